@@ -1,0 +1,1 @@
+"""Example configurations, shipped as data. There is no code here."""

@@ -1,0 +1,32 @@
+"""openholder: the Resource Server that a data holder runs for the Fiskil platform.
+
+What is exported here is the public interface for authors of plugins, and all of it. ``docs/plugins.md`` shows it in
+use. Not affiliated with Fiskil.
+"""
+
+from openholder.errors import NotFound, SharingRefused, SourceError, SourceFault, SourceUnavailable, UntrustedJSON
+from openholder.sources.hookspecs import FinishedRequest, hookimpl
+from openholder.sources.query import Filter, Page, Query, Record, select
+from openholder.sources.values import ExistingFile, ExistingFolder, NewFile, Secret
+from openholder.strict_json import parse_json
+
+__all__ = [
+    "ExistingFile",
+    "ExistingFolder",
+    "Filter",
+    "FinishedRequest",
+    "NewFile",
+    "NotFound",
+    "Page",
+    "Query",
+    "Record",
+    "Secret",
+    "SharingRefused",
+    "SourceError",
+    "SourceFault",
+    "SourceUnavailable",
+    "UntrustedJSON",
+    "hookimpl",
+    "parse_json",
+    "select",
+]

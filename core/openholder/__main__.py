@@ -1,0 +1,6 @@
+"""``python -m openholder``."""
+
+from openholder.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,322 @@
+"""Settings: one TOML file, overridden by the environment, checked as a whole.
+
+Every mistake is reported at once, with the file (or the environment variable) and the key, and never with the value:
+it may be a secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
+from typing_extensions import TypedDict
+
+from openholder.errors import ConfigurationError, Mistake
+from openholder.sources.kinds import UnusableKind, find_kind
+from openholder.sources.values import ExistingFile, NewFile, Secret, paths_relative_to
+
+ENV_PREFIX = "OPENHOLDER_"
+CANDIDATES = (Path("openholder.toml"), Path("/etc/openholder/openholder.toml"))
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether ``host`` can only be this machine: the name ``localhost``, 127.0.0.0/8 or ::1."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _listed(value: Any) -> Any:
+    """One value, a list, or (from the environment) several separated by commas."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _secure_url(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be a URL of scheme, host and path")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise ValueError("must be https (http is for loopback addresses only)")
+    return url
+
+
+def _base_url(url: str) -> str:
+    if url.endswith("/"):
+        raise ValueError("must not end with a slash: paths are appended to it as they come")
+    return _secure_url(url)
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are mistakes, and no message repeats a value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Fiskil(Section):
+    """The other side: who signs the tokens, and where its keys are."""
+
+    issuer: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(_listed)] = Field(
+        min_length=1
+    )
+    jwks_url: Annotated[str, AfterValidator(_secure_url)]
+    algorithms: Annotated[tuple[Literal["PS256", "RS256"], ...], NoDecode, BeforeValidator(_listed)] = Field(
+        default=("PS256", "RS256"), min_length=1
+    )
+    authentication_failure_status: Literal[401, 403] = 401
+    clock_tolerance: int = Field(default=30, ge=0, le=300)
+    """Seconds by which Fiskil's clock and ours may differ."""
+    max_token_lifetime: int = Field(default=3600, ge=1, le=86_400)
+    """Seconds that ``exp`` may lie ahead: it bounds the replay record."""
+    jwks_refresh: int = Field(default=300, ge=60, le=3600)
+    """Seconds after which the keys are fetched again in the background."""
+    jwks_max_stale: int = Field(default=172_800, ge=300)
+    """Seconds for which known keys serve on while their host does not answer."""
+
+
+class Listen(Section):
+    """Where the server listens. Port 0 lets the system choose one."""
+
+    address: str = "127.0.0.1"
+    port: int = Field(default=8443, ge=0, le=65_535)
+    tls_certificate: ExistingFile | None = None
+    tls_key: ExistingFile | None = None
+    admin_address: str = "127.0.0.1"
+    admin_port: int = Field(default=9443, ge=0, le=65_535)
+    workers: int = Field(default=1, ge=1, le=64)
+
+
+class Replay(Section):
+    """Where used tokens are remembered. ``memory`` serves one process and forgets at its end."""
+
+    store: Literal["sqlite", "memory"] = "sqlite"
+    path: NewFile = Field(default=Path("replay.db"), validate_default=True)
+
+
+class Log(Section):
+    """What is logged, and how: ``auto`` is readable on a terminal and JSON elsewhere."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    pseudonym_key: Secret | None = None
+    """Key of the pseudonyms that stand for customer and account ids; by default a new one at each start."""
+
+
+class SourceEntry(Section):
+    """The keys that every ``[sources.X]`` has; the others belong to its kind."""
+
+    kind: str
+    timeout: float = Field(default=5.0, gt=0, le=60)
+    """Seconds after which a question to this source is given up."""
+    concurrency: int = Field(default=32, ge=1, le=1000)
+    """Questions that this source is asked at the same time; further ones wait their turn."""
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+    )
+
+    public_url: Annotated[tuple[Annotated[str, AfterValidator(_base_url)], ...], NoDecode, BeforeValidator(_listed)] = (
+        Field(min_length=1)
+    )
+    fiskil: Fiskil
+    listen: Listen = Listen()
+    replay: Replay = Field(default_factory=Replay)
+    log: Log = Log()
+    sources: dict[str, Any] = Field(min_length=1)
+    serve: dict[str, str] = {}
+    plugins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
+    auth_alias: bool = False
+    """Whether the consent endpoints answer under the prefix ``/v1/auth/`` too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What was loaded, and from where."""
+
+    path: Path
+    settings: Settings
+
+    @property
+    def sources(self) -> dict[str, SourceEntry]:
+        """The settings of each source: an instance of its kind's ``Settings`` with the common keys beside them."""
+        return self.settings.sources
+
+    @property
+    def serve(self) -> Mapping[str, str]:
+        """Which source serves which collection; a single source serves all without being told."""
+        if not self.settings.serve and len(self.sources) == 1:
+            return {"*": next(iter(self.sources))}
+        return self.settings.serve
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        """Find, read and check the configuration. Raises `ConfigurationError` with all mistakes."""
+        path = _find(path)
+        tables = _read(path)
+        with paths_relative_to(path.parent.absolute()):
+            overridden, mistakes = _environment(path)
+            raw = _merged(tables, overridden)
+            model, more = _model_for(raw, path)
+            mistakes += [*more, *_relations(raw, path)]
+            try:
+                settings = model.model_validate(raw)
+            except ValidationError as exc:
+                mistakes += _mistakes(exc, path, model)
+        if mistakes:
+            raise ConfigurationError(sorted(set(mistakes)))
+        return cls(path, settings)
+
+
+def _find(path: Path | None) -> Path:
+    named = path or (Path(os.environ[f"{ENV_PREFIX}CONFIG"]) if os.environ.get(f"{ENV_PREFIX}CONFIG") else None)
+    candidates = [named] if named else CANDIDATES
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    tried = ", ".join(str(candidate) for candidate in candidates)
+    raise ConfigurationError([Mistake(tried, "", "no configuration file there; `openholder init` writes one")])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError([Mistake(str(path), "", f"cannot be read: {type(exc).__name__}")]) from None
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigurationError([Mistake(str(path), "", f"is not TOML: {exc}")]) from None
+
+
+def _environment(path: Path) -> tuple[dict[str, Any], list[Mistake]]:
+    """What the environment overrides, and variables that look like keys but name none."""
+    mistakes = []
+    for name in os.environ:
+        table = name.removeprefix(ENV_PREFIX).partition("__")[0].lower()
+        if name.startswith(ENV_PREFIX) and "__" in name and table not in Settings.model_fields:
+            mistakes.append(Mistake(f"environment variable {name}", table, _unknown(table, Settings.model_fields)))
+    try:
+        return EnvSettingsSource(Settings)(), mistakes
+    except SettingsError:
+        where = f"{path} (environment)"
+        return {}, [*mistakes, Mistake(where, "", f"a variable {ENV_PREFIX}… for a table does not hold JSON")]
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            value = _merged(below, value)
+        merged[key] = value
+    return merged
+
+
+def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _model_for(raw: Mapping[str, Any], path: Path) -> tuple[type[Settings], list[Mistake]]:
+    """The settings with each source typed by its kind, so that one validation finds everything."""
+    types: dict[str, Any] = {}
+    mistakes = []
+    for name, entry in _table(raw, "sources").items():
+        types[name] = SourceEntry
+        kind = entry.get("kind") if isinstance(entry, Mapping) else None
+        if isinstance(kind, str):
+            try:
+                types[name] = _entry_type(find_kind(kind).load())
+            except UnusableKind as exc:
+                types[name] = Any
+                mistakes.append(Mistake(_where(("sources", name, "kind"), path), f"sources.{name}.kind", str(exc)))
+    if not types:
+        return Settings, mistakes
+    typed = type("Settings", (Settings,), {"__annotations__": {"sources": TypedDict("Sources", types)}})  # type: ignore[operator]
+    return typed, mistakes
+
+
+def _entry_type(plugin: type[Any]) -> type[SourceEntry]:
+    own = getattr(plugin, "Settings", None)
+    bases = (own, SourceEntry) if own else (SourceEntry,)
+    return type(plugin.__name__, bases, {"__module__": plugin.__module__})
+
+
+def _relations(raw: Mapping[str, Any], path: Path) -> Iterator[Mistake]:
+    """Mistakes that no single key shows."""
+    sources = _table(raw, "sources")
+    for pattern, source in _table(raw, "serve").items():
+        if isinstance(source, str) and source not in sources:
+            message = f"names the source {source!r}, which is not configured{_hint(source, sources)}"
+            yield Mistake(_where(("serve", pattern), path), f'serve."{pattern}"', message)
+    if len(sources) > 1 and not raw.get("serve"):
+        yield Mistake(str(path), "serve", "several sources are configured: say which one serves which collection")
+    listen, replay = _table(raw, "listen"), _table(raw, "replay")
+    if replay.get("store") == "memory" and str(listen.get("workers", 1)) != "1":
+        message = "memory serves one process only: with several workers each would accept every token once"
+        yield Mistake(_where(("replay", "store"), path), "replay.store", message)
+    if ("tls_certificate" in listen) != ("tls_key" in listen):
+        yield Mistake(str(path), "listen.tls_certificate", "certificate and key go together: give both or neither")
+
+
+def _mistakes(exc: ValidationError, path: Path, model: type[Settings]) -> list[Mistake]:
+    errors = exc.errors(include_input=False, include_url=False)
+    deeper = {error["loc"][:-1] for error in errors}
+    # A list whose items are refused is also reported as too short: one of the two says it all.
+    return [_mistake(error, path, model) for error in errors if error["loc"] not in deeper]
+
+
+def _mistake(error: ErrorDetails, path: Path, model: type[Settings]) -> Mistake:
+    location = error["loc"]
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = _unknown(str(location[-1]), _siblings(location, model))
+    elif error["type"] == "missing":
+        message = "is missing"
+    return Mistake(_where(location, path), ".".join(str(part) for part in location), message)
+
+
+def _siblings(location: tuple[int | str, ...], model: type[Settings]) -> Mapping[str, Any]:
+    """The keys that are known at the place where an unknown one stands."""
+    fields: Mapping[str, Any] = model.model_fields
+    for part in location[:-1]:
+        field = fields.get(str(part))
+        annotation = getattr(field, "annotation", field)
+        fields = getattr(annotation, "model_fields", None) or getattr(annotation, "__annotations__", {})
+    return fields
+
+
+def _unknown(key: str, known: Mapping[str, Any]) -> str:
+    return f"unknown key{_hint(key, known)}"
+
+
+def _hint(word: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _where(location: tuple[int | str, ...], path: Path) -> str:
+    """The environment variable that set the key, where one did, else the file."""
+    for length in range(len(location), 0, -1):
+        name = ENV_PREFIX + "__".join(str(part).upper() for part in location[:length])
+        if name in os.environ:
+            return f"environment variable {name}"
+    return str(path)

@@ -1,0 +1,165 @@
+"""Flat rows become typed records: the one place that knows what CSV and SQL cannot express.
+
+Names are the mapping. A column named by a member's path (``address.locality``) fills that member; a column holding
+JSON text fills a member that is an object or a list; no value means no member. Text, numbers and truth values are
+turned into what the member wants only where nothing is lost. Everything else is a `Misfit`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import cache, partial
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from openholder.errors import OpenholderError, UntrustedJSON
+from openholder.models.formats import Record
+from openholder.strict_json import parse_json
+
+R = TypeVar("R", bound=Record)
+Fitter = Callable[[Any, str], Any]
+"""Turns a value, standing at a path, into what the member there wants."""
+
+_DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_TRUTH = {"true": True, "false": False, "1": True, "0": False}
+_DOUBLE_DIGITS = 15
+"""Decimal digits that a double keeps (IEEE 754, DBL_DIG): one that needs more carries a rounding error."""
+
+
+class Misfit(OpenholderError):
+    """A row does not fit its record. Names the member and the type that was found, never the value."""
+
+    def __init__(self, member: str, found: object, wanted: str = "") -> None:
+        reason = f": {wanted}" if wanted else ""
+        super().__init__(f"member {member!r} does not fit (found {type(found).__name__}){reason}")
+        self.member = member
+
+
+def to_record(row: Mapping[str, Any], record: type[R]) -> R:
+    """Turn a row into a record of the given type. Columns that the record has no member for stay behind."""
+    members = _nest(row, record.columns)
+    fitted = _fitter(record)(members, "")
+    try:
+        return msgspec.convert(fitted, record)
+    except msgspec.ValidationError as exc:
+        member = str(exc).rpartition("`$")[2].strip("`.") if "`$" in str(exc) else ""
+        missing = re.search(r"required field `(\w+)`", str(exc))
+        if missing:
+            raise Misfit(".".join(filter(None, [member, missing[1]])), None, "is missing") from None
+        raise Misfit(member, _found(fitted, member), "not of the member's format") from None
+
+
+def _nest(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Put dotted columns into objects, and drop what has no value."""
+    nested: dict[str, Any] = {}
+    for column, value in row.items():
+        if value is None:
+            continue
+        *path, last = columns.get(column, column).split(".")
+        place = nested
+        for name in path:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise Misfit(name, place, "given both as a whole and by its parts")
+        if last in place:
+            raise Misfit(column, value, "given both as a whole and by its parts")
+        place[last] = value
+    return nested
+
+
+def _found(value: Any, path: str) -> Any:
+    for name in filter(None, path.split(".")):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _as_is(value: Any, path: str) -> Any:
+    return value
+
+
+def _text(value: Any, path: str) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value
+
+
+def _truth(value: Any, path: str) -> Any:
+    return _TRUTH.get(str(value).lower(), value) if isinstance(value, str | int) else value
+
+
+def _integer(value: Any, path: str) -> Any:
+    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
+
+
+def _decimal(value: Any, path: str) -> Any:
+    if isinstance(value, Decimal) and value.is_finite():
+        return value
+    if isinstance(value, float) and abs(value) < 10**_DOUBLE_DIGITS and float(f"{value:.{_DOUBLE_DIGITS}g}") == value:
+        return Decimal(f"{value:.{_DOUBLE_DIGITS}g}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return Decimal(value)
+    raise Misfit(path, value, "not an exact decimal")
+
+
+def _object(fields: dict[str, Fitter], value: Any, path: str) -> Any:
+    value = _from_json(value, path)
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: fit(value[name], f"{path}.{name}" if path else name)
+        for name, fit in fields.items()
+        if value.get(name) is not None
+    }
+
+
+def _list(fit: Fitter, value: Any, path: str) -> Any:
+    value = _from_json(value, path)
+    if not isinstance(value, list):
+        return value
+    return [fit(item, f"{path}[{number}]") for number, item in enumerate(value)]
+
+
+def _from_json(value: Any, path: str) -> Any:
+    if not isinstance(value, str | bytes):
+        return value
+    try:
+        return parse_json(value)
+    except UntrustedJSON:
+        raise Misfit(path, value, "not JSON") from None
+
+
+_SCALARS: dict[type[inspect.Type], Fitter] = {
+    inspect.StrType: _text,
+    inspect.BoolType: _truth,
+    inspect.IntType: _integer,
+    inspect.DecimalType: _decimal,
+    inspect.DictType: _from_json,
+}
+
+
+@cache
+def _fitter(record: type[Record]) -> Fitter:
+    return _compile(inspect.type_info(record))
+
+
+def _compile(shape: inspect.Type) -> Fitter:
+    """What turns a value into the given type, found once for each type instead of once for each row."""
+    if isinstance(shape, inspect.Metadata):
+        return _compile(shape.type)
+    if isinstance(shape, inspect.UnionType):
+        (meant,) = (kind for kind in shape.types if not isinstance(kind, inspect.NoneType))
+        return _compile(meant)
+    if isinstance(shape, inspect.StructType):
+        return partial(_object, {field.encode_name: _compile(field.type) for field in shape.fields})
+    if isinstance(shape, inspect.ListType):
+        return partial(_list, _compile(shape.item_type))
+    return _SCALARS.get(type(shape), _as_is)

@@ -1,0 +1,187 @@
+"""The configured sources: opened together, asked one at a time, closed in reverse.
+
+Here is the one place where a source is called. Time limits, the number of questions at once and the meaning of what a
+source raises are settled here, because pluggy cannot wrap coroutines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Self, cast
+
+import pluggy
+
+from openholder.config import SourceEntry
+from openholder.errors import NotFound, OpenholderError, SourceError, SourceFault, SourceUnavailable, Unreachable
+from openholder.sources.hookspecs import PROJECT, FinishedRequest, Hookspecs
+from openholder.sources.kinds import find_kind
+from openholder.sources.query import Page, Query
+
+ASYNC_HOOKS = ("open", "close", "fetch", "health")
+OPEN_TIMEOUT = 120.0
+"""Seconds that opening one source may take: a large CSV folder is indexed in that time."""
+
+
+class UnusableSource(OpenholderError):
+    """A configured source that cannot serve: its class is not what it should be, or a collection is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One configured source, with a caller for each of its hooks."""
+
+    name: str
+    settings: SourceEntry
+    hooks: Mapping[str, pluggy.HookCaller]
+    places: asyncio.Semaphore
+
+    async def run(self, hook: str, limit: float) -> None:
+        """Await a hook without arguments, where the source has it."""
+        for awaitable in cast(list[Awaitable[None]], self.hooks[hook]()):
+            await asyncio.wait_for(awaitable, limit)
+
+    def collections(self) -> frozenset[str]:
+        """The names that the source says it can serve."""
+        return frozenset(name for names in self.hooks["collections"]() for name in names)
+
+    async def fetch(self, query: Query) -> Page:
+        """Ask the source. Raises `SourceError` as the source does, `SourceFault` for everything else it may do."""
+        try:
+            async with asyncio.timeout(self.settings.timeout), self.places:
+                (answer,) = cast(list[Awaitable[Any]], self.hooks["fetch"](query=query))
+                page = await answer
+        except NotFound:
+            return Page(records=(), total=0)
+        except (SourceError, SourceFault):
+            raise
+        except TimeoutError as exc:
+            raise SourceFault(f"no answer within {self.settings.timeout:g} s") from exc
+        except Exception as exc:
+            raise SourceFault(f"raised {describe(exc)}") from exc
+        return _verified(page, query)
+
+
+def describe(exc: BaseException) -> str:
+    """The type of an exception and where it was raised. Its text is left out: it may quote a row."""
+    place = ""
+    for frame, line in traceback.walk_tb(exc.__traceback__):
+        place = f" at {Path(frame.f_code.co_filename).name}:{line}"
+    return f"{type(exc).__name__}{place}"
+
+
+def _verified(page: object, query: Query) -> Page:
+    """Refuse what a source must never hand over: too many records, or any that was not asked for."""
+    if not isinstance(page, Page):
+        raise SourceFault(f"returned {type(page).__name__}, not a Page")
+    if query.limit is not None and len(page.records) > query.limit:
+        raise SourceFault("returned more records than asked for")
+    for record in page.records:
+        if not isinstance(record, Mapping):
+            raise SourceFault(f"returned a record of type {type(record).__name__}")
+        for condition in query.filters:
+            if not condition.admits(record):
+                raise SourceFault(f"returned a record that is not the one asked for: {condition.member} differs")
+    return page
+
+
+class Directory:
+    """All configured sources, and which of them serves which collection.
+
+    Use it as ``async with Directory(entries, serve) as sources``: entering opens every source in the order of the
+    configuration and closes those already open when one fails.
+    """
+
+    def __init__(
+        self, entries: Mapping[str, SourceEntry], serve: Mapping[str, str], observers: tuple[str, ...] = ()
+    ) -> None:
+        self._serve = serve
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(Hookspecs)
+        for name, entry in entries.items():
+            self._register(name, find_kind(entry.kind).load()(name, entry))
+        for kind in observers:
+            self._register(f"plugins.{kind}", find_kind(kind).load()(kind, None))
+        self._manager.check_pending()
+        self._sources = {name: self._source(name, entry) for name, entry in entries.items()}
+        self._exits = AsyncExitStack()
+        self._collections: dict[str, frozenset[str]] = {}
+
+    def _register(self, name: str, plugin: object) -> None:
+        self._manager.register(plugin, name=name)
+        for caller in self._manager.get_hookcallers(plugin) or []:
+            implementations = [found for found in caller.get_hookimpls() if found.plugin is plugin]
+            if caller.name in ASYNC_HOOKS and not inspect.iscoroutinefunction(implementations[0].function):
+                raise UnusableSource(f"source {name!r}: {caller.name} must be 'async def'")
+
+    def _source(self, name: str, entry: SourceEntry) -> Source:
+        plugin = self._manager.get_plugin(name)
+        others = [other for _, other in self._manager.list_name_plugin() if other is not plugin]
+        hooks = {
+            hook: self._manager.subset_hook_caller(hook, remove_plugins=others)
+            for hook in (*ASYNC_HOOKS, "collections")
+        }
+        for owed in ("fetch", "collections"):
+            if not any(found.plugin is plugin for found in getattr(self._manager.hook, owed).get_hookimpls()):
+                raise UnusableSource(f"source {name!r} of kind {entry.kind!r} does not implement {owed}")
+        return Source(name, entry, hooks, asyncio.Semaphore(entry.concurrency))
+
+    async def __aenter__(self) -> Self:
+        try:
+            for source in self._sources.values():
+                await self._open(source)
+            self._check_serve()
+        except BaseException:
+            await self._exits.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exits.aclose()
+
+    async def _open(self, source: Source) -> None:
+        self._exits.push_async_callback(source.run, "close", OPEN_TIMEOUT)
+        try:
+            await source.run("open", OPEN_TIMEOUT)
+            self._collections[source.name] = source.collections()
+        except TimeoutError:
+            raise Unreachable(f"source {source.name!r} did not open within {OPEN_TIMEOUT:g} s") from None
+        except (SourceFault, SourceUnavailable) as exc:
+            raise Unreachable(f"source {source.name!r} cannot be opened: {exc}") from exc
+        except Exception as exc:
+            raise Unreachable(f"source {source.name!r} cannot be opened: {describe(exc)}") from exc
+
+    def _check_serve(self) -> None:
+        for collection, name in self._serve.items():
+            if not any(sign in collection for sign in "*?[") and collection not in self._collections[name]:
+                raise UnusableSource(f"source {name!r} has no collection {collection!r}, which [serve] expects of it")
+
+    def source_of(self, collection: str) -> Source | None:
+        """The source that serves ``collection``: the longest matching pattern of ``[serve]`` decides."""
+        patterns = [pattern for pattern in self._serve if fnmatchcase(collection, pattern)]
+        if not patterns:
+            return None
+        source = self._sources[self._serve[max(patterns, key=len)]]
+        return source if collection in self._collections[source.name] else None
+
+    async def fetch(self, query: Query) -> Page:
+        """Ask whichever source serves the collection of ``query``, which must be one that is served."""
+        source = self.source_of(query.collection)
+        if source is None:
+            raise SourceFault(f"collection {query.collection!r} is served by no source")
+        return await source.fetch(query)
+
+    async def health(self) -> None:
+        """Return when every source can serve, raise when one cannot."""
+        for source in self._sources.values():
+            await source.run("health", source.settings.timeout)
+
+    def notify(self, event: FinishedRequest) -> None:
+        """Tell all observers of an answered request. What an observer raises comes through to the caller."""
+        self._manager.hook.request_finished(event=event)

@@ -1,0 +1,65 @@
+"""The hooks: what a plugin may implement, with which arguments, and what it owes.
+
+A data source is a class named by an entry point of the group ``openholder.plugins``; the entry point's name is the
+``kind`` that configurations use. The host makes one instance for each configured source and asks each question of
+exactly one of them, so these hooks never collect answers from several plugins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pluggy
+
+if TYPE_CHECKING:
+    from openholder.sources.query import Page, Query
+
+PROJECT: Final = "openholder"
+ENTRY_POINT_GROUP: Final = "openholder.plugins"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRequest:
+    """One answered request, for audit trails. The ids are the real ones: whoever records them must protect them."""
+
+    interaction_id: str
+    operation: str
+    method: str
+    customer_id: str | None
+    account_id: str | None
+    status: int
+    reason: str
+    seconds: float
+
+
+class Hookspecs:
+    """All hooks. ``fetch`` is owed by every data source; the others are there for those that need them."""
+
+    @hookspec
+    async def open(self) -> None:
+        """Connect, load, verify. Called once, before the server listens. Raise when it cannot be used."""
+
+    @hookspec
+    async def close(self) -> None:
+        """Give back what `open` took. Called once, after the last request has been answered."""
+
+    @hookspec
+    def collections(self) -> Iterable[str]:  # type: ignore[empty-body]
+        """Name the collections that can be served. Called after `open`."""
+
+    @hookspec
+    async def fetch(self, query: Query) -> Page:  # type: ignore[empty-body]
+        """Answer one question. May raise `NotFound`, `SharingRefused` or `SourceUnavailable`."""
+
+    @hookspec
+    async def health(self) -> None:
+        """Return when the source can serve, raise when it cannot."""
+
+    @hookspec
+    def request_finished(self, event: FinishedRequest) -> None:
+        """Take note of an answered request. Must neither raise nor block: it runs on the event loop."""

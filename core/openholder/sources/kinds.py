@@ -1,0 +1,66 @@
+"""Kinds of sources: which are installed, and the class behind one of them.
+
+openholder reads the entry points itself, because pluggy's own loading takes the first of two distributions that claim
+one name in silence, and stops at the first import that fails.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from openholder.errors import OpenholderError
+from openholder.sources.hookspecs import ENTRY_POINT_GROUP
+
+
+class UnusableKind(OpenholderError):
+    """A kind that is not installed, installed twice, or cannot be imported. The message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One entry point: the kind's name and the distribution that brings it. Nothing is imported yet."""
+
+    name: str
+    distribution: str
+    version: str
+    entry_point: EntryPoint
+
+    def load(self) -> type[Any]:
+        """Import the plugin's class. Raises `UnusableKind` when that fails, naming distribution and entry point."""
+        try:
+            loaded = self.entry_point.load()
+        except Exception as exc:
+            raise UnusableKind(
+                f"kind {self.name!r} of {self.distribution} {self.version} ({self.entry_point.value})"
+                f" cannot be imported: {type(exc).__name__}: {exc}"
+            ) from exc
+        if not isinstance(loaded, type):
+            raise UnusableKind(f"kind {self.name!r} of {self.distribution} ({self.entry_point.value}) is not a class")
+        return loaded
+
+
+def installed_kinds() -> list[Kind]:
+    """All kinds that are installed, sorted by name and distribution; one that is claimed twice is listed twice."""
+    kinds = {
+        Kind(entry.name, entry.dist.name if entry.dist else "?", entry.dist.version if entry.dist else "?", entry)
+        for entry in entry_points(group=ENTRY_POINT_GROUP)
+    }
+    return sorted(kinds, key=lambda kind: (kind.name, kind.distribution))
+
+
+def find_kind(name: str) -> Kind:
+    """The one installed kind of that name. Raises `UnusableKind` when there is none, or more than one."""
+    installed = installed_kinds()
+    claims = [kind for kind in installed if kind.name == name]
+    if len(claims) == 1:
+        return claims[0]
+    if claims:
+        owners = " and ".join(f"{kind.distribution} {kind.version}" for kind in claims)
+        raise UnusableKind(f"kind {name!r} is claimed by {owners}; uninstall one of them")
+    names = sorted({kind.name for kind in installed})
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise UnusableKind(f"no installed plugin offers kind {name!r} (installed: {', '.join(names) or 'none'}){hint}")

@@ -1,0 +1,43 @@
+"""Which customer may see which account. Core decides it, from the collection ``accounts``; sources never do."""
+
+from __future__ import annotations
+
+from openholder.errors import SourceFault
+from openholder.models.auth import AccountLink
+from openholder.models.rows import to_record
+from openholder.sources.directory import Directory
+from openholder.sources.query import Filter, Query, Record
+
+MOST = 1000
+"""Records in an answer that has no pages: far more than one customer has, and a bound on what one request costs."""
+
+REFUSED = ("blocked", "suspended")
+"""States of an account in which nothing of it may be shared."""
+
+
+def may_be_shared(row: Record) -> bool:
+    """Whether the account of this row of ``accounts`` may be shared. A state we do not know is a `Misfit`."""
+    return to_record(row, AccountLink).status not in REFUSED
+
+
+async def customer_exists(sources: Directory, customer_id: str) -> bool:
+    """Whether there is such a customer. Where no source has customers, only accounts make one known."""
+    if sources.source_of("customers") is None:
+        return bool(await accounts_of(sources, customer_id))
+    condition = Filter("id", "eq", customer_id, variable="customerId")
+    variables = {"customerId": customer_id}
+    return bool((await sources.fetch(Query(collection="customers", filters=(condition,), variables=variables))).records)
+
+
+async def accounts_of(sources: Directory, customer_id: str, account_id: str | None = None) -> list[Record]:
+    """The rows of ``accounts`` for one customer: all of them, or those of one account."""
+    filters = [Filter("customerId", "eq", customer_id, variable="customerId")]
+    variables = {"customerId": customer_id}
+    if account_id is not None:
+        filters.append(Filter("id", "eq", account_id, variable="accountId"))
+        variables["accountId"] = account_id
+    query = Query(collection="accounts", filters=tuple(filters), variables=variables, limit=MOST + 1)
+    rows = (await sources.fetch(query)).records
+    if len(rows) > MOST:
+        raise SourceFault(f"more than {MOST} accounts of one customer")
+    return list(rows)

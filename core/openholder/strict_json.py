@@ -1,0 +1,77 @@
+"""JSON from outside, read without guessing.
+
+Every boundary uses this one reader: token parts, request bodies, key sets, upstream answers, JSON columns.
+RFC 8259 section 4 leaves repeated member names open and section 6 the range of numbers; readers that choose
+silently are how two systems come to see two different messages.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from openholder.errors import UntrustedJSON
+
+MAX_EXPONENT = 308
+"""The largest power of ten of an IEEE 754 double: what every JSON reader can hold (RFC 8259 section 6)."""
+
+
+def parse_json(document: bytes | str) -> Any:
+    """Read one JSON document. Numbers with a fraction or exponent become `decimal.Decimal`, exactly as written.
+
+    Refused with `UntrustedJSON`: anything but UTF-8, repeated member names, NaN and Infinity, numbers beyond the range
+    of a double, lone surrogates, nesting deeper than the interpreter allows.
+    """
+    try:
+        text = document if isinstance(document, str) else document.decode("utf-8")
+        value = _DECODER.decode(text)
+        if "\\u" in text:
+            _refuse_lone_surrogates(value)
+    except UntrustedJSON:
+        raise
+    except (ValueError, RecursionError) as exc:
+        raise UntrustedJSON("not well-formed JSON") from exc
+    return value
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise UntrustedJSON("a member name is repeated")
+    return members
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_EXPONENT:
+        raise UntrustedJSON("a number is out of range")
+    return int(text)
+
+
+def _fraction(text: str) -> Decimal:
+    number = Decimal(text)
+    if abs(number.adjusted()) > MAX_EXPONENT or len(text) > MAX_EXPONENT:
+        raise UntrustedJSON("a number is out of range")
+    return number
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise UntrustedJSON(f"{name} is not JSON")
+
+
+def _refuse_lone_surrogates(value: Any) -> None:
+    """``"\\ud800"`` is legal JSON and no Unicode text: it cannot be encoded, stored or logged."""
+    if isinstance(value, str):
+        value.encode("utf-8")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            name.encode("utf-8")
+            _refuse_lone_surrogates(member)
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_lone_surrogates(item)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant
+)
