@@ -1,0 +1,67 @@
+"""Data from an SQLite file: a table or view for each collection, read and never written.
+
+The collection ``banking.transactions`` is the table or view ``banking_transactions``; its columns are named by the
+members they fill. ``SELECT`` aliases in a view, or ``columns`` in the settings, map a schema of one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import aiosqlite
+from pydantic import BaseModel, Field
+
+from openholder import ExistingFile, Page, Query, hookimpl
+from openholder_sqlite.database import Database
+
+__all__ = ["Database", "SQLiteSettings", "SQLiteSource"]
+
+
+class SQLiteSettings(BaseModel):
+    """``[sources.X]`` with ``kind = "sqlite"``."""
+
+    path: ExistingFile
+    columns: dict[str, dict[str, str]] = {}
+    """For a collection, the columns of members that cannot be renamed in a view: ``accountId = "acct_no"``."""
+    connections: int = Field(default=4, ge=1, le=32)
+    """Connections, each with a thread of its own: as many questions are answered at the same time."""
+
+
+class SQLiteSource:
+    """Answers from one SQLite file."""
+
+    Settings = SQLiteSettings
+
+    def __init__(self, name: str, settings: SQLiteSettings) -> None:
+        self._settings = settings
+        self._database = Database(self._connect, settings.columns, settings.connections)
+
+    async def _connect(self) -> aiosqlite.Connection:
+        # mode=ro: the default mode would create an empty database where the file is missing.
+        uri = f"{self._settings.path.absolute().as_uri()}?mode=ro"
+        return await aiosqlite.connect(uri, uri=True)
+
+    @hookimpl
+    async def open(self) -> None:
+        """Open the file and read its schema."""
+        await self._database.open()
+
+    @hookimpl
+    async def close(self) -> None:
+        """Close all connections; an aiosqlite connection left open keeps the process from ending."""
+        await self._database.close()
+
+    @hookimpl
+    def collections(self) -> Iterable[str]:
+        """The collections for which there is a table or view."""
+        return self._database.collections()
+
+    @hookimpl
+    async def fetch(self, query: Query) -> Page:
+        """Answer one question with one or two SELECTs."""
+        return await self._database.fetch(query)
+
+    @hookimpl
+    async def health(self) -> None:
+        """Read a byte of the file."""
+        await self._database.rows("SELECT count(*) FROM sqlite_master")
