@@ -1,0 +1,81 @@
+"""Who may come in: whether a request carries a token that Fiskil made for exactly this URL and nobody has used yet.
+
+The order is that of cost and of side effects: form, key, signature, claims, and last of all the replay record. A
+request that fails anywhere before leaves its token usable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+
+from openholder.config import Fiskil
+from openholder.gate import claims, form, replay
+from openholder.gate.jwks import JWKSCache
+from openholder.gate.reasons import CannotJudge, Reason, Refused
+
+__all__ = ["CannotJudge", "Gate", "Reason", "Refused"]
+
+STORE_DEADLINE = 3.0
+"""Seconds that the replay record may take; it waits up to 2 s for a lock by itself."""
+
+
+class Gate:
+    """Checks tokens against one configuration. ``clock`` gives seconds since 1970."""
+
+    def __init__(
+        self,
+        fiskil: Fiskil,
+        base_urls: Sequence[str],
+        keys: JWKSCache,
+        used: replay.ReplayStore,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._fiskil = fiskil
+        self._base_urls = base_urls
+        self._keys = keys
+        self._used = used
+        self._clock = clock
+
+    async def admit(self, authorization: Sequence[str], path: str, facts: dict[str, object]) -> None:
+        """Let the request in, or raise `Refused` or `CannotJudge`. Uses its token up.
+
+        ``authorization`` is every value of that header, ``path`` the path of the request line as it came, without the
+        query. ``facts`` is told what the log may know of the token.
+        """
+        token = form.parse(form.bearer(authorization), self._fiskil.algorithms)
+        facts |= {"kid": token.kid[:32], "alg": token.algorithm}
+        await self._check_signature(token)
+        expires_at = self._check_claims(token, path, facts)
+        entry = replay.digest(token.claims["iss"], token.claims["jti"])
+        if not await self._first_use(entry, expires_at + self._fiskil.clock_tolerance + 1):
+            raise Refused(Reason.REPLAYED)
+
+    async def _check_signature(self, token: form.Token) -> None:
+        table = await self._keys.table_for(token.kid)
+        verified = table.verify(token.kid, token.algorithm, token.signed, token.signature)
+        if verified is None:
+            raise Refused(Reason.KEY_UNKNOWN)
+        if not verified:
+            raise Refused(Reason.SIGNATURE_WRONG)
+
+    def _check_claims(self, token: form.Token, path: str, facts: dict[str, object]) -> float:
+        # Never from Host or X-Forwarded-*: whoever sends the request writes those.
+        audiences = [base + path for base in self._base_urls]
+        now = self._clock()
+        claims.check_parties(token.claims, self._fiskil.issuer, audiences)
+        expires_at = claims.check_times(
+            token.claims, now, tolerance=self._fiskil.clock_tolerance, max_lifetime=self._fiskil.max_token_lifetime
+        )
+        token_id = claims.token_id(token.claims)
+        facts |= {"jti": hashlib.sha256(token_id.encode()).hexdigest()[:12], "token_life": round(expires_at - now)}
+        return expires_at
+
+    async def _first_use(self, entry: bytes, expires_at: float) -> bool:
+        try:
+            async with asyncio.timeout(STORE_DEADLINE):
+                return await self._used.add_if_absent(entry, expires_at)
+        except Exception as exc:
+            raise CannotJudge(f"replay record: {type(exc).__name__}") from exc

@@ -1,0 +1,53 @@
+"""What a token with a good signature claims: for whom, for what, until when (RFC 7519 section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Any
+
+from openholder.gate.reasons import Reason, Refused
+
+MAX_TOKEN_ID = 256
+
+
+def check_parties(claims: Mapping[str, Any], issuers: Collection[str], audiences: Collection[str]) -> None:
+    """``iss`` and ``sub`` are one and the same known issuer; ``aud`` is the URI asked for and nothing beside it."""
+    issuer = claims.get("iss")
+    if not isinstance(issuer, str) or issuer not in issuers:
+        raise Refused(Reason.ISSUER_WRONG)
+    if claims.get("sub") != issuer:
+        raise Refused(Reason.SUBJECT_WRONG)
+    audience = claims.get("aud")
+    if isinstance(audience, list) and len(audience) == 1:
+        (audience,) = audience
+    if not isinstance(audience, str) or audience not in audiences:
+        raise Refused(Reason.AUDIENCE_WRONG)
+
+
+def check_times(claims: Mapping[str, Any], now: float, *, tolerance: int, max_lifetime: int) -> float:
+    """Give ``exp`` (seconds since 1970) of a token that is valid now, with both clocks off by up to ``tolerance``."""
+    expiry = _number(claims.get("exp"), Reason.EXPIRY_MALFORMED)
+    if now >= expiry + tolerance:
+        raise Refused(Reason.EXPIRED)
+    if expiry > now + max_lifetime + tolerance:
+        raise Refused(Reason.LIFETIME_TOO_LONG)
+    for claim, reason in (("nbf", Reason.NOT_YET_VALID), ("iat", Reason.ISSUED_IN_FUTURE)):
+        if _number(claims.get(claim, 0), reason) > now + tolerance:
+            raise Refused(reason)
+    return float(expiry)
+
+
+def token_id(claims: Mapping[str, Any]) -> str:
+    """The ``jti``: any non-empty text of at most `MAX_TOKEN_ID` characters, never folded or normalised."""
+    value = claims.get("jti")
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TOKEN_ID:
+        raise Refused(Reason.TOKEN_ID_MALFORMED)
+    return value
+
+
+def _number(value: object, reason: Reason) -> int | Decimal:
+    """A NumericDate (RFC 7519 section 2): a JSON number, not text that looks like one."""
+    if not isinstance(value, int | Decimal) or isinstance(value, bool):
+        raise Refused(reason)
+    return value

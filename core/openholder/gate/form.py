@@ -1,0 +1,101 @@
+"""The form of a token, judged before any cryptography: RFC 7515 compact serialisation, read strictly.
+
+PyJWT takes padding, repeated members and non-canonical base64url; each gives one token several spellings.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from openholder.errors import UntrustedJSON
+from openholder.gate.reasons import Reason, Refused
+from openholder.strict_json import parse_json
+
+MAX_TOKEN = 8192
+"""Characters: several times what Fiskil sends, and less than a header line may have."""
+MAX_KID = 256
+TYPES = frozenset({"jwt", "at+jwt"})
+"""Media types of a JWT, without the ``application/`` that RFC 7515 section 4.1.9 lets senders leave out."""
+
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of good form, of which nothing is proven yet."""
+
+    algorithm: str
+    kid: str
+    claims: dict[str, Any]
+    signed: bytes
+    signature: bytes
+
+
+def bearer(headers: Sequence[str]) -> str:
+    """The token in the Authorization headers of a request, which must be exactly one (RFC 6750 section 2.1).
+
+    Tornado joins repeated headers with a comma when they are read as one; here they are counted.
+    """
+    if len(headers) > 1:
+        raise Refused(Reason.NOT_ONE_TOKEN)
+    scheme, _, token = (headers[0] if headers else "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise Refused(Reason.NO_TOKEN)
+    if not token:
+        raise Refused(Reason.EMPTY_TOKEN)
+    if " " in token or "," in token:
+        raise Refused(Reason.NOT_ONE_TOKEN)
+    return token
+
+
+def parse(text: str, algorithms: Collection[str]) -> Token:
+    """Take a token apart. Raises `Refused` for everything that is not one well-formed signed JWT."""
+    if len(text) > MAX_TOKEN:
+        raise Refused(Reason.TOKEN_TOO_LONG)
+    parts = _COMPACT.fullmatch(text)
+    if parts is None:
+        raise Refused(Reason.NOT_COMPACT_JWS)
+    header = _object(_decoded(parts[1]), Reason.HEADER_NOT_JSON)
+    algorithm, kid = _checked(header, algorithms)
+    claims = _object(_decoded(parts[2]), Reason.PAYLOAD_NOT_JSON)
+    signed = f"{parts[1]}.{parts[2]}".encode("ascii")
+    return Token(algorithm, kid, claims, signed, _decoded(parts[3]))
+
+
+def _decoded(part: str) -> bytes:
+    """Decode base64url, and refuse spellings that an encoder would not have chosen (RFC 4648 section 3.5)."""
+    try:
+        decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError:
+        raise Refused(Reason.NOT_CANONICAL_BASE64URL) from None
+    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part.encode("ascii"):
+        raise Refused(Reason.NOT_CANONICAL_BASE64URL)
+    return decoded
+
+
+def _object(document: bytes, reason: Reason) -> dict[str, Any]:
+    try:
+        value = parse_json(document)
+    except UntrustedJSON:
+        raise Refused(reason) from None
+    if not isinstance(value, dict):
+        raise Refused(reason)
+    return value
+
+
+def _checked(header: dict[str, Any], algorithms: Collection[str]) -> tuple[str, str]:
+    """The algorithm and key id of a JOSE header. Members that mean nothing to us are ignored, as RFC 7515 asks."""
+    algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
+    if not isinstance(algorithm, str) or algorithm not in algorithms:
+        raise Refused(Reason.ALGORITHM_NOT_ALLOWED)
+    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:
+        raise Refused(Reason.KID_MALFORMED)
+    if "crit" in header:
+        raise Refused(Reason.CRITICAL_EXTENSION)  # we understand no extension, so RFC 7515 section 4.1.11 has us refuse
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in TYPES:
+        raise Refused(Reason.TYPE_NOT_ALLOWED)
+    return algorithm, kid
