@@ -1,0 +1,245 @@
+"""The process: open everything, listen, serve, drain, close.
+
+Sources and keys are there before the port is, and the port is gone before they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application
+
+from openholder.config import Configuration, Settings, is_loopback
+from openholder.errors import ConfigurationError, Mistake, Unreachable
+from openholder.gate import Gate
+from openholder.gate.jwks import JWKSCache, fetch_from
+from openholder.gate.replay import MemoryStore, ReplayStore, SQLiteStore
+from openholder.operations import OPERATIONS, Operation
+from openholder.serving.admin import admin_application
+from openholder.serving.exchange import Desk
+from openholder.serving.form import MAX_BODY
+from openholder.serving.journal import Journal
+from openholder.serving.routing import application, with_alias
+from openholder.serving.service import Service
+from openholder.serving.tls import keep_current, make_context
+from openholder.sources.directory import Directory
+
+log = logging.getLogger("openholder")
+
+DRAIN = 25.0
+"""Seconds that running requests get to end once the process is told to."""
+IDLE_GRACE = 3.0
+"""Seconds before an idle connection is closed: its next request may be on the way (RFC 9112 section 9.5)."""
+MAX_HEADER = 16_384
+IDLE_TIMEOUT = 75.0
+BODY_TIMEOUT = 5.0
+
+
+class CountingServer(HTTPServer):
+    """An HTTP server that knows whether it has connections."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Begin without any. Tornado calls this in place of ``__init__``."""
+        super().initialize(*args, **kwargs)
+        self._open = 0
+        self.quiet = asyncio.Event()
+        self.quiet.set()
+
+    def handle_stream(self, stream: Any, address: Any) -> None:
+        """Count a connection in."""
+        self._open += 1
+        self.quiet.clear()
+        super().handle_stream(stream, address)
+
+    def on_close(self, server_conn: object) -> None:
+        """Count a connection out."""
+        super().on_close(server_conn)
+        self._open -= 1
+        if not self._open:
+            self.quiet.set()
+
+
+@dataclass
+class Holder:
+    """A running server: its parts, and where it listens."""
+
+    desk: Desk
+    keys: JWKSCache
+    sources: Directory
+    server: CountingServer
+    port: int = 0
+    admin_port: int = 0
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def missing(self) -> str:
+        """What keeps this server from serving, in a word; empty when nothing does."""
+        if self.stopping.is_set():
+            return "stopping"
+        if self.keys.age is None:
+            return "no keys"
+        try:
+            await self.sources.health()
+        except Exception as exc:
+            return f"source not healthy: {type(exc).__name__}"
+        return ""
+
+    async def drain(self, limit: float = DRAIN) -> None:
+        """Take no new connections, let running requests end, then close those that are idle."""
+        self.stopping.set()
+        self.desk.closing = True
+        self.server.conn_params.no_keep_alive = True
+        self.server.stop()
+        if self.desk.running:
+            await asyncio.wait(set(self.desk.running), timeout=limit)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.server.quiet.wait(), IDLE_GRACE)
+        await self.server.close_all_connections()
+
+
+def operations_of(settings: Settings) -> list[Operation]:
+    """The operations that these settings have the server answer."""
+    return with_alias(OPERATIONS) if settings.auth_alias else list(OPERATIONS)
+
+
+def make_app(settings: Settings, desk: Desk) -> Application:
+    """The Tornado application of the public port."""
+    return application(desk, operations_of(settings))
+
+
+def make_keys(settings: Settings) -> JWKSCache:
+    """The cache of Fiskil's keys; `JWKSCache.start` fetches them."""
+    fiskil = settings.fiskil
+    return JWKSCache(fetch_from(fiskil.jwks_url), refresh=fiskil.jwks_refresh, max_stale=fiskil.jwks_max_stale)
+
+
+def make_sources(configuration: Configuration) -> Directory:
+    """The configured sources, not open yet."""
+    return Directory(configuration.sources, configuration.serve, configuration.settings.plugins)
+
+
+def make_store(settings: Settings) -> ReplayStore:
+    """The record of used tokens that the settings name."""
+    return MemoryStore() if settings.replay.store == "memory" else SQLiteStore(settings.replay.path)
+
+
+@asynccontextmanager
+async def serving(
+    configuration: Configuration, sockets: Sequence[socket.socket] | None = None, worker: int = 0
+) -> AsyncIterator[Holder]:
+    """Everything open and the ports listening, as long as the block runs. Leaving it drains and closes.
+
+    Raises `Unreachable` when a source, the replay record or a port is not to be had.
+    """
+    settings = configuration.settings
+    async with AsyncExitStack() as stack:
+        sources = await stack.enter_async_context(make_sources(configuration))
+        store = make_store(settings)
+        try:
+            await store.open()
+        except Exception as exc:
+            raise Unreachable(f"the replay record cannot be opened: {type(exc).__name__}: {exc}") from exc
+        stack.push_async_callback(store.close)
+        keys = make_keys(settings)
+        stack.push_async_callback(keys.close)
+        await keys.start()
+        holder = _assemble(settings, sources, store, keys)
+        context = _tls(settings)
+        if context and settings.listen.tls_certificate and settings.listen.tls_key:
+            watch = keep_current(context, settings.listen.tls_certificate, settings.listen.tls_key)
+            stack.push_async_callback(_cancel, asyncio.create_task(watch))
+        _listen_for_admin(holder, settings, worker, stack)
+        sockets = sockets or bind(settings.listen.address, settings.listen.port)
+        holder.port = sockets[0].getsockname()[1]
+        holder.server.ssl_options = context
+        holder.server.add_sockets(sockets)
+        stack.push_async_callback(holder.drain)
+        yield holder
+
+
+def _assemble(settings: Settings, sources: Directory, store: ReplayStore, keys: JWKSCache) -> Holder:
+    gate = Gate(settings.fiskil, settings.public_url, keys, store)
+    realm = urlsplit(settings.public_url[0]).hostname or ""
+    service = Service(gate, sources, realm=realm, failure_status=settings.fiskil.authentication_failure_status)
+    secret = settings.log.pseudonym_key
+    journal = Journal(sources, secret.get_secret_value().encode() if secret else b"")
+    journal.jwks_age.set_function(lambda: -1 if keys.age is None else keys.age)
+    desk = Desk(service, journal)
+    server = CountingServer(
+        make_app(settings, desk),
+        xheaders=False,
+        decompress_request=False,
+        max_header_size=MAX_HEADER,
+        max_body_size=MAX_BODY,
+        max_buffer_size=2 * MAX_BODY,
+        idle_connection_timeout=IDLE_TIMEOUT,
+        body_timeout=BODY_TIMEOUT,
+    )
+    return Holder(desk, keys, sources, server)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    listen = settings.listen
+    if listen.tls_certificate is None or listen.tls_key is None:
+        if not is_loopback(listen.address):
+            log.warning("plain HTTP on %s: only for a proxy in front that speaks TLS", listen.address)
+        return None
+    try:
+        return make_context(listen.tls_certificate, listen.tls_key)
+    except OSError as exc:
+        mistake = Mistake(
+            str(listen.tls_certificate), "listen.tls_certificate", f"cannot be loaded: {type(exc).__name__}"
+        )
+        raise ConfigurationError([mistake]) from exc
+
+
+def _listen_for_admin(holder: Holder, settings: Settings, worker: int, stack: AsyncExitStack) -> None:
+    server = HTTPServer(admin_application(holder.missing, holder.desk.journal.registry))
+    port = settings.listen.admin_port
+    sockets = bind(settings.listen.admin_address, port + worker if port else 0)
+    server.add_sockets(sockets)
+    stack.push_async_callback(server.close_all_connections)
+    stack.callback(server.stop)
+    holder.admin_port = sockets[0].getsockname()[1]
+
+
+def bind(address: str, port: int) -> list[socket.socket]:
+    """Sockets listening there. Raises `Unreachable` when the port is taken or not allowed."""
+    try:
+        return bind_sockets(port, address)
+    except OSError as exc:
+        raise Unreachable(f"cannot listen on {address}:{port}: {exc.strerror or type(exc).__name__}") from exc
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def run(configuration: Configuration, sockets: Sequence[socket.socket] | None = None, worker: int = 0) -> None:
+    """Serve until SIGTERM or Ctrl-C, then end what is running and return.
+
+    Worker n of several has its admin listener n ports above the configured one.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    async with serving(configuration, sockets, worker) as holder:
+        listen = configuration.settings.listen
+        log.info(
+            "listening on %s:%d, admin on %s:%d", listen.address, holder.port, listen.admin_address, holder.admin_port
+        )
+        await stop.wait()
+        log.info("stopping")

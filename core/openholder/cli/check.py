@@ -1,0 +1,139 @@
+"""``openholder check``: everything that can be known to be wrong before anybody is served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from openholder.app import make_keys, make_sources, make_store, operations_of
+from openholder.cli.development import development_keys
+from openholder.cli.options import configuration_option, json_option, table
+from openholder.config import Configuration, Log, Settings
+from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
+from openholder.logs import configure_logging
+from openholder.models.rows import Misfit, to_record
+from openholder.operations import Operation
+from openholder.serving.lookup import is_served, records_of
+from openholder.serving.tls import make_context
+from openholder.sources.directory import Directory, UnusableSource
+from openholder.sources.kinds import UnusableKind
+from openholder.sources.query import Query
+
+Verdict = Literal["ok", "not served", "failed", "configuration", "unreachable"]
+EXIT_CODES: dict[Verdict, int] = {"ok": 0, "not served": 0, "failed": 1, "configuration": 3, "unreachable": 4}
+
+NOBODY = "openholder-check"
+"""An id that no data holder has: asking for it shows that the question can be asked."""
+A_FEW = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    verdict: Verdict
+    detail: str
+
+
+@click.command()
+@configuration_option
+@json_option
+@click.option("--dev", is_flag=True, help="Serve development keys at the JWKS URL meanwhile (loopback only).")
+def check(path: Path | None, as_json: bool, dev: bool) -> int:
+    """Check configuration, keys, sources and collections without serving."""
+    configuration = Configuration.load(path)
+    configure_logging(Log(level="error"), sys.stderr)
+    findings = asyncio.run(_findings(configuration, dev))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        click.echo(f"{configuration.path}: well-formed")
+        click.echo(table([(finding.what, finding.verdict, finding.detail) for finding in findings]))
+    return max(EXIT_CODES[finding.verdict] for finding in findings)
+
+
+async def _findings(configuration: Configuration, dev: bool) -> list[Finding]:
+    async with AsyncExitStack() as stack:
+        if dev:
+            await stack.enter_async_context(development_keys(configuration))
+        return [
+            await _keys(configuration.settings),
+            await _store(configuration.settings),
+            *_tls(configuration.settings),
+            *[finding async for finding in _sources(configuration)],
+        ]
+
+
+async def _keys(settings: Settings) -> Finding:
+    what, keys = f"keys at {settings.fiskil.jwks_url}", make_keys(settings)
+    await keys.start()
+    await keys.close()
+    if keys.age is None:
+        return Finding(what, "unreachable", "not fetched, or no usable key among them")
+    return Finding(what, "ok", f"{len(keys.kids)} usable")
+
+
+async def _store(settings: Settings) -> Finding:
+    what, store = f"replay record ({settings.replay.store})", make_store(settings)
+    try:
+        await store.open()
+        await store.close()
+    except Exception as exc:
+        return Finding(what, "unreachable", f"{type(exc).__name__}: {exc}")
+    return Finding(what, "ok", "")
+
+
+def _tls(settings: Settings) -> list[Finding]:
+    if not settings.listen.tls_certificate or not settings.listen.tls_key:
+        return []
+    try:
+        make_context(settings.listen.tls_certificate, settings.listen.tls_key)
+    except OSError as exc:
+        return [Finding("TLS certificate", "configuration", f"cannot be loaded: {type(exc).__name__}")]
+    return [Finding("TLS certificate", "ok", "")]
+
+
+async def _sources(configuration: Configuration) -> AsyncIterator[Finding]:
+    try:
+        async with make_sources(configuration) as sources:
+            for operation in operations_of(configuration.settings):
+                yield await _operation(sources, operation)
+    except (UnusableSource, UnusableKind) as exc:
+        yield Finding("sources", "configuration", str(exc))
+    except Unreachable as exc:
+        yield Finding("sources", "unreachable", str(exc))
+
+
+async def _operation(sources: Directory, operation: Operation) -> Finding:
+    what = f"{operation.method} {operation.path}"
+    source = sources.source_of(operation.collection)
+    if not is_served(sources, operation) or source is None:
+        return Finding(what, "not served", f"no source has {operation.collection!r}")
+    try:
+        await records_of(sources, operation.collection, {"customerId": NOBODY, "accountId": NOBODY})
+        fitting = await _fitting(sources, operation)
+    except (SourceFault, SourceError, Misfit) as exc:
+        return Finding(what, "failed", f"source {source.name!r}, collection {operation.collection!r}: {exc}")
+    except OpenholderError as exc:
+        return Finding(what, "failed", type(exc).__name__)
+    return Finding(what, "ok", f"source {source.name!r}" + (f", {fitting} records tried" if fitting else ""))
+
+
+async def _fitting(sources: Directory, operation: Operation) -> int:
+    """Turn a few rows into records. A source that hands over nothing unasked is let off."""
+    try:
+        page = await sources.fetch(Query(collection=operation.collection, limit=A_FEW))
+    except SourceFault:
+        return 0
+    for row in page.records:
+        to_record(row, operation.record)
+    return len(page.records)

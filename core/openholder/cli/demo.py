@@ -1,0 +1,132 @@
+"""``openholder demo``: everything in one process on loopback, with sample data and a stand-in for Fiskil's keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import click
+
+from openholder.app import bind, serving
+from openholder.cli.options import table
+from openholder.cli.token import curl
+from openholder.config import Configuration, Log
+from openholder.fiskil import sample
+from openholder.fiskil.jwks_host import jwks_host
+from openholder.fiskil.signer import Signer
+from openholder.fiskil.walk import Caller, Step, walk
+from openholder.logs import configure_logging
+
+ISSUER = "demo.cdr.fiskil.com"
+TOKEN_LIFETIME = 3000
+"""Seconds: long enough to read the output first, and below the longest lifetime that the gate accepts."""
+
+CONFIGURATION = """
+public_url = "{url}"
+[fiskil]
+issuer = "{issuer}"
+jwks_url = "{jwks_url}"
+[listen]
+admin_port = 0
+[replay]
+path = "replay.db"
+[sources.sample]
+kind = "{kind}"
+path = "{data}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A demo that is running."""
+
+    url: str
+    admin_url: str
+    signer: Signer
+
+
+@click.command()
+@click.option("--check", "walk_only", is_flag=True, help="Walk the consent flow, print what came of it, and end.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="The port to listen on. Default: a free one.")
+@click.option("--source", type=click.Choice(["sqlite", "csv"]), default="sqlite", show_default=True)
+def demo(walk_only: bool, port: int, source: str) -> int:
+    """Serve sample data on loopback, with keys made on the spot. Needs no network and no configuration."""
+    configure_logging(Log(level="warning"), sys.stderr)
+    return asyncio.run(_demo(walk_only, port, source))
+
+
+async def _demo(walk_only: bool, port: int, kind: str) -> int:
+    async with _running(port, kind) as running, aiohttp.ClientSession() as session:
+        caller = Caller(session, running.url, running.signer, ISSUER)
+        steps = [step async for step in walk(caller, sample.EMAIL)]
+        click.echo(_report(steps))
+        if not walk_only:
+            click.echo(_invitation(running))
+            logging.getLogger().setLevel(logging.INFO)
+            await _until_interrupted()
+    return 0 if all(step.good for step in steps) else 1
+
+
+@asynccontextmanager
+async def _running(port: int, kind: str) -> AsyncIterator[Demo]:
+    with tempfile.TemporaryDirectory(prefix="openholder-demo-") as name:
+        folder = Path(name)
+        data = folder / ("sample.db" if kind == "sqlite" else "sample")
+        (sample.write_sqlite if kind == "sqlite" else sample.write_csv)(data)
+        public, keys = bind("127.0.0.1", port), bind("127.0.0.1", 0)
+        url, jwks_url = f"http://{_at(public)}", f"http://{_at(keys)}/jwks.json"
+        text = CONFIGURATION.format(url=url, issuer=ISSUER, jwks_url=jwks_url, kind=kind, data=data.name)
+        (folder / "openholder.toml").write_text(text, encoding="utf-8")
+        configuration = Configuration.load(folder / "openholder.toml")
+        signer = Signer.generate()
+        async with jwks_host(jwks_url, signer.jwks, keys), serving(configuration, public) as holder:
+            yield Demo(url, f"http://127.0.0.1:{holder.admin_port}", signer)
+
+
+def _at(sockets: list[socket.socket]) -> str:
+    host, port = sockets[0].getsockname()[:2]
+    return f"{host}:{port}"
+
+
+def _report(steps: list[Step]) -> str:
+    heading = ("", "ASKED", "REQUEST", "STATUS", "ANSWER")
+    rows = [("ok" if step.good else "WRONG", step.asked, step.route, str(step.status), step.answer) for step in steps]
+    good = sum(step.good for step in steps)
+    return f"{table([heading, *rows])}\n\n{good} of {len(steps)} as expected\n"
+
+
+def _invitation(running: Demo) -> str:
+    """What is served, and requests to paste, each with a token of its own."""
+    bodies = {"/auth/v1/customer/search": json.dumps({"email": sample.EMAIL})}
+    paths = (
+        *bodies,
+        "/auth/v1/customer/cust-1001",
+        "/auth/v1/customer/cust-1001/accounts",
+        "/customer/cust-1001/accounts/acc-2001/balances",
+    )
+    lines = [
+        f"Serving {running.url} (admin: {running.admin_url}).",
+        f"Each line works once, within {TOKEN_LIFETIME // 60} minutes:",
+    ]
+    for path in paths:
+        token = running.signer.token(ISSUER, running.url + path, lifetime=TOKEN_LIFETIME)
+        lines.append(curl(running.url + path, token, bodies.get(path)))
+    return "\n\n".join([*lines, "Ctrl-C ends it."])
+
+
+async def _until_interrupted() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+    await stop.wait()

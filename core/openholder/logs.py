@@ -1,0 +1,61 @@
+"""Logging: structlog for our own lines, and the same form for those of libraries."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any, TextIO
+
+import structlog
+
+from openholder.config import Log
+
+
+def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
+    """Write one JSON object a line to ``stream`` (standard output), or readable lines where that is a terminal."""
+    stream = stream or sys.stdout
+    readable = settings.format == "console" or (settings.format == "auto" and stream.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = structlog.processors.JSONRenderer()
+    if readable:
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty() and not os.environ.get("NO_COLOR"))
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.PositionalArgumentsFormatter(), _without_exception_text],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    handler.addFilter(_ours_or_alarming)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.level.upper())
+    # Tornado's access log has the whole URI in it, with the ids of customers.
+    logging.getLogger("tornado.access").disabled = True
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _ours_or_alarming(record: logging.LogRecord) -> bool:
+    """Libraries speak of trouble only: below that aiosqlite writes out parameters, and Tornado what it was sent."""
+    return record.levelno >= logging.WARNING or record.name.startswith("openholder")
+
+
+def _without_exception_text(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Keep an exception's type and drop its text and traceback: they may quote a row or a URL."""
+    record = event.get("_record")
+    if record is not None and record.exc_info:
+        event["error"] = getattr(record.exc_info[0], "__name__", "")
+        record.exc_info = record.exc_text = None
+    event.pop("exc_info", None)
+    return event

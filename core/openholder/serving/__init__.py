@@ -1,0 +1,1 @@
+"""One request: from the bytes that Tornado parsed to the bytes that answer it."""

@@ -1,0 +1,49 @@
+"""The form of a request, judged before its token: what is sent, and what may be sent back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tornado.httputil import HTTPHeaders
+
+from openholder.serving.problems import Case, Problem
+
+MAX_BODY = 65_536
+"""Bytes: a thousand account ids of the longest kind fit several times over."""
+
+_JSON_BODY = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE | re.ASCII)
+
+
+def check_form(method: str, headers: HTTPHeaders) -> None:
+    """Raise `Problem` for an answer that the caller would not accept, or a body that we would not."""
+    if not _accepts_json(headers):
+        raise Problem(Case.NOT_ACCEPTABLE, "not_acceptable")
+    if method != "POST":
+        return
+    kind = headers.get("Content-Type", "")
+    encoding = headers.get("Content-Encoding", "identity").lower()
+    if not _JSON_BODY.fullmatch(kind) or encoding != "identity":
+        raise Problem(Case.BODY_NOT_JSON, "body_not_json")
+
+
+def declares_too_much(headers: HTTPHeaders) -> bool:
+    """Whether Content-Length announces more than `MAX_BODY`. What is no number at all, Tornado refuses itself."""
+    length = headers.get("Content-Length", "")
+    return length.isascii() and length.isdecimal() and (len(length) > 9 or int(length) > MAX_BODY)
+
+
+def _accepts_json(headers: HTTPHeaders) -> bool:
+    """RFC 9110 section 12.5.1: no Accept means anything; the most specific range that matches decides."""
+    weights = dict(_ranges(headers.get("Accept", "")))
+    for wanted in ("application/json", "application/*", "*/*"):
+        if wanted in weights:
+            return weights[wanted] > 0
+    return not weights
+
+
+def _ranges(accept: str) -> Iterator[tuple[str, float]]:
+    for part in filter(None, (part.strip() for part in accept.lower().split(","))):
+        media, *parameters = (piece.strip() for piece in part.split(";"))
+        weight = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+        yield media, float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight, re.ASCII) else 0.0
