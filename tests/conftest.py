@@ -1,0 +1,31 @@
+"""Fixtures: one signer for the session, one world for each test."""
+
+from __future__ import annotations
+
+import pytest
+import structlog
+from support import UPSTREAM_TOKEN, World
+
+from openholder.fiskil.signer import Signer
+
+
+@pytest.fixture(scope="session")
+def signer():
+    return Signer.generate("k1")
+
+
+@pytest.fixture(autouse=True)
+def quiet_logs():
+    """structlog prints to standard output until it is configured; the tests configure it where they look at it."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def world(io_loop, tmp_path, signer, monkeypatch):
+    """Fiskil's side and ours on the test's event loop; whatever is started in it is stopped after the test."""
+    monkeypatch.setenv("UPSTREAM_TOKEN", UPSTREAM_TOKEN)
+    world = World(tmp_path, signer)
+    yield world
+    io_loop.run_sync(world.stop)
