@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 import structlog
+from hypothesis import settings
 from support import UPSTREAM_TOKEN, World
 
 from openholder.fiskil.signer import Signer
+
+settings.register_profile("openholder", deadline=None)  # the machine may be slow; a property is not about time
+settings.load_profile("openholder")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ use. Not affiliated with Fiskil.
 from openholder.errors import NotFound, SharingRefused, SourceError, SourceFault, SourceUnavailable, UntrustedJSON
 from openholder.sources.hookspecs import FinishedRequest, hookimpl
 from openholder.sources.query import Filter, Page, Query, Record, select
-from openholder.sources.values import ExistingFile, ExistingFolder, NewFile, Secret
+from openholder.sources.settings import ExistingFile, ExistingFolder, NewFile, Secret, split_url
 from openholder.strict_json import parse_json
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "hookimpl",
     "parse_json",
     "select",
+    "split_url",
 ]

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -23,7 +22,14 @@ from typing_extensions import TypedDict
 
 from openholder.errors import ConfigurationError, Mistake
 from openholder.sources.kinds import UnusableKind, find_kind
-from openholder.sources.values import ExistingFile, NewFile, Secret, paths_relative_to
+from openholder.sources.settings import (
+    ExistingFile,
+    NewFile,
+    Secret,
+    SourceEntry,
+    paths_relative_to,
+    split_url,
+)
 
 ENV_PREFIX = "OPENHOLDER_"
 CANDIDATES = (Path("openholder.toml"), Path("/etc/openholder/openholder.toml"))
@@ -45,9 +51,7 @@ def _listed(value: Any) -> Any:
 
 
 def _secure_url(url: str) -> str:
-    parts = urlsplit(url)
-    if not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be a URL of scheme, host and path")
+    parts = split_url(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         raise ValueError("must be https (http is for loopback addresses only)")
     return url
@@ -112,16 +116,6 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     pseudonym_key: Secret | None = None
     """Key of the pseudonyms that stand for customer and account ids; by default a new one at each start."""
-
-
-class SourceEntry(Section):
-    """The keys that every ``[sources.X]`` has; the others belong to its kind."""
-
-    kind: str
-    timeout: float = Field(default=5.0, gt=0, le=60)
-    """Seconds after which a question to this source is given up."""
-    concurrency: int = Field(default=32, ge=1, le=1000)
-    """Questions that this source is asked at the same time; further ones wait their turn."""
 
 
 class Settings(BaseSettings):
@@ -215,9 +209,11 @@ def _environment(path: Path) -> tuple[dict[str, Any], list[Mistake]]:
             mistakes.append(Mistake(f"environment variable {name}", table, _unknown(table, Settings.model_fields)))
     try:
         return EnvSettingsSource(Settings)(), mistakes
-    except SettingsError:
-        where = f"{path} (environment)"
-        return {}, [*mistakes, Mistake(where, "", f"a variable {ENV_PREFIX}… for a table does not hold JSON")]
+    except SettingsError as exc:
+        # pydantic-settings names the field in this message, and nothing else does.
+        key = next((name for name in Settings.model_fields if f'"{name}"' in str(exc)), "")
+        where = f"environment variable {ENV_PREFIX}{key.upper()}"
+        return {}, [*mistakes, Mistake(where, key, "is a table: set its keys, as with two underscores, or give JSON")]
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,6 +238,10 @@ def _model_for(raw: Mapping[str, Any], path: Path) -> tuple[type[Settings], list
     for name, entry in _table(raw, "sources").items():
         types[name] = SourceEntry
         kind = entry.get("kind") if isinstance(entry, Mapping) else None
+        if isinstance(entry, Mapping) and not isinstance(kind, str):
+            types[name] = Any  # which further keys it may have is not known
+            message = "is missing" if kind is None else "must be a string, the name of a kind"
+            mistakes.append(Mistake(_where(("sources", name, "kind"), path), f"sources.{name}.kind", message))
         if isinstance(kind, str):
             try:
                 types[name] = _entry_type(find_kind(kind).load())

@@ -24,13 +24,13 @@ def parse_json(document: bytes | str) -> Any:
     of a double, lone surrogates, nesting deeper than the interpreter allows.
     """
     try:
-        text = document if isinstance(document, str) else document.decode("utf-8")
+        text = document.encode("utf-8").decode("utf-8") if isinstance(document, str) else document.decode("utf-8")
         value = _DECODER.decode(text)
         if "\\u" in text:
             _refuse_lone_surrogates(value)
     except UntrustedJSON:
         raise
-    except (ValueError, RecursionError) as exc:
+    except (ValueError, ArithmeticError, RecursionError) as exc:
         raise UntrustedJSON("not well-formed JSON") from exc
     return value
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import Annotated, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
-from openholder import Secret, SourceFault
+from openholder import Secret, SourceFault, split_url
 
 VARIABLES = frozenset({"customerId", "accountId", "id", "email"})
 
@@ -51,9 +51,8 @@ def _templates(value: Any) -> Any:
 
 
 def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be an http or https URL of host and path")
+    if split_url(url).scheme not in {"http", "https"}:
+        raise ValueError("must be http or https")
     return url
 
 

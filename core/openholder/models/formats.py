@@ -12,9 +12,9 @@ NonEmptyString = Annotated[str, Meta(min_length=1)]
 PhoneNumber = Annotated[str, Meta(pattern=r"\A\+[1-9][0-9]{1,14}\Z")]
 """E.164: Fiskil sends one-time codes there."""
 
-_DATE = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
-_TIME = r"([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
-_OFFSET = r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
+_DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
+_OFFSET = r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 
 DateTimeString = Annotated[str, Meta(pattern=rf"\A{_DATE}T{_TIME}{_OFFSET}\Z")]
 """RFC 3339 date-time with its offset."""

@@ -26,7 +26,9 @@ Fitter = Callable[[Any, str], Any]
 
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_TRUTH = {"true": True, "false": False, "1": True, "0": False}
+_TRUTH = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
+_LARGEST = 10**30
+"""Numbers beyond it are no ids and no amounts; writing them out would only cost."""
 _DOUBLE_DIGITS = 15
 """Decimal digits that a double keeps (IEEE 754, DBL_DIG): one that needs more carries a rounding error."""
 
@@ -35,8 +37,9 @@ class Misfit(OpenholderError):
     """A row does not fit its record. Names the member and the type that was found, never the value."""
 
     def __init__(self, member: str, found: object, wanted: str = "") -> None:
+        kind = "dict" if isinstance(found, dict) else type(found).__name__
         reason = f": {wanted}" if wanted else ""
-        super().__init__(f"member {member!r} does not fit (found {type(found).__name__}){reason}")
+        super().__init__(f"member {member!r} does not fit (found {kind}){reason}")
         self.member = member
 
 
@@ -54,17 +57,21 @@ def to_record(row: Mapping[str, Any], record: type[R]) -> R:
         raise Misfit(member, _found(fitted, member), "not of the member's format") from None
 
 
+class _Parts(dict[str, Any]):
+    """An object put together from dotted columns, as opposed to one that a column holds."""
+
+
 def _nest(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     """Put dotted columns into objects, and drop what has no value."""
-    nested: dict[str, Any] = {}
+    nested = _Parts()
     for column, value in row.items():
         if value is None:
             continue
         *path, last = columns.get(column, column).split(".")
         place = nested
         for name in path:
-            place = place.setdefault(name, {})
-            if not isinstance(place, dict):
+            place = place.setdefault(name, _Parts())
+            if not isinstance(place, _Parts):
                 raise Misfit(name, place, "given both as a whole and by its parts")
         if last in place:
             raise Misfit(column, value, "given both as a whole and by its parts")
@@ -73,8 +80,12 @@ def _nest(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _found(value: Any, path: str) -> Any:
-    for name in filter(None, path.split(".")):
-        value = value.get(name) if isinstance(value, dict) else None
+    """What stands at a path such as ``users[0].id``."""
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+        if name:
+            value = value.get(name) if isinstance(value, dict) else None
+        else:
+            value = value[int(index)] if isinstance(value, list) else None
     return value
 
 
@@ -83,15 +94,27 @@ def _as_is(value: Any, path: str) -> Any:
 
 
 def _text(value: Any, path: str) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST:
         return str(value)
-    if isinstance(value, Decimal):
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 30:
         return format(value, "f")
+    if isinstance(value, str) and not _is_unicode(value):
+        raise Misfit(path, value, "not Unicode text")
     return value
 
 
+def _is_unicode(text: str) -> bool:
+    """Whether the text can be written at all: a lone surrogate cannot."""
+    try:
+        return text.isascii() or bool(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return False
+
+
 def _truth(value: Any, path: str) -> Any:
-    return _TRUTH.get(str(value).lower(), value) if isinstance(value, str | int) else value
+    if isinstance(value, str):
+        return _TRUTH.get(value.lower(), value)
+    return _TRUTH.get(value, value) if isinstance(value, int) else value
 
 
 def _integer(value: Any, path: str) -> Any:

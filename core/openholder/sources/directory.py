@@ -18,11 +18,11 @@ from typing import Any, Self, cast
 
 import pluggy
 
-from openholder.config import SourceEntry
 from openholder.errors import NotFound, OpenholderError, SourceError, SourceFault, SourceUnavailable, Unreachable
 from openholder.sources.hookspecs import PROJECT, FinishedRequest, Hookspecs
 from openholder.sources.kinds import find_kind
 from openholder.sources.query import Page, Query
+from openholder.sources.settings import SourceEntry
 
 ASYNC_HOOKS = ("open", "close", "fetch", "health")
 OPEN_TIMEOUT = 120.0

@@ -7,9 +7,9 @@ exactly one of them, so these hooks never collect answers from several plugins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pluggy
 
@@ -20,7 +20,14 @@ PROJECT: Final = "openholder"
 ENTRY_POINT_GROUP: Final = "openholder.plugins"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
+_hookimpl = pluggy.HookimplMarker(PROJECT)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def hookimpl(function: F) -> F:
+    """Mark a method of a plugin as the implementation of the hook that has its name."""
+    return _hookimpl(function)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

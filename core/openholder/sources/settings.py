@@ -1,16 +1,20 @@
-"""Types for the settings of a plugin: secrets that are not written down, and paths that must be there."""
+"""What settings of plugins are made of: the keys that all have, secrets that are not written down, paths that must be
+there."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+_URL = re.compile(r"[a-z]+://[^\s?#@\x00-\x20\x7f]+", re.IGNORECASE)
 _folder: ContextVar[Path] = ContextVar("openholder_configuration_folder")
 
 
@@ -71,6 +75,26 @@ def _from_file(path: Path) -> str:
         raise ValueError(f"the file {path} cannot be read: {type(exc).__name__}") from None
 
 
+def split_url(url: str) -> SplitResult:
+    """Take a URL of scheme, host and path apart. Raises `ValueError`, which does not repeat it."""
+    wrong = ValueError("must be a URL of scheme, host and path")
+    if not _URL.fullmatch(url):
+        raise wrong
+    try:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.port == 0:
+            raise wrong
+    except ValueError:
+        raise wrong from None
+    return parts
+
+
+def _not_empty(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value():
+        raise ValueError("the secret is empty")
+    return secret
+
+
 ExistingFile = Annotated[Path, AfterValidator(_anchored), AfterValidator(_file)]
 """A file that is there. Relative paths start at the folder of the configuration file."""
 
@@ -80,5 +104,17 @@ ExistingFolder = Annotated[Path, AfterValidator(_anchored), AfterValidator(_fold
 NewFile = Annotated[Path, AfterValidator(_anchored), AfterValidator(_creatable)]
 """A file that openholder may create; its folder is there already."""
 
-Secret = Annotated[SecretStr, BeforeValidator(_resolve)]
+Secret = Annotated[SecretStr, BeforeValidator(_resolve), AfterValidator(_not_empty)]
 """A value that is never printed; written as ``{ env = "NAME" }`` or ``{ file = "PATH" }``."""
+
+
+class SourceEntry(BaseModel):
+    """The keys that every ``[sources.X]`` has; the others belong to its kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    kind: str
+    timeout: float = Field(default=5.0, gt=0, le=60)
+    """Seconds after which a question to this source is given up."""
+    concurrency: int = Field(default=32, ge=1, le=1000)
+    """Questions that this source is asked at the same time; further ones wait their turn."""
