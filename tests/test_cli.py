@@ -174,10 +174,14 @@ def test_routes_shows_each_operation_with_its_source(bank):
 
 def test_plugins_lists_the_kinds_without_a_configuration(tmp_path):
     listed = json.loads(openholder("plugins", "--json", cwd=tmp_path).stdout)
-    assert [(kind["kind"], kind["distribution"], kind["version"], kind["status"]) for kind in listed] == [
-        (kind, "openholder", __version__, "ok") for kind in ("csv", "rest", "sqlite")
+    assert [(kind["for"], kind["kind"]) for kind in listed] == [
+        *(("source", kind) for kind in ("csv", "rest", "sqlite")),
+        *(("replay", kind) for kind in ("memory", "redis", "sqlite")),
     ]
-    assert "sqlite  openholder" in openholder("plugins", cwd=tmp_path).stdout
+    assert {(kind["distribution"], kind["version"], kind["status"]) for kind in listed} == {
+        ("openholder", __version__, "ok")
+    }
+    assert "source  sqlite  openholder" in openholder("plugins", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize("source", ["sqlite", "csv"])

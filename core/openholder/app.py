@@ -11,7 +11,7 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,11 +21,12 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from openholder.config import Configuration, Settings, is_loopback
+from openholder.config import REPLAY_STORES, Configuration, Settings, is_loopback
 from openholder.errors import ConfigurationError, Mistake, Unreachable
 from openholder.gate import Gate
-from openholder.gate.jwks import JWKSCache, fetch_from
-from openholder.gate.replay import MemoryStore, ReplayStore, SQLiteStore
+from openholder.gate.fetching import KnownKeys, fetch_from
+from openholder.gate.jwks import JWKSCache
+from openholder.gate.replay import ReplayStore
 from openholder.operations import OPERATIONS, Operation
 from openholder.serving.admin import admin_application
 from openholder.serving.exchange import Desk
@@ -35,6 +36,7 @@ from openholder.serving.routing import application, with_alias
 from openholder.serving.service import Service
 from openholder.serving.tls import keep_current, make_context
 from openholder.sources.directory import Directory
+from openholder.sources.kinds import find_kind
 
 log = logging.getLogger("openholder")
 
@@ -48,17 +50,21 @@ BODY_TIMEOUT = 5.0
 
 
 class CountingServer(HTTPServer):
-    """An HTTP server that knows whether it has connections."""
+    """An HTTP server that knows whether it has connections, and takes no more than ``most``."""
 
-    def initialize(self, *args: Any, **kwargs: Any) -> None:
+    def initialize(self, *args: Any, most: int = 1000, **kwargs: Any) -> None:
         """Begin without any. Tornado calls this in place of ``__init__``."""
         super().initialize(*args, **kwargs)
+        self._most = most
         self._open = 0
         self.quiet = asyncio.Event()
         self.quiet.set()
 
     def handle_stream(self, stream: Any, address: Any) -> None:
-        """Count a connection in."""
+        """Count a connection in, or close it at once where there are too many."""
+        if self._open >= self._most:
+            stream.close()
+            return
         self._open += 1
         self.quiet.clear()
         super().handle_stream(stream, address)
@@ -118,10 +124,16 @@ def make_app(settings: Settings, desk: Desk) -> Application:
     return application(desk, operations_of(settings))
 
 
-def make_keys(settings: Settings) -> JWKSCache:
-    """The cache of Fiskil's keys; `JWKSCache.start` fetches them."""
+def make_keys(settings: Settings, heard: Callable[[str], None] = lambda _: None) -> JWKSCache:
+    """The cache of Fiskil's keys; `JWKSCache.start` fetches them. ``heard`` is told of each fetch."""
     fiskil = settings.fiskil
-    return JWKSCache(fetch_from(fiskil.jwks_url), refresh=fiskil.jwks_refresh, max_stale=fiskil.jwks_max_stale)
+    return JWKSCache(
+        fetch_from(fiskil.jwks_url),
+        refresh=fiskil.jwks_refresh,
+        max_stale=fiskil.jwks_max_stale,
+        known=KnownKeys(fiskil.known_keys, fiskil.jwks_url),
+        heard=heard,
+    )
 
 
 def make_sources(configuration: Configuration) -> Directory:
@@ -131,7 +143,8 @@ def make_sources(configuration: Configuration) -> Directory:
 
 def make_store(settings: Settings) -> ReplayStore:
     """The record of used tokens that the settings name."""
-    return MemoryStore() if settings.replay.store == "memory" else SQLiteStore(settings.replay.path)
+    store: ReplayStore = find_kind(settings.replay.store, REPLAY_STORES).load()(settings.replay)
+    return store
 
 
 @asynccontextmanager
@@ -147,14 +160,17 @@ async def serving(
         sources = await stack.enter_async_context(make_sources(configuration))
         store = make_store(settings)
         try:
-            await store.open()
+            lost_before = await store.open()
         except Exception as exc:
             raise Unreachable(f"the replay record cannot be opened: {type(exc).__name__}: {exc}") from exc
         stack.push_async_callback(store.close)
-        keys = make_keys(settings)
+        journal = _journal(settings, sources)
+        keys = make_keys(settings, journal.heard_of_keys)
+        journal.jwks_age.set_function(lambda: -1 if keys.age is None else keys.age)
         stack.push_async_callback(keys.close)
         await keys.start()
-        holder = _assemble(settings, sources, store, keys)
+        gate = Gate(settings.fiskil, settings.public_url, keys, store, lost_before=lost_before)
+        holder = _assemble(settings, sources, keys, gate, journal)
         context = _tls(settings)
         if context and settings.listen.tls_certificate and settings.listen.tls_key:
             watch = keep_current(context, settings.listen.tls_certificate, settings.listen.tls_key)
@@ -168,16 +184,18 @@ async def serving(
         yield holder
 
 
-def _assemble(settings: Settings, sources: Directory, store: ReplayStore, keys: JWKSCache) -> Holder:
-    gate = Gate(settings.fiskil, settings.public_url, keys, store)
+def _journal(settings: Settings, sources: Directory) -> Journal:
+    secret = settings.log.pseudonym_key
+    return Journal(sources, secret.get_secret_value().encode() if secret else b"")
+
+
+def _assemble(settings: Settings, sources: Directory, keys: JWKSCache, gate: Gate, journal: Journal) -> Holder:
     realm = urlsplit(settings.public_url[0]).hostname or ""
     service = Service(gate, sources, realm=realm, failure_status=settings.fiskil.authentication_failure_status)
-    secret = settings.log.pseudonym_key
-    journal = Journal(sources, secret.get_secret_value().encode() if secret else b"")
-    journal.jwks_age.set_function(lambda: -1 if keys.age is None else keys.age)
-    desk = Desk(service, journal)
+    desk = Desk(service, journal, most=settings.listen.max_requests)
     server = CountingServer(
         make_app(settings, desk),
+        most=settings.listen.max_connections,
         xheaders=False,
         decompress_request=False,
         max_header_size=MAX_HEADER,

@@ -32,6 +32,8 @@ from openholder.sources.settings import (
 )
 
 ENV_PREFIX = "OPENHOLDER_"
+REPLAY_STORES = "openholder.replay_stores"
+"""The entry-point group of stores of used tokens."""
 CANDIDATES = (Path("openholder.toml"), Path("/etc/openholder/openholder.toml"))
 
 
@@ -57,6 +59,11 @@ def _secure_url(url: str) -> str:
     return url
 
 
+def _status(value: Any) -> Any:
+    """A number, which the environment can only give as text."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 def _base_url(url: str) -> str:
     if url.endswith("/"):
         raise ValueError("must not end with a slash: paths are appended to it as they come")
@@ -79,7 +86,11 @@ class Fiskil(Section):
     algorithms: Annotated[tuple[Literal["PS256", "RS256"], ...], NoDecode, BeforeValidator(_listed)] = Field(
         default=("PS256", "RS256"), min_length=1
     )
-    authentication_failure_status: Literal[401, 403] = 401
+    authentication_failure_status: Annotated[Literal[401, 403], BeforeValidator(_status)] = 401
+    audience_match: Literal["exact", "normalised"] = "exact"
+    """Whether ``aud`` must be the URI character by character, or may be written as RFC 3986 section 6.2.2 allows."""
+    token_types: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ("JWT", "at+jwt")
+    """What a token's ``typ`` may be, in any letter case and with or without ``application/``; it may be absent."""
     clock_tolerance: int = Field(default=30, ge=0, le=300)
     """Seconds by which Fiskil's clock and ours may differ."""
     max_token_lifetime: int = Field(default=3600, ge=1, le=86_400)
@@ -88,6 +99,8 @@ class Fiskil(Section):
     """Seconds after which the keys are fetched again in the background."""
     jwks_max_stale: int = Field(default=172_800, ge=300)
     """Seconds for which known keys serve on while their host does not answer."""
+    known_keys: NewFile = Field(default=Path("known-keys.json"), validate_default=True)
+    """Where the last good keys are kept for a restart while their host does not answer."""
 
 
 class Listen(Section):
@@ -100,13 +113,16 @@ class Listen(Section):
     admin_address: str = "127.0.0.1"
     admin_port: int = Field(default=9443, ge=0, le=65_535)
     workers: int = Field(default=1, ge=1, le=64)
+    max_connections: int = Field(default=1000, ge=1, le=100_000)
+    """Open connections of one worker; further ones are closed at once."""
+    max_requests: int = Field(default=500, ge=1, le=100_000)
+    """Requests that one worker answers at the same time; further ones get 503."""
 
 
 class Replay(Section):
-    """Where used tokens are remembered. ``memory`` serves one process and forgets at its end."""
+    """Where used tokens are remembered: an installed store. The other keys belong to it."""
 
-    store: Literal["sqlite", "memory"] = "sqlite"
-    path: NewFile = Field(default=Path("replay.db"), validate_default=True)
+    store: str = "sqlite"
 
 
 class Log(Section):
@@ -234,7 +250,7 @@ def _table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _model_for(raw: Mapping[str, Any], path: Path) -> tuple[type[Settings], list[Mistake]]:
     """The settings with each source typed by its kind, so that one validation finds everything."""
     types: dict[str, Any] = {}
-    mistakes = []
+    replay, mistakes = _replay_type(raw, path)
     for name, entry in _table(raw, "sources").items():
         types[name] = SourceEntry
         kind = entry.get("kind") if isinstance(entry, Mapping) else None
@@ -244,19 +260,36 @@ def _model_for(raw: Mapping[str, Any], path: Path) -> tuple[type[Settings], list
             mistakes.append(Mistake(_where(("sources", name, "kind"), path), f"sources.{name}.kind", message))
         if isinstance(kind, str):
             try:
-                types[name] = _entry_type(find_kind(kind).load())
+                types[name] = _entry_type(find_kind(kind).load(), SourceEntry)
             except UnusableKind as exc:
                 types[name] = Any
                 mistakes.append(Mistake(_where(("sources", name, "kind"), path), f"sources.{name}.kind", str(exc)))
-    if not types:
-        return Settings, mistakes
-    typed = type("Settings", (Settings,), {"__annotations__": {"sources": TypedDict("Sources", types)}})  # type: ignore[operator]
-    return typed, mistakes
+    annotations = {"replay": replay} | ({"sources": TypedDict("Sources", types)} if types else {})  # type: ignore[operator]
+    fields = {"__annotations__": annotations, "replay": Field(default_factory=replay)}
+    return type("Settings", (Settings,), fields), mistakes
 
 
-def _entry_type(plugin: type[Any]) -> type[SourceEntry]:
+def _replay_type(raw: Mapping[str, Any], path: Path) -> tuple[Any, list[Mistake]]:
+    """The settings of the chosen store of used tokens. One for a single process does not serve several."""
+    name = _table(raw, "replay").get("store", "sqlite")
+    if not isinstance(name, str):
+        return Replay, []
+    where, key = _where(("replay", "store"), path), "replay.store"
+    try:
+        store = find_kind(name, REPLAY_STORES).load()
+    except UnusableKind as exc:
+        return Any, [Mistake(where, key, str(exc))]
+    mistakes = []
+    if getattr(store, "reach", "process") == "process" and str(_table(raw, "listen").get("workers", 1)) != "1":
+        message = f"{name} serves one process only: with several workers each would accept every token once"
+        mistakes.append(Mistake(where, key, message))
+    return _entry_type(store, Replay), mistakes
+
+
+def _entry_type(plugin: type[Any], common: type[BaseModel]) -> type[BaseModel]:
+    """The plugin's own settings with the keys that all of its sort have."""
     own = getattr(plugin, "Settings", None)
-    bases = (own, SourceEntry) if own else (SourceEntry,)
+    bases = (own, common) if own else (common,)
     return type(plugin.__name__, bases, {"__module__": plugin.__module__})
 
 
@@ -269,10 +302,7 @@ def _relations(raw: Mapping[str, Any], path: Path) -> Iterator[Mistake]:
             yield Mistake(_where(("serve", pattern), path), f'serve."{pattern}"', message)
     if len(sources) > 1 and not raw.get("serve"):
         yield Mistake(str(path), "serve", "several sources are configured: say which one serves which collection")
-    listen, replay = _table(raw, "listen"), _table(raw, "replay")
-    if replay.get("store") == "memory" and str(listen.get("workers", 1)) != "1":
-        message = "memory serves one process only: with several workers each would accept every token once"
-        yield Mistake(_where(("replay", "store"), path), "replay.store", message)
+    listen = _table(raw, "listen")
     if ("tls_certificate" in listen) != ("tls_key" in listen):
         yield Mistake(str(path), "listen.tls_certificate", "certificate and key go together: give both or neither")
 

@@ -8,6 +8,7 @@
     │   ├── SharingRefused           there is one, and it must not be shared
     │   └── SourceUnavailable        not now; carries ``retry_after``
     ├── SourceFault                  a source broke its contract: answered as 500, explained in the log
+    │   └── ForeignRecord            it handed over a record that was not asked for: an alarm
     ├── ConfigurationError           carries every mistake found; commands end with 3
     ├── Unreachable                  something outside does not answer; commands end with 4
     └── UntrustedJSON                JSON that is broken, ambiguous or too large
@@ -54,6 +55,10 @@ class SourceFault(OpenholderError):
 
     The message goes to the log. It names members and types, never values.
     """
+
+
+class ForeignRecord(SourceFault):
+    """A record that was not asked for, perhaps somebody else's. Never answered, always an alarm."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

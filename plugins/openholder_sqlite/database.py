@@ -41,6 +41,7 @@ class Database:
                 self._exits.push_async_callback(connection.close)
                 self._idle.put_nowait(connection)
             self._tables = {name: await self._table(name) for name in await self._names()}
+            self._check_columns()
         except sqlite3.Error as exc:
             await self.close()
             raise SourceFault(f"not a readable SQLite database ({exc})") from exc
@@ -61,7 +62,7 @@ class Database:
 
     async def fetch(self, query: Query) -> Page:
         """Answer one question. The total costs a second SELECT only where the page may not be all there is."""
-        table = self._tables.get(query.collection.replace(".", "_"))
+        table = self._tables.get(query.collection) or self._tables.get(query.collection.replace(".", "_"))
         if table is None:
             raise SourceFault(f"there is no table or view for {query.collection!r}")
         with self._busy():
@@ -96,6 +97,12 @@ class Database:
             if not self._asking:
                 self._quiet.set()
 
+    def _check_columns(self) -> None:
+        known = set(self.collections())
+        for collection in self._columns:
+            if collection not in known:
+                raise SourceFault(f"`columns` names {collection!r}, for which there is no table or view")
+
     async def _names(self) -> list[str]:
         rows = await self.rows(
             "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
@@ -103,7 +110,7 @@ class Database:
         return [name for (name,) in rows]
 
     async def _table(self, name: str) -> Table:
-        rows = await self.rows(f"PRAGMA table_info({quoted(name)})")
+        rows = await self.rows(f"PRAGMA table_xinfo({quoted(name)})")
         types = {column: declared or "" for _, column, declared, *_ in rows}
         renamed = self._columns.get(name) or self._columns.get(name.replace("_", ".", 1)) or {}
         missing = [column for column in renamed.values() if column not in types]

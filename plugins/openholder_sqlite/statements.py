@@ -49,13 +49,13 @@ def _term(table: Table, condition: Filter) -> Statement:
     column = table.members.get(condition.member)
     if column is None:
         raise SourceFault(f"table {table.name!r} has no column {condition.member!r}")
-    name = quoted(column)
+    name, declared = quoted(column), table.types[column].upper()
     values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
     if condition.operator == "ieq":
-        return f"{name} = ? COLLATE NOCASE", values  # folds A-Z only, as Query wants it
+        text = name if "CHAR" in declared or "TEXT" in declared else f"CAST({name} AS TEXT)"
+        return f"{text} = ? COLLATE NOCASE", values  # folds A-Z only, as Query wants it
     marks = ", ".join("?" * len(values))
     exact = f"CAST({name} AS TEXT) COLLATE BINARY IN ({marks})"
-    declared = table.types[column].upper()
     if not declared or "BLOB" in declared:
         return exact, values
     # The first half finds the rows through an index; the second keeps a number's column from matching '12.0' or

@@ -13,11 +13,13 @@ from typing import Literal
 
 import click
 
-from openholder.app import make_keys, make_sources, make_store, operations_of
+from openholder.app import make_sources, make_store, operations_of
 from openholder.cli.development import development_keys
 from openholder.cli.options import configuration_option, json_option, table
 from openholder.config import Configuration, Log, Settings
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
+from openholder.gate.fetching import fetch_from
+from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.logs import configure_logging
 from openholder.models.rows import Misfit, to_record
 from openholder.operations import Operation
@@ -74,12 +76,14 @@ async def _findings(configuration: Configuration, dev: bool) -> list[Finding]:
 
 
 async def _keys(settings: Settings) -> Finding:
-    what, keys = f"keys at {settings.fiskil.jwks_url}", make_keys(settings)
-    await keys.start()
-    await keys.close()
-    if keys.age is None:
-        return Finding(what, "unreachable", "not fetched, or no usable key among them")
-    return Finding(what, "ok", f"{len(keys.kids)} usable")
+    what = f"keys at {settings.fiskil.jwks_url}"
+    try:
+        table = parse_key_set((await fetch_from(settings.fiskil.jwks_url)()).body)
+    except UnusableKeySet as exc:
+        return Finding(what, "unreachable", str(exc))
+    except Exception as exc:
+        return Finding(what, "unreachable", f"not fetched: {type(exc).__name__}")
+    return Finding(what, "ok", f"{len(table.kids)} usable, {table.skipped} not")
 
 
 async def _store(settings: Settings) -> Finding:

@@ -18,8 +18,6 @@ from openholder.strict_json import parse_json
 MAX_TOKEN = 8192
 """Characters: several times what Fiskil sends, and less than a header line may have."""
 MAX_KID = 256
-TYPES = frozenset({"jwt", "at+jwt"})
-"""Media types of a JWT, without the ``application/`` that RFC 7515 section 4.1.9 lets senders leave out."""
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
 
@@ -45,6 +43,7 @@ def bearer(headers: Sequence[str]) -> str:
     scheme, _, token = (headers[0] if headers else "").partition(" ")
     if scheme.lower() != "bearer":
         raise Refused(Reason.NO_TOKEN)
+    token = token.lstrip(" ")
     if not token:
         raise Refused(Reason.EMPTY_TOKEN)
     if " " in token or "," in token:
@@ -52,7 +51,7 @@ def bearer(headers: Sequence[str]) -> str:
     return token
 
 
-def parse(text: str, algorithms: Collection[str]) -> Token:
+def parse(text: str, algorithms: Collection[str], types: Collection[str]) -> Token:
     """Take a token apart. Raises `Refused` for everything that is not one well-formed signed JWT."""
     if len(text) > MAX_TOKEN:
         raise Refused(Reason.TOKEN_TOO_LONG)
@@ -61,6 +60,7 @@ def parse(text: str, algorithms: Collection[str]) -> Token:
         raise Refused(Reason.NOT_COMPACT_JWS)
     header = _object(_decoded(parts[1]), Reason.HEADER_NOT_JSON)
     algorithm, kid = _checked(header, algorithms)
+    _check_type(header, types)
     claims = _object(_decoded(parts[2]), Reason.PAYLOAD_NOT_JSON)
     signed = f"{parts[1]}.{parts[2]}".encode("ascii")
     return Token(algorithm, kid, claims, signed, _decoded(parts[3]))
@@ -89,13 +89,20 @@ def _object(document: bytes, reason: Reason) -> dict[str, Any]:
 
 def _checked(header: dict[str, Any], algorithms: Collection[str]) -> tuple[str, str]:
     """The algorithm and key id of a JOSE header. Members that mean nothing to us are ignored, as RFC 7515 asks."""
-    algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
+    algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise Refused(Reason.ALGORITHM_NOT_ALLOWED)
     if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:
         raise Refused(Reason.KID_MALFORMED)
     if "crit" in header:
         raise Refused(Reason.CRITICAL_EXTENSION)  # we understand no extension, so RFC 7515 section 4.1.11 has us refuse
-    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in TYPES:
-        raise Refused(Reason.TYPE_NOT_ALLOWED)
     return algorithm, kid
+
+
+def _check_type(header: dict[str, Any], types: Collection[str]) -> None:
+    """Media types are compared without regard to case, and may leave out ``application/`` (RFC 7515 section 4.1.9)."""
+    if "typ" not in header:
+        return
+    kind = header["typ"]
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in {name.lower() for name in types}:
+        raise Refused(Reason.TYPE_NOT_ALLOWED)

@@ -6,69 +6,30 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
-
+from openholder.bucket import Bucket
+from openholder.gate.fetching import DEADLINE, Fetch, KnownKeys
 from openholder.gate.keys import KeyTable, UnusableKeySet, parse_key_set
 from openholder.gate.reasons import CannotJudge
 
 log = logging.getLogger(__name__)
 
-Fetch = Callable[[], Awaitable[bytes]]
-MAX_BYTES = 65_536
-DEADLINE = 3.0
-"""Seconds for the whole fetch, however slowly the answer drips."""
 LONGEST_BACKOFF = 60.0
+SHORTEST_REFRESH, LONGEST_REFRESH = 60.0, 3600.0
+"""Seconds within which Cache-Control is honoured: no proxy may pin keys for a day, or have us fetch without end."""
+ALARM = 900.0
+"""Seconds without a good fetch after which the log speaks of it as critical."""
 UNKNOWN_KID_RATE, UNKNOWN_KID_BURST = 5 / 60, 2
 """Fetches a second that unknown kids may cause, and how many at once. Scheduled refreshes are not charged."""
-
-
-def fetch_from(url: str) -> Fetch:
-    """A fetch of ``url`` with every limit on: time, size, no redirects, no decompression, TLS verified."""
-
-    async def fetch() -> bytes:
-        client = AsyncHTTPClient(force_instance=True, max_body_size=MAX_BYTES, max_header_size=16_384)
-        request = HTTPRequest(
-            url,
-            connect_timeout=DEADLINE,
-            request_timeout=DEADLINE,
-            follow_redirects=False,
-            decompress_response=False,
-            headers={"Accept": "application/json"},
-        )
-        try:
-            response = await client.fetch(request)
-        finally:
-            client.close()
-        return response.body
-
-    return fetch
-
-
-class Bucket:
-    """A token bucket: ``burst`` at once, ``rate`` a second."""
-
-    def __init__(self, rate: float, burst: int, clock: Callable[[], float]) -> None:
-        self._rate, self._burst, self._clock = rate, burst, clock
-        self._level, self._at = float(burst), clock()
-
-    def take(self) -> bool:
-        """Whether there was one left to take."""
-        now = self._clock()
-        self._level = min(self._burst, self._level + (now - self._at) * self._rate)
-        self._at = now
-        if self._level < 1:
-            return False
-        self._level -= 1
-        return True
 
 
 class JWKSCache:
     """The current key table. All times are monotonic seconds.
 
     A fetch that fails, or brings no usable key, never replaces keys that worked. Known keys serve on for
-    ``max_stale`` seconds while their host does not answer.
+    ``max_stale`` seconds while their host does not answer, those in ``known`` also over a restart. ``heard`` is told
+    ``fetched``, ``failed`` and ``unknown_kid`` each time.
     """
 
     def __init__(
@@ -77,12 +38,15 @@ class JWKSCache:
         *,
         refresh: float,
         max_stale: float,
+        known: KnownKeys | None = None,
+        heard: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._fetch = fetch
+        self._fetch, self._known, self._heard = fetch, known, heard
         self._refresh, self._max_stale, self._clock = refresh, max_stale, clock
         self._table: KeyTable | None = None
         self._fetched_at = 0.0
+        self._fresh_for = refresh
         self._failures = 0
         self._retry_at = 0.0
         self._flight: asyncio.Task[None] | None = None
@@ -91,6 +55,7 @@ class JWKSCache:
 
     async def start(self) -> None:
         """Fetch the keys, and keep them fresh in the background. A host that is away is logged, not raised."""
+        self._recall()
         await self._renew()
         self._background = asyncio.create_task(self._keep_fresh())
 
@@ -123,6 +88,7 @@ class JWKSCache:
         table = self._usable()
         if kid in table.kids:
             return table
+        self._heard("unknown_kid")
         if self._flight is not None or self._bucket.take():
             await self._renew()
             table = self._usable()
@@ -155,21 +121,41 @@ class JWKSCache:
 
     async def _fly(self) -> None:
         try:
-            self._table = parse_key_set(await asyncio.wait_for(self._fetch(), DEADLINE))
+            fetched = await asyncio.wait_for(self._fetch(), DEADLINE)
+            self._table = parse_key_set(fetched.body)
         except Exception as exc:
-            self._failures += 1
-            backoff = min(LONGEST_BACKOFF, 0.5 * 2 ** min(self._failures - 1, 10))
-            self._retry_at = self._clock() + backoff * random.uniform(0.8, 1.2)
-            cause = str(exc) if isinstance(exc, UnusableKeySet) else type(exc).__name__
-            log.error(
-                "the key set was not fetched (%s); keys in use: %s", cause, len(self._table.keys) if self._table else 0
-            )
+            self._failed(str(exc) if isinstance(exc, UnusableKeySet) else type(exc).__name__)
             return
         self._failures = 0
         self._fetched_at = self._clock()
+        asked = self._refresh if fetched.max_age is None else fetched.max_age
+        self._fresh_for = min(max(asked, SHORTEST_REFRESH), LONGEST_REFRESH, self._refresh)
+        self._heard("fetched")
+        if self._known:
+            self._known.keep(fetched.body)
+
+    def _failed(self, cause: str) -> None:
+        self._failures += 1
+        backoff = min(LONGEST_BACKOFF, 0.5 * 2 ** min(self._failures - 1, 10))
+        self._retry_at = self._clock() + backoff * random.uniform(0.8, 1.2)
+        self._heard("failed")
+        age = self.age
+        level = logging.CRITICAL if age is None or age > ALARM else logging.WARNING
+        log.log(level, "the key set was not fetched (%s); %d keys in use", cause, len(self.kids) if age else 0)
+
+    def _recall(self) -> None:
+        """Begin with the keys of the last run, where they are not too old."""
+        kept = self._known.recall() if self._known else None
+        if kept is None:
+            return
+        document, age = kept
+        try:
+            self._table, self._fetched_at = parse_key_set(document), self._clock() - age
+        except UnusableKeySet as exc:
+            log.error("the known keys are not used: %s", exc)
 
     async def _keep_fresh(self) -> None:
         while True:
-            ahead = self._refresh * random.uniform(0.72, 0.88)  # jitter keeps several processes apart
+            ahead = self._fresh_for * random.uniform(0.72, 0.88)  # jitter keeps several processes apart
             await asyncio.sleep(max(0.1, self._retry_at - self._clock()) if self._failures else ahead)
             await self._renew()

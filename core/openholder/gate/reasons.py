@@ -27,6 +27,8 @@ class Reason(StrEnum):
     ISSUER_WRONG = "issuer_wrong"
     SUBJECT_WRONG = "subject_wrong"
     AUDIENCE_WRONG = "audience_wrong"
+    AUDIENCE_NOT_EXACT = "audience_not_exact"
+    AUDIENCE_WITH_QUERY = "audience_with_query"
     EXPIRY_MALFORMED = "expiry_malformed"
     EXPIRED = "expired"
     LIFETIME_TOO_LONG = "lifetime_too_long"

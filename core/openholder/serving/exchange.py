@@ -26,16 +26,18 @@ from tornado.httputil import (
     format_timestamp,
 )
 
-from openholder.errors import SourceFault
+from openholder.errors import ForeignRecord, SourceFault
 from openholder.operations import Operation
 from openholder.serving.form import MAX_BODY, check_form, declares_too_much
 from openholder.serving.journal import Entry, Journal
 from openholder.serving.problems import Case, Problem
-from openholder.serving.service import Request, Service
+from openholder.serving.service import Request, Service, unavailable
 from openholder.sources.directory import describe
 
 MAX_DISCARDED = 1_048_576
 """Bytes of a body too large that are read and thrown away, so that its sender gets to read the answer."""
+WRITE_TIMEOUT = 30.0
+"""Seconds in which a caller must have taken an answer."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"})
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
@@ -47,6 +49,8 @@ class Desk:
 
     service: Service
     journal: Journal
+    most: int = 500
+    """Requests that are answered at the same time; more get 503 at once."""
     running: set[asyncio.Task[None]] = field(default_factory=set)
     closing: bool = False
     """Whether the server is going away: answers then ask the caller to open no further request here."""
@@ -104,7 +108,9 @@ class Exchange(HTTPMessageDelegate):
         return None
 
     def finish(self) -> None:
-        """The request is complete: answer it."""
+        """The request is complete: answer it, unless too many others are being answered."""
+        if not self._entry.status and len(self._desk.running) >= self._desk.most:
+            self._write(b"", unavailable("overloaded", 1))
         if self._entry.status:
             self._connection.finish()
             return
@@ -124,7 +130,8 @@ class Exchange(HTTPMessageDelegate):
             body, problem = b"", exc
         except SourceFault as exc:
             self._entry.fault = str(exc)
-            body, problem = b"", Problem(Case.UNEXPECTED, "source_fault")
+            reason = "foreign_record" if isinstance(exc, ForeignRecord) else "source_fault"
+            body, problem = b"", Problem(Case.UNEXPECTED, reason)
         except Exception as exc:
             self._entry.fault = describe(exc)
             body, problem = b"", Problem(Case.UNEXPECTED, "fault")
@@ -153,7 +160,7 @@ class Exchange(HTTPMessageDelegate):
         try:
             return await self._desk.service.answer(request)
         finally:
-            self._entry.ids = request.ids
+            self._entry.ids, self._entry.admitted = request.ids, request.admitted
 
     def _refuse_body(self) -> None:
         self._write(b"", Problem(Case.BODY_TOO_LARGE, "body_too_large", headers={"Connection": "close"}))
@@ -184,7 +191,10 @@ class Exchange(HTTPMessageDelegate):
         start_line = ResponseStartLine("HTTP/1.1", status, responses[status])
         chunk = b"" if self._request.method == "HEAD" else body
         written: Any = self._connection.write_headers(start_line, HTTPHeaders(headers), chunk)
-        # Nobody waits for the bytes to leave; a caller who went away meanwhile is no fault of ours.
+        # Nobody waits for the bytes to leave, but not for ever either: a caller who never reads is cut off, and one who
+        # went away meanwhile is no fault of ours.
+        deadline = asyncio.get_running_loop().call_later(WRITE_TIMEOUT, self._connection.close)
+        written.add_done_callback(lambda _: deadline.cancel())
         written.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     def _record(self) -> None:

@@ -9,18 +9,24 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import time
 from dataclasses import dataclass, field
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from openholder.sources.directory import Directory, describe
+from openholder.bucket import Bucket
+from openholder.sources.directory import Directory
 from openholder.sources.hookspecs import FinishedRequest
 
 log = structlog.get_logger("openholder")
 
 TIERS = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 4.0, 6.0)
 """Seconds: the upper ones are the response times of the CDS's performance tiers."""
+
+
+LOGGED_REFUSALS = (100.0, 1000)
+"""Lines a second for answers of 4xx, and at once: a flood of refusals must not fill the disk. All are counted."""
 
 
 @dataclass(slots=True)
@@ -38,6 +44,7 @@ class Entry:
     reason: str = ""
     fault: str = ""
     """What went wrong on our side: types, places and members, never values."""
+    admitted: bool = False
     ids: dict[str, str] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
 
@@ -48,6 +55,8 @@ class Journal:
     def __init__(self, sources: Directory, key: bytes = b"") -> None:
         self._sources = sources
         self._key = key or secrets.token_bytes(32)
+        self._refusals_logged = Bucket(*LOGGED_REFUSALS, time.monotonic)
+        self._unlogged = 0
         self.registry = CollectorRegistry()
         labels = ("route", "method", "status")
         self._requests = Counter("openholder_http_requests", "Requests answered", labels, registry=self.registry)
@@ -57,12 +66,22 @@ class Journal:
         self._reasons = Counter(
             "openholder_http_refusals", "Answers other than data, by reason", ("reason",), registry=self.registry
         )
+        self._fetches = Counter(
+            "openholder_jwks_events", "Key sets fetched or not, and unknown kids", ("event",), registry=self.registry
+        )
+        self._tokens = Counter("openholder_tokens", "Tokens let in, by key", ("kid", "alg"), registry=self.registry)
         self.jwks_age = Gauge("openholder_jwks_age_seconds", "Age of the key set in use", registry=self.registry)
+
+    def heard_of_keys(self, event: str) -> None:
+        """Count what the cache of keys tells."""
+        self._fetches.labels(event).inc()
 
     def finished(self, entry: Entry) -> None:
         """Take note of one answered request."""
         self._requests.labels(entry.route, entry.method, str(entry.status)).inc()
         self._seconds.labels(entry.route).observe(entry.seconds)
+        if entry.admitted:
+            self._tokens.labels(str(entry.facts.get("kid")), str(entry.facts.get("alg"))).inc()
         if entry.reason:
             self._reasons.labels(entry.reason.partition(":")[0]).inc()
         self._write(entry)
@@ -83,7 +102,11 @@ class Journal:
             "ip": entry.ip,
             **entry.facts,
         }
-        level = log.error if entry.fault else log.info
+        if 400 <= entry.status < 500 and not self._refusals_logged.take():
+            self._unlogged += 1
+            return
+        fields["unlogged_before"], self._unlogged = self._unlogged or "", 0
+        level = log.critical if entry.reason == "foreign_record" else log.error if entry.fault else log.info
         level("request", **{name: value for name, value in fields.items() if value not in ("", None)})
 
     def _tell(self, entry: Entry) -> None:
@@ -97,10 +120,7 @@ class Journal:
             reason=entry.reason,
             seconds=entry.seconds,
         )
-        try:
-            self._sources.notify(event)
-        except Exception as exc:  # an audit trail that fails must not take the answer with it
-            log.error("observer failed", error=describe(exc))
+        self._sources.notify(event)
 
     def _pseudonym(self, value: str | None) -> str | None:
         return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:16] if value else None

@@ -34,6 +34,8 @@ class Request:
     raw_ids: Mapping[str, bytes]
     authorization: Sequence[str]
     body: bytes
+    admitted: bool = False
+    """Whether the gate let it in, and its token is used up."""
     ids: dict[str, str] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
     """What the log is told."""
@@ -61,6 +63,7 @@ class Service:
     async def _admit(self, request: Request) -> None:
         try:
             await self._gate.admit(request.authorization, request.path, request.facts)
+            request.admitted = True
         except Refused as exc:
             raise self._failure(exc.reason) from None
         except CannotJudge as exc:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import traceback
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,11 +19,21 @@ from typing import Any, Self, cast
 
 import pluggy
 
-from openholder.errors import NotFound, OpenholderError, SourceError, SourceFault, SourceUnavailable, Unreachable
+from openholder.errors import (
+    ForeignRecord,
+    NotFound,
+    OpenholderError,
+    SourceError,
+    SourceFault,
+    SourceUnavailable,
+    Unreachable,
+)
 from openholder.sources.hookspecs import PROJECT, FinishedRequest, Hookspecs
 from openholder.sources.kinds import find_kind
 from openholder.sources.query import Page, Query
 from openholder.sources.settings import SourceEntry
+
+log = logging.getLogger(__name__)
 
 ASYNC_HOOKS = ("open", "close", "fetch", "health")
 OPEN_TIMEOUT = 120.0
@@ -61,6 +72,11 @@ class Source:
             return Page(records=(), total=0)
         except (SourceError, SourceFault):
             raise
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise SourceFault(f"raised {describe(exc)}, though nobody cancelled it") from exc
         except TimeoutError as exc:
             raise SourceFault(f"no answer within {self.settings.timeout:g} s") from exc
         except Exception as exc:
@@ -80,6 +96,8 @@ def _verified(page: object, query: Query) -> Page:
     """Refuse what a source must never hand over: too many records, or any that was not asked for."""
     if not isinstance(page, Page):
         raise SourceFault(f"returned {type(page).__name__}, not a Page")
+    if not isinstance(page.records, Sequence):
+        raise SourceFault(f"returned records as {type(page.records).__name__}, not as a sequence")
     if query.limit is not None and len(page.records) > query.limit:
         raise SourceFault("returned more records than asked for")
     for record in page.records:
@@ -87,7 +105,7 @@ def _verified(page: object, query: Query) -> Page:
             raise SourceFault(f"returned a record of type {type(record).__name__}")
         for condition in query.filters:
             if not condition.admits(record):
-                raise SourceFault(f"returned a record that is not the one asked for: {condition.member} differs")
+                raise ForeignRecord(f"returned a record that was not asked for: {condition.member} differs")
     return page
 
 
@@ -105,28 +123,40 @@ class Directory:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hookspecs)
         for name, entry in entries.items():
-            self._register(name, find_kind(entry.kind).load()(name, entry))
+            self._register(name, entry.kind, entry)
         for kind in observers:
-            self._register(f"plugins.{kind}", find_kind(kind).load()(kind, None))
-        self._manager.check_pending()
+            self._register(f"plugins.{kind}", kind, None)
         self._sources = {name: self._source(name, entry) for name, entry in entries.items()}
+        self._observers = [self._only(name, "request_finished") for name, _ in self._manager.list_name_plugin()]
         self._exits = AsyncExitStack()
         self._collections: dict[str, frozenset[str]] = {}
 
-    def _register(self, name: str, plugin: object) -> None:
-        self._manager.register(plugin, name=name)
+    def _register(self, name: str, kind: str, settings: SourceEntry | None) -> None:
+        """Make the plugin and have it checked: unknown hooks and arguments, and which of them are ``async def``."""
+        plugin_class = find_kind(kind).load()
+        try:
+            plugin = plugin_class(name, settings)
+            self._manager.register(plugin, name=name)
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as exc:
+            raise UnusableSource(f"source {name!r} of kind {kind!r}: {' '.join(str(exc).split())}") from exc
+        except Exception as exc:
+            raise UnusableSource(f"source {name!r} of kind {kind!r} cannot be made: {describe(exc)}") from exc
         for caller in self._manager.get_hookcallers(plugin) or []:
-            implementations = [found for found in caller.get_hookimpls() if found.plugin is plugin]
-            if caller.name in ASYNC_HOOKS and not inspect.iscoroutinefunction(implementations[0].function):
-                raise UnusableSource(f"source {name!r}: {caller.name} must be 'async def'")
+            (implementation,) = (found for found in caller.get_hookimpls() if found.plugin is plugin)
+            if inspect.iscoroutinefunction(implementation.function) != (caller.name in ASYNC_HOOKS):
+                wanted = "'async def'" if caller.name in ASYNC_HOOKS else "a plain 'def'"
+                raise UnusableSource(f"source {name!r} of kind {kind!r}: {caller.name} must be {wanted}")
+
+    def _only(self, name: str, hook: str) -> pluggy.HookCaller:
+        """A caller of one hook of one plugin."""
+        plugin = self._manager.get_plugin(name)
+        others = [other for _, other in self._manager.list_name_plugin() if other is not plugin]
+        return self._manager.subset_hook_caller(hook, remove_plugins=others)
 
     def _source(self, name: str, entry: SourceEntry) -> Source:
         plugin = self._manager.get_plugin(name)
-        others = [other for _, other in self._manager.list_name_plugin() if other is not plugin]
-        hooks = {
-            hook: self._manager.subset_hook_caller(hook, remove_plugins=others)
-            for hook in (*ASYNC_HOOKS, "collections")
-        }
+        hooks = {hook: self._only(name, hook) for hook in (*ASYNC_HOOKS, "collections")}
         for owed in ("fetch", "collections"):
             if not any(found.plugin is plugin for found in getattr(self._manager.hook, owed).get_hookimpls()):
                 raise UnusableSource(f"source {name!r} of kind {entry.kind!r} does not implement {owed}")
@@ -168,6 +198,8 @@ class Directory:
         if not patterns:
             return None
         source = self._sources[self._serve[max(patterns, key=len)]]
+        if collection not in self._collections[source.name]:  # it may be there by now: a file that came later
+            self._collections[source.name] = source.collections()
         return source if collection in self._collections[source.name] else None
 
     async def fetch(self, query: Query) -> Page:
@@ -183,5 +215,9 @@ class Directory:
             await source.run("health", source.settings.timeout)
 
     def notify(self, event: FinishedRequest) -> None:
-        """Tell all observers of an answered request. What an observer raises comes through to the caller."""
-        self._manager.hook.request_finished(event=event)
+        """Tell each observer of an answered request. One that fails is logged, and harms neither answer nor others."""
+        for observer in self._observers:
+            try:
+                observer(event=event)
+            except Exception as exc:
+                log.error("an observer failed: %s", describe(exc))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from openholder.sources.query import Page, Query
 
 PROJECT: Final = "openholder"
-ENTRY_POINT_GROUP: Final = "openholder.plugins"
+SOURCES: Final = "openholder.plugins"
+"""The entry-point group of data sources and observers."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 _hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -1,4 +1,4 @@
-"""Kinds of sources: which are installed, and the class behind one of them.
+"""Kinds of plugins: which are installed, and the class behind one of them.
 
 openholder reads the entry points itself, because pluggy's own loading takes the first of two distributions that claim
 one name in silence, and stops at the first import that fails.
@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from openholder.errors import OpenholderError
-from openholder.sources.hookspecs import ENTRY_POINT_GROUP
+from openholder.sources.hookspecs import SOURCES
 
 
 class UnusableKind(OpenholderError):
@@ -33,27 +33,28 @@ class Kind:
         try:
             loaded = self.entry_point.load()
         except Exception as exc:
+            extras = "".join(f"; it needs {self.distribution}[{extra}]" for extra in self.entry_point.extras)
             raise UnusableKind(
                 f"kind {self.name!r} of {self.distribution} {self.version} ({self.entry_point.value})"
-                f" cannot be imported: {type(exc).__name__}: {exc}"
+                f" cannot be imported: {type(exc).__name__}: {' '.join(str(exc).split())}{extras}"
             ) from exc
         if not isinstance(loaded, type):
             raise UnusableKind(f"kind {self.name!r} of {self.distribution} ({self.entry_point.value}) is not a class")
         return loaded
 
 
-def installed_kinds() -> list[Kind]:
-    """All kinds that are installed, sorted by name and distribution; one that is claimed twice is listed twice."""
+def installed_kinds(group: str = SOURCES) -> list[Kind]:
+    """All installed kinds of a group, sorted by name and distribution; one that is claimed twice is there twice."""
     kinds = {
         Kind(entry.name, entry.dist.name if entry.dist else "?", entry.dist.version if entry.dist else "?", entry)
-        for entry in entry_points(group=ENTRY_POINT_GROUP)
+        for entry in entry_points(group=group)
     }
     return sorted(kinds, key=lambda kind: (kind.name, kind.distribution))
 
 
-def find_kind(name: str) -> Kind:
+def find_kind(name: str, group: str = SOURCES) -> Kind:
     """The one installed kind of that name. Raises `UnusableKind` when there is none, or more than one."""
-    installed = installed_kinds()
+    installed = installed_kinds(group)
     claims = [kind for kind in installed if kind.name == name]
     if len(claims) == 1:
         return claims[0]

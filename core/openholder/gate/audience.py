@@ -1,0 +1,60 @@
+"""Whether a token was made for exactly the URI that is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from openholder.gate.reasons import Reason, Refused
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
+
+
+def check_audience(claims: Mapping[str, Any], accepted: Collection[str], *, normalise: bool) -> None:
+    """``aud`` is one of the accepted URIs, and nothing beside it.
+
+    A token with a second audience could be used elsewhere. Near misses have reasons of their own, so that a roll-out
+    shows at once how the other side writes its URIs.
+    """
+    audience = claims.get("aud")
+    if isinstance(audience, list) and len(audience) == 1:
+        (audience,) = audience
+    if not isinstance(audience, str):
+        raise Refused(Reason.AUDIENCE_WRONG)
+    if audience in accepted:
+        return
+    if normalised(audience) in {normalised(uri) for uri in accepted}:
+        if normalise:
+            return
+        raise Refused(Reason.AUDIENCE_NOT_EXACT)
+    with_query = audience.partition("?")[0] in accepted
+    raise Refused(Reason.AUDIENCE_WITH_QUERY if with_query else Reason.AUDIENCE_WRONG)
+
+
+def normalised(uri: str) -> str:
+    """RFC 3986 sections 6.2.2.1, 6.2.2.2 and 6.2.3: letter case, needless escapes, default port.
+
+    Not dot segments and not slashes: paths are routed as they come, so other dots and slashes are another resource.
+    """
+    if not _PRINTABLE.fullmatch(uri):  # urlsplit drops tabs and line feeds in silence
+        return uri
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        return uri
+    if not parts.hostname or parts.username is not None:
+        return uri
+    host = parts.hostname if port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f"{parts.hostname}:{port}"
+    tail = uri[uri.index(parts.netloc) + len(parts.netloc) :]
+    return f"{parts.scheme.lower()}://{host}{_ESCAPE.sub(_needed, tail)}"
+
+
+def _needed(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if _UNRESERVED.fullmatch(character) else f"%{escape[1].upper()}"

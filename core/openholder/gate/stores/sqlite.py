@@ -1,0 +1,141 @@
+"""Used tokens in an SQLite file: for all processes of one machine. On a local disk, never on a network share.
+
+``synchronous = NORMAL`` in WAL mode loses the last moments in a power cut only; their tokens expire by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import aiosqlite
+from pydantic import BaseModel, Field
+
+from openholder.gate.replay import Reach
+from openholder.sources.settings import NewFile
+
+log = logging.getLogger(__name__)
+
+SWEEP = 2000
+"""Entries that one statement forgets at most, so that no other has to wait for long."""
+INTERVAL = 10.0
+BUSY_TIMEOUT = 2.0
+"""Seconds to wait for a lock that another process holds."""
+OPEN_TRIES = 100
+
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_SCHEMA = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "CREATE TABLE IF NOT EXISTS used (entry BLOB PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS used_expires ON used (expires)",
+    "PRAGMA quick_check",
+)
+
+
+class SQLiteSettings(BaseModel):
+    """``[replay]`` with ``store = "sqlite"``."""
+
+    path: NewFile = Field(default=Path("replay.db"), validate_default=True)
+
+
+class SQLiteStore:
+    """One row for each used token. Runs in a thread of its own, since a checkpoint may take long."""
+
+    reach: ClassVar[Reach] = "machine"
+    Settings = SQLiteSettings
+
+    def __init__(self, settings: SQLiteSettings, clock: Callable[[], float] = time.time) -> None:
+        self._path = settings.path
+        self._clock = clock
+        self._connection: aiosqlite.Connection | None = None
+        self._purge: asyncio.Task[None] | None = None
+
+    async def open(self) -> float:
+        """Open or create the file. A broken one is moved aside, and what was in it counts as lost."""
+        lost_before = 0.0
+        try:
+            self._connection = await self._connect()
+        except sqlite3.DatabaseError as exc:
+            if exc.sqlite_errorcode & 0xFF not in _BROKEN:
+                raise
+            lost_before = self._clock()
+            aside = self._move_aside(lost_before)
+            log.critical("the replay record is broken; it was moved to %s, and a new one is begun", aside)
+            self._connection = await self._connect()
+        self._purge = asyncio.create_task(self._keep_small(self._connection))
+        return lost_before
+
+    async def close(self) -> None:
+        """Stop purging and close the file."""
+        if self._purge:
+            self._purge.cancel()
+            await asyncio.gather(self._purge, return_exceptions=True)
+        if self._connection:
+            await self._connection.close()
+
+    async def add_if_absent(self, entry: bytes, expires_at: float) -> bool:
+        """See `ReplayStore`. One statement, so SQLite's own lock makes it atomic over processes."""
+        if self._connection is None:
+            raise RuntimeError("open() comes before add_if_absent()")
+        added = await self._connection.execute_fetchall(
+            "INSERT INTO used (entry, expires) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", (entry, expires_at)
+        )
+        return bool(added)
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(self._path, isolation_level=None)
+        try:
+            for _ in range(OPEN_TRIES):
+                if await self._prepared(connection):
+                    return connection
+                await asyncio.sleep(BUSY_TIMEOUT / OPEN_TRIES)
+            raise sqlite3.OperationalError("database is locked")
+        except BaseException:
+            await connection.close()
+            raise
+
+    async def _prepared(self, connection: aiosqlite.Connection) -> bool:
+        """Whether the file is ready. Switching to WAL does not wait for a lock by itself, as other statements do."""
+        try:
+            for statement in _SCHEMA:
+                rows = await connection.execute_fetchall(statement)
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        if [tuple(row) for row in rows] != [("ok",)]:
+            broken = sqlite3.DatabaseError("the record does not pass its check")
+            broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise broken
+        return True
+
+    def _move_aside(self, now: float) -> Path:
+        aside = self._path.with_name(f"{self._path.name}.broken-{now:.0f}")
+        for suffix in ("", "-wal", "-shm"):
+            file = self._path.with_name(self._path.name + suffix)
+            if file.exists():
+                file.rename(aside.with_name(aside.name + suffix))
+        return aside
+
+    async def _keep_small(self, connection: aiosqlite.Connection) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                while await self._forget(connection) == SWEEP:
+                    pass
+            except sqlite3.Error as exc:
+                log.error("expired entries of the replay record were not forgotten: %s", type(exc).__name__)
+
+    async def _forget(self, connection: aiosqlite.Connection) -> int:
+        rows = await connection.execute_fetchall(
+            "DELETE FROM used WHERE entry IN (SELECT entry FROM used WHERE expires < ? LIMIT ?) RETURNING 1",
+            (self._clock(), SWEEP),
+        )
+        return len(list(rows))

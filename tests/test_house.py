@@ -1,0 +1,118 @@
+"""The house is in order: packaging, the public interface, and what every module owes its reader."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+from pathlib import Path
+
+import openholder
+
+ROOT = Path(__file__).parents[1]
+CORE, PLUGINS = ROOT / "core", ROOT / "plugins"
+MODULES = sorted([*CORE.rglob("*.py"), *PLUGINS.rglob("*.py")])
+
+
+def setup(section, key=""):
+    """A section of setup.cfg, or the lines of one of its keys."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser[section][key].split() if key else dict(parser[section])
+
+
+def packages():
+    """Every package on disk, by the name under which it is imported."""
+    found = {
+        ".".join(init.parent.relative_to(source).parts): init.parent
+        for source in (CORE, PLUGINS)
+        for init in source.rglob("__init__.py")
+    }
+    return found | {"openholder.conf": ROOT / "conf"}
+
+
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def named(paths):
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def test_setup_cfg_lists_the_packages_that_are_there():
+    assert setup("options", "packages") == sorted(packages())
+
+
+def test_setup_cfg_lists_the_data_files_that_are_there():
+    there = {
+        name: sorted(path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".py")
+        for name, folder in packages().items()
+    }
+    listed = {name: files.replace(",", " ").split() for name, files in setup("options.package_data").items()}
+    assert listed == {name: files for name, files in there.items() if files}
+
+
+def test_plugins_import_nothing_from_openholder_but_its_public_interface():
+    trespasses, used = [], set()
+    for path in sorted(PLUGINS.rglob("*.py")):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Import):
+                modules = {alias.name.partition(".")[0] for alias in node.names}
+                trespasses += [f"{path.name}:{node.lineno}"] if "openholder" in modules else []
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "openholder":
+                names = {alias.name for alias in node.names}
+                used |= names
+                public = node.module == "openholder" and names <= set(openholder.__all__)
+                trespasses += [] if public else [f"{path.name}:{node.lineno}"]
+    assert trespasses == []
+    assert {"Page", "Query", "hookimpl"} <= used
+
+
+def test_the_public_interface_is_sorted_and_all_there():
+    assert openholder.__all__ == sorted(set(openholder.__all__))
+    assert [name for name in openholder.__all__ if not hasattr(openholder, name)] == []
+
+
+def documented(module):
+    """The names that a module defines and documents: by a docstring, or by a string below an assignment."""
+    for node, below in zip(module.body, [*module.body[1:], None], strict=True):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(below, ast.Expr):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def test_every_public_name_is_documented_where_it_is_defined():
+    undocumented = set(openholder.__all__)
+    for node in ast.walk(parsed(CORE / "openholder" / "__init__.py")):
+        if isinstance(node, ast.ImportFrom):
+            home = (CORE / node.module.replace(".", "/")).with_suffix(".py")
+            undocumented -= {alias.name for alias in node.names} & set(documented(parsed(home)))
+    assert undocumented == set()
+
+
+def test_every_module_says_what_it_is_for():
+    assert len(MODULES) > len(packages())
+    assert named(path for path in MODULES if not ast.get_docstring(parsed(path))) == []
+
+
+def test_every_module_with_functions_postpones_its_annotations():
+    forgetful = [
+        path
+        for path in MODULES
+        if any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(parsed(path)))
+        and "from __future__ import annotations" not in path.read_text(encoding="utf-8").splitlines()
+    ]
+    assert named(forgetful) == []
+
+
+def test_no_file_mentions_a_place_on_one_machine():
+    places = [b"/" + place + b"/" for place in (b"work", b"tmp/dev")]
+    files = [
+        path
+        for folder in ("core", "plugins", "conf", "docs", "tests")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.is_file() and not any(part == "__pycache__" or part.endswith(".egg-info") for part in path.parts)
+    ]
+    assert Path(__file__) in files
+    assert named(path for path in files if any(place in path.read_bytes() for place in places)) == []

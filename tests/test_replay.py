@@ -1,0 +1,403 @@
+"""The record of used tokens: first use True, every other use False, and nothing kept longer than it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, closing
+
+import pytest
+
+from openholder.gate.replay import digest
+from openholder.gate.stores import sqlite as sqlite_store
+from openholder.gate.stores.memory import SWEEP, MemoryStore
+from openholder.gate.stores.sqlite import SQLiteSettings, SQLiteStore
+
+NOW = 1_800_000_000
+LATER = NOW + 300
+YEAR = 365 * 86_400
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = float(NOW)
+        self.looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """Have SQLite stores purge a thousand times as often, so that nobody has to wait ten seconds for it."""
+    monkeypatch.setattr(sqlite_store, "INTERVAL", 0.01)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "replay.db"
+
+
+@pytest.fixture
+def memory(clock):
+    return MemoryStore(clock=clock)
+
+
+@pytest.fixture
+def sqlite(io_loop, path, clock, often):
+    store = stored_in(path, clock)
+    io_loop.run_sync(store.open)
+    yield store
+    io_loop.run_sync(store.close)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request, io_loop):
+    """Each kind of store, with a clock that stands still."""
+    return request.getfixturevalue(request.param)
+
+
+def stored_in(path, clock) -> SQLiteStore:
+    return SQLiteStore(SQLiteSettings(path=path), clock)
+
+
+def entry(number: int) -> bytes:
+    return digest("issuer", str(number))
+
+
+async def until_forgotten(store, forgotten: bytes) -> None:
+    """Wait until the entry could be added once more. It is on its way out already, so adding it changes nothing."""
+    while not await store.add_if_absent(forgotten, NOW - 1):
+        await asyncio.sleep(0.005)
+
+
+# -- under which name a token is remembered -----------------------------------------------------------------------
+
+
+def test_a_digest_has_sixteen_bytes_however_long_the_id_is():
+    assert {len(digest("issuer", "j" * length)) for length in (1, 256, 1_000_000)} == {16}
+    assert digest("issuer", "one") == digest("issuer", "one")
+
+
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [
+        (("issuer", "jti"), ("issue", "rjti")),
+        (("a", "bc"), ("ab", "c")),
+        (("issuer", "jti"), ("Issuer", "jti")),
+        (("issuer", "jti"), ("issuer", "JTI")),
+        (("issuer", "jti"), ("issuer", "jti ")),
+        (("issuer", "jti"), ("issuer", "jti\0")),
+        (("issuer", "jti\0a"), ("issuer", "jti\0b")),
+        (("issuer", "a\0b"), ("issuer", "ab")),
+        (("issuer", "\0jti"), ("issuer", "jti")),
+        (("issuer", "\u00e9"), ("issuer", "e\u0301")),  # the same letter to the eye: ids are not normalised
+    ],
+)
+def test_tokens_that_differ_have_different_digests(one, another):
+    assert digest(*one) != digest(*another)
+
+
+# -- what every store does ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.gen_test
+async def test_the_first_use_is_one_and_no_other_is(store):
+    assert [await store.add_if_absent(entry(1), LATER) for _ in range(3)] == [True, False, False]
+
+
+@pytest.mark.gen_test
+async def test_another_expiry_does_not_make_another_token(store):
+    assert [await store.add_if_absent(entry(1), expires) for expires in (LATER, LATER + 60, NOW + 1)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.gen_test
+async def test_tokens_do_not_get_in_each_others_way(store):
+    assert [await store.add_if_absent(entry(number), LATER) for number in range(1000)] == [True] * 1000
+    assert [await store.add_if_absent(entry(number), LATER) for number in range(1000)] == [False] * 1000
+
+
+@pytest.mark.gen_test
+async def test_of_fifty_uses_at_once_one_is_the_first(store):
+    uses = await asyncio.gather(*(store.add_if_absent(entry(1), LATER) for _ in range(50)))
+    assert sorted(uses) == [False] * 49 + [True]
+
+
+@pytest.mark.gen_test
+async def test_an_entry_is_forgotten_once_it_has_expired_and_not_before(store, clock):
+    early, late = entry(1), entry(2)
+    await store.add_if_absent(early, NOW + 10.5)
+    await store.add_if_absent(late, NOW + 20.5)
+    for seconds in (0, 10, 10.5):
+        clock.now = NOW + seconds
+        assert not await store.add_if_absent(early, NOW + 10.5)
+    clock.now = NOW + 12
+    await until_forgotten(store, early)
+    assert not await store.add_if_absent(late, NOW + 20.5)
+    clock.now = NOW + 22
+    await until_forgotten(store, late)
+
+
+@pytest.mark.gen_test
+async def test_a_clock_that_is_set_back_makes_nothing_forgotten_early_or_never(store, clock):
+    clock.now = NOW + 100
+    await store.add_if_absent(entry(1), NOW + 200)
+    await store.add_if_absent(entry(2), NOW + 200)  # everything up to now has been looked through
+    clock.now = NOW
+    await store.add_if_absent(entry(3), NOW + 10)
+    assert not await store.add_if_absent(entry(1), NOW + 200)
+    assert not await store.add_if_absent(entry(3), NOW + 10)
+    clock.now = NOW + 202
+    await until_forgotten(store, entry(1))
+    await until_forgotten(store, entry(3))
+
+
+# -- memory -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gen_test
+async def test_memory_is_given_back(memory, clock):
+    for second in range(100):
+        for number in range(10):
+            await memory.add_if_absent(entry(second * 10 + number), NOW + second)
+    assert (len(memory), len(memory._wheel)) == (1000, 100)
+    clock.now = NOW + 50
+    await memory.add_if_absent(entry(-1), LATER)
+    assert (len(memory), len(memory._wheel)) == (501, 51)
+    clock.now = NOW + 102
+    await memory.add_if_absent(entry(-2), LATER)
+    assert (len(memory), len(memory._wheel)) == (2, 1)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_million_expired_entries_are_forgotten_in_small_steps(memory, clock):
+    million = 1_000_000
+    for number in range(million):
+        await memory.add_if_absent(number.to_bytes(16, "big"), NOW + 1)
+    clock.now = NOW + 60
+    calls, left = 0, len(memory)
+    while left > calls:  # each call adds one entry of its own
+        await memory.add_if_absent(entry(calls), LATER)
+        calls += 1
+        assert left - len(memory) + 1 <= SWEEP
+        assert len(memory) < left
+        left = len(memory)
+    assert million / SWEEP <= calls <= 2 * million / SWEEP
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_clock_that_is_put_right_by_years_stalls_nobody(memory, clock):
+    """A machine without a battery starts in 1970 and learns the time from the network while it serves."""
+    await memory.add_if_absent(entry(1), LATER)
+    clock.now += YEAR
+    started = time.perf_counter()
+    assert await memory.add_if_absent(entry(2), clock.now + 300)
+    assert time.perf_counter() - started < 1
+    assert not await memory.add_if_absent(entry(2), clock.now + 300)
+    await until_forgotten(memory, entry(1))
+
+
+# -- SQLite -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gen_test
+async def test_a_file_remembers_after_a_restart(io_loop, path, clock):
+    for first in (True, False, False):
+        store = stored_in(path, clock)
+        await store.open()
+        assert await store.add_if_absent(entry(1), LATER) is first
+        await store.close()
+
+
+@pytest.mark.gen_test
+async def test_two_stores_on_one_file_are_one_record(sqlite, path, clock):
+    other = stored_in(path, clock)
+    await other.open()
+    stores = [sqlite, other]
+    assert [await store.add_if_absent(entry(1), LATER) for store in stores] == [True, False]
+    assert [await store.add_if_absent(entry(2), LATER) for store in reversed(stores)] == [True, False]
+    await other.close()
+
+
+@pytest.mark.gen_test
+async def test_many_expired_rows_leave_the_file(sqlite, path, clock):
+    await sqlite.add_if_absent(entry(1), LATER)
+    with closing(sqlite3.connect(path)) as connection:
+        with connection:
+            rows = ((number.to_bytes(16, "big"), NOW - 1) for number in range(2 * SWEEP + 1))
+            connection.executemany("INSERT INTO used VALUES (?, ?)", rows)
+        while connection.execute("SELECT count(*) FROM used").fetchone() != (1,):
+            await asyncio.sleep(0.005)
+    assert not await sqlite.add_if_absent(entry(1), LATER)
+
+
+@pytest.mark.gen_test
+async def test_a_purge_that_fails_is_not_the_last_one(sqlite, path, clock):
+    await sqlite.add_if_absent(entry(1), NOW - 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE used RENAME TO away")
+        looks = clock.looks
+        while clock.looks == looks:  # a purge looks at the clock and then finds no table
+            await asyncio.sleep(0.005)
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            await sqlite.add_if_absent(entry(2), LATER)
+        connection.execute("ALTER TABLE away RENAME TO used")
+    await until_forgotten(sqlite, entry(1))
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_a_locked_file_is_an_error_and_never_a_first_use(sqlite, path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            await sqlite.add_if_absent(entry(1), LATER)
+        connection.execute("ROLLBACK")
+    assert [await sqlite.add_if_absent(entry(1), LATER) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.gen_test
+async def test_a_file_that_is_locked_for_a_moment_is_waited_for(sqlite, path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        use = asyncio.create_task(sqlite.add_if_absent(entry(1), LATER))
+        await asyncio.wait([use], timeout=0.2)
+        assert not use.done()
+        connection.execute("ROLLBACK")
+    assert await use
+
+
+@pytest.mark.gen_test
+async def test_a_file_that_somebody_else_is_just_making_is_waited_for(io_loop, path, clock):
+    """Two workers that start at the same time for the first time: one makes the file, the other finds it locked."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        store = stored_in(path, clock)
+        opening = asyncio.create_task(store.open())
+        await asyncio.wait([opening], timeout=0.2)
+        connection.execute("COMMIT")
+    await opening
+    assert await store.add_if_absent(entry(1), LATER)
+    await store.close()
+
+
+@pytest.mark.gen_test
+async def test_a_file_that_cannot_be_used_is_not_opened(io_loop, tmp_path, clock):
+    a_folder = tmp_path
+    store, threads = stored_in(a_folder, clock), threading.active_count()
+    with pytest.raises(sqlite3.Error):
+        await store.open()
+    while threading.active_count() > threads:  # no thread stays behind
+        await asyncio.sleep(0.005)
+
+
+def no_database(path):
+    path.write_bytes(b"all the tokens, in my own hand\n" * 100)
+
+
+def half_a_database(path):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE used (entry BLOB PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID")
+        rows = ((number.to_bytes(16, "big"), LATER) for number in range(1000))
+        connection.executemany("INSERT INTO used VALUES (?, ?)", rows)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize("make", [no_database, half_a_database])
+@pytest.mark.gen_test
+async def test_a_broken_file_is_moved_aside_and_the_loss_is_told(io_loop, path, clock, make):
+    make(path)
+    broken = path.read_bytes()
+    store = stored_in(path, clock)
+    assert await store.open() == NOW
+    (aside,) = [file for file in path.parent.iterdir() if file.read_bytes() == broken]
+    assert aside != path
+    assert [await store.add_if_absent(entry(1), LATER) for _ in range(2)] == [True, False]
+    await store.close()
+    again = stored_in(path, clock)
+    assert await again.open() == 0
+    await again.close()
+
+
+@pytest.mark.gen_test
+async def test_a_store_that_is_not_open_is_an_error_and_never_a_first_use(io_loop, path, clock):
+    store = stored_in(path, clock)
+    with pytest.raises(RuntimeError):
+        await store.add_if_absent(entry(1), LATER)
+    await store.open()
+    await store.close()
+    with pytest.raises(ValueError, match="closed"):
+        await store.add_if_absent(entry(1), LATER)
+
+
+# -- several processes --------------------------------------------------------------------------------------------
+
+RACER = """
+import asyncio, json, sys
+from pathlib import Path
+from openholder.gate.replay import digest
+from openholder.gate.stores.sqlite import SQLiteSettings, SQLiteStore
+
+async def race(path):
+    store = SQLiteStore(SQLiteSettings(path=Path(path)))
+    await store.open()
+    print("ready", flush=True)
+    sys.stdin.readline()  # both are open; the parent says when to start
+    won = [number for number in range(300) if await store.add_if_absent(digest("issuer", str(number)), 4e9)]
+    print(json.dumps(won), flush=True)
+    await store.close()
+
+asyncio.run(race(sys.argv[1]))
+"""
+
+
+def test_of_two_processes_that_race_for_300_tokens_one_gets_each(path):
+    with ExitStack() as stack:
+        processes = []
+        for _ in range(2):
+            command = [sys.executable, "-c", RACER, str(path)]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            processes.append(stack.enter_context(process))
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        won = [json.loads(process.stdout.readline()) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(won[0] + won[1]) == list(range(300))
+
+
+CLOSER = """
+import asyncio, sys
+from pathlib import Path
+from openholder.gate.stores.sqlite import SQLiteSettings, SQLiteStore
+
+async def use(path):
+    store = SQLiteStore(SQLiteSettings(path=Path(path)))
+    await store.open()
+    await store.add_if_absent(b"used", 4e9)
+    await store.close()
+
+asyncio.run(use(sys.argv[1]))
+"""
+
+
+def test_a_store_that_is_closed_lets_its_process_end(path):
+    """SQLite has a thread of its own here, for which a process waits."""
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", CLOSER, str(path)], timeout=30, check=False)
+    assert ended.returncode == 0

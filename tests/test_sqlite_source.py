@@ -1,0 +1,395 @@
+"""The SQLite source: a schema of one's own, exact ids, and a file that is read and never written."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from openholder import Filter, Query, SourceFault, select
+from openholder.app import make_sources
+from openholder.config import Configuration
+from openholder.errors import Unreachable
+from openholder.models.auth import Customer
+from openholder.models.rows import to_record
+from openholder.models.starter import Balance
+from openholder_sqlite import SQLiteSettings, SQLiteSource
+from openholder_sqlite import statements as sql
+
+HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
+SOURCE = '[sources.bank]\nkind = "sqlite"\npath = "bank.db"\n'
+
+
+def write(folder, script):
+    with closing(sqlite3.connect(folder / "bank.db")) as connection:
+        connection.executescript(script)
+
+
+def bank(folder, script="", more=""):
+    """The sources of a configuration with one SQLite file, which ``script`` fills first."""
+    write(folder, script)
+    path = folder / "openholder.toml"
+    path.write_text(HEAD + SOURCE + more, encoding="utf-8")
+    return make_sources(Configuration.load(path))
+
+
+def asking(collection, **members):
+    """The question for all records with these members."""
+    return Query(collection=collection, filters=tuple(Filter(name, "eq", value) for name, value in members.items()))
+
+
+async def ids(sources, query):
+    return [record["id"] for record in (await sources.fetch(query)).records]
+
+
+# -- the file -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"id,name\n1,Jane\n", b"SQLite format 3\0" + b"\xff" * 500, bytes(4096)])
+@pytest.mark.gen_test
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(io_loop, tmp_path, content):
+    sources = bank(tmp_path)
+    (tmp_path / "bank.db").write_bytes(content)
+    with pytest.raises(Unreachable, match=r"^source 'bank' cannot be opened: not a readable SQLite database \(.+\)$"):
+        async with sources:
+            pass
+    assert (tmp_path / "bank.db").read_bytes() == content
+
+
+@pytest.mark.gen_test
+async def test_a_file_that_went_away_is_refused_and_never_created(io_loop, tmp_path):
+    sources = bank(tmp_path)
+    (tmp_path / "bank.db").unlink()
+    with pytest.raises(Unreachable, match=r"^source 'bank' cannot be opened: .*unable to open database file"):
+        async with sources:
+            pass
+    assert not (tmp_path / "bank.db").exists()
+
+
+@pytest.mark.parametrize("columns", [{}, {"customers": {"id": "nowhere"}}])
+def test_a_process_whose_source_cannot_open_ends(tmp_path, columns):
+    """A connection that is left open has a thread that keeps the process from ending."""
+    if columns:
+        write(tmp_path, "CREATE TABLE customers (id)")
+    else:
+        (tmp_path / "bank.db").write_bytes(b"no database")
+    script = (
+        "import asyncio, openholder, openholder_sqlite\n"
+        f"settings = openholder_sqlite.SQLiteSettings(path={str(tmp_path / 'bank.db')!r}, columns={columns})\n"
+        "try:\n    asyncio.run(openholder_sqlite.SQLiteSource('bank', settings).open())\n"
+        "except openholder.SourceFault:\n    print('refused')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert (ended.stdout, ended.stderr) == ("refused\n", "")
+
+
+@pytest.mark.gen_test
+async def test_the_file_cannot_be_written_through_the_source(io_loop, tmp_path):
+    write(tmp_path, "CREATE TABLE customers (id); INSERT INTO customers VALUES (1)")
+    before = (tmp_path / "bank.db").read_bytes()
+    source = SQLiteSource("bank", SQLiteSettings(path=tmp_path / "bank.db"))
+    connection = await source._connect()
+    try:
+        for statement in ("DELETE FROM customers", "CREATE TABLE more (id)", "PRAGMA user_version = 7"):
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+    assert (tmp_path / "bank.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+@pytest.mark.gen_test
+async def test_what_others_commit_is_seen_at_once(io_loop, tmp_path, mode):
+    async with bank(tmp_path, f"PRAGMA journal_mode = {mode}; CREATE TABLE customers (id)") as sources:
+        assert await ids(sources, Query(collection="customers")) == []
+        with closing(sqlite3.connect(tmp_path / "bank.db")) as writer:
+            with writer:
+                writer.execute("INSERT INTO customers VALUES ('1')")
+            assert await ids(sources, Query(collection="customers")) == ["1"]
+
+
+# -- a schema of one's own ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schema", "more"),
+    [
+        ("CREATE TABLE accounts (customerId, id); INSERT INTO accounts VALUES ('c1', 'a1')", ""),
+        (
+            "CREATE TABLE acct (owner, acct_no); INSERT INTO acct VALUES ('c1', 'a1');"
+            "CREATE VIEW accounts AS SELECT owner AS customerId, acct_no AS id FROM acct",
+            "",
+        ),
+        (
+            """CREATE TABLE accounts (owner, "my ""no"" here"); INSERT INTO accounts VALUES ('c1', 'a1')""",
+            "[sources.bank.columns.accounts]\ncustomerId = 'owner'\nid = 'my \"no\" here'\n",
+        ),
+        (
+            "CREATE TABLE accounts (customerId, id, acct_no); INSERT INTO accounts VALUES ('c1', 'internal', 'a1')",
+            '[sources.bank.columns.accounts]\nid = "acct_no"\n',
+        ),
+    ],
+    ids=["as it is", "view", "columns", "columns win over a column of the member's name"],
+)
+@pytest.mark.gen_test
+async def test_a_view_or_columns_make_a_schema_fit(io_loop, tmp_path, schema, more):
+    async with bank(tmp_path, schema, more) as sources:
+        page = await sources.fetch(asking("accounts", customerId="c1", id="a1"))
+        assert page.records == [{"customerId": "c1", "id": "a1"}]
+
+
+@pytest.mark.parametrize("key", ['"banking.transactions"', "banking_transactions"])
+@pytest.mark.gen_test
+async def test_columns_are_given_under_the_name_of_the_collection_or_the_table(io_loop, tmp_path, key):
+    schema = "CREATE TABLE banking_transactions (acct_no); INSERT INTO banking_transactions VALUES ('a1')"
+    async with bank(tmp_path, schema, f'[sources.bank.columns.{key}]\naccountId = "acct_no"\n') as sources:
+        assert (await sources.fetch(Query(collection="banking.transactions"))).records == [{"accountId": "a1"}]
+
+
+@pytest.mark.gen_test
+async def test_a_generated_column_is_a_column(io_loop, tmp_path):
+    schema = (
+        "CREATE TABLE customers (number, id TEXT GENERATED ALWAYS AS ('c' || number));INSERT INTO customers VALUES (7)"
+    )
+    async with bank(tmp_path, schema) as sources:
+        assert await ids(sources, asking("customers", id="c7")) == ["c7"]
+
+
+@pytest.mark.parametrize(
+    ("table", "named"), [("accounts", "table 'accounts' has no column 'acct_no'"), ("acounts", "acounts")]
+)
+@pytest.mark.gen_test
+async def test_a_mapping_of_what_does_not_exist_is_refused_by_name(io_loop, tmp_path, table, named):
+    sources = bank(tmp_path, "CREATE TABLE accounts (id)", f'[sources.bank.columns.{table}]\nid = "acct_no"\n')
+    with pytest.raises(Unreachable, match=f"^source 'bank' cannot be opened: .*{named}"):
+        async with sources:
+            pass
+
+
+@pytest.mark.gen_test
+async def test_a_table_without_its_owner_column_is_a_fault_that_names_the_member(io_loop, tmp_path):
+    async with bank(tmp_path, "CREATE TABLE balances (account, current)") as sources:
+        with pytest.raises(SourceFault, match="table 'balances' has no column 'accountId'"):
+            await sources.fetch(asking("balances", accountId="a1"))
+
+
+NAMES = ["order", "two words", "it's", 'a "quoted" name', "100%", "a.b.c", "Größe", "banking_direct_debits", "energy_x"]
+
+
+@pytest.mark.gen_test
+async def test_each_name_that_a_source_gives_a_collection_can_be_asked_for(io_loop, tmp_path):
+    write(tmp_path, "".join(f"CREATE TABLE {sql.quoted(name)} (id);" for name in NAMES))
+    source = SQLiteSource("bank", SQLiteSettings(path=tmp_path / "bank.db"))
+    await source.open()
+    try:
+        names = set(source.collections())
+        assert {*NAMES, "banking.direct_debits", "energy.x"} <= names
+        for name in names:
+            assert (await source.fetch(Query(collection=name))).total == 0
+    finally:
+        await source.close()
+
+
+@pytest.mark.parametrize("name", ["select", "group", "two words", "it's", 'a "quoted" name', "?", ":id", "id; --"])
+@pytest.mark.gen_test
+async def test_columns_may_be_called_anything(io_loop, tmp_path, name):
+    schema = f"CREATE TABLE customers ({sql.quoted(name)}); INSERT INTO customers VALUES ('1'), ('2')"
+    async with bank(tmp_path, schema) as sources:
+        assert (await sources.fetch(asking("customers", **{name: "2"}))).records == [{name: "2"}]
+
+
+# -- ids ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("declared", ["INTEGER PRIMARY KEY", "INTEGER", "NUMERIC", "BIGINT", "TEXT", "", "BLOB"])
+@pytest.mark.parametrize("asked", ["12.0", " 12", "12 ", "+12", "1.2e1", "012", "0xC", "\uff11\uff12", "", "12\0"])
+@pytest.mark.gen_test
+async def test_twelve_is_found_as_12_and_as_nothing_else(io_loop, tmp_path, declared, asked):
+    async with bank(tmp_path, f"CREATE TABLE customers (id {declared}); INSERT INTO customers VALUES (12)") as sources:
+        assert len(await ids(sources, asking("customers", id="12"))) == 1
+        assert await ids(sources, asking("customers", id=asked)) == []
+
+
+@pytest.mark.parametrize("collation", ["NOCASE", "RTRIM", "BINARY"])
+@pytest.mark.gen_test
+async def test_ids_are_compared_exactly_whatever_collation_their_column_has(io_loop, tmp_path, collation):
+    schema = (
+        f"CREATE TABLE customers (id TEXT COLLATE {collation});INSERT INTO customers VALUES ('abc'), ('ABC'), ('abc  ')"
+    )
+    async with bank(tmp_path, schema) as sources:
+        for asked, found in [("abc", ["abc"]), ("ABC", ["ABC"]), ("Abc", []), ("abc ", []), ("abc  ", ["abc  "])]:
+            assert await ids(sources, asking("customers", id=asked)) == found
+
+
+@pytest.mark.gen_test
+async def test_typeless_columns_hold_text_and_numbers_side_by_side(io_loop, tmp_path):
+    schema = "CREATE TABLE customers (id); INSERT INTO customers VALUES (12), ('12'), ('012'), (NULL)"
+    async with bank(tmp_path, schema) as sources:
+        assert await ids(sources, asking("customers", id="12")) == [12, "12"]
+        assert await ids(sources, asking("customers", id="012")) == ["012"]
+
+
+@pytest.mark.gen_test
+async def test_ids_and_addresses_are_found_through_an_index(io_loop, tmp_path):
+    schema = (
+        "CREATE TABLE customers (id TEXT PRIMARY KEY, number INTEGER, email TEXT);"
+        "CREATE INDEX numbers ON customers (number);"
+        "CREATE INDEX addresses ON customers (email COLLATE NOCASE)"
+    )
+    write(tmp_path, schema)
+    types = {"id": "TEXT", "number": "INTEGER", "email": "TEXT"}
+    table = sql.Table("customers", {name: name for name in types}, types)
+    with closing(sqlite3.connect(tmp_path / "bank.db")) as connection:
+        for condition in (Filter("id", "eq", "1"), Filter("number", "eq", "1"), Filter("email", "ieq", "a@b.example")):
+            text, parameters = sql.select(table, Query(collection="customers", filters=(condition,)))
+            plan = " ".join(row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", parameters))
+            assert "SEARCH" in plan and "INDEX" in plan
+
+
+# -- values -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "leaves"),
+    [
+        ("TEXT", "'1200.50'", b"1200.50"),
+        ("TEXT", "'12345678901234567890.12'", b"12345678901234567890.12"),
+        ("NUMERIC", "1200.50", b"1200.5"),
+        ("NUMERIC", "'1200.50'", b"1200.5"),
+        ("NUMERIC", "-3", b"-3"),
+        ("INTEGER", "1200", b"1200"),
+        ("INTEGER", "0", b"0"),
+        ("", "1200.50", b"1200.5"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_numbers_leave_as_exact_decimals(io_loop, tmp_path, declared, value, leaves):
+    schema = (
+        f"CREATE TABLE balances (accountId, current {declared}, available {declared});"
+        f"INSERT INTO balances VALUES ('a1', {value}, NULL)"
+    )
+    async with bank(tmp_path, schema) as sources:
+        (row,) = (await sources.fetch(asking("balances", accountId="a1"))).records
+    encoded = msgspec.json.Encoder(decimal_format="number").encode(to_record(row, Balance))
+    assert encoded == b'{"account_id":"a1","current":' + leaves + b"}"
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        ('"address.locality", "address.postalCode"', "'Darwin', '0800'"),
+        ("address", """'{"locality": "Darwin", "postalCode": "0800", "region": null}'"""),
+    ],
+    ids=["dotted columns", "JSON"],
+)
+@pytest.mark.gen_test
+async def test_an_object_is_dotted_columns_or_json_and_null_is_no_member(io_loop, tmp_path, columns, values):
+    schema = f"CREATE TABLE customers (id, name, {columns}); INSERT INTO customers VALUES ('c1', NULL, {values})"
+    async with bank(tmp_path, schema) as sources:
+        (row,) = (await sources.fetch(asking("customers", id="c1"))).records
+    customer = msgspec.to_builtins(to_record(row, Customer))
+    assert customer == {"id": "c1", "address": {"locality": "Darwin", "postalCode": "0800"}}
+
+
+@pytest.mark.gen_test
+async def test_an_object_of_which_nothing_is_known_is_no_member(io_loop, tmp_path):
+    schema = 'CREATE TABLE customers (id, "address.locality"); INSERT INTO customers (id) VALUES (1)'
+    async with bank(tmp_path, schema) as sources:
+        (row,) = (await sources.fetch(Query(collection="customers"))).records
+    assert msgspec.to_builtins(to_record(row, Customer)) == {"id": "1"}
+
+
+# -- time ---------------------------------------------------------------------------------------------------------
+
+ENDLESS = """
+CREATE VIEW customers AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS id FROM n;
+CREATE TABLE accounts (id); INSERT INTO accounts VALUES ('a1');
+"""
+
+
+@pytest.mark.gen_test
+async def test_a_question_that_takes_too_long_is_given_up_and_its_connection_serves_again(io_loop, tmp_path):
+    async with bank(tmp_path, ENDLESS, "connections = 1\ntimeout = 0.2\n") as sources:
+        started = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(SourceFault, match=r"^no answer within 0\.2 s$"):
+                await sources.fetch(asking("customers", id="none"))
+            assert await ids(sources, Query(collection="accounts")) == ["a1"]
+        assert time.monotonic() - started < 3
+
+
+@pytest.mark.gen_test
+async def test_endless_questions_on_some_connections_do_not_hold_up_the_others(io_loop, tmp_path):
+    async with bank(tmp_path, ENDLESS, "connections = 3\ntimeout = 1.0\n") as sources:
+        endless = [asyncio.create_task(sources.fetch(asking("customers", id="none"))) for _ in range(2)]
+        assert await ids(sources, Query(collection="accounts")) == ["a1"]
+        assert not any(task.done() for task in endless)
+        assert {type(end) for end in await asyncio.gather(*endless, return_exceptions=True)} == {SourceFault}
+
+
+@pytest.mark.gen_test
+async def test_a_locked_database_keeps_its_question_waiting_and_nobody_else(io_loop, tmp_path):
+    """If the loop stood still, the lock would not be given back before SQLite gives up."""
+    async with bank(tmp_path, "CREATE TABLE accounts (id); INSERT INTO accounts VALUES ('a1')") as sources:
+        with closing(sqlite3.connect(tmp_path / "bank.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            question = asyncio.create_task(sources.fetch(Query(collection="accounts")))
+            await asyncio.wait([question], timeout=0.2)
+            assert not question.done()
+            other.execute("ROLLBACK")
+        assert (await question).records == [{"id": "a1"}]
+
+
+# -- a Query means what openholder.select says --------------------------------------------------------------------
+
+VALUES = [12, 7, "12", "012", "12.0", " 12", "abc", "ABC", "Abc", "a%", "_bc", "\u212a", "k", "", None]
+TYPES = ["", "INTEGER", "NUMERIC", "TEXT", "TEXT COLLATE NOCASE", "BLOB"]
+texts = st.sampled_from([str(value) for value in VALUES if value is not None])
+rows = st.lists(st.tuples(st.sampled_from(VALUES), st.sampled_from(VALUES)), max_size=12)
+conditions = st.one_of(
+    st.builds(Filter, st.sampled_from(["id", "email"]), st.sampled_from(["eq", "ieq"]), texts),
+    st.builds(Filter, st.just("id"), st.just("in"), st.lists(texts, min_size=1, max_size=3).map(tuple)),
+)
+queries = st.builds(
+    Query,
+    collection=st.just("customers"),
+    filters=st.lists(conditions, max_size=2).map(tuple),
+    offset=st.integers(0, 5),
+    limit=st.none() | st.integers(0, 8),
+)
+
+
+@given(st.tuples(st.sampled_from(TYPES), st.sampled_from(TYPES)), rows, queries)
+@example(("", ""), [(12, 12)], Query(collection="customers", filters=(Filter("email", "ieq", "12"),)))
+@example(("", "NUMERIC"), [(12, 12)], Query(collection="customers", filters=(Filter("email", "ieq", "12.0"),)))
+@settings(
+    max_examples=200, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_filters_pages_and_totals_are_those_of_select(io_loop, tmp_path, types, rows, query):
+    with closing(sqlite3.connect(tmp_path / "bank.db")) as connection, connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("DROP TABLE IF EXISTS customers")
+        connection.execute(f"CREATE TABLE customers (id {types[0]}, email {types[1]})")
+        connection.executemany("INSERT INTO customers VALUES (?, ?)", rows)
+        stored = [dict(zip(["id", "email"], row, strict=True)) for row in connection.execute("SELECT * FROM customers")]
+
+    async def answer():
+        source = SQLiteSource("bank", SQLiteSettings(path=tmp_path / "bank.db", connections=1))
+        await source.open()
+        try:
+            return await source.fetch(query)
+        finally:
+            await source.close()
+
+    assert io_loop.run_sync(answer) == select(stored, query)
