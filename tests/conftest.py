@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import structlog
 from hypothesis import settings
-from support import UPSTREAM_TOKEN, World
 
 from openholder.fiskil.signer import Signer
+from support import UPSTREAM_TOKEN, World
 
 settings.register_profile("openholder", deadline=None)  # the machine may be slow; a property is not about time
 settings.load_profile("openholder")

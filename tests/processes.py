@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support import ISSUER
-
 from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
+from support import ISSUER
 
 PATIENCE = 20.0
 """Seconds after which a process that does not do what it should has failed the test."""

@@ -7,11 +7,11 @@ import shlex
 import subprocess
 
 import pytest
-from processes import COMMAND, PATIENCE, Server, configuration, free_port, openholder
-from support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 
 from openholder._version import __version__
 from openholder.fiskil.signer import DEVELOPMENT_KEY
+from processes import COMMAND, PATIENCE, Server, configuration, free_port, openholder
+from support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 
 BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 

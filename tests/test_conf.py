@@ -6,11 +6,11 @@ from importlib.resources import files
 
 import pytest
 import trustme
-from processes import Server, free_port, openholder
-from support import UPSTREAM_TOKEN, Upstream, sample_rows
 
 from openholder.config import Configuration
 from openholder.fiskil import sample
+from processes import Server, free_port, openholder
+from support import UPSTREAM_TOKEN, Upstream, sample_rows
 
 EXAMPLES = sorted(entry.name for entry in files("openholder.conf").iterdir() if entry.name.endswith(".toml"))
 

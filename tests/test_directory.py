@@ -12,7 +12,6 @@ import sys
 import pytest
 from pydantic import BaseModel
 from structlog.testing import capture_logs
-from support import SQLITE, sample_rows, start_with, write_sqlite
 
 from openholder import (
     Filter,
@@ -29,6 +28,7 @@ from openholder.app import make_sources
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError, OpenholderError, Unreachable
 from openholder.sources.directory import UnusableSource
+from support import SQLITE, sample_rows, start_with, write_sqlite
 
 HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
 CUSTOMERS = Query(collection="customers")

@@ -7,11 +7,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from support import World
 
 from openholder.config import Configuration, Settings
 from openholder.operations import OPERATIONS
 from openholder.sources.hookspecs import Hookspecs
+from support import World
 
 ROOT = Path(__file__).parents[1]
 

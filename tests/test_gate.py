@@ -13,7 +13,6 @@ import uuid
 import pytest
 from cryptography.hazmat.primitives import serialization
 from jwt.algorithms import RSAPSSAlgorithm
-from support import ISSUER, Answer, World, sample_rows, start_with
 
 from openholder.config import Fiskil
 from openholder.fiskil.signer import Signer
@@ -22,6 +21,7 @@ from openholder.gate.fetching import Fetched
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.stores.memory import MemoryStore
 from openholder.gate.stores.sqlite import SQLiteSettings, SQLiteStore
+from support import ISSUER, Answer, World, sample_rows, start_with
 
 PATH = "/customer/cust-1001/accounts/acc-2001/balances"
 SEARCH = "/auth/v1/customer/search"

@@ -7,9 +7,9 @@ import json
 import re
 
 import pytest
-from support import sample_rows, start_with
 
 from openholder.serving.form import MAX_BODY
+from support import sample_rows, start_with
 
 URN = "urn:au-cds:error:cds-all:"
 SEARCH = "/auth/v1/customer/search"

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from jwt.algorithms import RSAAlgorithm
-from support import print_nothing
 from tornado.httpclient import HTTPClientError
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
@@ -25,6 +24,7 @@ from openholder.gate.fetching import MAX_BYTES, Fetched, fetch_from
 from openholder.gate.jwks import UNKNOWN_KID_BURST, UNKNOWN_KID_RATE, JWKSCache
 from openholder.gate.keys import MAX_KEYS, UnusableKeySet, parse_key_set
 from openholder.gate.reasons import CannotJudge
+from support import print_nothing
 
 WYCHEPROOF = Path(__file__).parents[1].parent / "shared/security/vectors/json_web_key_test.json"
 OTHER = Signer.generate("k2")

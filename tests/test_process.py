@@ -14,10 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import trustme
-from processes import Server, configuration, openholder
-from support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 
 from openholder.serving.tls import keep_current, make_context
+from processes import Server, configuration, openholder
+from support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 
 BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 SEARCH = "/auth/v1/customer/search"

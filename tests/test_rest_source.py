@@ -10,13 +10,13 @@ import time
 
 import pytest
 from structlog.testing import capture_logs
-from support import UPSTREAM_TOKEN, Upstream, as_json, sample_rows
 from tornado.iostream import StreamClosedError
 
 from openholder import Filter, Query, SourceFault
 from openholder.app import bind
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
+from support import UPSTREAM_TOKEN, Upstream, as_json, sample_rows
 
 SEARCH = "/auth/v1/customer/search"
 DETAILS = "/auth/v1/customer/cust-1001"

@@ -373,9 +373,7 @@ queries = st.builds(
 @given(st.tuples(st.sampled_from(TYPES), st.sampled_from(TYPES)), rows, queries)
 @example(("", ""), [(12, 12)], Query(collection="customers", filters=(Filter("email", "ieq", "12"),)))
 @example(("", "NUMERIC"), [(12, 12)], Query(collection="customers", filters=(Filter("email", "ieq", "12.0"),)))
-@settings(
-    max_examples=200, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_filters_pages_and_totals_are_those_of_select(io_loop, tmp_path, types, rows, query):
     with closing(sqlite3.connect(tmp_path / "bank.db")) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")

@@ -191,7 +191,13 @@ def _journal(settings: Settings, sources: Directory) -> Journal:
 
 def _assemble(settings: Settings, sources: Directory, keys: JWKSCache, gate: Gate, journal: Journal) -> Holder:
     realm = urlsplit(settings.public_url[0]).hostname or ""
-    service = Service(gate, sources, realm=realm, failure_status=settings.fiskil.authentication_failure_status)
+    service = Service(
+        gate,
+        sources,
+        realm=realm,
+        failure_status=settings.fiskil.authentication_failure_status,
+        id_characters=settings.id_characters,
+    )
     desk = Desk(service, journal, most=settings.listen.max_requests)
     server = CountingServer(
         make_app(settings, desk),

@@ -155,6 +155,8 @@ class Settings(BaseSettings):
     sources: dict[str, Any] = Field(min_length=1)
     serve: dict[str, str] = {}
     plugins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
+    id_characters: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=100)] = ""
+    """Characters that ids have besides letters, digits and ``._~-``."""
     auth_alias: bool = False
     """Whether the consent endpoints answer under the prefix ``/v1/auth/`` too."""
 

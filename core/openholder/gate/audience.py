@@ -51,7 +51,7 @@ def normalised(uri: str) -> str:
     if not parts.hostname or parts.username is not None:
         return uri
     host = parts.hostname if port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f"{parts.hostname}:{port}"
-    tail = uri[uri.index(parts.netloc) + len(parts.netloc) :]
+    tail = uri.partition("//")[2].removeprefix(parts.netloc)
     return f"{parts.scheme.lower()}://{host}{_ESCAPE.sub(_needed, tail)}"
 
 

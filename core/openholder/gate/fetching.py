@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
+from openholder.strict_json import parse_json
+
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 65_536
@@ -82,11 +84,12 @@ class KnownKeys:
             if self._path.stat().st_mode & 0o022:
                 log.error("%s is not used: others than its owner may write it", self._path)
                 return None
-            kept = json.loads(self._path.read_bytes())
-            document, age = base64.b64decode(kept["document"], validate=True), self._clock() - float(kept["at"])
+            kept = parse_json(self._path.read_bytes())
+            document, url = base64.b64decode(kept["document"], validate=True), kept["url"]
+            age = self._clock() - float(kept["at"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+        except (OSError, ValueError, LookupError, TypeError) as exc:
             log.error("%s is not used: %s", self._path, type(exc).__name__)
             return None
-        return (document, age) if kept["url"] == self._url and age >= 0 else None
+        return (document, age) if url == self._url and age >= 0 else None

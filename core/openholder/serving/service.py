@@ -12,7 +12,8 @@ from openholder.errors import SharingRefused, SourceFault, SourceUnavailable, Un
 from openholder.gate import CannotJudge, Gate, Reason, Refused
 from openholder.models.rows import Misfit, to_record
 from openholder.operations import Operation
-from openholder.serving.lookup import LOOKUPS, checked_ids, is_served
+from openholder.serving.ids import checked_ids, id_pattern
+from openholder.serving.lookup import LOOKUPS, is_served
 from openholder.serving.problems import Case, Problem
 from openholder.sources.directory import Directory
 from openholder.sources.query import Record
@@ -44,11 +45,14 @@ class Request:
 class Service:
     """Answers requests. Raises `Problem` for everything that is not the data."""
 
-    def __init__(self, gate: Gate, sources: Directory, *, realm: str, failure_status: int) -> None:
+    def __init__(
+        self, gate: Gate, sources: Directory, *, realm: str, failure_status: int, id_characters: str = ""
+    ) -> None:
         self._gate = gate
         self._sources = sources
         self._realm = realm
         self._failure_status = failure_status
+        self._ids = id_pattern(id_characters)
 
     async def answer(self, request: Request) -> bytes:
         """The body of the answer to one request whose form is in order."""
@@ -56,7 +60,7 @@ class Service:
             raise Problem(Case.NOT_SERVED, "not_served")
         await self._admit(request)
         body = _parsed(request.body) if request.operation.method == "POST" else None
-        request.ids = checked_ids(request.raw_ids)
+        request.ids = checked_ids(request.raw_ids, self._ids)
         rows = await self._look_up(request, body)
         return _ENCODER.encode(self._shaped(request, rows))
 

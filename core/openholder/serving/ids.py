@@ -1,0 +1,33 @@
+"""Ids in a path, checked against an allow-list before anything is done with them.
+
+Nothing else ever becomes part of a query, an upstream URL or a log line, so no source has to fear ``..``, ``%``, NUL or
+a right-to-left override.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from openholder.serving.problems import Case, Problem
+
+MAX_ID = 256
+
+
+def id_pattern(more: str = "") -> re.Pattern[str]:
+    """What an id may be: letters, digits, ``._~-`` (RFC 3986's unreserved characters), and ``more``."""
+    return re.compile(rf"[A-Za-z0-9._~\-{re.escape(more)}]{{1,{MAX_ID}}}")
+
+
+def checked_ids(raw: Mapping[str, bytes], pattern: re.Pattern[str]) -> dict[str, str]:
+    """The ids in the path, percent-decoded once. One that no data holder can have is one that does not exist."""
+    ids = {}
+    for name, value in raw.items():
+        case = Case.ACCOUNT_UNKNOWN if name == "accountId" else Case.RECORD_UNKNOWN
+        try:
+            ids[name] = value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Problem(case, "id_malformed") from None
+        if not pattern.fullmatch(ids[name]) or ids[name] in {".", ".."}:
+            raise Problem(case, "id_malformed")
+    return ids

@@ -1,0 +1,412 @@
+"""Group S: sources that are locked, gone, broken, slow or lying. The answer is 500 in time, and others are served."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalogue.http import get
+from catalogue.rows import BALANCE, Reply, Row, mint, ok, send, status
+from openholder import Page
+from openholder.app import bind, make_sources
+from openholder.config import Configuration
+from openholder.errors import ConfigurationError, Unreachable
+from openholder_sqlite import Database
+from support import SQLITE, Upstream, World, rest, sample_rows, start_with, write_sqlite
+
+DETAILS = "/auth/v1/customer/cust-1001"
+ACCOUNTS = "/auth/v1/customer/cust-1001/accounts"
+QUICK = "timeout = 0.4\n"
+
+broken = status(500, code="GeneralError/Unexpected", content_type="application/json; charset=UTF-8")
+
+
+async def asked(world: World, path: str) -> Reply:
+    return await send(world, get(mint(world), path))
+
+
+async def timed(awaitable: Awaitable[Reply], limit: float) -> Reply:
+    started = time.monotonic()
+    reply = await awaitable
+    assert time.monotonic() - started < limit
+    return reply
+
+
+def answering(does: Callable[[Any], Any]) -> pytest.MonkeyPatch:
+    """The source of the sample data answers with what ``does`` gives, until this is undone. None: as ever."""
+    fetch, patch = Database.fetch, pytest.MonkeyPatch()
+
+    async def answer(self: Database, query: Any) -> Any:
+        found = does(query)
+        if asyncio.iscoroutine(found):
+            found = await found
+        return await fetch(self, query) if found is AS_EVER else found
+
+    patch.setattr(Database, "fetch", answer)
+    return patch
+
+
+AS_EVER = object()
+
+
+async def locked(world: World) -> None:
+    """S01. The question ends at its deadline, and the loop turns meanwhile."""
+    write_sqlite(world.folder / "bank.db", sample_rows())
+    await world.start(SQLITE + QUICK)
+    with closing(sqlite3.connect(world.folder / "bank.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        questions = [asyncio.create_task(timed(asked(world, path), 3)) for path in [DETAILS, ACCOUNTS] * 5]
+        pause = 0.0
+        while not all(question.done() for question in questions):
+            started = time.monotonic()
+            async with world.session.get(f"http://127.0.0.1:{world.holder.admin_port}/live") as response:
+                assert response.status == 200
+            pause = max(pause, time.monotonic() - started)
+            await asyncio.wait(questions, timeout=0.02)
+        for question in questions:
+            broken(question.result())
+        assert pause < 0.3
+        writer.execute("ROLLBACK")
+    async with asyncio.timeout(10):  # SQLite's threads may still be waiting for the lock
+        while (await asked(world, DETAILS)).status != 200:
+            pass
+
+
+async def missing_file(world: World) -> None:
+    """S02. A file that is not there, or goes before it is opened, keeps the server from starting; none is made."""
+    await start_with(world, "sqlite", sample_rows())
+    await world.stop()
+    database, configuration = world.folder / "bank.db", world.folder / "openholder.toml"
+    sources = make_sources(Configuration.load(configuration))
+    database.unlink()
+    with pytest.raises(Unreachable):
+        async with sources:
+            pass
+    assert not database.exists()
+    with pytest.raises(ConfigurationError):
+        Configuration.load(configuration)
+    assert not database.exists()
+
+
+async def full_disk(world: World) -> None:
+    """S05. A use that cannot be written down is none: nobody is let in, and afterwards the same tokens are good."""
+    await start_with(world, "sqlite", sample_rows())
+    connection = world.holder.desk.service._gate._used._connection
+    await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+    await connection.execute_fetchall("PRAGMA max_page_count = 1")  # SQLite then takes the disk for full
+    refused = []
+    for _ in range(1000):
+        token = mint(world).token()
+        reply = await send(world, token)
+        if reply.status != 200:
+            status(503, code="Service/Unavailable")(reply)
+            assert int(reply.headers["retry-after"]) >= 1
+            refused.append(token)
+        if len(refused) == 3:
+            break
+    assert len(refused) == 3
+    await connection.execute_fetchall("PRAGMA max_page_count = 1000000")
+    for token in refused:
+        ok(await send(world, token))
+
+
+async def rewritten_in_place(world: World) -> None:
+    """S07. Somebody writes the same file again and again while it is read: every answer is of one version."""
+    rows = sample_rows()
+
+    def version(number: int) -> str:
+        lines = [f"cust-1001,acc-{row},version-{number:09}\n" for row in range(900)]
+        return "customerId,id,name\n" + "".join(lines)
+
+    rows["accounts"] = [{"customerId": "cust-1001", "id": f"acc-{row}", "name": "version-old"} for row in range(900)]
+    await start_with(world, "csv", rows)
+    path, stop, written = world.folder / "bank" / "accounts.csv", threading.Event(), [0]
+
+    def rewrite() -> None:
+        while not stop.is_set():
+            written[0] += 1
+            with path.open("w", encoding="utf-8") as file:
+                for line in version(written[0]).splitlines(keepends=True):
+                    file.write(line)
+                    if "0,version" in line:
+                        file.flush()
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        started = time.monotonic()
+        while time.monotonic() - started < 2:
+            assert len(versions(await asked(world, ACCOUNTS))) == 1
+    finally:
+        stop.set()
+        writer.join()
+    async with asyncio.timeout(5):
+        while versions(reply := await asked(world, ACCOUNTS)) != {f"version-{written[0]:09}"}:
+            await asyncio.sleep(0.01)
+    assert reply.body.count(b"version-") == 900
+
+
+def versions(reply: Reply) -> set[str]:
+    ok(reply)
+    return {account["name"] for account in json.loads(reply.body)["accounts"]}
+
+
+class Heard(logging.Handler):
+    """What the CSV source says about the folder it watches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+    async def next(self) -> str:
+        self.lines.clear()
+        async with asyncio.timeout(5):
+            while not self.lines:
+                await asyncio.sleep(0.01)
+        return self.lines[0]
+
+
+BAD_FILES = {
+    "a byte order mark": b"\xef\xbb\xbfid,name\ncust-1001,new\n",
+    "a header twice": b"id,name,id\ncust-1001,new,cust-1002\n",
+    "NUL": b"id,name\ncust-1001,n\0ew\n",
+    "a short row": b"id,name\ncust-1001\n",
+    "a long row": b"id,name\ncust-1001,new,more\n",
+    "a cell of 200 kB": b"id,name\ncust-1001," + b"n" * 200_000 + b"\n",
+    "a quote that stays open": b'id,name\ncust-1001,"new\n',
+    "latin-1": b"id,name\ncust-1001,n\xe9w\n",
+    "nothing": b"",
+    "no column for the id": b"name\nnew\n",
+}
+
+
+async def bad_files(world: World) -> None:
+    """S08. None of them replaces what was read before."""
+    await start_with(world, "csv", sample_rows())
+    path, heard = world.folder / "bank" / "customers.csv", Heard()
+    good, logger = path.read_bytes(), logging.getLogger("openholder_csv")
+    level = logger.level
+    logger.addHandler(heard)
+    logger.setLevel("INFO")
+    try:
+        failures = []
+        for what, content in BAD_FILES.items():
+            replace(path, content)
+            said = await heard.next()
+            reply = await asked(world, DETAILS)
+            if "last good files stay" not in said or reply.status != 200 or b'"Jane Citizen"' not in reply.body:
+                failures.append((what, said, reply.status))
+            replace(path, good)
+            while "read again" not in await heard.next():
+                pass
+        assert failures == []
+    finally:
+        logger.removeHandler(heard)
+        logger.setLevel(level)
+
+
+def replace(path: Path, content: bytes) -> None:
+    beside = path.with_suffix(".new")
+    beside.write_bytes(content)
+    os.replace(beside, path)
+
+
+def raising(exc: BaseException) -> Callable[[Any], Any]:
+    def does(query: Any) -> Any:
+        if query.collection == "balances":
+            raise exc
+        return AS_EVER
+
+    return does
+
+
+async def raises(world: World) -> None:
+    """S10. What fails is the one endpoint that asks for it."""
+    await start_with(world, "sqlite", sample_rows())
+    for exc in (ValueError("SECRET"), KeyError("SECRET"), MemoryError("SECRET"), RecursionError(), TimeoutError()):
+        patch = answering(raising(exc))
+        try:
+            reply = await asked(world, BALANCE)
+            assert reply.status == 500
+            assert b"SECRET" not in reply.body
+            for path in (DETAILS, ACCOUNTS):
+                ok(await asked(world, path))
+        finally:
+            patch.undo()
+        ok(await asked(world, BALANCE))
+
+
+async def hangs(world: World) -> None:
+    """S11. More questions than the source has places for: all end in time, others are answered meanwhile."""
+    write_sqlite(world.folder / "bank.db", sample_rows())
+    await world.start(SQLITE + QUICK + "concurrency = 100\n")
+    patch = answering(lambda query: asyncio.sleep(3600) if query.collection == "balances" else AS_EVER)
+    try:
+        hanging = [asyncio.create_task(timed(asked(world, BALANCE), 5)) for _ in range(80)]
+        ok(await asked(world, DETAILS))
+        for reply in await asyncio.gather(*hanging):
+            assert reply.status == 500
+    finally:
+        patch.undo()
+    assert not world.holder.desk.running
+    ok(await asked(world, BALANCE))
+
+
+async def lies(world: World) -> None:
+    """S12."""
+    await start_with(world, "sqlite", sample_rows())
+    jane = {"id": "cust-1001", "name": "Jane"}
+    amount = {"accountId": "acc-2001", "currency": "AUD"}
+    pages: list[tuple[str, Any]] = [
+        (DETAILS, answer)
+        for answer in (
+            None, [jane], jane, "text", 7, Page(records=None, total=0), Page(records=[None], total=1),
+            Page(records=[jane, jane], total=2), Page(records=[{"name": "Jane"}], total=1),
+            Page(records=[{**jane, "updatedAt": datetime.datetime(2026, 3, 14, 9, 26)}], total=1),
+            Page(records=[{**jane, "updatedAt": "2026-03-14T09:26:53"}], total=1),
+            Page(records=[{**jane, "name": b"Jane"}], total=1), Page(records=[{**jane, "name": object()}], total=1),
+            Page(records=[{**jane, "name": "\ud800"}], total=1),
+            Page(records=[{**jane, "emailVerified": "yes"}], total=1),
+            Page(records=[{**jane, "address": "Newtown"}], total=1),
+        )
+    ]  # fmt: skip
+    pages += [
+        (BALANCE, Page(records=[{**amount, "available": value}], total=1))
+        for value in (Decimal("NaN"), Decimal("Infinity"), float("nan"), float("inf"), 0.1 + 0.2, "NaN", "", "1e3", [])
+    ]
+    pages += [(BALANCE, Page(records=[{"available": "1.00", "currency": "AUD"}], total=1))]
+    for path, answer in pages:
+        name = "customers" if path == DETAILS else "balances"
+        patch = answering(lambda query, a=answer, n=name: a if query.collection == n else AS_EVER)
+        try:
+            reply = await asked(world, path)
+            assert reply.status == 500, (answer, reply)
+            assert b"Jane" not in reply.body
+        finally:
+            patch.undo()
+    patch = answering(
+        lambda query: (
+            Page(records=[{**amount, "available": Decimal("0.10")}], total=1)
+            if query.collection == "balances"
+            else AS_EVER
+        )
+    )
+    try:
+        reply = await asked(world, BALANCE)
+        assert b'"available":0.10' in reply.body
+    finally:
+        patch.undo()
+
+
+async def unreachable_upstreams(world: World) -> None:
+    """S15. It does not answer, is not there, has no address, speaks no TLS."""
+    upstream = await world.stack.enter_async_context(Upstream(sample_rows()))
+    (closed,) = bind("127.0.0.1", 0)
+    port = closed.getsockname()[1]
+    closed.close()
+
+    def source(url: str, seconds: float) -> str:
+        return rest(url).replace('kind = "rest"\n', f'kind = "rest"\ntimeout = {seconds}\n')
+
+    for url in (f"http://127.0.0.1:{port}", "http://upstream.invalid", upstream.url.replace("http:", "https:")):
+        await world.stop()
+        upstream = await world.stack.enter_async_context(Upstream(sample_rows()))
+        await world.start(source(upstream.url.replace("http:", "https:") if "https" in url else url, 2))
+        for path in (DETAILS, ACCOUNTS):
+            broken(await timed(asked(world, path), 4))
+    await world.stop()
+    upstream = await world.stack.enter_async_context(Upstream(sample_rows()))
+    await world.start(source(upstream.url, 0.4))
+    let_go = asyncio.Event()
+    upstream.break_with = lambda handler: let_go.wait()
+    broken(await timed(asked(world, DETAILS), 3))
+    let_go.set()
+    upstream.break_with = None
+    ok(await asked(world, DETAILS))
+
+
+async def redirected(world: World) -> None:
+    """S17. Wherever it is sent, it does not go there."""
+    upstream = await start_with(world, "rest", sample_rows())
+    elsewhere = await world.stack.enter_async_context(Upstream(sample_rows()))
+    for code in (301, 302, 303, 307, 308):
+        for place in (
+            f"{elsewhere.url}/customers/cust-1001",
+            elsewhere.url.replace("http:", "") + "/customers/cust-1001",
+            "file:///etc/passwd",
+            f"{upstream.url}/customers/cust-1001",
+            "/api/customers/cust-1001",
+            "",
+        ):
+
+            def redirect(handler: Any, code: int = code, place: str = place) -> None:
+                handler.set_status(code)
+                handler.set_header("Location", place)
+                handler.finish()
+
+            upstream.requests.clear()
+            upstream.break_with = redirect
+            reply = await asked(world, DETAILS)
+            broken(reply)
+            assert "location" not in reply.headers
+            assert len(upstream.requests) == 1
+    assert elsewhere.requests == []
+    upstream.break_with = None
+    ok(await asked(world, DETAILS))
+
+
+ROWS = (
+    Row("S01", "a database that somebody has locked", scenario=locked),
+    Row("S02", "a database that is not there", scenario=missing_file),
+    Row(
+        "S03",
+        "a database replaced by another file",
+        not_here="an open connection reads the file that it was opened on; noticing a new one comes later",
+    ),
+    Row("S05", "no space left to write a use down", scenario=full_disk),
+    Row(
+        "S06",
+        "a question that SQLite never finishes",
+        shown_by="test_sqlite_source.py"
+        "::test_a_question_that_takes_too_long_is_given_up_and_its_connection_serves_again "
+        "test_sqlite_source.py::test_endless_questions_on_some_connections_do_not_hold_up_the_others",
+    ),
+    Row("S07", "a CSV file that is written while it is read", scenario=rewritten_in_place),
+    Row("S08", "CSV files that are read wrong in silence", scenario=bad_files),
+    Row("S10", "a plugin that raises", scenario=raises),
+    Row("S11", "a plugin that never answers", scenario=hangs),
+    Row("S12", "a plugin that answers with something else", scenario=lies),
+    Row(
+        "S13",
+        "a plugin that holds up the event loop",
+        not_here="nothing measures the lag of the event loop yet",
+    ),
+    Row("S15", "an upstream that is not reached", scenario=unreachable_upstreams),
+    Row(
+        "S16",
+        "an upstream whose answers are no data",
+        shown_by="test_rest_source.py::test_what_the_upstream_gets_wrong_is_500_and_never_repeated",
+    ),
+    Row("S17", "an upstream that sends elsewhere", scenario=redirected),
+    Row(
+        "S18",
+        "an upstream that answers a byte at a time",
+        shown_by="test_rest_source.py::test_an_answer_that_does_not_end_is_given_up_and_its_connection_closed",
+    ),
+)
