@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from openholder.fiskil.signer import Signer
 from support import UPSTREAM_TOKEN, World
 
-settings.register_profile("openholder", deadline=None)  # the machine may be slow; a property is not about time
+# The machine may be slow, and a property is not about time.
+settings.register_profile("openholder", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("openholder")
 
 

@@ -74,23 +74,30 @@ async def test_a_file_that_went_away_is_refused_and_never_created(io_loop, tmp_p
     assert not (tmp_path / "bank.db").exists()
 
 
-@pytest.mark.parametrize("columns", [{}, {"customers": {"id": "nowhere"}}])
-def test_a_process_whose_source_cannot_open_ends(tmp_path, columns):
-    """A connection that is left open has a thread that keeps the process from ending."""
-    if columns:
-        write(tmp_path, "CREATE TABLE customers (id)")
-    else:
+OPEN_OFTEN = """
+import asyncio, pathlib, sys, openholder, openholder_sqlite
+
+path = pathlib.Path(sys.argv[1])
+settings = openholder_sqlite.SQLiteSettings(path=path, columns={"customers": {"id": "nowhere"}})
+if sys.argv[2] == "missing":
+    path.unlink()
+for _ in range(10):
+    try:
+        asyncio.run(openholder_sqlite.SQLiteSource("bank", settings).open())
+    except openholder.SourceFault:
+        print("refused")
+"""
+
+
+@pytest.mark.parametrize("state", ["missing", "no database", "without the mapped column"])
+def test_a_process_whose_source_cannot_open_ends_and_in_silence(tmp_path, state):
+    """Each connection has a thread: left alone it keeps the process from ending, or complains about a closed loop."""
+    write(tmp_path, "CREATE TABLE customers (id)")
+    if state == "no database":
         (tmp_path / "bank.db").write_bytes(b"no database")
-    script = (
-        "import asyncio, openholder, openholder_sqlite\n"
-        f"settings = openholder_sqlite.SQLiteSettings(path={str(tmp_path / 'bank.db')!r}, columns={columns})\n"
-        "try:\n    asyncio.run(openholder_sqlite.SQLiteSource('bank', settings).open())\n"
-        "except openholder.SourceFault:\n    print('refused')\n"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=20, check=True
-    )
-    assert (ended.stdout, ended.stderr) == ("refused\n", "")
+    command = [sys.executable, "-W", "error", "-c", OPEN_OFTEN, str(tmp_path / "bank.db"), state]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    assert (ended.stdout, ended.stderr) == ("refused\n" * 10, "")
 
 
 @pytest.mark.gen_test

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import socket
 import ssl
@@ -18,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
+from tornado.iostream import SSLIOStream
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
@@ -27,11 +29,13 @@ from openholder.gate import Gate
 from openholder.gate.fetching import KnownKeys, fetch_from
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
+from openholder.logs import log_loop_errors
 from openholder.operations import OPERATIONS, Operation
 from openholder.serving.admin import admin_application
 from openholder.serving.exchange import Desk
 from openholder.serving.form import MAX_BODY
 from openholder.serving.journal import Journal
+from openholder.serving.lag import watch_loop
 from openholder.serving.routing import application, with_alias
 from openholder.serving.service import Service
 from openholder.serving.tls import keep_current, make_context
@@ -47,6 +51,7 @@ IDLE_GRACE = 3.0
 MAX_HEADER = 16_384
 IDLE_TIMEOUT = 75.0
 BODY_TIMEOUT = 5.0
+HANDSHAKE_TIMEOUT = 10.0
 
 
 class CountingServer(HTTPServer):
@@ -67,6 +72,8 @@ class CountingServer(HTTPServer):
             return
         self._open += 1
         self.quiet.clear()
+        if isinstance(stream, SSLIOStream):
+            _limit_handshake(stream)
         super().handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
@@ -75,6 +82,25 @@ class CountingServer(HTTPServer):
         self._open -= 1
         if not self._open:
             self.quiet.set()
+
+
+def _limit_handshake(stream: SSLIOStream) -> None:
+    """Close a connection whose TLS handshake does not come to an end."""
+    deadline = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT, stream.close)
+    handshake = stream.wait_for_handshake()
+    handshake.add_done_callback(lambda _: deadline.cancel())
+    handshake.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+
+def connections_allowed(wanted: int) -> int:
+    """``wanted``, or as many as half of the process's file descriptors: an accept that fails for want of one spins."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 2 * wanted:
+        soft = min(hard, 2 * wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if wanted > soft // 2:
+        log.warning("only %d connections at once: the limit of open files is %d", soft // 2, soft)
+    return min(wanted, soft // 2)
 
 
 @dataclass
@@ -158,11 +184,11 @@ async def serving(
     settings = configuration.settings
     async with AsyncExitStack() as stack:
         sources = await stack.enter_async_context(make_sources(configuration))
-        store = make_store(settings)
         try:
+            store = make_store(settings)
             lost_before = await store.open()
         except Exception as exc:
-            raise Unreachable(f"the replay record cannot be opened: {type(exc).__name__}: {exc}") from exc
+            raise Unreachable(f"the replay record cannot be opened: {type(exc).__name__}") from exc
         stack.push_async_callback(store.close)
         journal = _journal(settings, sources)
         keys = make_keys(settings, journal.heard_of_keys)
@@ -171,10 +197,12 @@ async def serving(
         await keys.start()
         gate = Gate(settings.fiskil, settings.public_url, keys, store, lost_before=lost_before)
         holder = _assemble(settings, sources, keys, gate, journal)
+        watch = watch_loop(journal.loop_lag.set, sources.asked)
+        stack.push_async_callback(_cancel, asyncio.create_task(watch))
         context = _tls(settings)
         if context and settings.listen.tls_certificate and settings.listen.tls_key:
-            watch = keep_current(context, settings.listen.tls_certificate, settings.listen.tls_key)
-            stack.push_async_callback(_cancel, asyncio.create_task(watch))
+            renewal = keep_current(context, settings.listen.tls_certificate, settings.listen.tls_key)
+            stack.push_async_callback(_cancel, asyncio.create_task(renewal))
         _listen_for_admin(holder, settings, worker, stack)
         sockets = sockets or bind(settings.listen.address, settings.listen.port)
         holder.port = sockets[0].getsockname()[1]
@@ -201,7 +229,7 @@ def _assemble(settings: Settings, sources: Directory, keys: JWKSCache, gate: Gat
     desk = Desk(service, journal, most=settings.listen.max_requests)
     server = CountingServer(
         make_app(settings, desk),
-        most=settings.listen.max_connections,
+        most=connections_allowed(settings.listen.max_connections),
         xheaders=False,
         decompress_request=False,
         max_header_size=MAX_HEADER,
@@ -258,6 +286,7 @@ async def run(configuration: Configuration, sockets: Sequence[socket.socket] | N
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    log_loop_errors(loop)
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     async with serving(configuration, sockets, worker) as holder:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
+import time
 from typing import Any, TextIO
 
 import structlog
 
+from openholder.bucket import Bucket
 from openholder.config import Log
+from openholder.sources.directory import describe
 
 
 def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
@@ -44,6 +48,20 @@ def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """Have ``loop`` log what nobody caught by its type, and not thousands of times a second (as accept does when no
+    file descriptor is left)."""
+    bucket = Bucket(1.0, 10, time.monotonic)
+
+    def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if bucket.take():
+            exception = context.get("exception")
+            what = describe(exception) if exception else str(context.get("message"))
+            logging.getLogger("openholder").error("uncaught in the event loop: %s", what)
+
+    loop.set_exception_handler(handle)
 
 
 def _ours_or_alarming(record: logging.LogRecord) -> bool:

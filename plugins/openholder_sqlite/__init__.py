@@ -11,10 +11,11 @@ from collections.abc import Iterable
 import aiosqlite
 from pydantic import BaseModel, Field
 
-from openholder import ExistingFile, Page, Query, hookimpl
+from openholder import ExistingFile, Page, Query, SourceFault, hookimpl
 from openholder_sqlite.database import Database
+from openholder_sqlite.watching import Watched
 
-__all__ = ["Database", "SQLiteSettings", "SQLiteSource"]
+__all__ = ["Database", "SQLiteSettings", "SQLiteSource", "Watched"]
 
 
 class SQLiteSettings(BaseModel):
@@ -25,16 +26,31 @@ class SQLiteSettings(BaseModel):
     """For a collection, the columns of members that cannot be renamed in a view: ``accountId = "acct_no"``."""
     connections: int = Field(default=4, ge=1, le=32)
     """Connections, each with a thread of its own: as many questions are answered at the same time."""
+    reload: float = Field(default=1.0, gt=0, le=3600)
+    """Seconds between two looks at whether the file was replaced by another."""
 
 
 class SQLiteSource:
-    """Answers from one SQLite file."""
+    """Answers from one SQLite file, and from the next one when that takes its place."""
 
     Settings = SQLiteSettings
 
     def __init__(self, name: str, settings: SQLiteSettings) -> None:
         self._settings = settings
-        self._database = Database(self._connect, settings.columns, settings.connections)
+        self._watched = Watched(name, self._stamp, self._load, settings.reload)
+
+    def _stamp(self) -> tuple[int, int]:
+        """Which file stands there. An open connection would read one that was replaced for ever."""
+        try:
+            state = self._settings.path.stat()
+        except OSError as exc:
+            raise SourceFault(f"unable to open database file ({exc.strerror})") from exc
+        return state.st_dev, state.st_ino
+
+    async def _load(self) -> Database:
+        database = Database(self._connect, self._settings.columns, self._settings.connections)
+        await database.open()
+        return database
 
     async def _connect(self) -> aiosqlite.Connection:
         # mode=ro: the default mode would create an empty database where the file is missing.
@@ -44,24 +60,25 @@ class SQLiteSource:
     @hookimpl
     async def open(self) -> None:
         """Open the file and read its schema."""
-        await self._database.open()
+        await self._watched.open()
 
     @hookimpl
     async def close(self) -> None:
         """Close all connections; an aiosqlite connection left open keeps the process from ending."""
-        await self._database.close()
+        await self._watched.close()
 
     @hookimpl
     def collections(self) -> Iterable[str]:
         """The collections for which there is a table or view."""
-        return self._database.collections()
+        return self._watched.database.collections()
 
     @hookimpl
     async def fetch(self, query: Query) -> Page:
         """Answer one question with one or two SELECTs."""
-        return await self._database.fetch(query)
+        self._stamp()  # a file that is gone is a fault, not data of which nobody knows how old they are
+        return await self._watched.database.fetch(query)
 
     @hookimpl
     async def health(self) -> None:
         """Read a byte of the file."""
-        await self._database.rows("SELECT count(*) FROM sqlite_master")
+        await self._watched.database.rows("SELECT count(*) FROM sqlite_master")

@@ -60,6 +60,10 @@ class Database:
             yield name
             yield name.replace("_", ".", 1)
 
+    def columns(self) -> dict[str, frozenset[str]]:
+        """The columns of each table."""
+        return {name: frozenset(table.types) for name, table in self._tables.items()}
+
     async def fetch(self, query: Query) -> Page:
         """Answer one question. The total costs a second SELECT only where the page may not be all there is."""
         table = self._tables.get(query.collection) or self._tables.get(query.collection.replace(".", "_"))

@@ -87,12 +87,13 @@ async def _keys(settings: Settings) -> Finding:
 
 
 async def _store(settings: Settings) -> Finding:
-    what, store = f"replay record ({settings.replay.store})", make_store(settings)
+    what = f"replay record ({settings.replay.store})"
     try:
+        store = make_store(settings)
         await store.open()
         await store.close()
     except Exception as exc:
-        return Finding(what, "unreachable", f"{type(exc).__name__}: {exc}")
+        return Finding(what, "unreachable", f"cannot be opened: {type(exc).__name__}")
     return Finding(what, "ok", "")
 
 

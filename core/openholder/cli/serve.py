@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -41,5 +43,14 @@ async def _serve(configuration: Configuration, dev: bool, worker: tuple[int, int
             number, descriptor = worker
             shared = socket.socket(fileno=descriptor)
             shared.setblocking(False)
+            watch = asyncio.create_task(_end_as_orphan(os.getppid()))
             await run(configuration, [shared], number)
+            watch.cancel()
     return 0
+
+
+async def _end_as_orphan(parent: int) -> None:
+    """A parent that was killed cannot pass signals on, and nobody else would end its workers."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells a process that its parent has gone
+        await asyncio.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)

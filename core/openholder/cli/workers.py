@@ -29,9 +29,13 @@ def supervise(configuration: Configuration, sockets: list[socket.socket], *, dev
 
 async def _supervise(configuration: Configuration, shared: socket.socket, dev: bool) -> int:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        shared.close()  # connections would queue behind the parent's copy and be answered by nobody
+        stop.set()
+
     for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
+        asyncio.get_running_loop().add_signal_handler(signum, end)
     async with development_keys(configuration) if dev else contextlib.nullcontext():
         workers = [
             _keep_running(configuration, number, shared, stop)
@@ -42,7 +46,7 @@ async def _supervise(configuration: Configuration, shared: socket.socket, dev: b
 
 async def _keep_running(configuration: Configuration, number: int, shared: socket.socket, stop: asyncio.Event) -> int:
     """One worker, replaced when it dies, stopped when everything stops. One that cannot even start ends them all."""
-    while True:
+    while not stop.is_set():
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "openholder", "serve", "-c", str(configuration.path),
             "--worker", str(number), str(shared.fileno()),
@@ -54,9 +58,11 @@ async def _keep_running(configuration: Configuration, number: int, shared: socke
         if stop.is_set():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-            return abs(await ended)
+            code = await ended
+            return 0 if code == -signal.SIGTERM else abs(code)
         if process.returncode is not None and process.returncode > 1:
             stop.set()  # configuration or something unreachable: starting it again would say the same
             return process.returncode
         log.error("worker %d ended with %s; it is started again", number, process.returncode)
         await asyncio.sleep(RESTART_DELAY)
+    return 0

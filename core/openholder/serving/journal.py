@@ -25,6 +25,7 @@ TIERS = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 4.0, 6.0)
 """Seconds: the upper ones are the response times of the CDS's performance tiers."""
 
 
+LIVES = (-30.0, 0.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 LOGGED_REFUSALS = (100.0, 1000)
 """Lines a second for answers of 4xx, and at once: a flood of refusals must not fill the disk. All are counted."""
 
@@ -70,6 +71,13 @@ class Journal:
             "openholder_jwks_events", "Key sets fetched or not, and unknown kids", ("event",), registry=self.registry
         )
         self._tokens = Counter("openholder_tokens", "Tokens let in, by key", ("kid", "alg"), registry=self.registry)
+        self._life = Histogram(
+            "openholder_token_life_seconds",
+            "Seconds until a token expires: a drift shows a clock that is off",
+            buckets=LIVES,
+            registry=self.registry,
+        )
+        self.loop_lag = Gauge("openholder_loop_lag_seconds", "How long the loop was held", registry=self.registry)
         self.jwks_age = Gauge("openholder_jwks_age_seconds", "Age of the key set in use", registry=self.registry)
 
     def heard_of_keys(self, event: str) -> None:
@@ -82,6 +90,7 @@ class Journal:
         self._seconds.labels(entry.route).observe(entry.seconds)
         if entry.admitted:
             self._tokens.labels(str(entry.facts.get("kid")), str(entry.facts.get("alg"))).inc()
+            self._life.observe(float(str(entry.facts.get("token_life"))))
         if entry.reason:
             self._reasons.labels(entry.reason.partition(":")[0]).inc()
         self._write(entry)

@@ -129,6 +129,8 @@ class Directory:
         self._sources = {name: self._source(name, entry) for name, entry in entries.items()}
         self._observers = [self._only(name, "request_finished") for name, _ in self._manager.list_name_plugin()]
         self._exits = AsyncExitStack()
+        self._asked: list[str] = []
+        self._recently = ""
         self._collections: dict[str, frozenset[str]] = {}
 
     def _register(self, name: str, kind: str, settings: SourceEntry | None) -> None:
@@ -207,7 +209,16 @@ class Directory:
         source = self.source_of(query.collection)
         if source is None:
             raise SourceFault(f"collection {query.collection!r} is served by no source")
-        return await source.fetch(query)
+        self._asked.append(source.name)
+        try:
+            return await source.fetch(query)
+        finally:
+            self._recently = source.name
+            self._asked.remove(source.name)
+
+    def asked(self) -> tuple[str, ...]:
+        """The sources that are being asked now, and the one that answered last."""
+        return (*self._asked, *filter(None, (self._recently,)))
 
     async def health(self) -> None:
         """Return when every source can serve, raise when one cannot."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
 from redis.asyncio import Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
@@ -23,10 +24,18 @@ from openholder.sources.settings import Secret
 log = logging.getLogger(__name__)
 
 
+def _redis_url(url: SecretStr) -> SecretStr:
+    try:
+        parse_url(url.get_secret_value())
+    except ValueError:
+        raise ValueError("must be a redis://, rediss:// or unix:// URL") from None
+    return url
+
+
 class RedisSettings(BaseModel):
     """``[replay]`` with ``store = "redis"``."""
 
-    url: Secret
+    url: Annotated[Secret, AfterValidator(_redis_url)]
     """``redis://host:6379/0``, ``rediss://`` for TLS, or ``unix://``; it may hold a password."""
     timeout: float = Field(default=0.1, gt=0, le=2)
     """Seconds for one answer. There is no second try: after a lost answer it would say "seen" of a good token."""

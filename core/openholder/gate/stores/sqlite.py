@@ -26,7 +26,10 @@ SWEEP = 2000
 INTERVAL = 10.0
 BUSY_TIMEOUT = 2.0
 """Seconds to wait for a lock that another process holds."""
+QUEUE_TIMEOUT = 0.9
+"""Seconds to wait for one's turn. Together with the lock's it stays below what the gate waits for an answer."""
 OPEN_TRIES = 100
+INSERT = "INSERT INTO used (entry, expires) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1"
 
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SCHEMA = (
@@ -56,6 +59,7 @@ class SQLiteStore:
         self._clock = clock
         self._connection: aiosqlite.Connection | None = None
         self._purge: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
 
     async def open(self) -> float:
         """Open or create the file. A broken one is moved aside, and what was in it counts as lost."""
@@ -84,9 +88,14 @@ class SQLiteStore:
         """See `ReplayStore`. One statement, so SQLite's own lock makes it atomic over processes."""
         if self._connection is None:
             raise RuntimeError("open() comes before add_if_absent()")
-        added = await self._connection.execute_fetchall(
-            "INSERT INTO used (entry, expires) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1", (entry, expires_at)
-        )
+        # One at a time: a statement that is queued in the thread would still run after its caller has given up, and
+        # use up a token whose request was answered with 503.
+        async with asyncio.timeout(QUEUE_TIMEOUT):
+            await self._turn.acquire()
+        try:
+            added = await self._connection.execute_fetchall(INSERT, (entry, expires_at))
+        finally:
+            self._turn.release()
         return bool(added)
 
     async def _connect(self) -> aiosqlite.Connection:
