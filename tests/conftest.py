@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
@@ -12,6 +14,15 @@ from support import UPSTREAM_TOKEN, World
 # The machine may be slow, and a property is not about time.
 settings.register_profile("openholder", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("openholder")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loop_of_the_main_thread():
+    """Tornado asks for the current loop before it makes its own, and asyncio then makes one that nobody closes."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,11 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
+def short(value):
+    """What a case is called: its values, as far as a line has room for them."""
+    return ascii(value)[:40]
+
+
 # -- refusals -----------------------------------------------------------------------------------------------------
 
 
@@ -68,6 +73,7 @@ async def until(condition):
         (b'id,name\nSECRET,"closed"b\n', "line 2", "expected after"),
         (b"id,name\nSECRET," + b"x" * 200_000 + b"\n", "line 2", "field limit"),
     ],
+    ids=short,
 )
 @pytest.mark.gen_test
 async def test_what_cannot_be_read_without_guessing_is_refused_with_its_place(
@@ -127,6 +133,7 @@ async def test_a_mapped_header_that_does_not_exist_is_refused_by_name(io_loop, t
         ("José 🏦".encode(), "José 🏦"),
         (b"x" * 100_000, "x" * 100_000),
     ],
+    ids=short,
 )
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize("last", [b"", b"end"], ids=["", "no newline at the end"])

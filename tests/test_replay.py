@@ -298,11 +298,10 @@ async def test_a_file_that_somebody_else_is_just_making_is_waited_for(io_loop, p
 @pytest.mark.gen_test
 async def test_a_file_that_cannot_be_used_is_not_opened(io_loop, tmp_path, clock):
     a_folder = tmp_path
-    store, threads = stored_in(a_folder, clock), threading.active_count()
+    store = stored_in(a_folder, clock)
     with pytest.raises(sqlite3.Error):
         await store.open()
-    while threading.active_count() > threads:  # no thread stays behind
-        await asyncio.sleep(0.005)
+    assert not [thread for thread in threading.enumerate() if "_connection_worker" in thread.name]
 
 
 def no_database(path):

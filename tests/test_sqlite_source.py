@@ -79,8 +79,10 @@ import asyncio, pathlib, sys, openholder, openholder_sqlite
 
 path = pathlib.Path(sys.argv[1])
 settings = openholder_sqlite.SQLiteSettings(path=path, columns={"customers": {"id": "nowhere"}})
-if sys.argv[2] == "missing":
+if sys.argv[2] != "there":
     path.unlink()
+if sys.argv[2] == "a folder":
+    path.mkdir()
 for _ in range(10):
     try:
         asyncio.run(openholder_sqlite.SQLiteSource("bank", settings).open())
@@ -89,13 +91,13 @@ for _ in range(10):
 """
 
 
-@pytest.mark.parametrize("state", ["missing", "no database", "without the mapped column"])
-def test_a_process_whose_source_cannot_open_ends_and_in_silence(tmp_path, state):
+@pytest.mark.parametrize(
+    ("content", "by_then"), [(b"", "missing"), (b"", "a folder"), (b"no database", "there"), (b"", "there")]
+)
+def test_a_process_whose_source_cannot_open_ends_and_in_silence(tmp_path, content, by_then):
     """Each connection has a thread: left alone it keeps the process from ending, or complains about a closed loop."""
-    write(tmp_path, "CREATE TABLE customers (id)")
-    if state == "no database":
-        (tmp_path / "bank.db").write_bytes(b"no database")
-    command = [sys.executable, "-W", "error", "-c", OPEN_OFTEN, str(tmp_path / "bank.db"), state]
+    (tmp_path / "bank.db").write_bytes(content)  # an empty file is a database without the mapped column
+    command = [sys.executable, "-W", "error", "-c", OPEN_OFTEN, str(tmp_path / "bank.db"), by_then]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     assert (ended.stdout, ended.stderr) == ("refused\n" * 10, "")
 

@@ -304,6 +304,12 @@ def _relations(raw: Mapping[str, Any], path: Path) -> Iterator[Mistake]:
             yield Mistake(_where(("serve", pattern), path), f'serve."{pattern}"', message)
     if len(sources) > 1 and not raw.get("serve"):
         yield Mistake(str(path), "serve", "several sources are configured: say which one serves which collection")
+    observers = _listed(raw.get("plugins"))
+    for kind in observers if isinstance(observers, list) else ():
+        try:
+            find_kind(kind).load()
+        except UnusableKind as exc:
+            yield Mistake(_where(("plugins",), path), "plugins", str(exc))
     listen = _table(raw, "listen")
     if ("tls_certificate" in listen) != ("tls_key" in listen):
         yield Mistake(str(path), "listen.tls_certificate", "certificate and key go together: give both or neither")

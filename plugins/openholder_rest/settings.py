@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
-from openholder import Secret, SourceFault, split_url
+from openholder import NotFound, Secret, split_url
 
 VARIABLES = frozenset({"customerId", "accountId", "id", "email"})
 
@@ -23,12 +23,12 @@ class Template:
     variables: frozenset[str]
 
     def url(self, base_url: str, values: Mapping[str, str]) -> str:
-        """The URL with each value percent-encoded. Raises `SourceFault` rather than leave ``base_url``."""
+        """The URL with each value percent-encoded. Raises `NotFound` rather than leave ``base_url``."""
         filled = {name: quote(values[name], safe="") for name in self.variables}
         path = self.text.format_map(filled)
         # quote("..", safe="") is ".." still, and HTTP clients resolve it.
         if any(segment in {".", ".."} for segment in path.partition("?")[0].split("/")):
-            raise SourceFault("an id would lead out of the URL template")
+            raise NotFound("a value that would lead out of the URL template")
         return base_url.rstrip("/") + path
 
 

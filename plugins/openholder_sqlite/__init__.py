@@ -6,6 +6,8 @@ members they fill. ``SELECT`` aliases in a view, or ``columns`` in the settings,
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import Iterable
 
 import aiosqlite
@@ -55,6 +57,8 @@ class SQLiteSource:
     async def _connect(self) -> aiosqlite.Connection:
         # mode=ro: the default mode would create an empty database where the file is missing.
         uri = f"{self._settings.path.absolute().as_uri()}?mode=ro"
+        # Where it cannot be opened, aiosqlite's thread outlives the error and finds its event loop closed.
+        await asyncio.to_thread(lambda: sqlite3.connect(uri, uri=True).close())
         return await aiosqlite.connect(uri, uri=True)
 
     @hookimpl

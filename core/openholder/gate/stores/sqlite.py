@@ -99,6 +99,8 @@ class SQLiteStore:
         return bool(added)
 
     async def _connect(self) -> aiosqlite.Connection:
+        # Where it cannot be opened, aiosqlite's thread outlives the error and finds its event loop closed.
+        await asyncio.to_thread(lambda: sqlite3.connect(self._path).close())
         connection = await aiosqlite.connect(self._path, isolation_level=None)
         try:
             for _ in range(OPEN_TRIES):
