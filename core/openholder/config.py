@@ -305,7 +305,7 @@ def _relations(raw: Mapping[str, Any], path: Path) -> Iterator[Mistake]:
     if len(sources) > 1 and not raw.get("serve"):
         yield Mistake(str(path), "serve", "several sources are configured: say which one serves which collection")
     observers = _listed(raw.get("plugins"))
-    for kind in observers if isinstance(observers, list) else ():
+    for kind in map(str, observers if isinstance(observers, list) else ()):
         try:
             find_kind(kind).load()
         except UnusableKind as exc:
