@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 from tornado.iostream import StreamClosedError
 
-from openholder import Filter, NotFound, Query
+from openholder import Filter, Query
 from openholder.app import bind
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
