@@ -8,7 +8,8 @@
     │   ├── SharingRefused           there is one, and it must not be shared
     │   └── SourceUnavailable        not now; carries ``retry_after``
     ├── SourceFault                  a source broke its contract: answered as 500, explained in the log
-    │   └── ForeignRecord            it handed over a record that was not asked for: an alarm
+    │   ├── ForeignRecord            it handed over a record that was not asked for: an alarm
+    │   └── Misfit                   it handed over a row that does not fit its record (models/rows.py)
     ├── ConfigurationError           carries every mistake found; commands end with 3
     ├── Unreachable                  something outside does not answer; commands end with 4
     └── UntrustedJSON                JSON that is broken, ambiguous or too large

@@ -21,7 +21,7 @@ from openholder.errors import OpenholderError, SourceError, SourceFault, Unreach
 from openholder.gate.fetching import fetch_from
 from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.logs import configure_logging
-from openholder.models.rows import Misfit, to_record
+from openholder.models.rows import to_record
 from openholder.operations import Operation
 from openholder.serving.lookup import is_served, records_of
 from openholder.serving.tls import make_context
@@ -126,7 +126,7 @@ async def _operation(sources: Directory, operation: Operation) -> Finding:
     try:
         await records_of(sources, operation.collection, {"customerId": NOBODY, "accountId": NOBODY})
         fitting = await _fitting(sources, operation)
-    except (SourceFault, SourceError, Misfit) as exc:
+    except (SourceFault, SourceError) as exc:
         return Finding(what, "failed", f"source {source.name!r}, collection {operation.collection!r}: {exc}")
     except OpenholderError as exc:
         return Finding(what, "failed", type(exc).__name__)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
-from openholder.errors import OpenholderError, UntrustedJSON
+from openholder.errors import SourceFault, UntrustedJSON
 from openholder.models.formats import Record
 from openholder.strict_json import parse_json
 
@@ -33,7 +33,7 @@ _DOUBLE_DIGITS = 15
 """Decimal digits that a double keeps (IEEE 754, DBL_DIG): one that needs more carries a rounding error."""
 
 
-class Misfit(OpenholderError):
+class Misfit(SourceFault):
     """A row does not fit its record. Names the member and the type that was found, never the value."""
 
     def __init__(self, member: str, found: object, wanted: str = "") -> None:
@@ -41,6 +41,14 @@ class Misfit(OpenholderError):
         reason = f": {wanted}" if wanted else ""
         super().__init__(f"member {member!r} does not fit (found {kind}){reason}")
         self.member = member
+
+
+def record_from(collection: str, row: Mapping[str, Any], record: type[R]) -> R:
+    """`to_record`, with the collection named where the row does not fit: the log then says where to look."""
+    try:
+        return to_record(row, record)
+    except Misfit as exc:
+        raise SourceFault(f"collection {collection!r}: {exc}") from None
 
 
 def to_record(row: Mapping[str, Any], record: type[R]) -> R:

@@ -10,7 +10,7 @@ from typing import Any
 from openholder.errors import SourceFault
 from openholder.models.auth import Login
 from openholder.models.collections import COLLECTIONS
-from openholder.models.rows import to_record
+from openholder.models.rows import record_from
 from openholder.operations import Operation
 from openholder.serving.problems import Case, Problem
 from openholder.sources.directory import Directory
@@ -41,7 +41,7 @@ async def search(sources: Directory, operation: Operation, ids: Ids, body: Any) 
     found = {str(customer.get("id")) for customer in customers}
     if sources.source_of("logins"):
         logins = await _all(sources, Query(collection="logins", filters=(condition,), variables=variables))
-        for customer_id in dict.fromkeys(to_record(login, Login).customer_id for login in logins):
+        for customer_id in dict.fromkeys(record_from("logins", login, Login).customer_id for login in logins):
             if customer_id not in found:
                 customers += await records_of(sources, "customers", {"customerId": customer_id})
     return customers

@@ -10,7 +10,7 @@ import msgspec
 
 from openholder.errors import SharingRefused, SourceFault, SourceUnavailable, UntrustedJSON
 from openholder.gate import CannotJudge, Gate, Reason, Refused
-from openholder.models.rows import Misfit, to_record
+from openholder.models.rows import record_from
 from openholder.operations import Operation
 from openholder.serving.ids import checked_ids, id_pattern
 from openholder.serving.lookup import LOOKUPS, is_served
@@ -99,15 +99,9 @@ class Service:
             raise Problem(Case.RECORD_UNKNOWN, "record_unknown")
         if not operation.many and len(rows) > 1:
             raise SourceFault(f"collection {operation.collection!r}: more than one record for one id")
-        records = [self._record(operation, row) for row in rows]
+        records = [record_from(operation.collection, row, operation.record) for row in rows]
         content = records if operation.many else records[0]
         return {operation.envelope: content} if operation.envelope else content
-
-    def _record(self, operation: Operation, row: Record) -> Any:
-        try:
-            return to_record(row, operation.record)
-        except Misfit as exc:
-            raise SourceFault(f"collection {operation.collection!r}: {exc}") from None
 
 
 def unavailable(reason: str, retry_after: int) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from openholder.errors import SourceFault
 from openholder.models.auth import AccountLink
-from openholder.models.rows import to_record
+from openholder.models.rows import record_from
 from openholder.sources.directory import Directory
 from openholder.sources.query import Filter, Query, Record
 
@@ -16,8 +16,8 @@ REFUSED = ("blocked", "suspended")
 
 
 def may_be_shared(row: Record) -> bool:
-    """Whether the account of this row of ``accounts`` may be shared. A state we do not know is a `Misfit`."""
-    return to_record(row, AccountLink).status not in REFUSED
+    """Whether the account of this row of ``accounts`` may be shared. A state we do not know is a fault."""
+    return record_from("accounts", row, AccountLink).status not in REFUSED
 
 
 async def customer_exists(sources: Directory, customer_id: str) -> bool:
