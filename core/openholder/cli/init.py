@@ -26,7 +26,7 @@ Next:
 def init(source: str) -> int:
     """Write a configuration and sample data into this folder. Nothing that is there is overwritten."""
     example = (files("openholder.conf") / f"{source}.toml").read_text(encoding="utf-8")
-    ignored = f"{DEVELOPMENT_KEY}\nreplay.db*\n"
+    ignored = f"{DEVELOPMENT_KEY}\nknown-keys.json\nreplay.db*\n"
     data = Path("sample.db" if source == "sqlite" else "sample")
     present = [path for path in (Path(CONFIGURATION), data) if path.exists()]
     if present:
