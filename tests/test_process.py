@@ -170,7 +170,7 @@ async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(tmp_pat
     put(authority.issue_cert("old.example"))
     context = make_context(chain, key)
     watch = asyncio.create_task(keep_current(context, chain, key, interval=0.01))
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
     chain.write_text("not a certificate")
     assert await _name(port, authority) == "old.example"
@@ -190,6 +190,7 @@ async def _name(port: int, authority: trustme.CA) -> str:
     _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
     names = writer.get_extra_info("peercert")["subjectAltName"]
     writer.transport.abort()
+    await asyncio.sleep(0)  # the transport is let go on the loop's next turn
     return names[0][1]
 
 

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openholder import UntrustedJSON, parse_json
+from openholder.strict_json import MAX_DEPTH
 
 DEPTH = 100_000
 
@@ -118,3 +119,11 @@ documents = (
 def test_whatever_comes_in_gives_a_value_that_can_be_written_again_or_is_refused(document):
     with contextlib.suppress(UntrustedJSON):
         json.dumps(parse_json(document), ensure_ascii=False, default=str).encode()
+
+
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}")])
+def test_nesting_ends_where_every_interpreter_would_still_follow(opened, closed):
+    parse_json(opened * MAX_DEPTH + "1" + closed * MAX_DEPTH)
+    parse_json("[" + ",".join(["[]"] * 10 * MAX_DEPTH) + "]")
+    with pytest.raises(UntrustedJSON):
+        parse_json(opened * (MAX_DEPTH + 1) + "1" + closed * (MAX_DEPTH + 1))

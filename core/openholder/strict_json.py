@@ -17,15 +17,21 @@ MAX_EXPONENT = 308
 """The largest power of ten of an IEEE 754 double: what every JSON reader can hold (RFC 8259 section 6)."""
 
 
+MAX_DEPTH = 64
+"""Arrays and objects within each other: several times what any record has. Interpreters differ in what they bear."""
+
+
 def parse_json(document: bytes | str) -> Any:
     """Read one JSON document. Numbers with a fraction or exponent become `decimal.Decimal`, exactly as written.
 
     Refused with `UntrustedJSON`: anything but UTF-8, repeated member names, NaN and Infinity, numbers beyond the range
-    of a double, lone surrogates, nesting deeper than the interpreter allows.
+    of a double, lone surrogates, nesting deeper than `MAX_DEPTH`.
     """
     try:
         text = document.encode("utf-8").decode("utf-8") if isinstance(document, str) else document.decode("utf-8")
         value = _DECODER.decode(text)
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _refuse_deep(value)
         if "\\u" in text:
             _refuse_lone_surrogates(value)
     except UntrustedJSON:
@@ -57,6 +63,21 @@ def _fraction(text: str) -> Decimal:
 
 def _no_constant(name: str) -> NoReturn:
     raise UntrustedJSON(f"{name} is not JSON")
+
+
+def _refuse_deep(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [member for container in level for member in _members_of(container)]
+        if not level:
+            return
+    raise UntrustedJSON("nested too deep")
+
+
+def _members_of(container: Any) -> list[Any]:
+    """The arrays and objects that stand directly in an array or object."""
+    values = container.values() if isinstance(container, dict) else container if isinstance(container, list) else ()
+    return [value for value in values if isinstance(value, list | dict)]
 
 
 def _refuse_lone_surrogates(value: Any) -> None:
