@@ -6,13 +6,11 @@ the source opens, and again when one of them changes. A folder that does not rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from pydantic import BaseModel, Field
 
-from openholder import ExistingFolder, Page, Query, SourceFault, hookimpl
+from openholder import ExistingFolder, SourceFault
 from openholder_csv.loading import load, stamp
-from openholder_sqlite import Database, Watched
+from openholder_sqlite import Database, Watched, WatchedSource
 
 __all__ = ["CSVSettings", "CSVSource"]
 
@@ -27,7 +25,7 @@ class CSVSettings(BaseModel):
     """Seconds between two looks at whether a file has changed."""
 
 
-class CSVSource:
+class CSVSource(WatchedSource):
     """Answers from the files of one folder, as they were when they were last read as a whole."""
 
     Settings = CSVSettings
@@ -35,7 +33,7 @@ class CSVSource:
     def __init__(self, name: str, settings: CSVSettings) -> None:
         self._settings = settings
         self._columns: dict[str, frozenset[str]] = {}
-        self._watched = Watched(name, lambda: stamp(settings.path), self._load, settings.reload)
+        super().__init__(Watched(name, lambda: stamp(settings.path), self._load, settings.reload))
 
     async def _load(self) -> Database:
         """Read all files. One that has lost a column, or a file that is gone, is a broken export and not news."""
@@ -48,23 +46,3 @@ class CSVSource:
                 raise SourceFault(f"the file of {table!r} has lost the column {lost[0]!r}, or is gone")
         self._columns = columns
         return database
-
-    @hookimpl
-    async def open(self) -> None:
-        """Read the folder, and watch it from now on."""
-        await self._watched.open()
-
-    @hookimpl
-    async def close(self) -> None:
-        """Stop watching, and let the database go."""
-        await self._watched.close()
-
-    @hookimpl
-    def collections(self) -> Iterable[str]:
-        """The collections for which there is a file."""
-        return self._watched.database.collections()
-
-    @hookimpl
-    async def fetch(self, query: Query) -> Page:
-        """Answer one question from the last good version."""
-        return await self._watched.database.fetch(query)

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable
 
 import aiosqlite
 from pydantic import BaseModel, Field
 
 from openholder import ExistingFile, Page, Query, SourceFault, hookimpl
 from openholder_sqlite.database import Database
-from openholder_sqlite.watching import Watched
+from openholder_sqlite.watching import Watched, WatchedSource
 
-__all__ = ["Database", "SQLiteSettings", "SQLiteSource", "Watched"]
+__all__ = ["Database", "SQLiteSettings", "SQLiteSource", "Watched", "WatchedSource"]
 
 
 class SQLiteSettings(BaseModel):
@@ -32,14 +31,14 @@ class SQLiteSettings(BaseModel):
     """Seconds between two looks at whether the file was replaced by another."""
 
 
-class SQLiteSource:
+class SQLiteSource(WatchedSource):
     """Answers from one SQLite file, and from the next one when that takes its place."""
 
     Settings = SQLiteSettings
 
     def __init__(self, name: str, settings: SQLiteSettings) -> None:
         self._settings = settings
-        self._watched = Watched(name, self._stamp, self._load, settings.reload)
+        super().__init__(Watched(name, self._stamp, self._load, settings.reload))
 
     def _stamp(self) -> tuple[int, int]:
         """Which file stands there. An open connection would read one that was replaced for ever."""
@@ -62,25 +61,10 @@ class SQLiteSource:
         return await aiosqlite.connect(uri, uri=True)
 
     @hookimpl
-    async def open(self) -> None:
-        """Open the file and read its schema."""
-        await self._watched.open()
-
-    @hookimpl
-    async def close(self) -> None:
-        """Close all connections; an aiosqlite connection left open keeps the process from ending."""
-        await self._watched.close()
-
-    @hookimpl
-    def collections(self) -> Iterable[str]:
-        """The collections for which there is a table or view."""
-        return self._watched.database.collections()
-
-    @hookimpl
     async def fetch(self, query: Query) -> Page:
         """Answer one question with one or two SELECTs."""
         self._stamp()  # a file that is gone is a fault, not data of which nobody knows how old they are
-        return await self._watched.database.fetch(query)
+        return await super().fetch(query)
 
     @hookimpl
     async def health(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 
-from openholder import SourceFault
+from openholder import Page, Query, SourceFault, hookimpl
 from openholder_sqlite.database import Database
 
 log = logging.getLogger("openholder_sqlite")
@@ -68,3 +68,30 @@ class Watched:
             except Exception as exc:  # whatever it is, the watch goes on
                 reason = str(exc) if isinstance(exc, SourceFault) else type(exc).__name__
                 log.error("source %s: the last good version stays in use: %s", self._name, reason)
+
+
+class WatchedSource:
+    """A source that answers from the current version of watched data."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+
+    @hookimpl
+    async def open(self) -> None:
+        """Read the data, and look after it from now on."""
+        await self._watched.open()
+
+    @hookimpl
+    async def close(self) -> None:
+        """Close all connections; an aiosqlite connection left open keeps the process from ending."""
+        await self._watched.close()
+
+    @hookimpl
+    def collections(self) -> Iterable[str]:
+        """The collections for which there is a table or view."""
+        return self._watched.database.collections()
+
+    @hookimpl
+    async def fetch(self, query: Query) -> Page:
+        """Answer one question with one or two SELECTs."""
+        return await self._watched.database.fetch(query)
