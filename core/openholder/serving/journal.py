@@ -97,6 +97,9 @@ class Journal:
         self._tell(entry)
 
     def _write(self, entry: Entry) -> None:
+        if 400 <= entry.status < 500 and not self._refusals_logged.take():
+            self._unlogged += 1
+            return
         fields = {
             "fapi_interaction_id": entry.interaction_id,
             "method": entry.method,
@@ -110,11 +113,9 @@ class Journal:
             "account_id": self._pseudonym(entry.ids.get("accountId")),
             "ip": entry.ip,
             **entry.facts,
+            "unlogged_before": self._unlogged or "",
         }
-        if 400 <= entry.status < 500 and not self._refusals_logged.take():
-            self._unlogged += 1
-            return
-        fields["unlogged_before"], self._unlogged = self._unlogged or "", 0
+        self._unlogged = 0
         level = log.critical if entry.reason == "foreign_record" else log.error if entry.fault else log.info
         level("request", **{name: value for name, value in fields.items() if value not in ("", None)})
 

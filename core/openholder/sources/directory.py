@@ -127,7 +127,8 @@ class Directory:
         for kind in observers:
             self._register(f"plugins.{kind}", kind, None)
         self._sources = {name: self._source(name, entry) for name, entry in entries.items()}
-        self._observers = [self._only(name, "request_finished") for name, _ in self._manager.list_name_plugin()]
+        names = [name for name, _ in self._manager.list_name_plugin() if self._implements(name, "request_finished")]
+        self._observers = [self._only(name, "request_finished") for name in names]
         self._exits = AsyncExitStack()
         self._asked: list[str] = []
         self._recently = ""
@@ -156,11 +157,14 @@ class Directory:
         others = [other for _, other in self._manager.list_name_plugin() if other is not plugin]
         return self._manager.subset_hook_caller(hook, remove_plugins=others)
 
-    def _source(self, name: str, entry: SourceEntry) -> Source:
+    def _implements(self, name: str, hook: str) -> bool:
         plugin = self._manager.get_plugin(name)
+        return any(found.plugin is plugin for found in getattr(self._manager.hook, hook).get_hookimpls())
+
+    def _source(self, name: str, entry: SourceEntry) -> Source:
         hooks = {hook: self._only(name, hook) for hook in (*ASYNC_HOOKS, "collections")}
         for owed in ("fetch", "collections"):
-            if not any(found.plugin is plugin for found in getattr(self._manager.hook, owed).get_hookimpls()):
+            if not self._implements(name, owed):
                 raise UnusableSource(f"source {name!r} of kind {entry.kind!r} does not implement {owed}")
         return Source(name, entry, hooks, asyncio.Semaphore(entry.concurrency))
 
