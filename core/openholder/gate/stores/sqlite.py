@@ -9,9 +9,11 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import aiosqlite
 from pydantic import BaseModel, Field
@@ -28,8 +30,10 @@ BUSY_TIMEOUT = 2.0
 """Seconds to wait for a lock that another process holds."""
 QUEUE_TIMEOUT = 0.9
 """Seconds to wait for one's turn. Together with the lock's it stays below what the gate waits for an answer."""
+AT_ONCE = 500
+"""Entries that one statement remembers at most."""
 OPEN_TRIES = 100
-INSERT = "INSERT INTO used (entry, expires) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING 1"
+INSERT = "INSERT INTO used (entry, expires) VALUES {} ON CONFLICT DO NOTHING RETURNING entry"
 
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _SCHEMA = (
@@ -48,6 +52,39 @@ class SQLiteSettings(BaseModel):
     path: NewFile = Field(default=Path("replay.db"), validate_default=True)
 
 
+class Waiting(NamedTuple):
+    """An entry that is to be remembered, and who waits to hear whether it is new."""
+
+    entry: bytes
+    expires_at: float
+    since: float
+    answer: asyncio.Future[bool]
+
+
+def _answer(batch: Iterable[Waiting], outcome: Callable[[Waiting], bool | Exception]) -> None:
+    """Tell those who still wait what came of it."""
+    for waiting in batch:
+        result = outcome(waiting)
+        if waiting.answer.done():
+            continue
+        if isinstance(result, Exception):
+            waiting.answer.set_exception(result)
+        else:
+            waiting.answer.set_result(result)
+
+
+def _failed(exc: Exception, waiting: Waiting) -> Exception:
+    return exc
+
+
+def _take(added: set[bytes], waiting: Waiting) -> bool:
+    """Whether this is the first of a batch with an entry that was added."""
+    if waiting.entry not in added:
+        return False
+    added.remove(waiting.entry)
+    return True
+
+
 class SQLiteStore:
     """One row for each used token. Runs in a thread of its own, since a checkpoint may take long."""
 
@@ -59,7 +96,8 @@ class SQLiteStore:
         self._clock = clock
         self._connection: aiosqlite.Connection | None = None
         self._purge: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        self._waiting: deque[Waiting] = deque()
+        self._writer: asyncio.Task[None] | None = None
 
     async def open(self) -> float:
         """Open or create the file. A broken one is moved aside, and what was in it counts as lost."""
@@ -81,6 +119,8 @@ class SQLiteStore:
         if self._purge:
             self._purge.cancel()
             await asyncio.gather(self._purge, return_exceptions=True)
+        if self._writer:
+            await self._writer
         if self._connection:
             await self._connection.close()
 
@@ -88,15 +128,40 @@ class SQLiteStore:
         """See `ReplayStore`. One statement, so SQLite's own lock makes it atomic over processes."""
         if self._connection is None:
             raise RuntimeError("open() comes before add_if_absent()")
-        # One at a time: a statement that is queued in the thread would still run after its caller has given up, and
-        # use up a token whose request was answered with 503.
-        async with asyncio.timeout(QUEUE_TIMEOUT):
-            await self._turn.acquire()
-        try:
-            added = await self._connection.execute_fetchall(INSERT, (entry, expires_at))
-        finally:
-            self._turn.release()
-        return bool(added)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append(Waiting(entry, expires_at, loop.time(), answer))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write(self._connection))
+        return await answer
+
+    async def _write(self, connection: aiosqlite.Connection) -> None:
+        """Remember whatever waits, all of it in one statement: the way to the thread and back costs more than a row.
+
+        One statement at a time: what is queued in the thread would still run after its caller has given up, and use up
+        a token whose request was answered with 503.
+        """
+        while batch := self._batch():
+            values = [value for waiting in batch for value in (waiting.entry, waiting.expires_at)]
+            statement = INSERT.format(", ".join(["(?, ?)"] * len(batch)))
+            try:
+                added = {entry for (entry,) in await connection.execute_fetchall(statement, values)}
+            except Exception as exc:
+                _answer(batch, partial(_failed, exc))
+            else:
+                _answer(batch, partial(_take, added))
+
+    def _batch(self) -> list[Waiting]:
+        """The next entries whose callers still wait, and have not waited for too long."""
+        latest = asyncio.get_running_loop().time() - QUEUE_TIMEOUT
+        batch: list[Waiting] = []
+        while self._waiting and len(batch) < AT_ONCE:
+            waiting = self._waiting.popleft()
+            if waiting.since < latest:
+                _answer([waiting], partial(_failed, TimeoutError()))
+            elif not waiting.answer.done():
+                batch.append(waiting)
+        return batch
 
     async def _connect(self) -> aiosqlite.Connection:
         # Where it cannot be opened, aiosqlite's thread outlives the error and finds its event loop closed.
