@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PACKAGE ?= -e .
 
-# On a terminal the demo stays until Ctrl-C; elsewhere it walks the consent flow once and ends.
+# On a terminal the demo stays until Ctrl-C; elsewhere it walks every operation once and ends.
 demo: $(VENV)/installed
 	@if [ -t 1 ]; then $(VENV)/bin/openholder demo; else $(VENV)/bin/openholder demo --check; fi
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import aiohttp
 import msgspec
@@ -108,22 +110,34 @@ class World:
 
 
 def write_sqlite(path: Path, rows: Rows) -> None:
+    """One table a collection, `banking_transactions`; the document that a row names is in the row itself."""
     import sqlite3
     from contextlib import closing
 
     with closing(sqlite3.connect(path)) as connection, connection:
         for name, records in rows.items():
             columns = list(dict.fromkeys(key for record in records for key in record))
-            definitions = ", ".join(f'"{column}" TEXT' for column in columns)
-            connection.execute(f'CREATE TABLE "{name}" ({definitions})')
+            definitions = ", ".join(f'"{column}" {"BLOB" if column == "document" else "TEXT"}' for column in columns)
+            table = name.replace(".", "_")
+            connection.execute(f'CREATE TABLE "{table}" ({definitions})')
             marks = ", ".join("?" * len(columns))
             connection.executemany(
-                f'INSERT INTO "{name}" VALUES ({marks})',
-                [[record.get(column) for column in columns] for record in records],
+                f'INSERT INTO "{table}" VALUES ({marks})',
+                [[_cell(column, record.get(column)) for column in columns] for record in records],
             )
 
 
+def _cell(column: str, value: str | None) -> str | bytes | None:
+    return document(value) if column == "document" and value else value
+
+
+def document(name: str) -> bytes:
+    """The content of a document that a row names."""
+    return sample.documents()[name]
+
+
 def write_csv(folder: Path, rows: Rows) -> None:
+    """One file a collection, `banking.transactions.csv`, and beside them the documents that their rows name."""
     folder.mkdir(exist_ok=True)
     for name, records in rows.items():
         columns = list(dict.fromkeys(key for record in records for key in record))
@@ -131,24 +145,58 @@ def write_csv(folder: Path, rows: Rows) -> None:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(records)
+        for named in {record.get("document") for record in records} - {None}:
+            (folder / str(named)).write_bytes(document(str(named)))
 
 
-NUMBERS = {"available", "current"}
+NUMBERS = {"available", "current", "amount", "balance", "currentBalance", "availableBalance", "checkNumber"}
 TRUTHS = {"true": True, "false": False}
 
 
 def as_json(row: dict[str, str | None]) -> dict[str, Any]:
-    """A row as an API would have it: objects for dotted columns, numbers and truth values for what they are."""
+    """A row as an API would have it: objects for dotted columns and JSON text, numbers and truth values as such."""
     record: dict[str, Any] = {}
     for column, value in row.items():
-        if value is None:
+        if value is None or column == "document":
             continue
         *path, last = column.split(".")
         place = record
         for name in path:
             place = place.setdefault(name, {})
-        place[last] = msgspec.Raw(value.encode()) if column in NUMBERS else TRUTHS.get(value, value)
+        as_it_stands = column in NUMBERS or value.startswith(("{", "["))
+        place[last] = msgspec.Raw(value.encode()) if as_it_stands else TRUTHS.get(value, value)
     return record
+
+
+class Route(NamedTuple):
+    """A URL of the bank's API: the column that its one variable selects by, and whether one record or a list comes."""
+
+    template: str
+    column: str
+    single: bool = False
+
+    def value(self, uri: str) -> str | None:
+        """What stands for the variable, where ``uri`` is one of this route."""
+        found = re.fullmatch(re.sub(r"\\{\w+\\}", "([^/?&]+)", re.escape(self.template)), uri)
+        return unquote(found[1]) if found else None
+
+
+OF_CUSTOMERS = {"banking.payees", "common.customers", "payslips"}
+"""Collections whose records belong to a customer; those of all that are not named here belong to accounts."""
+
+ROUTES = {
+    "customers": (Route("/customers/{customerId}", "id", single=True), Route("/customers?email={email}", "email")),
+    "logins": (Route("/logins?email={email}", "email"),),
+    "accounts": (Route("/customers/{customerId}/accounts", "customerId"),),
+    "balances": (Route("/accounts/{accountId}/balance", "accountId", single=True),),
+    **{name: (Route(f"/customers/{{customerId}}/{name}", "customerId"),) for name in OF_CUSTOMERS},
+}
+DOCUMENTS = Route("/statements/{id}/pdf", "statementId")
+
+
+def routes_of(collection: str) -> tuple[Route, ...]:
+    """The URLs of a collection."""
+    return ROUTES.get(collection) or (Route(f"/accounts/{{accountId}}/{collection}", "accountId"),)
 
 
 class Upstream:
@@ -173,20 +221,27 @@ class Upstream:
         self.server.stop()
         await self.server.close_all_connections()
 
-    def find(self, path: str, query: dict[str, str]) -> Any:
-        match path.split("/"):
-            case ["customers"]:
-                return self.where("customers", email=query["email"])
-            case ["logins"]:
-                return self.where("logins", email=query["email"])
-            case ["customers", customer]:
-                return next(iter(self.where("customers", id=customer)), None)
-            case ["customers", customer, "accounts"]:
-                return self.where("accounts", customerId=customer)
-            case ["accounts", account, "balance"]:
-                found = next(iter(self.where("balances", accountId=account)), None)
-                return found and {name: value for name, value in found.items() if name != "accountId"}
+    def find(self, uri: str) -> Any:
+        """What the API has at a path and query: a record, a list, or nothing. ``/all/X`` is the whole collection."""
+        for collection, rows in self.rows.items():
+            if uri == f"/all/{collection}":
+                return [as_json(row) for row in rows]
+            for route in routes_of(collection):
+                value = route.value(uri)
+                if value is not None:
+                    found = self.where(collection, **{route.column: value})
+                    return self._one(found) if route.single else found
         return None
+
+    def _one(self, found: list[Any]) -> Any:
+        """The first; below /accounts/{accountId} the API does not repeat whose it is."""
+        return next(({name: value for name, value in one.items() if name != "accountId"} for one in found), None)
+
+    def document(self, uri: str) -> bytes | None:
+        """The PDF at a path, if there is one."""
+        statement_id = DOCUMENTS.value(uri)
+        names = [row["document"] for row in self.rows.get("fdx.statements", ()) if row["statementId"] == statement_id]
+        return document(names[0]) if names and names[0] else None
 
     def where(self, collection: str, **wanted: str) -> list[Any]:
         ((member, value),) = wanted.items()
@@ -208,7 +263,13 @@ class _UpstreamHandler(RequestHandler):
         if self.request.headers.get("Authorization") != f"Bearer {UPSTREAM_TOKEN}":
             self.set_status(401)
             return
-        found = self.upstream.find(path, {name: self.get_query_argument(name) for name in self.request.query_arguments})
+        uri = str(self.request.uri).removeprefix("/api")
+        document = self.upstream.document(uri)
+        if document is not None:
+            self.set_header("Content-Type", "application/pdf")
+            self.finish(document)
+            return
+        found = self.upstream.find(uri)
         if found is None:
             self.set_status(404)
             return
@@ -225,19 +286,19 @@ CSV = '[sources.bank]\nkind = "csv"\npath = "bank"\nreload = 0.05\n'
 
 
 def rest(url: str, collections: Iterable[str] = ("customers", "accounts", "balances", "logins")) -> str:
-    """TOML for a REST source named ``api`` that serves the given collections from ``url``."""
-    templates = {
-        "customers": '["/customers/{customerId}", "/customers?email={email}"]',
-        "accounts": '"/customers/{customerId}/accounts"',
-        "balances": '"/accounts/{accountId}/balance"',
-        "logins": '"/logins?email={email}"',
-    }
-    lines = "\n".join(f"{name} = {templates[name]}" for name in collections)
+    """TOML for a REST source named ``api`` that serves the given collections from ``url``, and their documents."""
+    collections = list(collections)
+    templates = {name: [route.template for route in routes_of(name)] for name in collections}
+    lines = "\n".join(f'"{name}" = {json.dumps(templates[name])}' for name in collections)
     head = f'[sources.api]\nkind = "rest"\nbase_url = "{url}"\ntoken = {{ env = "UPSTREAM_TOKEN" }}\nrecords = "data"\n'
-    return f"{head}[sources.api.collections]\n{lines}\n"
+    statements = "fdx.statements" in collections
+    documents = f'[sources.api.documents]\n"fdx.statements" = "{DOCUMENTS.template}"\n' if statements else ""
+    return f"{head}[sources.api.collections]\n{lines}\n{documents}"
 
 
 SOURCES = ("sqlite", "csv", "rest", "mixed")
+ELSEWHERE = ("balances", "banking.transactions", "banking.payees", "energy.invoices", "fdx.accounts", "fdx.statements")
+"""What comes from the API where the rest comes from the database."""
 
 
 async def start_with(world: World, kind: str, rows: Rows, **more: str) -> Upstream | None:
@@ -249,11 +310,13 @@ async def start_with(world: World, kind: str, rows: Rows, **more: str) -> Upstre
     upstream = None
     if kind in {"rest", "mixed"}:
         upstream = await world.stack.enter_async_context(Upstream(rows))
+    elsewhere = [name for name in ELSEWHERE if name in rows]
+    serve = '[serve]\n"*" = "bank"\n' + "".join(f'"{name}" = "api"\n' for name in elsewhere)
     sources = {
         "sqlite": lambda: SQLITE,
         "csv": lambda: CSV,
-        "rest": lambda: rest(upstream.url),
-        "mixed": lambda: SQLITE + rest(upstream.url, ["balances"]) + '[serve]\n"*" = "bank"\nbalances = "api"\n',
+        "rest": lambda: rest(upstream.url, rows),
+        "mixed": lambda: SQLITE + rest(upstream.url, elsewhere) + serve,
     }[kind]()
     await world.start(sources, **more)
     return upstream

@@ -470,7 +470,7 @@ async def test_a_fetch_that_hangs_is_given_up_and_holds_up_nobody_else(io_loop, 
         hanging = asyncio.create_task(sources.fetch(CUSTOMERS))
         assert (await sources.fetch(Query(collection="accounts"))).total == 2
         assert not hanging.done()
-        with pytest.raises(SourceFault, match=r"^no answer within 0\.3 s$"):
+        with pytest.raises(SourceFault, match=r"^collection 'customers': no answer within 0\.3 s$"):
             await hanging
         assert cancelled.is_set()
 
@@ -505,7 +505,7 @@ async def test_questions_that_wait_too_long_for_their_turn_are_given_up_too(io_l
     doing(hang)
     async with configured(OWN + "concurrency = 1\ntimeout = 0.2\n") as sources:
         ends = await asyncio.gather(*(sources.fetch(CUSTOMERS) for _ in range(3)), return_exceptions=True)
-        assert [str(end) for end in ends] == ["no answer within 0.2 s"] * 3
+        assert [str(end) for end in ends] == ["collection 'customers': no answer within 0.2 s"] * 3
         doing(lambda query: select(Rows.ROWS, query))
         assert (await sources.fetch(CUSTOMERS)).total == 2
 

@@ -132,12 +132,17 @@ def test_workers_are_processes_of_their_own_and_inherit_only_the_socket(bank):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_end_under_load_loses_no_answer(bank, workers):
-    """Each caller goes on until no connection is taken any more; whatever was taken is answered."""
+    """Each caller goes on until no connection is taken any more; whatever was taken is answered.
+
+    The kernel makes connections before a process takes them: one that it made in the very moment of closing is reset
+    by it, before anything was read. Such a request is in nobody's log, and every answer in the log has arrived.
+    """
     configuration(bank, listen=f"workers = {workers}", more=SQLITE)
     with Server(bank) as server, ThreadPoolExecutor(8) as pool:
         for _ in range(workers - 1):
             server.event("listening on")
         signer, statuses, lost = server.signer, [], []
+        stopping = threading.Event()
         uri = server.public_url + BALANCE
 
         def call_until_refused() -> None:
@@ -145,8 +150,9 @@ def test_the_end_under_load_loses_no_answer(bank, workers):
                 connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
                 try:
                     connection.connect()
-                except ConnectionRefusedError:
+                except ConnectionError:
                     return
+                answered = 0
                 try:
                     while connection.sock is not None:  # http.client lets go of it after Connection: close
                         headers = {"Authorization": f"Bearer {signer.token(ISSUER, uri)}"}
@@ -154,20 +160,25 @@ def test_the_end_under_load_loses_no_answer(bank, workers):
                         response = connection.getresponse()
                         json.loads(response.read())
                         statuses.append(response.status)
+                        answered += 1
                 except (OSError, http.client.HTTPException) as exc:
-                    lost.append(type(exc).__name__)
+                    if answered or not stopping.is_set():
+                        lost.append(type(exc).__name__)
                     return
                 finally:
                     connection.close()
 
         callers = [pool.submit(call_until_refused) for _ in range(8)]
         until(lambda: len(statuses) > 200)
+        stopping.set()
         server.process.send_signal(signal.SIGTERM)
         for caller in callers:
             caller.result(40)
         assert server.process.wait(PATIENCE) == 0
-        assert lost == []
-        assert set(statuses) == {200}
+    logged = [json.loads(line)["event"] for line in server.lines if line.startswith("{")]
+    assert lost == []
+    assert set(statuses) == {200}
+    assert len(statuses) == logged.count("request")
 
 
 # -- what runs out ------------------------------------------------------------------------------------------------

@@ -24,13 +24,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from catalogue.rows import BALANCE, JANE, SEARCH, Mint, Request
-from openholder.config import Fiskil
 from openholder.fiskil.signer import Signer
 from openholder.gate import CannotJudge, Gate, Refused
 from openholder.gate.fetching import Fetched
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.keys import KeyTable, UnusableKeySet, parse_key_set
 from openholder.gate.stores.memory import MemoryStore
+from openholder.settings import Fiskil
 from support import ISSUER, sample_rows, start_with
 
 BASE = "https://api.examplebank.example"

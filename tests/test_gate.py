@@ -14,13 +14,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from jwt.algorithms import RSAPSSAlgorithm
 
-from openholder.config import Fiskil
 from openholder.fiskil.signer import Signer
 from openholder.gate import CannotJudge, Gate, Reason, Refused
 from openholder.gate.fetching import Fetched
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.stores.memory import MemoryStore
 from openholder.gate.stores.sqlite import SQLiteSettings, SQLiteStore
+from openholder.settings import Fiskil
 from support import ISSUER, Answer, World, sample_rows, start_with
 
 PATH = "/customer/cust-1001/accounts/acc-2001/balances"

@@ -17,13 +17,13 @@ from tornado.httpclient import HTTPClientError
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from openholder.app import bind
 from openholder.bucket import Bucket
 from openholder.fiskil.signer import Signer
 from openholder.gate.fetching import MAX_BYTES, Fetched, fetch_from
 from openholder.gate.jwks import UNKNOWN_KID_BURST, UNKNOWN_KID_RATE, JWKSCache
 from openholder.gate.keys import MAX_KEYS, UnusableKeySet, parse_key_set
 from openholder.gate.reasons import CannotJudge
+from openholder.serving.connections import bind
 from support import print_nothing
 
 WYCHEPROOF = Path(__file__).parents[1].parent / "shared/security/vectors/json_web_key_test.json"

@@ -31,6 +31,9 @@ NEEDED = {
 }
 
 
+USER = {"id": "u-1", "email": "somebody@example.com", "isAccountHolder": True}
+
+
 @pytest.mark.parametrize(
     ("record", "row", "member", "value"),
     [
@@ -49,7 +52,7 @@ NEEDED = {
         (Customer, {"phoneNumber": "+61491570006"}, "phoneNumber", "+61491570006"),
         (Customer, {"updatedAt": "2024-02-29T23:59:60.5+10:00"}, "updatedAt", "2024-02-29T23:59:60.5+10:00"),
         (AccountLink, {"status": "suspended"}, "status", "suspended"),
-        (ConsentAccount, {"users": '[{"id": "u-1"}]'}, "users", [{"id": "u-1"}]),
+        (ConsentAccount, {"users": f"[{json.dumps(USER)}]"}, "users", [USER]),
     ],
 )
 def test_a_row_says_in_flat_columns_what_the_record_nests(record, row, member, value):

@@ -332,7 +332,7 @@ async def test_a_question_that_takes_too_long_is_given_up_and_its_connection_ser
     async with bank(tmp_path, ENDLESS, "connections = 1\ntimeout = 0.2\n") as sources:
         started = time.monotonic()
         for _ in range(3):
-            with pytest.raises(SourceFault, match=r"^no answer within 0\.2 s$"):
+            with pytest.raises(SourceFault, match=r"^collection 'customers': no answer within 0\.2 s$"):
                 await sources.fetch(asking("customers", id="none"))
             assert await ids(sources, Query(collection="accounts")) == ["a1"]
         assert time.monotonic() - started < 3

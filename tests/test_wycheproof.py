@@ -14,9 +14,9 @@ import pytest
 from jwt.algorithms import RSAAlgorithm, RSAPSSAlgorithm
 from jwt.utils import to_base64url_uint
 
-from openholder.config import Fiskil
 from openholder.gate import Refused, form
 from openholder.gate.keys import ALGORITHMS, KeyTable, UnusableKeySet, parse_key_set
+from openholder.settings import Fiskil
 
 VECTORS = Path(__file__).parents[2] / "shared/security/vectors"
 

@@ -5,8 +5,9 @@ use. Not affiliated with Fiskil.
 """
 
 from openholder.errors import NotFound, SharingRefused, SourceError, SourceFault, SourceUnavailable, UntrustedJSON
+from openholder.sources.filters import Filter, Order, Record, instant, number, truth
 from openholder.sources.hookspecs import FinishedRequest, hookimpl
-from openholder.sources.query import Filter, Page, Query, Record, select
+from openholder.sources.query import Page, Query, select
 from openholder.sources.settings import ExistingFile, ExistingFolder, NewFile, Secret, split_url
 from openholder.strict_json import parse_json
 
@@ -17,6 +18,7 @@ __all__ = [
     "FinishedRequest",
     "NewFile",
     "NotFound",
+    "Order",
     "Page",
     "Query",
     "Record",
@@ -27,7 +29,10 @@ __all__ = [
     "SourceUnavailable",
     "UntrustedJSON",
     "hookimpl",
+    "instant",
+    "number",
     "parse_json",
     "select",
     "split_url",
+    "truth",
 ]

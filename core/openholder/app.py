@@ -8,22 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import resource
 import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
-from tornado.iostream import SSLIOStream
-from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from openholder.config import REPLAY_STORES, Configuration, Settings, is_loopback
+from openholder.config import REPLAY_STORES, Configuration
 from openholder.errors import ConfigurationError, Mistake, Unreachable
 from openholder.gate import Gate
 from openholder.gate.fetching import KnownKeys, fetch_from
@@ -31,7 +27,11 @@ from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
 from openholder.logs import log_loop_errors
 from openholder.operations import OPERATIONS, Operation
+from openholder.operations.custom import custom_operation
 from openholder.serving.admin import admin_application
+from openholder.serving.answers import Context
+from openholder.serving.connections import CountingServer, bind, connections_allowed
+from openholder.serving.cursors import Cursors
 from openholder.serving.exchange import Desk
 from openholder.serving.form import MAX_BODY
 from openholder.serving.journal import Journal
@@ -39,6 +39,7 @@ from openholder.serving.lag import watch_loop
 from openholder.serving.routing import application, with_alias
 from openholder.serving.service import Service
 from openholder.serving.tls import keep_current, make_context
+from openholder.settings import Settings, is_loopback
 from openholder.sources.directory import Directory
 from openholder.sources.kinds import find_kind
 
@@ -51,56 +52,6 @@ IDLE_GRACE = 3.0
 MAX_HEADER = 16_384
 IDLE_TIMEOUT = 75.0
 BODY_TIMEOUT = 5.0
-HANDSHAKE_TIMEOUT = 10.0
-
-
-class CountingServer(HTTPServer):
-    """An HTTP server that knows whether it has connections, and takes no more than ``most``."""
-
-    def initialize(self, *args: Any, most: int = 1000, **kwargs: Any) -> None:
-        """Begin without any. Tornado calls this in place of ``__init__``."""
-        super().initialize(*args, **kwargs)
-        self._most = most
-        self._open = 0
-        self.quiet = asyncio.Event()
-        self.quiet.set()
-
-    def handle_stream(self, stream: Any, address: Any) -> None:
-        """Count a connection in, or close it at once where there are too many."""
-        if self._open >= self._most:
-            stream.close()
-            return
-        self._open += 1
-        self.quiet.clear()
-        if isinstance(stream, SSLIOStream):
-            _limit_handshake(stream)
-        super().handle_stream(stream, address)
-
-    def on_close(self, server_conn: object) -> None:
-        """Count a connection out."""
-        super().on_close(server_conn)
-        self._open -= 1
-        if not self._open:
-            self.quiet.set()
-
-
-def _limit_handshake(stream: SSLIOStream) -> None:
-    """Close a connection whose TLS handshake does not come to an end."""
-    deadline = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT, stream.close)
-    handshake = stream.wait_for_handshake()
-    handshake.add_done_callback(lambda _: deadline.cancel())
-    handshake.add_done_callback(lambda future: future.cancelled() or future.exception())
-
-
-def connections_allowed(wanted: int) -> int:
-    """``wanted``, or as many as half of the process's file descriptors: an accept that fails for want of one spins."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < 2 * wanted:
-        soft = min(hard, 2 * wanted)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if wanted > soft // 2:
-        log.warning("only %d connections at once: the limit of open files is %d", soft // 2, soft)
-    return min(wanted, soft // 2)
 
 
 @dataclass
@@ -142,7 +93,9 @@ class Holder:
 
 def operations_of(settings: Settings) -> list[Operation]:
     """The operations that these settings have the server answer."""
-    return with_alias(OPERATIONS) if settings.auth_alias else list(OPERATIONS)
+    own = [custom_operation(endpoint) for endpoint in settings.endpoints]
+    served = [row for row in OPERATIONS if settings.deprecated_lists or not row.deprecated]
+    return [*(with_alias(served) if settings.auth_alias else served), *own]
 
 
 def make_app(settings: Settings, desk: Desk) -> Application:
@@ -219,9 +172,10 @@ def _journal(settings: Settings, sources: Directory) -> Journal:
 
 def _assemble(settings: Settings, sources: Directory, keys: JWKSCache, gate: Gate, journal: Journal) -> Holder:
     realm = urlsplit(settings.public_url[0]).hostname or ""
+    link_base = settings.public_url[0] if settings.links == "uri" else ""
     service = Service(
         gate,
-        sources,
+        Context(sources, Cursors(settings.cursor_key), link_base),
         realm=realm,
         failure_status=settings.fiskil.authentication_failure_status,
         id_characters=settings.id_characters,
@@ -264,14 +218,6 @@ def _listen_for_admin(holder: Holder, settings: Settings, worker: int, stack: As
     stack.push_async_callback(server.close_all_connections)
     stack.callback(server.stop)
     holder.admin_port = sockets[0].getsockname()[1]
-
-
-def bind(address: str, port: int) -> list[socket.socket]:
-    """Sockets listening there. Raises `Unreachable` when the port is taken or not allowed."""
-    try:
-        return bind_sockets(port, address)
-    except OSError as exc:
-        raise Unreachable(f"cannot listen on {address}:{port}: {exc.strerror or type(exc).__name__}") from exc
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -1,4 +1,4 @@
-"""Settings: one TOML file, overridden by the environment, checked as a whole.
+"""The configuration: one TOML file, overridden by the environment, checked as a whole.
 
 Every mistake is reported at once, with the file (or the environment variable) and the key, and never with the value:
 it may be a secret.
@@ -7,158 +7,28 @@ it may be a secret.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import EnvSettingsSource, SettingsError
 from typing_extensions import TypedDict
 
 from openholder.errors import ConfigurationError, Mistake
+from openholder.operations import OPERATIONS
+from openholder.settings import ENV_PREFIX, Replay, Settings, listed
 from openholder.sources.kinds import UnusableKind, find_kind
-from openholder.sources.settings import (
-    ExistingFile,
-    NewFile,
-    Secret,
-    SourceEntry,
-    paths_relative_to,
-    split_url,
-)
+from openholder.sources.settings import SourceEntry, paths_relative_to
 
-ENV_PREFIX = "OPENHOLDER_"
 REPLAY_STORES = "openholder.replay_stores"
 """The entry-point group of stores of used tokens."""
 CANDIDATES = (Path("openholder.toml"), Path("/etc/openholder/openholder.toml"))
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether ``host`` can only be this machine: the name ``localhost``, 127.0.0.0/8 or ::1."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
-def _listed(value: Any) -> Any:
-    """One value, a list, or (from the environment) several separated by commas."""
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-def _secure_url(url: str) -> str:
-    parts = split_url(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise ValueError("must be https (http is for loopback addresses only)")
-    return url
-
-
-def _status(value: Any) -> Any:
-    """A number, which the environment can only give as text."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
-
-
-def _base_url(url: str) -> str:
-    if url.endswith("/"):
-        raise ValueError("must not end with a slash: paths are appended to it as they come")
-    return _secure_url(url)
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are mistakes, and no message repeats a value."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Fiskil(Section):
-    """The other side: who signs the tokens, and where its keys are."""
-
-    issuer: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(_listed)] = Field(
-        min_length=1
-    )
-    jwks_url: Annotated[str, AfterValidator(_secure_url)]
-    algorithms: Annotated[tuple[Literal["PS256", "RS256"], ...], NoDecode, BeforeValidator(_listed)] = Field(
-        default=("PS256", "RS256"), min_length=1
-    )
-    authentication_failure_status: Annotated[Literal[401, 403], BeforeValidator(_status)] = 401
-    audience_match: Literal["exact", "normalised"] = "exact"
-    """Whether ``aud`` must be the URI character by character, or may be written as RFC 3986 section 6.2.2 allows."""
-    token_types: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ("JWT", "at+jwt")
-    """What a token's ``typ`` may be, in any letter case and with or without ``application/``; it may be absent."""
-    clock_tolerance: int = Field(default=30, ge=0, le=300)
-    """Seconds by which Fiskil's clock and ours may differ."""
-    max_token_lifetime: int = Field(default=3600, ge=1, le=86_400)
-    """Seconds that ``exp`` may lie ahead: it bounds the replay record."""
-    jwks_refresh: int = Field(default=300, ge=60, le=3600)
-    """Seconds after which the keys are fetched again in the background."""
-    jwks_max_stale: int = Field(default=172_800, ge=300)
-    """Seconds for which known keys serve on while their host does not answer."""
-    known_keys: NewFile = Field(default=Path("known-keys.json"), validate_default=True)
-    """Where the last good keys are kept for a restart while their host does not answer."""
-
-
-class Listen(Section):
-    """Where the server listens. Port 0 lets the system choose one."""
-
-    address: str = "127.0.0.1"
-    port: int = Field(default=8443, ge=0, le=65_535)
-    tls_certificate: ExistingFile | None = None
-    tls_key: ExistingFile | None = None
-    admin_address: str = "127.0.0.1"
-    admin_port: int = Field(default=9443, ge=0, le=65_535)
-    workers: int = Field(default=1, ge=1, le=64)
-    max_connections: int = Field(default=1000, ge=1, le=100_000)
-    """Open connections of one worker; further ones are closed at once."""
-    max_requests: int = Field(default=500, ge=1, le=100_000)
-    """Requests that one worker answers at the same time; further ones get 503."""
-
-
-class Replay(Section):
-    """Where used tokens are remembered: an installed store. The other keys belong to it."""
-
-    store: str = "sqlite"
-
-
-class Log(Section):
-    """What is logged, and how: ``auto`` is readable on a terminal and JSON elsewhere."""
-
-    format: Literal["auto", "json", "console"] = "auto"
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    pseudonym_key: Secret | None = None
-    """Key of the pseudonyms that stand for customer and account ids; by default a new one at each start."""
-
-
-class Settings(BaseSettings):
-    """The whole configuration."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="__",
-    )
-
-    public_url: Annotated[tuple[Annotated[str, AfterValidator(_base_url)], ...], NoDecode, BeforeValidator(_listed)] = (
-        Field(min_length=1)
-    )
-    fiskil: Fiskil
-    listen: Listen = Listen()
-    replay: Replay = Field(default_factory=Replay)
-    log: Log = Log()
-    sources: dict[str, Any] = Field(min_length=1)
-    serve: dict[str, str] = {}
-    plugins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
-    id_characters: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=100)] = ""
-    """Characters that ids have besides letters, digits and ``._~-``."""
-    auth_alias: bool = False
-    """Whether the consent endpoints answer under the prefix ``/v1/auth/`` too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,15 +174,34 @@ def _relations(raw: Mapping[str, Any], path: Path) -> Iterator[Mistake]:
             yield Mistake(_where(("serve", pattern), path), f'serve."{pattern}"', message)
     if len(sources) > 1 and not raw.get("serve"):
         yield Mistake(str(path), "serve", "several sources are configured: say which one serves which collection")
-    observers = _listed(raw.get("plugins"))
+    observers = listed(raw.get("plugins"))
     for kind in map(str, observers if isinstance(observers, list) else ()):
         try:
             find_kind(kind).load()
         except UnusableKind as exc:
             yield Mistake(_where(("plugins",), path), "plugins", str(exc))
+    yield from _paths_taken(raw, path)
     listen = _table(raw, "listen")
     if ("tls_certificate" in listen) != ("tls_key" in listen):
         yield Mistake(str(path), "listen.tls_certificate", "certificate and key go together: give both or neither")
+
+
+def _paths_taken(raw: Mapping[str, Any], path: Path) -> Iterator[Mistake]:
+    """Custom endpoints whose path is one of Fiskil's own, or that of another one."""
+    taken = {_form(operation.path): "one of Fiskil's own" for operation in OPERATIONS}
+    endpoints = raw.get("endpoints")
+    for number, endpoint in enumerate(endpoints if isinstance(endpoints, list) else ()):
+        template = endpoint.get("path") if isinstance(endpoint, Mapping) else None
+        if isinstance(template, str):
+            key = f"endpoints.{number}.path"
+            if _form(template) in taken:
+                yield Mistake(str(path), key, f"is {taken[_form(template)]}")
+            taken[_form(template)] = f"that of endpoints.{number} too"
+
+
+def _form(template: str) -> str:
+    """A path template whatever its ids are called."""
+    return re.sub(r"\{\w+\}", "{}", template)
 
 
 def _mistakes(exc: ValidationError, path: Path, model: type[Settings]) -> list[Mistake]:

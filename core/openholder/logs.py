@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import structlog
 
 from openholder.bucket import Bucket
-from openholder.config import Log
+from openholder.settings import Log
 from openholder.sources.directory import describe
 
 

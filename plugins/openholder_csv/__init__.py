@@ -6,13 +6,19 @@ the source opens, and again when one of them changes. A folder that does not rea
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 from pydantic import BaseModel, Field
 
-from openholder import ExistingFolder, SourceFault
+from openholder import ExistingFolder, Page, Query, Record, SourceFault, hookimpl
 from openholder_csv.loading import load, stamp
 from openholder_sqlite import Database, Watched, WatchedSource
 
 __all__ = ["CSVSettings", "CSVSource"]
+
+MAX_DOCUMENT = 33_554_432
+"""Bytes of a file that is handed over: 32 MiB."""
 
 
 class CSVSettings(BaseModel):
@@ -46,3 +52,20 @@ class CSVSource(WatchedSource):
                 raise SourceFault(f"the file of {table!r} has lost the column {lost[0]!r}, or is gone")
         self._columns = columns
         return database
+
+    @hookimpl
+    async def fetch(self, query: Query) -> Page:
+        """Answer one question with one or two SELECTs, and read the document whose file name the row holds."""
+        page = await super().fetch(query)
+        if not query.document:
+            return page
+        return replace(page, records=[await asyncio.to_thread(self._with_document, row) for row in page.records])
+
+    def _with_document(self, row: Record) -> Record:
+        name = row.get("document")
+        if name is None:
+            return row
+        path = self._settings.path / name
+        if path.parent != self._settings.path or not path.is_file() or path.stat().st_size > MAX_DOCUMENT:
+            raise SourceFault("member 'document' names no file of the folder, or one that is too large")
+        return {**row, "document": path.read_bytes()}

@@ -6,6 +6,7 @@ sorted out here; a template without variables hands over all records. Only this 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from openholder_rest.settings import RESTSettings, Template
 
 __all__ = ["RESTSettings", "RESTSource"]
 
+JSON, PDF = "application/json", "application/pdf"
 BUSY = (429, 503)
 DEFAULT_RETRY_AFTER = 5
 
@@ -55,32 +57,63 @@ class RESTSource:
 
     @hookimpl
     async def fetch(self, query: Query) -> Page:
-        """Ask the upstream with the first template that the request can fill."""
-        template = self._template(query)
-        found = await self._get(template.url(self._settings.base_url, query.variables))
-        renamed = self._settings.columns.get(query.collection, {})
-        records = [_renamed(record, renamed) for record in found]
+        """Ask the upstream with the first template that the request can fill; for several accounts once for each."""
+        template, values = self._asked(query)
+        answers = await asyncio.gather(*[self._records(template, query, each) for each in values])
         answered = [condition for condition in query.filters if condition.variable in template.variables]
-        for condition in answered:
-            # Below /accounts/{accountId} an upstream need not repeat whose account it is.
-            records = [{condition.member: condition.value} | record for record in records]
         remaining = tuple(condition for condition in query.filters if condition not in answered)
-        return select(records, replace(query, filters=remaining))
+        found = [record for records in answers for record in records]
+        page = select(found, replace(query, filters=remaining))
+        if query.document and query.collection in self._settings.documents:
+            return replace(page, records=[await self._with_document(record, query) for record in page.records])
+        return page
 
-    def _template(self, query: Query) -> Template:
+    def _asked(self, query: Query) -> tuple[Template, list[dict[str, str]]]:
+        """The template, and the values that fill it: those of the request, once for each account that it names."""
+        several = {
+            condition.variable: condition.value
+            for condition in query.filters
+            if condition.operator == "in" and isinstance(condition.value, tuple)
+        }
         for template in self._settings.collections.get(query.collection, ()):
-            if template.variables <= query.variables.keys():
-                return template
+            missing = template.variables - query.variables.keys()
+            if not missing:
+                return template, [dict(query.variables)]
+            if missing <= several.keys() and len(missing) == 1:
+                (name,) = missing
+                return template, [{**query.variables, name: value} for value in several[name]]
         raise SourceFault(f"no URL template of {query.collection!r} can be filled for this request")
 
-    async def _get(self, url: str) -> list[dict[str, Any]]:
+    async def _records(self, template: Template, query: Query, values: Mapping[str, str]) -> list[dict[str, Any]]:
+        body = await self._get(template.url(self._settings.base_url, values), JSON)
+        if body is None:
+            return []
+        renamed = self._settings.columns.get(query.collection, {})
+        # Below /accounts/{accountId} an upstream need not repeat whose account it is.
+        known = {
+            condition.member: values[condition.variable]
+            for condition in query.filters
+            if condition.variable in template.variables
+        }
+        return [known | _renamed(record, renamed) for record in _found(body, self._settings.records)]
+
+    async def _with_document(self, record: Mapping[str, Any], query: Query) -> Mapping[str, Any]:
+        template = self._settings.documents[query.collection]
+        if not template.variables <= query.variables.keys():
+            raise SourceFault(f"the URL template of the documents of {query.collection!r} cannot be filled")
+        return {**record, "document": await self._get(template.url(self._settings.base_url, query.variables), PDF)}
+
+    async def _get(self, url: str, media: str) -> bytes | None:
+        """What the upstream answers with, which must be of that media type. Nothing, where it has no such thing."""
         assert self._session is not None, "open() comes before fetch()"
         try:
-            async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
+            async with self._session.get(
+                URL(url, encoded=True), allow_redirects=False, headers={"Accept": media}
+            ) as response:
                 if response.status == 404:
-                    return []
-                _refuse_unusable(response)
-                return _records(await self._body(response), self._settings.records)
+                    return None
+                _refuse_unusable(response, media)
+                return await self._body(response)
         except aiohttp.ClientConnectionError as exc:
             raise SourceFault(f"upstream not reached: {type(exc).__name__}") from exc
 
@@ -94,7 +127,7 @@ class RESTSource:
         return bytes(body)
 
 
-def _refuse_unusable(response: aiohttp.ClientResponse) -> None:
+def _refuse_unusable(response: aiohttp.ClientResponse, media: str) -> None:
     if response.status in BUSY:
         seconds = response.headers.get("Retry-After", "")
         wait = int(seconds) if seconds.isascii() and seconds.isdecimal() and len(seconds) < 5 else DEFAULT_RETRY_AFTER
@@ -102,13 +135,13 @@ def _refuse_unusable(response: aiohttp.ClientResponse) -> None:
     if response.status != 200:
         raise SourceFault(f"upstream answered {response.status}")
     kind = response.content_type
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise SourceFault("upstream did not answer with JSON")
+    if kind != media and not (media == JSON and kind.endswith("+json")):
+        raise SourceFault(f"upstream did not answer with {media}")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise SourceFault("upstream sent a compressed answer, which was not asked for")
 
 
-def _records(body: bytes, pointer: str) -> list[dict[str, Any]]:
+def _found(body: bytes, pointer: str) -> list[dict[str, Any]]:
     """The records in an answer: what stands at ``pointer``, whether a list or a single one."""
     try:
         found = parse_json(body)

@@ -45,6 +45,10 @@ def _template(text: str) -> Template:
     return Template(text, names)
 
 
+def _single_template(value: Any) -> Any:
+    return _template(value) if isinstance(value, str) else value
+
+
 def _templates(value: Any) -> Any:
     texts = value if isinstance(value, list) else [value]
     return tuple(_template(text) if isinstance(text, str) else text for text in texts)
@@ -62,6 +66,8 @@ class RESTSettings(BaseModel):
     base_url: Annotated[str, AfterValidator(_http_url)]
     collections: dict[str, Annotated[tuple[Template, ...], BeforeValidator(_templates)]] = Field(min_length=1)
     """For each collection one URL template below ``base_url``, or several: the first that can be filled is used."""
+    documents: dict[str, Annotated[Template, BeforeValidator(_single_template)]] = {}
+    """For a collection whose records have a document, the URL template of that: it answers with the document itself."""
     records: str = ""
     """Where in an answer the records stand: ``data.items``. Empty: the answer itself."""
     columns: dict[str, dict[str, str]] = {}

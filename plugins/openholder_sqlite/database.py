@@ -11,7 +11,7 @@ from typing import Any
 import aiosqlite
 
 from openholder import Page, Query, SourceFault
-from openholder_sqlite.statements import Table, count, quoted, select
+from openholder_sqlite.statements import Table, add_functions, count, index, quoted, select, wanted
 
 Connect = Callable[[], Awaitable[aiosqlite.Connection]]
 
@@ -29,6 +29,7 @@ class Database:
         self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._exits = AsyncExitStack()
         self._tables: dict[str, Table] = {}
+        self._faults: list[str] = []
         self._asking = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -39,8 +40,9 @@ class Database:
             for _ in range(self._size):
                 connection = await self._connect()
                 self._exits.push_async_callback(connection.close)
+                await add_functions(connection, self._faults)
                 self._idle.put_nowait(connection)
-            self._tables = {name: await self._table(name) for name in await self._names()}
+            self._tables = {name: await self._table(name, kind) for name, kind in await self._names()}
             self._check_columns()
         except sqlite3.Error as exc:
             await self.close()
@@ -66,16 +68,34 @@ class Database:
 
     async def fetch(self, query: Query) -> Page:
         """Answer one question. The total costs a second SELECT only where the page may not be all there is."""
+        table = self._table_of(query)
+        try:
+            with self._busy():
+                return await self._page(table, query)
+        except sqlite3.OperationalError as exc:  # its texts name functions and tables, never a row
+            raise SourceFault(f"table {table.name!r}: {self._faults.pop() if self._faults else exc}") from exc
+
+    async def _page(self, table: Table, query: Query) -> Page:
+        rows = await self.rows(*select(table, query))
+        records = [dict(zip(wanted(table, query), row, strict=True)) for row in rows]
+        if query.offset == 0 and (query.limit is None or len(records) < query.limit):
+            return Page(records=records, total=len(records))
+        ((total,),) = await self.rows(*count(table, query))
+        return Page(records=records, total=total)
+
+    def _table_of(self, query: Query) -> Table:
         table = self._tables.get(query.collection) or self._tables.get(query.collection.replace(".", "_"))
         if table is None:
             raise SourceFault(f"there is no table or view for {query.collection!r}")
-        with self._busy():
-            rows = await self.rows(*select(table, query))
-            records = [dict(zip(table.members, row, strict=True)) for row in rows]
-            if query.offset == 0 and (query.limit is None or len(records) < query.limit):
-                return Page(records=records, total=len(records))
-            ((total,),) = await self.rows(*count(table, query))
-            return Page(records=records, total=total)
+        return table
+
+    async def advice(self, query: Query) -> list[str]:
+        """The statement that makes the index which a question lacks, if it lacks one."""
+        table = self._table_of(query)
+        statement, parameters = select(table, query)
+        plan = await self.rows(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        scanned = any(str(detail).startswith("SCAN") for *_, detail in plan)
+        return [index(table, query)] if scanned and query.filters else []
 
     async def rows(self, statement: str, parameters: Iterable[Any] = ()) -> list[Any]:
         """Run one SELECT. When the caller gives up, so does SQLite."""
@@ -107,13 +127,12 @@ class Database:
             if collection not in known:
                 raise SourceFault(f"`columns` names {collection!r}, for which there is no table or view")
 
-    async def _names(self) -> list[str]:
-        rows = await self.rows(
-            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
+    async def _names(self) -> list[tuple[str, str]]:
+        return await self.rows(
+            "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
         )
-        return [name for (name,) in rows]
 
-    async def _table(self, name: str) -> Table:
+    async def _table(self, name: str, kind: str) -> Table:
         rows = await self.rows(f"PRAGMA table_xinfo({quoted(name)})")
         types = {column: declared or "" for _, column, declared, *_ in rows}
         renamed = self._columns.get(name) or self._columns.get(name.replace("_", ".", 1)) or {}
@@ -122,4 +141,15 @@ class Database:
             raise SourceFault(f"table {name!r} has no column {missing[0]!r}, which `columns` names")
         taken = set(renamed.values())
         members = {column: column for column in types if column not in taken} | dict(renamed)
-        return Table(name, members, types)
+        return Table(name, members, types, await self._own_order(name, types) if kind == "table" else ())
+
+    async def _own_order(self, name: str, columns: Iterable[str]) -> tuple[str, ...]:
+        """The row id, under whichever of its names no column has; the primary key where there is no row id."""
+        taken = {column.lower() for column in columns}
+        rowid = next((alias for alias in ("rowid", "oid", "_rowid_") if alias not in taken), "rowid")
+        try:
+            await self.rows(f"SELECT {rowid} FROM {quoted(name)} LIMIT 0")
+        except sqlite3.OperationalError:  # a table WITHOUT ROWID
+            keys = await self.rows(f"SELECT name FROM pragma_table_info({quoted(name)}) WHERE pk ORDER BY pk")
+            return tuple(quoted(key) for (key,) in keys)
+        return (rowid,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 
 from openholder import Page, Query, SourceFault, hookimpl
 from openholder_sqlite.database import Database
@@ -95,3 +95,8 @@ class WatchedSource:
     async def fetch(self, query: Query) -> Page:
         """Answer one question with one or two SELECTs."""
         return await self._watched.database.fetch(query)
+
+    @hookimpl
+    async def advice(self, query: Query) -> Sequence[str]:
+        """The index that a question lacks."""
+        return await self._watched.database.advice(query)

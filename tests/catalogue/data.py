@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from catalogue.http import closed_by_server, found, get, head, invalid_email, post
 from catalogue.rows import BALANCE, JANE, SEARCH, Reply, Request, Row, Try, mint, no_token, ok, send, status
 from openholder import Page, SharingRefused
+from openholder.operations import OPERATIONS
 from openholder.sources.directory import Directory
 from openholder_sqlite import Database
 from support import World, sample_rows, start_with
@@ -64,6 +65,23 @@ async def foreign_account(world: World) -> None:
         # The time is that of the same questions; in both cases the balance is not among them.
         assert cost == same_cost == [("accounts", "customerId", "id"), ("customers", "id")]
         ok(await send(world, get(mint(world), balance("cust-1003", "acc-2008"))))
+
+
+async def foreign_ids(world: World) -> None:
+    """D02: neither the foreign account nor, beside it, one's own."""
+    rows = sample_rows()
+    for kind in ("sqlite", "csv", "rest"):
+        await world.stop()
+        await start_with(world, kind, rows)
+        own, foreign = "acc-2002", "acc-2008"
+        for operation in (row for row in OPERATIONS if row.whose == "chosen" and row.sector == "banking"):
+            path = operation.path.replace("{customerId}", "cust-1001")
+            assert (await world.call(path, body={"data": {"accountIds": [own]}})).status == 200, path
+            for ids in ([own, foreign], [foreign, own], [foreign], [own, foreign.upper()], [own, f"{foreign},{own}"]):
+                answer = await world.call(path, body={"data": {"accountIds": ids}})
+                assert answer.status == 422, (path, ids)
+                assert answer.code.endswith("cds-banking:Authorisation/InvalidBankingAccount")
+                assert b"data" not in answer.text.replace(b"data.accountIds", b"")
 
 
 async def harm(world: World) -> None:
@@ -194,7 +212,7 @@ async def one_connection(world: World) -> None:
 
 ROWS = (
     Row("D01", "the account of somebody else", scenario=foreign_account),
-    Row("D02", "ids of somebody else in a body", not_here="no operation takes account ids in a body yet"),
+    Row("D02", "ids of somebody else in a body", scenario=foreign_ids),
     Row(
         "D03",
         "a customer whom nobody knows",

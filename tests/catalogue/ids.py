@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 
 from catalogue.http import found, get, post
 from catalogue.rows import BALANCE, Reply, Request, Row, Try, any_of, invalid_token, mint, ok, send, status
-from openholder.config import Log
 from openholder.logs import configure_logging
+from openholder.settings import Log
 from support import SQLITE, World, sample_rows, start_with, write_sqlite
 
 DETAILS = "/auth/v1/customer/{}"
@@ -274,6 +274,31 @@ async def slow_patterns(world: World) -> None:
     assert time.perf_counter() - started < 0.5
 
 
+TRANSACTIONS = "/v1/banking/customer/cust-1001/accounts/acc-2002/transactions"
+FDX_TRANSACTIONS = "/fdx/v6/customer/cust-5001/accounts/acc-5001/transactions"
+BAD_TIMES = (
+    "oldest-time=2026-02-02T00:00:00Z&newest-time=2026-02-01T00:00:00Z",
+    "oldest-time=2024-02-30T00:00:00Z",
+    "oldest-time=10000-01-01T00:00:00Z",
+    "oldest-time=2024-01-01T00:00:00%2B14:60",
+    "oldest-time=2024-01-01T00:00:00%2B24:00",
+    "oldest-time=2024-01-01T24:00:00Z",
+    "newest-time=2024-01-01",
+    "newest-time=2024-01-01T00:00:00",
+    "newest-time=",
+    "newest-time=now",
+    "newest-time=20240101T000000Z",
+    "newest-time=%D9%A2024-01-01T00:00:00Z",
+)
+BAD_DAYS = (
+    "startTime=2026-02-02&endTime=2026-02-01",
+    "startTime=2024-02-30",
+    "endTime=10000-01-01",
+    "endTime=2024-1-1",
+    "startTime=0000-01-01",
+    "startTime=2024-W01-1",
+)
+
 ROWS = (
     Row("I01", "SQL in place of an id or an address", scenario=statements),
     Row(
@@ -329,5 +354,20 @@ ROWS = (
     Row("I16", "an upstream that answers with more or other than it should", scenario=bad_upstream),
     Row("I17", "line ends and escape sequences for the log", scenario=log_lines),
     Row("I18", "texts on which patterns run for ever", scenario=slow_patterns),
-    Row("I20", "dates that are none", not_here="no operation takes dates yet: they come with the CDR data endpoints"),
+    Row(
+        "I20",
+        "dates that are none",
+        tuple(
+            Try(
+                f"{path.rpartition('/')[2]}?{query}",
+                lambda mint, asked=f"{path}?{query}": get(mint, asked),
+                status(400, code=code),
+            )
+            for path, code, queries in (
+                (TRANSACTIONS, "Field/InvalidDateTime", BAD_TIMES),
+                (FDX_TRANSACTIONS, "Field/InvalidDateTime", BAD_DAYS),
+            )
+            for query in queries
+        ),
+    ),
 )  # fmt: skip

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm
 
 from catalogue.rows import BALANCE, Mint, Row, b64, invalid_token, mint, ok, send, status
-from openholder.config import Configuration, Fiskil
+from openholder.config import Configuration
 from openholder.errors import ConfigurationError
 from openholder.fiskil.signer import Signer
 from openholder.gate import Gate
@@ -33,6 +33,7 @@ from openholder.gate import jwks as cache_module
 from openholder.gate.fetching import Fetched, fetch_from
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.stores.memory import MemoryStore
+from openholder.settings import Fiskil
 from processes import configuration, free_port, openholder
 from support import ISSUER, SQLITE, World, sample_rows, start_with
 

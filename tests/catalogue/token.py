@@ -52,11 +52,11 @@ from catalogue.rows import (
     status,
     tries,
 )
-from openholder.config import Log
 from openholder.fiskil.signer import Signer
 from openholder.gate.form import parse
 from openholder.gate.reasons import Reason, Refused
 from openholder.logs import configure_logging
+from openholder.settings import Log
 from support import World
 
 STRANGER = Signer.generate("k1")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,21 +18,32 @@ import click
 from openholder.app import make_sources, make_store, operations_of
 from openholder.cli.development import development_keys
 from openholder.cli.options import configuration_option, json_option, table
-from openholder.config import Configuration, Log, Settings
+from openholder.config import Configuration
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
 from openholder.gate.fetching import fetch_from
 from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.logs import configure_logging
+from openholder.models.collections import collection_named
 from openholder.models.rows import to_record
 from openholder.operations import Operation
-from openholder.serving.lookup import is_served, records_of
+from openholder.serving.answers import has_needed
+from openholder.serving.lookup import BELOW_ACCOUNTS, everything, is_served, query_of
 from openholder.serving.tls import make_context
+from openholder.settings import Log, Settings
 from openholder.sources.directory import Directory, UnusableSource
+from openholder.sources.filters import Filter
 from openholder.sources.kinds import UnusableKind
 from openholder.sources.query import Query
 
-Verdict = Literal["ok", "not served", "failed", "configuration", "unreachable"]
-EXIT_CODES: dict[Verdict, int] = {"ok": 0, "not served": 0, "failed": 1, "configuration": 3, "unreachable": 4}
+Verdict = Literal["ok", "advice", "not served", "failed", "configuration", "unreachable"]
+EXIT_CODES: dict[Verdict, int] = {
+    "ok": 0,
+    "advice": 0,
+    "not served": 0,
+    "failed": 1,
+    "configuration": 3,
+    "unreachable": 4,
+}
 
 NOBODY = "openholder-check"
 """An id that no data holder has: asking for it shows that the question can be asked."""
@@ -110,8 +123,11 @@ def _tls(settings: Settings) -> list[Finding]:
 async def _sources(configuration: Configuration) -> AsyncIterator[Finding]:
     try:
         async with make_sources(configuration) as sources:
-            for operation in operations_of(configuration.settings):
+            operations = operations_of(configuration.settings)
+            for operation in operations:
                 yield await _operation(sources, operation)
+            for text in dict.fromkeys([text for operation in operations for text in await _advice(sources, operation)]):
+                yield Finding("for faster answers", "advice", text)
     except (UnusableSource, UnusableKind) as exc:
         yield Finding("sources", "configuration", str(exc))
     except Unreachable as exc:
@@ -124,7 +140,7 @@ async def _operation(sources: Directory, operation: Operation) -> Finding:
     if not is_served(sources, operation) or source is None:
         return Finding(what, "not served", f"no source has {operation.collection!r}")
     try:
-        await records_of(sources, operation.collection, {"customerId": NOBODY, "accountId": NOBODY})
+        await everything(sources, _question(operation))
         fitting = await _fitting(sources, operation)
     except (SourceFault, SourceError) as exc:
         return Finding(what, "failed", f"source {source.name!r}, collection {operation.collection!r}: {exc}")
@@ -133,12 +149,31 @@ async def _operation(sources: Directory, operation: Operation) -> Finding:
     return Finding(what, "ok", f"source {source.name!r}" + (f", {fitting} records tried" if fitting else ""))
 
 
+def _question(operation: Operation) -> Query:
+    """What the operation asks its source, for somebody who does not exist."""
+    if operation.whose == "search":
+        condition = Filter("email", "ieq", NOBODY, variable="email")
+        return Query(collection=operation.collection, filters=(condition,), variables={"email": NOBODY})
+    named = re.findall(r"\{(\w+)\}", operation.path)
+    ids = dict.fromkeys([*named, "accountId"] if operation.whose in BELOW_ACCOUNTS else named, NOBODY)
+    return query_of(operation.collection, ids)
+
+
+async def _advice(sources: Directory, operation: Operation) -> list[str]:
+    """What the source says of the operation's question, where it can be asked."""
+    source = sources.source_of(operation.collection)
+    try:
+        return await source.advice(_question(operation)) if source else []
+    except Exception:  # the question itself has been judged before
+        return []
+
+
 async def _fitting(sources: Directory, operation: Operation) -> int:
     """Turn a few rows into records. A source that hands over nothing unasked is let off."""
     try:
         page = await sources.fetch(Query(collection=operation.collection, limit=A_FEW))
     except SourceFault:
         return 0
-    for row in page.records:
-        to_record(row, operation.record)
+    for row in filter(partial(has_needed, operation), page.records):
+        to_record(row, operation.record, collection_named(operation.collection).owners.values())
     return len(page.records)

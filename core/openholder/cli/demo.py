@@ -12,20 +12,25 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import click
 
-from openholder.app import bind, serving
+from openholder.app import serving
 from openholder.cli.options import table
 from openholder.cli.token import curl
-from openholder.config import Configuration, Log
+from openholder.config import Configuration
 from openholder.fiskil import sample
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
 from openholder.fiskil.walk import Caller, Step, walk
 from openholder.logs import configure_logging
+from openholder.serving.connections import bind
+from openholder.settings import Log
 
 ISSUER = "demo.cdr.fiskil.com"
 TOKEN_LIFETIME = 3000
@@ -33,6 +38,7 @@ TOKEN_LIFETIME = 3000
 
 CONFIGURATION = """
 public_url = "{url}"
+deprecated_lists = true
 [fiskil]
 issuer = "{issuer}"
 jwks_url = "{jwks_url}"
@@ -45,6 +51,23 @@ kind = "{kind}"
 path = "{data}"
 """
 
+_BANKING, _ENERGY, _FDX = (
+    "/v1/banking/customer/cust-1001/accounts",
+    "/v1/energy/customer/cust-3001/accounts",
+    "/fdx/v6/customer/cust-5001/accounts",
+)
+INVITATIONS: tuple[tuple[str, Any], ...] = (
+    ("/auth/v1/customer/search", {"email": sample.EMAIL}),
+    ("/auth/v1/customer/cust-1001/accounts", None),
+    ("/customer/cust-1001/accounts/acc-2001/balances", None),
+    (f"{_BANKING}/balances", {"data": {"accountIds": ["acc-2001", "acc-2002"]}}),
+    (f"{_BANKING}/acc-2002/transactions?page-size=2&max-amount=-100", None),
+    (f"{_ENERGY}/invoices?page-size=1", {"data": {"accountIds": ["acc-3001", "acc-3002"]}}),
+    (f"{_FDX}/acc-5001/transactions?limit=2", None),
+    (f"{_FDX}/acc-5001/statements", None),
+)
+"""Requests to paste: paths, and what is posted to them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demo:
@@ -56,7 +79,7 @@ class Demo:
 
 
 @click.command()
-@click.option("--check", "walk_only", is_flag=True, help="Walk the consent flow, print what came of it, and end.")
+@click.option("--check", "walk_only", is_flag=True, help="Ask every operation, print what came of it, and end.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="The port to listen on. Default: a free one.")
 @click.option("--source", type=click.Choice(["sqlite", "csv"]), default="sqlite", show_default=True)
 def demo(walk_only: bool, port: int, source: str) -> int:
@@ -68,7 +91,7 @@ def demo(walk_only: bool, port: int, source: str) -> int:
 async def _demo(walk_only: bool, port: int, kind: str) -> int:
     async with _running(port, kind) as running, aiohttp.ClientSession() as session:
         caller = Caller(session, running.url, running.signer, ISSUER)
-        steps = [step async for step in walk(caller, sample.EMAIL)]
+        steps = [step async for step in walk(caller)]
         click.echo(_report(steps))
         if not walk_only:
             click.echo(_invitation(running))
@@ -82,7 +105,7 @@ async def _running(port: int, kind: str) -> AsyncIterator[Demo]:
     with tempfile.TemporaryDirectory(prefix="openholder-demo-") as name:
         folder = Path(name)
         data = folder / ("sample.db" if kind == "sqlite" else "sample")
-        (sample.write_sqlite if kind == "sqlite" else sample.write_csv)(data)
+        (sample.write_sqlite if kind == "sqlite" else sample.write_csv)(data, date.today())
         public, keys = bind("127.0.0.1", port), bind("127.0.0.1", 0)
         url, jwks_url = f"http://{_at(public)}", f"http://{_at(keys)}/jwks.json"
         text = CONFIGURATION.format(url=url, issuer=ISSUER, jwks_url=jwks_url, kind=kind, data=data.name)
@@ -99,29 +122,30 @@ def _at(sockets: list[socket.socket]) -> str:
 
 
 def _report(steps: list[Step]) -> str:
-    heading = ("", "ASKED", "REQUEST", "STATUS", "ANSWER")
+    """A table of all steps, with a heading for each chapter."""
     rows = [("ok" if step.good else "WRONG", step.asked, step.route, str(step.status), step.answer) for step in steps]
+    heading, *lines = table([("", "ASKED", "REQUEST", "STATUS", "ANSWER"), *rows]).splitlines()
+    report = [heading]
+    for chapter, part in groupby(zip(steps, lines, strict=True), lambda pair: pair[0].chapter):
+        report += ["", chapter, *(line for _, line in part)]
     good = sum(step.good for step in steps)
-    return f"{table([heading, *rows])}\n\n{good} of {len(steps)} as expected\n"
+    return "\n".join([*report, "", f"{good} of {len(steps)} as expected", ""])
 
 
 def _invitation(running: Demo) -> str:
     """What is served, and requests to paste, each with a token of its own."""
-    bodies = {"/auth/v1/customer/search": json.dumps({"email": sample.EMAIL})}
-    paths = (
-        *bodies,
-        "/auth/v1/customer/cust-1001",
-        "/auth/v1/customer/cust-1001/accounts",
-        "/customer/cust-1001/accounts/acc-2001/balances",
-    )
     lines = [
         f"Serving {running.url} (admin: {running.admin_url}).",
         f"Each line works once, within {TOKEN_LIFETIME // 60} minutes:",
+        *(_pasted(running, path, body) for path, body in INVITATIONS),
     ]
-    for path in paths:
-        token = running.signer.token(ISSUER, running.url + path, lifetime=TOKEN_LIFETIME)
-        lines.append(curl(running.url + path, token, bodies.get(path)))
     return "\n\n".join([*lines, "Ctrl-C ends it."])
+
+
+def _pasted(running: Demo, path: str, body: Any) -> str:
+    url = running.url + path
+    token = running.signer.token(ISSUER, url.partition("?")[0], lifetime=TOKEN_LIFETIME)
+    return curl(url, token, body and json.dumps(body))
 
 
 async def _until_interrupted() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
-from openholder.config import Configuration, is_loopback
+from openholder.config import Configuration
 from openholder.errors import ConfigurationError, Mistake
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
+from openholder.settings import is_loopback
 
 
 def development_signer(configuration: Configuration) -> Signer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
@@ -26,18 +27,18 @@ Next:
 def init(source: str) -> int:
     """Write a configuration and sample data into this folder. Nothing that is there is overwritten."""
     example = (files("openholder.conf") / f"{source}.toml").read_text(encoding="utf-8")
-    ignored = f"{DEVELOPMENT_KEY}\nknown-keys.json\nreplay.db*\n"
+    ignored = f"{DEVELOPMENT_KEY}\nknown-keys.json\ncursor.key\nreplay.db*\n"
     data = Path("sample.db" if source == "sqlite" else "sample")
     present = [path for path in (Path(CONFIGURATION), data) if path.exists()]
     if present:
         raise click.ClickException(f"{', '.join(map(str, present))} is there already; nothing was written")
     if source == "sqlite":
-        sample.write_sqlite(data)
+        sample.write_sqlite(data, date.today())
     else:
-        sample.write_csv(data)
+        sample.write_csv(data, date.today())
     Path(CONFIGURATION).write_text(example, encoding="utf-8")
     if not Path(".gitignore").exists():
         Path(".gitignore").write_text(ignored, encoding="utf-8")
-    click.echo(f"Wrote {CONFIGURATION} and {data}: fictional customers of a fictional bank.")
+    click.echo(f"Wrote {CONFIGURATION} and {data}: fictional customers of a bank, an energy retailer and a US bank.")
     click.echo(NEXT.format(email=sample.EMAIL))
     return 0

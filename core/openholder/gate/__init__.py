@@ -12,11 +12,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from openholder.config import Fiskil
 from openholder.gate import claims, form, replay
 from openholder.gate.audience import check_audience
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.reasons import CannotJudge, Reason, Refused
+from openholder.settings import Fiskil
 
 __all__ = ["CannotJudge", "Gate", "Reason", "Refused"]
 

@@ -6,8 +6,6 @@ as required, only the ids are.
 
 from __future__ import annotations
 
-from typing import Any
-
 from openholder.models.formats import AccountStatus, DateTimeString, NonEmptyString, PhoneNumber, Record
 
 
@@ -44,6 +42,15 @@ class Customer(Record):
     address: Address | None = None
 
 
+class AccountUser(Record):
+    """A person tied to a joint account or to one of an organisation."""
+
+    id: str | int
+    """An integer on Fiskil's page on banking, a UUID on that on energy."""
+    email: str
+    is_account_holder: bool
+
+
 class ConsentAccount(Record):
     """One account that the customer may choose to share."""
 
@@ -51,7 +58,7 @@ class ConsentAccount(Record):
     name: str | None = None
     type: str | None = None
     display_name: str | None = None
-    users: list[dict[str, Any]] | None = None
+    users: list[AccountUser] | None = None
     complex_account_type: str | None = None
 
 

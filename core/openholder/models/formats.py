@@ -2,22 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
 NonEmptyString = Annotated[str, Meta(min_length=1)]
 """An id: permanent, opaque, compared character by character."""
 
+ShortID = Annotated[str, Meta(min_length=1, max_length=256)]
+"""An id of the FDX."""
+
 PhoneNumber = Annotated[str, Meta(pattern=r"\A\+[1-9][0-9]{1,14}\Z")]
 """E.164: Fiskil sends one-time codes there."""
 
-_DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+"""RFC 3339 full-date, as a pattern."""
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
 _OFFSET = r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 
-DateTimeString = Annotated[str, Meta(pattern=rf"\A{_DATE}T{_TIME}{_OFFSET}\Z")]
+
+def is_real_date(text: str) -> bool:
+    """Whether the calendar has the day with which ``text`` begins: there is no 30 February."""
+    try:
+        return bool(date.fromisoformat(text[:10]))
+    except ValueError:
+        return False
+
+
+REAL_DATE = {"check": is_real_date}
+"""What a pattern cannot say of a member: `openholder.models.rows` asks the function under ``check``."""
+
+DateString = Annotated[str, Meta(pattern=rf"\A{DATE}\Z", extra=REAL_DATE, extra_json_schema={"format": "date"})]
+"""RFC 3339 full-date."""
+
+DATE_TIME = rf"{DATE}T{_TIME}{_OFFSET}"
+"""RFC 3339 date-time, as a pattern."""
+
+DateTimeString = Annotated[
+    str,
+    Meta(
+        pattern=rf"\A{DATE_TIME}\Z",
+        extra=REAL_DATE,
+        extra_json_schema={"format": "date-time"},
+    ),
+]
 """RFC 3339 date-time with its offset."""
+
+AmountString = Annotated[str, Meta(pattern=r"\A-?[0-9]{1,16}\.[0-9]{2,}\Z", extra={"places": 2})]
+"""An amount of money as text, with two decimal places at least. A number is written out that way."""
+
+RateString = Annotated[str, Meta(pattern=r"\A-?[0-9]{1,16}(\.[0-9]{1,16})?\Z", extra={"places": 0})]
+"""A rate as text: 0.05 are five per cent. A number is written out in full."""
+
+CurrencyString = Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
+"""ISO 4217."""
+
+URIString = Annotated[str, Meta(min_length=1, extra_json_schema={"format": "uri"})]
+"""RFC 3986."""
+
+ExternalRef = str
+"""Text whose form another standard rules: a duration (ISO 8601), a time of day, a code of some register."""
+
+MaskedString = Annotated[str, Meta(pattern=r"\A(?!.*[0-9]([ -]?[0-9]){5}).+\Z")]
+"""A number of an account or a card of which all but the last four digits are masked: six in a row do not pass."""
+
+NaturalNumber = Annotated[int, Meta(ge=0)]
+PositiveInteger = Annotated[int, Meta(ge=1)]
 
 AccountStatus = Literal["open", "closed", "blocked", "suspended"]
 """Whether an account may be shared: blocked and suspended ones may not."""
@@ -28,3 +80,15 @@ class Record(Struct, rename="camel", omit_defaults=True, kw_only=True):
 
     columns: ClassVar[dict[str, str]] = {}
     """Columns whose name is not that of the member they fill."""
+
+
+class OpenRecord(Record):
+    """A record whose further members, unknown here, leave as they are."""
+
+    left_out: ClassVar[frozenset[str]] = frozenset()
+    """Members that belong to another record made of the same rows."""
+
+    @classmethod
+    def misfit(cls, members: Mapping[str, Any]) -> str | None:
+        """The path of a member that does not fit, for reasons that its type does not say."""
+        return None

@@ -8,16 +8,16 @@ turned into what the member wants only where nothing is lost. Everything else is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import inspect
 
 from openholder.errors import SourceFault, UntrustedJSON
-from openholder.models.formats import Record
+from openholder.models.formats import OpenRecord, Record
 from openholder.strict_json import parse_json
 
 R = TypeVar("R", bound=Record)
@@ -43,26 +43,40 @@ class Misfit(SourceFault):
         self.member = member
 
 
-def record_from(collection: str, row: Mapping[str, Any], record: type[R]) -> R:
+def record_from(collection: str, row: Mapping[str, Any], record: type[R], hidden: Collection[str] = ()) -> R:
     """`to_record`, with the collection named where the row does not fit: the log then says where to look."""
     try:
-        return to_record(row, record)
+        return to_record(row, record, hidden)
     except Misfit as exc:
         raise SourceFault(f"collection {collection!r}: {exc}") from None
 
 
-def to_record(row: Mapping[str, Any], record: type[R]) -> R:
-    """Turn a row into a record of the given type. Columns that the record has no member for stay behind."""
-    members = _nest(row, record.columns)
-    fitted = _fitter(record)(members, "")
+def to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str] = ()) -> R:
+    """Turn a row into a record of the given type. Columns that the record has no member for stay behind.
+
+    An `OpenRecord` takes them along, but for ``hidden`` ones: it is what `msgspec` writes, a mapping of all members.
+    """
+    shape = _shape(record)
+    if issubclass(record, OpenRecord):
+        left_out = {*hidden, *record.left_out} - shape.members
+        row = {column: value for column, value in row.items() if column not in left_out}
+    fitted = shape.fit(_nest(row, record.columns), "")
     try:
-        return msgspec.convert(fitted, record)
+        converted = msgspec.convert(fitted, record)
     except msgspec.ValidationError as exc:
         member = str(exc).rpartition("`$")[2].strip("`.") if "`$" in str(exc) else ""
         missing = re.search(r"required field `(\w+)`", str(exc))
         if missing:
             raise Misfit(".".join(filter(None, [member, missing[1]])), None, "is missing") from None
         raise Misfit(member, _found(fitted, member), "not of the member's format") from None
+    return _opened(fitted, record) if issubclass(record, OpenRecord) else converted
+
+
+def _opened(fitted: Any, record: type[OpenRecord]) -> Any:
+    member = record.misfit(fitted)
+    if member is not None:
+        raise Misfit(member, _found(fitted, member), "not as its JSON Schema wants it")
+    return fitted
 
 
 class _Parts(dict[str, Any]):
@@ -145,11 +159,31 @@ def _object(fields: dict[str, Fitter], value: Any, path: str) -> Any:
     value = _from_json(value, path)
     if not isinstance(value, dict):
         return value
+    return {name: fit(value[name], _below(path, name)) for name, fit in fields.items() if value.get(name) is not None}
+
+
+def _open_object(fields: dict[str, Fitter], value: Any, path: str) -> Any:
+    value = _from_json(value, path)
+    if not isinstance(value, dict):
+        return value
     return {
-        name: fit(value[name], f"{path}.{name}" if path else name)
-        for name, fit in fields.items()
-        if value.get(name) is not None
+        name: fields.get(name, _any)(found, _below(path, name)) for name, found in value.items() if found is not None
     }
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _any(value: Any, path: str) -> Any:
+    """What nothing is known of: text, truth values, exact numbers, and lists and objects of them."""
+    if isinstance(value, dict):
+        return _open_object({}, value, path)
+    if isinstance(value, list):
+        return _list(_any, value, path)
+    if isinstance(value, float):
+        return _decimal(value, path)
+    return _text(value, path) if isinstance(value, str) else value
 
 
 def _list(fit: Fitter, value: Any, path: str) -> Any:
@@ -168,6 +202,22 @@ def _from_json(value: Any, path: str) -> Any:
         raise Misfit(path, value, "not JSON") from None
 
 
+def _number_text(fit: Fitter, places: int, value: Any, path: str) -> Any:
+    """Numbers as text with so many decimal places at least; text stays as it is."""
+    if isinstance(value, str | bool):
+        return fit(value, path)
+    exact = _decimal(value, path)
+    exponent = exact.as_tuple().exponent
+    return format(exact.quantize(Decimal(1).scaleb(min(int(exponent), -places))), "f")
+
+
+def _checked(fit: Fitter, check: Callable[[str], bool], value: Any, path: str) -> Any:
+    fitted = fit(value, path)
+    if isinstance(fitted, str) and not check(fitted):
+        raise Misfit(path, value, "not of the member's format")
+    return fitted
+
+
 _SCALARS: dict[type[inspect.Type], Fitter] = {
     inspect.StrType: _text,
     inspect.BoolType: _truth,
@@ -177,20 +227,36 @@ _SCALARS: dict[type[inspect.Type], Fitter] = {
 }
 
 
+class _Shape(NamedTuple):
+    """How rows of one type of record are fitted, and which members it has."""
+
+    fit: Fitter
+    members: frozenset[str]
+
+
 @cache
-def _fitter(record: type[Record]) -> Fitter:
-    return _compile(inspect.type_info(record))
+def _shape(record: type[Record]) -> _Shape:
+    info = inspect.type_info(record)
+    assert isinstance(info, inspect.StructType)
+    return _Shape(_compile(info), frozenset(field.encode_name for field in info.fields))
 
 
 def _compile(shape: inspect.Type) -> Fitter:
     """What turns a value into the given type, found once for each type instead of once for each row."""
     if isinstance(shape, inspect.Metadata):
-        return _compile(shape.type)
+        return _with_metadata(_compile(shape.type), shape.extra or {})
     if isinstance(shape, inspect.UnionType):
-        (meant,) = (kind for kind in shape.types if not isinstance(kind, inspect.NoneType))
-        return _compile(meant)
+        meant = [kind for kind in shape.types if not isinstance(kind, inspect.NoneType)]
+        return _compile(meant[0]) if len(meant) == 1 else _as_is
     if isinstance(shape, inspect.StructType):
-        return partial(_object, {field.encode_name: _compile(field.type) for field in shape.fields})
+        fields = {field.encode_name: _compile(field.type) for field in shape.fields}
+        return partial(_open_object if issubclass(shape.cls, OpenRecord) else _object, fields)
     if isinstance(shape, inspect.ListType):
         return partial(_list, _compile(shape.item_type))
     return _SCALARS.get(type(shape), _as_is)
+
+
+def _with_metadata(fit: Fitter, extra: Mapping[str, Any]) -> Fitter:
+    if "places" in extra:
+        fit = partial(_number_text, fit, extra["places"])
+    return partial(_checked, fit, extra["check"]) if "check" in extra else fit

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from msgspec import Meta
-
-from openholder.models.formats import NonEmptyString, Record
-
-CurrencyCode = Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
-"""ISO 4217."""
+from openholder.models.formats import CurrencyString, NonEmptyString, Record
 
 
 class Balance(Record, rename=None):
@@ -21,4 +16,4 @@ class Balance(Record, rename=None):
     account_id: NonEmptyString
     available: Decimal | None = None
     current: Decimal | None = None
-    currency: CurrencyCode | None = None
+    currency: CurrencyString | None = None

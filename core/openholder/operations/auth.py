@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from openholder.models.auth import ConsentAccount, Customer, CustomerMatch
-from openholder.operations.table import Operation
+from openholder.operations.table import BARE, Operation, listed
+
+_Row = partial(Operation, sector="auth")
 
 AUTH = (
-    Operation(
-        name="searchCustomers",
-        method="POST",
-        path="/auth/v1/customer/search",
-        collection="customers",
-        lookup="search",
-        many=True,
-        record=CustomerMatch,
-        envelope="data",
-        urns=True,
-        summary="Find customers by e-mail address",
-        evidence="partly",
+    _Row(
+        "searchCustomers", "POST", "/auth/v1/customer/search",
+        "customers", CustomerMatch, listed("data"), whose="search",
+        summary="Find customers by e-mail address", evidence="partly",
     ),
-    Operation(
-        name="getCustomerDetails",
-        method="GET",
-        path="/auth/v1/customer/{customerId}",
-        collection="customers",
-        lookup="customer",
-        many=False,
-        record=Customer,
-        envelope=None,
-        urns=True,
-        summary="Identity claims of one customer",
-        evidence="full",
+    _Row(
+        "getCustomerDetails", "GET", "/auth/v1/customer/{customerId}",
+        "customers", Customer, BARE, whose="customer",
+        summary="Identity claims of one customer", evidence="full",
     ),
-    Operation(
-        name="listConsentAccounts",
-        method="GET",
-        path="/auth/v1/customer/{customerId}/accounts",
-        collection="accounts",
-        lookup="consent",
-        many=True,
-        record=ConsentAccount,
-        envelope="accounts",
-        urns=True,
-        summary="Accounts offered during consent",
-        evidence="partly",
+    _Row(
+        "listConsentAccounts", "GET", "/auth/v1/customer/{customerId}/accounts",
+        "accounts", ConsentAccount, listed("accounts"), whose="consent",
+        summary="Accounts offered during consent", evidence="partly",
     ),
-)
+)  # fmt: skip

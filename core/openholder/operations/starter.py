@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from openholder.models.starter import Balance
-from openholder.operations.table import Operation
+from openholder.operations.table import BARE, Operation
 
 STARTER = (
     Operation(
-        name="getStarterBalance",
-        method="GET",
-        path="/customer/{customerId}/accounts/{accountId}/balances",
-        collection="balances",
-        lookup="account",
-        many=False,
-        record=Balance,
-        envelope=None,
-        urns=False,
-        summary="Balance of one account",
-        evidence="full",
+        "getStarterBalance", "GET", "/customer/{customerId}/accounts/{accountId}/balances",
+        "balances", Balance, BARE, whose="account", sector="custom",
+        summary="Balance of one account", evidence="full",
     ),
-)
+)  # fmt: skip

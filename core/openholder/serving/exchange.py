@@ -28,6 +28,7 @@ from tornado.httputil import (
 
 from openholder.errors import ForeignRecord, SourceFault
 from openholder.operations import Operation
+from openholder.operations.table import JSON
 from openholder.serving.form import MAX_BODY, check_form, declares_too_much
 from openholder.serving.journal import Entry, Journal
 from openholder.serving.problems import Case, Problem
@@ -148,13 +149,14 @@ class Exchange(HTTPMessageDelegate):
         if self._operation is None:
             allowed = ", ".join(sorted(operation.method for operation in self._operations))
             raise Problem(Case.METHOD_NOT_ALLOWED, "method_not_allowed", headers={"Allow": allowed})
-        check_form(self._operation.method, self._request.headers)
+        check_form(self._operation, self._request.headers)
         request = Request(
             operation=self._operation,
             path=self._request.path,
             raw_ids=self._raw_ids,
             authorization=self._credentials(),
             body=bytes(self._body),
+            query=self._request.query,
             facts=self._entry.facts,
         )
         try:
@@ -171,8 +173,9 @@ class Exchange(HTTPMessageDelegate):
         self._write(b"", Problem(Case.BODY_TOO_LARGE, "body_too_large", headers={"Connection": "close"}))
 
     def _write(self, body: bytes, problem: Problem | None) -> None:
+        media = self._operation.reply.media if self._operation and not problem else JSON
         headers = {
-            "Content-Type": "application/json; charset=UTF-8",
+            "Content-Type": f"{media}; charset=UTF-8" if media == JSON else media,
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
             "x-fapi-interaction-id": self._entry.interaction_id,
@@ -180,8 +183,9 @@ class Exchange(HTTPMessageDelegate):
         }
         self._entry.status = 200
         if problem:
-            urns = self._operations[0].urns if self._operations else True
-            body = problem.body(urns=urns, interaction_id=self._entry.interaction_id)
+            nearest = self._operations[0] if self._operations else None
+            urns, sector = (nearest.urns, nearest.sector) if nearest else (True, "")
+            body = problem.body(urns=urns, sector=sector, interaction_id=self._entry.interaction_id)
             self._entry.status = problem.status or problem.row.status
             self._entry.reason = problem.reason
             headers |= problem.all_headers

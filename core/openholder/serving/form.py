@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tornado.httputil import HTTPHeaders
 
+from openholder.operations import Operation
 from openholder.serving.problems import Case, Problem
 
 MAX_BODY = 65_536
@@ -15,11 +16,12 @@ MAX_BODY = 65_536
 _JSON_BODY = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE | re.ASCII)
 
 
-def check_form(method: str, headers: HTTPHeaders) -> None:
+def check_form(operation: Operation, headers: HTTPHeaders) -> None:
     """Raise `Problem` for an answer that the caller would not accept, or a body that we would not."""
-    if not _accepts_json(headers):
-        raise Problem(Case.NOT_ACCEPTABLE, "not_acceptable")
-    if method != "POST":
+    media = operation.reply.media
+    if not _accepts(media, headers):
+        raise Problem(Case.NOT_ACCEPTABLE, "not_acceptable", detail=f"answers are {media}")
+    if operation.method != "POST":
         return
     kind = headers.get("Content-Type", "")
     encoding = headers.get("Content-Encoding", "identity").lower()
@@ -33,10 +35,10 @@ def declares_too_much(headers: HTTPHeaders) -> bool:
     return length.isascii() and length.isdecimal() and (len(length) > 9 or int(length) > MAX_BODY)
 
 
-def _accepts_json(headers: HTTPHeaders) -> bool:
+def _accepts(media: str, headers: HTTPHeaders) -> bool:
     """RFC 9110 section 12.5.1: no Accept means anything; the most specific range that matches decides."""
     weights = dict(_ranges(headers.get("Accept", "")))
-    for wanted in ("application/json", "application/*", "*/*"):
+    for wanted in (media, media.partition("/")[0] + "/*", "*/*"):
         if wanted in weights:
             return weights[wanted] > 0
     return not weights

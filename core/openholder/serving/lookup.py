@@ -1,107 +1,200 @@
-"""From an operation and what the request names to the rows that answer it: one way of looking up a row of the table."""
+"""From an operation and what the request names to a question for a source, once it is known to be allowed."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from openholder.errors import SourceFault
 from openholder.models.auth import Login
-from openholder.models.collections import COLLECTIONS
+from openholder.models.collections import collection_named
 from openholder.models.rows import record_from
 from openholder.operations import Operation
-from openholder.serving.problems import Case, Problem
+from openholder.operations.table import JSON
+from openholder.serving.parameters import Asked
+from openholder.serving.problems import Case, Problem, raise_all
 from openholder.sources.directory import Directory
+from openholder.sources.filters import Filter, Record
 from openholder.sources.ownership import MOST, accounts_of, customer_exists, may_be_shared
-from openholder.sources.query import Filter, Query, Record
+from openholder.sources.query import Query
 
-MAX_EMAIL = 320
-"""Characters of the longest address: 64 before the @ and 255 behind it (RFC 5321 section 4.5.3.1)."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+BELOW_ACCOUNTS = ("account", "chosen", "every")
+PRODUCTS = "banking.accounts"
+"""The collection that knows category, state and ownership of bank accounts."""
 
 Ids = Mapping[str, str]
-Lookup = Callable[[Directory, Operation, Ids, Any], Awaitable[list[Record]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a request asks, its form being in order."""
+
+    operation: Operation
+    ids: Ids
+    """The ids in the path."""
+    asked: Asked
+    wanted: tuple[str, ...] = ()
+    """What the body names: an e-mail address, or ids of accounts."""
+    is_id: Callable[[str], object] = bool
+    """Whether a text can be an id at all."""
+
+
+Found = Query | Sequence[Record]
+"""A question to put to a source, a page at a time, or all records at once."""
 
 
 def is_served(sources: Directory, operation: Operation) -> bool:
     """Whether sources have what the operation needs: its collection, and `accounts` for anything below one."""
-    needed = {operation.collection, "accounts"} if operation.lookup == "account" else {operation.collection}
+    needed = {operation.collection} | ({"accounts"} if operation.whose in BELOW_ACCOUNTS else set())
     return all(sources.source_of(collection) for collection in needed)
 
 
-async def search(sources: Directory, operation: Operation, ids: Ids, body: Any) -> list[Record]:
+async def search(sources: Directory, question: Question) -> Found:
     """Every customer with that e-mail address, and every one that it may log in for."""
-    address = _email(body)
+    (address,) = question.wanted
     condition = Filter("email", "ieq", address, variable="email")
     variables = {"email": address}
-    customers = list(await _all(sources, Query(collection="customers", filters=(condition,), variables=variables)))
+    customers = await everything(sources, Query(collection="customers", filters=(condition,), variables=variables))
     found = {str(customer.get("id")) for customer in customers}
     if sources.source_of("logins"):
-        logins = await _all(sources, Query(collection="logins", filters=(condition,), variables=variables))
+        logins = await everything(sources, Query(collection="logins", filters=(condition,), variables=variables))
         for customer_id in dict.fromkeys(record_from("logins", login, Login).customer_id for login in logins):
             if customer_id not in found:
-                customers += await records_of(sources, "customers", {"customerId": customer_id})
+                customers += await everything(sources, query_of("customers", {"customerId": customer_id}))
     return customers
 
 
-async def customer(sources: Directory, operation: Operation, ids: Ids, body: Any) -> list[Record]:
-    """What the collection has of the customer in the path."""
-    return await records_of(sources, operation.collection, ids)
+async def customer(sources: Directory, question: Question) -> Found:
+    """What the collection has of the customer in the path. A list of a customer that does not exist is 404."""
+    operation = question.operation
+    if operation.reply.many and operation.collection != "customers":
+        await _check_customer(sources, question.ids)
+    return _query(question)
 
 
-async def consent(sources: Directory, operation: Operation, ids: Ids, body: Any) -> list[Record]:
+async def consent(sources: Directory, question: Question) -> Found:
     """The customer's accounts but for those that may not be shared. Closed ones may: their history is shared too."""
-    rows = await accounts_of(sources, ids["customerId"])
-    if not rows and not await customer_exists(sources, ids["customerId"]):
-        raise Problem(Case.RECORD_UNKNOWN, "customer_unknown")
-    if len({str(row.get("id")) for row in rows}) != len(rows):
-        raise SourceFault("an account stands twice under one customer")
-    return [row for row in rows if may_be_shared(row)]
+    return await _shareable(sources, question.ids)
 
 
-async def account(sources: Directory, operation: Operation, ids: Ids, body: Any) -> list[Record]:
+async def account(sources: Directory, question: Question) -> Found:
     """What the collection has of the account in the path, which must be the customer's and may be shared."""
-    links = await accounts_of(sources, ids["customerId"], ids["accountId"])
-    if not links and not await customer_exists(sources, ids["customerId"]):
-        raise Problem(Case.RECORD_UNKNOWN, "customer_unknown")
+    links = await accounts_of(sources, question.ids["customerId"], [question.ids["accountId"]])
     if not links:
+        await _check_customer(sources, question.ids)
         raise Problem(Case.ACCOUNT_UNKNOWN, "account_unknown")
     if not all(may_be_shared(link) for link in links):
         raise Problem(Case.ACCOUNT_REFUSED, "account_refused")
-    return await records_of(sources, operation.collection, ids)
+    return _query(question)
 
 
-LOOKUPS: Mapping[str, Lookup] = {"search": search, "customer": customer, "consent": consent, "account": account}
-"""What `Operation.lookup` names."""
+async def chosen(sources: Directory, question: Question) -> Found:
+    """What the collection has of the accounts that the body names: each must be the customer's and may be shared."""
+    possible = [account_id for account_id in question.wanted if question.is_id(account_id)]
+    links = await accounts_of(sources, question.ids["customerId"], possible) if possible else []
+    if not links:
+        await _check_customer(sources, question.ids)
+    shareable: dict[str, bool] = {}
+    for link in links:
+        account_id = str(link["id"])
+        shareable[account_id] = may_be_shared(link) and shareable.get(account_id, True)
+    raise_all([_refusal(wanted, question, shareable) for wanted in question.wanted if not shareable.get(wanted)])
+    return await _of_accounts(sources, question, question.wanted)
 
 
-def _email(body: Any) -> str:
-    if not isinstance(body, dict):
-        raise Problem(Case.FIELD_INVALID, "body_no_object", detail="body")
-    address = body.get("email")
-    if address is None:
-        raise Problem(Case.FIELD_MISSING, "email_missing", detail="email")
-    if not isinstance(address, str) or not 0 < len(address.strip(" ")) <= MAX_EMAIL or _CONTROL.search(address):
-        raise Problem(Case.FIELD_INVALID, "email_invalid", detail="email")
-    return address.strip(" ")
+def _refusal(account_id: str, question: Question, shareable: Mapping[str, bool]) -> Problem:
+    """An id in a body that is not given: 422, where one in a path is 404 (CDS 1.36.0, error codes)."""
+    detail = account_id if question.is_id(account_id) else "data.accountIds"
+    if account_id in shareable:
+        return Problem(Case.ACCOUNT_REFUSED, "account_refused", detail=detail, status=422)
+    return Problem(Case.ACCOUNT_UNKNOWN, "account_unknown", detail=detail, status=422)
 
 
-async def records_of(sources: Directory, collection: str, ids: Ids) -> list[Record]:
-    """The records whose owner columns hold the ids that the path names."""
-    owned = COLLECTIONS[collection]
-    columns = {"customerId": owned.customer, "accountId": owned.account}
-    filters = tuple(
-        Filter(column, "eq", ids[name], variable=name) for name, column in columns.items() if column and name in ids
-    )
-    return await _all(sources, Query(collection=collection, filters=filters, variables=ids))
+async def every(sources: Directory, question: Question) -> Found:
+    """What the collection has of all the customer's accounts that may be shared."""
+    links = await _shareable(sources, question.ids)
+    return await _of_accounts(sources, question, tuple(str(link["id"]) for link in links))
 
 
-async def _all(sources: Directory, query: Query) -> list[Record]:
+LOOKUPS: Mapping[str, Callable[[Directory, Question], Awaitable[Found]]] = {
+    "search": search,
+    "customer": customer,
+    "consent": consent,
+    "account": account,
+    "chosen": chosen,
+    "every": every,
+}
+"""What `Operation.whose` names."""
+
+
+async def everything(sources: Directory, query: Query) -> list[Record]:
     """Every record, where an answer has no pages. More than `MOST` is a fault, never a shortened list."""
     page = await sources.fetch(replace(query, limit=MOST + 1))
     if len(page.records) > MOST:
         raise SourceFault(f"more than {MOST} records for one request")
     return list(page.records)
+
+
+def query_of(collection: str, ids: Ids, filters: Iterable[Filter] = ()) -> Query:
+    """The records that belong to the account in the path, or else to the customer, and that its other ids name.
+
+    The last of those other ids is the variable ``id`` of URL templates.
+    """
+    owners = collection_named(collection).owners
+    owner = next(name for name in ("accountId", "customerId") if name in owners and name in ids)
+    others = [name for name in ids if name not in ("customerId", "accountId")]
+    fixed = [Filter(owners[owner], "eq", ids[owner], variable=owner)]
+    fixed += [Filter(name, "eq", ids[name], variable="id" if name == others[-1] else name) for name in others]
+    return Query(
+        collection=collection,
+        filters=(*fixed, *filters),
+        variables={**ids, "id": ids[others[-1]]} if others else ids,
+        order=collection_named(collection).order,
+    )
+
+
+def _query(question: Question) -> Query:
+    operation = question.operation
+    query = query_of(operation.collection, question.ids, question.asked.filters)
+    return replace(query, document=operation.reply.media != JSON)
+
+
+async def _of_accounts(sources: Directory, question: Question, account_ids: Sequence[str]) -> Found:
+    """The records of several accounts, in one question."""
+    collection, account_filters = question.operation.collection, tuple(question.asked.account_filters)
+    filters = (*question.asked.filters, *(account_filters if collection == PRODUCTS else ()))
+    if account_filters and collection != PRODUCTS:
+        account_ids = await _narrowed(sources, question, account_ids, account_filters)
+    if not account_ids:
+        return ()
+    if len(account_ids) == 1:
+        return query_of(collection, {**question.ids, "accountId": account_ids[0]}, filters)
+    owner = Filter(collection_named(collection).owners["accountId"], "in", tuple(account_ids), variable="accountId")
+    order = collection_named(collection).order
+    return Query(collection=collection, filters=(owner, *filters), variables=question.ids, order=order)
+
+
+async def _narrowed(
+    sources: Directory, question: Question, account_ids: Sequence[str], filters: tuple[Filter, ...]
+) -> list[str]:
+    """Those of the accounts that fulfil the filters on accounts."""
+    if not sources.source_of(PRODUCTS):
+        raise Problem(Case.NOT_SERVED, "not_served")
+    owner = Filter("accountId", "in", tuple(account_ids), variable="accountId")
+    query = Query(collection=PRODUCTS, filters=(owner, *filters), variables=question.ids)
+    return [str(row["accountId"]) for row in await everything(sources, query)]
+
+
+async def _shareable(sources: Directory, ids: Ids) -> list[Record]:
+    """The customer's accounts but for those that may not be shared."""
+    rows = await accounts_of(sources, ids["customerId"])
+    if not rows:
+        await _check_customer(sources, ids)
+    if len({str(row.get("id")) for row in rows}) != len(rows):
+        raise SourceFault("an account stands twice under one customer")
+    return [row for row in rows if may_be_shared(row)]
+
+
+async def _check_customer(sources: Directory, ids: Ids) -> None:
+    if not await customer_exists(sources, ids["customerId"]):
+        raise Problem(Case.RECORD_UNKNOWN, "customer_unknown")

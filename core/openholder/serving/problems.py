@@ -6,8 +6,8 @@ Statuses, codes and titles: CDS 1.36.0, error codes. The short words stand in fo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -29,7 +29,8 @@ class Row(NamedTuple):
 
 
 _EXPECTED = "Expected Error Encountered"
-_BANKING = "cds-banking:Authorisation/"
+_SECTORS = {"energy": "Energy"}
+"""What accounts of a sector are called in codes and titles; those of all others are banking accounts."""
 
 
 class Case(Enum):
@@ -43,14 +44,21 @@ class Case(Enum):
     FIELD_MISSING = Row(400, "cds-all:Field/Missing", "invalid_request", "Missing Required Field", "")
     FIELD_INVALID = Row(400, "cds-all:Field/Invalid", "invalid_request", "Invalid Field", "")
     RECORD_UNKNOWN = Row(404, "cds-all:Resource/Invalid", "not_found", "Invalid Resource", "no such record")
+    DATE_TIME_INVALID = Row(400, "cds-all:Field/InvalidDateTime", "invalid_request", "Invalid Date", "")
+    PAGE_SIZE_INVALID = Row(400, "cds-all:Field/InvalidPageSize", "invalid_request", "Invalid Page Size", "")
+    PAGE_INVALID = Row(422, "cds-all:Field/InvalidPage", "invalid_request", "Invalid Page", "")
     ACCOUNT_UNKNOWN = Row(
-        404, f"{_BANKING}InvalidBankingAccount", "account_not_found", "Invalid Banking Account", "accountId"
+        404,
+        "cds-{sector}:Authorisation/Invalid{Sector}Account",
+        "account_not_found",
+        "Invalid {Sector} Account",
+        "accountId",
     )
     ACCOUNT_REFUSED = Row(
         404,
-        f"{_BANKING}UnavailableBankingAccount",
+        "cds-{sector}:Authorisation/Unavailable{Sector}Account",
         "account_unavailable",
-        "Unavailable Banking Account",
+        "Unavailable {Sector} Account",
         "accountId",
         refused=True,
     )
@@ -59,9 +67,7 @@ class Case(Enum):
     )
     PATH_UNKNOWN = Row(404, "cds-all:Resource/NotFound", "not_found", "Resource Not Found", "no such path")
     METHOD_NOT_ALLOWED = Row(405, "cds-all:GeneralError/Expected", "invalid_request", _EXPECTED, "method not allowed")
-    NOT_ACCEPTABLE = Row(
-        406, "cds-all:GeneralError/Expected", "invalid_request", _EXPECTED, "answers are application/json"
-    )
+    NOT_ACCEPTABLE = Row(406, "cds-all:GeneralError/Expected", "invalid_request", _EXPECTED, "not acceptable")
     BODY_TOO_LARGE = Row(413, "cds-all:GeneralError/Expected", "invalid_request", _EXPECTED, "body too large")
     BODY_NOT_JSON = Row(
         415, "cds-all:GeneralError/Expected", "invalid_request", _EXPECTED, "bodies are application/json, unencoded"
@@ -76,13 +82,17 @@ class Case(Enum):
 
 @dataclass(eq=False)
 class Problem(OpenholderError):
-    """Ends a request with one of the cases. ``reason`` goes to the log, ``detail`` and ``headers`` to the caller."""
+    """Ends a request with one of the cases. ``reason`` goes to the log, ``detail`` and ``headers`` to the caller.
+
+    ``others`` are further mistakes of the same request: its status is that of the first.
+    """
 
     case: Case
     reason: str = ""
     detail: str = ""
     status: int = 0
     headers: Mapping[str, str] | None = None
+    others: Sequence[Problem] = ()
 
     @property
     def row(self) -> Row:
@@ -92,19 +102,31 @@ class Problem(OpenholderError):
     @property
     def all_headers(self) -> dict[str, str]:
         """The headers that this answer has beyond those of every answer."""
-        refused = {"X-Sharing-Refused": "true"} if self.row.refused else {}
-        return refused | dict(self.headers or {})
+        refused = any(problem.row.refused for problem in (self, *self.others))
+        return ({"X-Sharing-Refused": "true"} if refused else {}) | dict(self.headers or {})
 
-    def body(self, *, urns: bool, interaction_id: str) -> bytes:
+    def body(self, *, urns: bool, sector: str, interaction_id: str) -> bytes:
         """The CDR error body. A code that is no URN, or a general one, is made precise by ``meta.urn``."""
-        urn = URN + self.row.urn
+        errors = [problem.error(urns, sector, interaction_id) for problem in (self, *self.others)]
+        return json.dumps({"errors": errors}).encode()
+
+    def error(self, urns: bool, sector: str, interaction_id: str) -> dict[str, object]:
+        """One entry of the error body."""
+        names = {"Sector": _SECTORS.get(sector, "Banking")}
+        names["sector"] = names["Sector"].lower()
+        urn = URN + self.row.urn.format_map(names)
         meta = {"correlationId": interaction_id}
         if not urns or GENERAL in urn:
             meta["urn"] = urn
-        error = {
+        return {
             "code": urn if urns else self.row.word,
-            "title": self.row.title,
+            "title": self.row.title.format_map(names),
             "detail": self.detail or self.row.detail,
             "meta": meta,
         }
-        return json.dumps({"errors": [error]}).encode()
+
+
+def raise_all(problems: Sequence[Problem]) -> None:
+    """Raise one `Problem` that carries them all, where there are any."""
+    if problems:
+        raise replace(problems[0], others=tuple(problems[1:]))

@@ -1,23 +1,23 @@
-"""What happens to one request, in order: form, token, query, source, record, answer."""
+"""What happens to one request, in order: form, token, query and body, allowed or not, records, answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from openholder.errors import SharingRefused, SourceFault, SourceUnavailable, UntrustedJSON
+from openholder.errors import SharingRefused, SourceUnavailable
 from openholder.gate import CannotJudge, Gate, Reason, Refused
-from openholder.models.rows import record_from
 from openholder.operations import Operation
+from openholder.serving.answers import STYLES, Context, Listing
+from openholder.serving.body import wanted
 from openholder.serving.ids import checked_ids, id_pattern
-from openholder.serving.lookup import LOOKUPS, is_served
-from openholder.serving.problems import Case, Problem
-from openholder.sources.directory import Directory
-from openholder.sources.query import Record
-from openholder.strict_json import parse_json
+from openholder.serving.lookup import BELOW_ACCOUNTS, LOOKUPS, Question, is_served
+from openholder.serving.parameters import fields_of, read_parameters
+from openholder.serving.problems import Case, Problem, raise_all
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -35,6 +35,8 @@ class Request:
     raw_ids: Mapping[str, bytes]
     authorization: Sequence[str]
     body: bytes
+    query: str = ""
+    """What follows the question mark in the request line."""
     admitted: bool = False
     """Whether the gate let it in, and its token is used up."""
     ids: dict[str, str] = field(default_factory=dict)
@@ -46,23 +48,38 @@ class Service:
     """Answers requests. Raises `Problem` for everything that is not the data."""
 
     def __init__(
-        self, gate: Gate, sources: Directory, *, realm: str, failure_status: int, id_characters: str = ""
+        self,
+        gate: Gate,
+        context: Context,
+        *,
+        realm: str,
+        failure_status: int,
+        id_characters: str = "",
     ) -> None:
         self._gate = gate
-        self._sources = sources
+        self._context = context
+        self._sources = context.sources
         self._realm = realm
         self._failure_status = failure_status
         self._ids = id_pattern(id_characters)
 
     async def answer(self, request: Request) -> bytes:
         """The body of the answer to one request whose form is in order."""
-        if not is_served(self._sources, request.operation):
+        operation = request.operation
+        if not is_served(self._sources, operation):
             raise Problem(Case.NOT_SERVED, "not_served")
         await self._admit(request)
-        body = _parsed(request.body) if request.operation.method == "POST" else None
-        request.ids = checked_ids(request.raw_ids, self._ids)
-        rows = await self._look_up(request, body)
-        return _ENCODER.encode(self._shaped(request, rows))
+        source = self._sources.source_of(operation.collection)
+        request.facts["source"] = source.name if source else ""
+        try:
+            content = await self._content(request)
+        except SharingRefused:
+            case = Case.ACCOUNT_REFUSED if operation.whose in BELOW_ACCOUNTS else Case.HARM
+            status = 422 if operation.whose == "chosen" else 0
+            raise Problem(case, "sharing_refused", status=status) from None
+        except SourceUnavailable as exc:
+            raise unavailable("source_unavailable", exc.retry_after) from None
+        return content if isinstance(content, bytes) else _ENCODER.encode(content)
 
     async def _admit(self, request: Request) -> None:
         try:
@@ -81,38 +98,20 @@ class Service:
             return Problem(Case.HEADER_INVALID, reason, headers=headers)
         return Problem(Case.AUTHENTICATION_FAILED, reason, status=self._failure_status, headers=headers)
 
-    async def _look_up(self, request: Request, body: Any) -> list[Record]:
+    async def _content(self, request: Request) -> Any:
         operation = request.operation
-        source = self._sources.source_of(operation.collection)
-        request.facts["source"] = source.name if source else ""
-        try:
-            return await LOOKUPS[operation.lookup](self._sources, operation, request.ids, body)
-        except SharingRefused:
-            case = Case.ACCOUNT_REFUSED if operation.lookup == "account" else Case.HARM
-            raise Problem(case, "sharing_refused") from None
-        except SourceUnavailable as exc:
-            raise unavailable("source_unavailable", exc.retry_after) from None
-
-    def _shaped(self, request: Request, rows: list[Record]) -> Any:
-        operation = request.operation
-        if not operation.many and not rows:
-            raise Problem(Case.RECORD_UNKNOWN, "record_unknown")
-        if not operation.many and len(rows) > 1:
-            raise SourceFault(f"collection {operation.collection!r}: more than one record for one id")
-        records = [record_from(operation.collection, row, operation.record) for row in rows]
-        content = records if operation.many else records[0]
-        return {operation.envelope: content} if operation.envelope else content
+        fields, problems = fields_of(operation, request.query)
+        asked, more = read_parameters(operation, fields, datetime.now(UTC))
+        named, body_problems = wanted(operation, request.body)
+        answer = STYLES[operation.reply.paging](
+            self._context, Listing(operation, request.path, asked.given, named), fields
+        )
+        raise_all([*problems, *more, *answer.problems, *body_problems])
+        request.ids = checked_ids(request.raw_ids, self._ids)
+        question = Question(operation, request.ids, asked, named, self._ids.fullmatch)
+        return await answer.content(await LOOKUPS[operation.whose](self._sources, question))
 
 
 def unavailable(reason: str, retry_after: int) -> Problem:
     """503, with the seconds after which another try makes sense (RFC 9110 section 10.2.3)."""
     return Problem(Case.UNAVAILABLE, reason, headers={"Retry-After": str(retry_after)})
-
-
-def _parsed(body: bytes) -> Any:
-    if not body:
-        raise Problem(Case.FIELD_MISSING, "body_missing", detail="body")
-    try:
-        return parse_json(body)
-    except UntrustedJSON:
-        raise Problem(Case.FIELD_INVALID, "body_not_json", detail="body") from None

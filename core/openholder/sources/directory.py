@@ -35,7 +35,7 @@ from openholder.sources.settings import SourceEntry
 
 log = logging.getLogger(__name__)
 
-ASYNC_HOOKS = ("open", "close", "fetch", "health")
+ASYNC_HOOKS = ("open", "close", "fetch", "health", "advice")
 OPEN_TIMEOUT = 120.0
 """Seconds that opening one source may take: a large CSV folder is indexed in that time."""
 
@@ -57,6 +57,11 @@ class Source:
         """Await a hook without arguments, where the source has it."""
         for awaitable in cast(list[Awaitable[None]], self.hooks[hook]()):
             await asyncio.wait_for(awaitable, limit)
+
+    async def advice(self, query: Query) -> list[str]:
+        """What would make a question cheaper, as far as the source knows."""
+        advices = cast(list[Awaitable[Sequence[str]]], self.hooks["advice"](query=query))
+        return [text for awaitable in advices for text in await asyncio.wait_for(awaitable, self.settings.timeout)]
 
     def collections(self) -> frozenset[str]:
         """The names that the source says it can serve."""
@@ -100,6 +105,8 @@ def _verified(page: object, query: Query) -> Page:
         raise SourceFault(f"returned records as {type(page.records).__name__}, not as a sequence")
     if query.limit is not None and len(page.records) > query.limit:
         raise SourceFault("returned more records than asked for")
+    if page.records and page.total < query.offset + len(page.records):
+        raise SourceFault("returned a total that is less than what it returned")
     for record in page.records:
         if not isinstance(record, Mapping):
             raise SourceFault(f"returned a record of type {type(record).__name__}")
@@ -216,6 +223,9 @@ class Directory:
         self._asked.append(source.name)
         try:
             return await source.fetch(query)
+        except SourceFault as exc:
+            exc.args = (f"collection {query.collection!r}: {exc}",)  # the log says where to look
+            raise
         finally:
             self._recently = source.name
             self._asked.remove(source.name)

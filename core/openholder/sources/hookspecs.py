@@ -7,7 +7,7 @@ exactly one of them, so these hooks never collect answers from several plugins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -67,6 +67,10 @@ class Hookspecs:
     @hookspec
     async def health(self) -> None:
         """Return when the source can serve, raise when it cannot."""
+
+    @hookspec
+    async def advice(self, query: Query) -> Sequence[str]:  # type: ignore[empty-body]
+        """Say what would make a question cheaper: sentences for the operator, which ``openholder check`` prints."""
 
     @hookspec
     def request_finished(self, event: FinishedRequest) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from openholder.errors import SourceFault
 from openholder.models.auth import AccountLink
 from openholder.models.rows import record_from
 from openholder.sources.directory import Directory
-from openholder.sources.query import Filter, Query, Record
+from openholder.sources.filters import Filter, Record
+from openholder.sources.query import Query
 
 MOST = 1000
 """Records in an answer that has no pages: far more than one customer has, and a bound on what one request costs."""
@@ -29,13 +32,15 @@ async def customer_exists(sources: Directory, customer_id: str) -> bool:
     return bool((await sources.fetch(Query(collection="customers", filters=(condition,), variables=variables))).records)
 
 
-async def accounts_of(sources: Directory, customer_id: str, account_id: str | None = None) -> list[Record]:
-    """The rows of ``accounts`` for one customer: all of them, or those of one account."""
+async def accounts_of(sources: Directory, customer_id: str, account_ids: Sequence[str] | None = None) -> list[Record]:
+    """The rows of ``accounts`` for one customer: all of them, or those of the given accounts."""
     filters = [Filter("customerId", "eq", customer_id, variable="customerId")]
     variables = {"customerId": customer_id}
-    if account_id is not None:
-        filters.append(Filter("id", "eq", account_id, variable="accountId"))
-        variables["accountId"] = account_id
+    if account_ids is not None and len(account_ids) == 1:
+        filters.append(Filter("id", "eq", account_ids[0], variable="accountId"))
+        variables["accountId"] = account_ids[0]
+    elif account_ids is not None:
+        filters.append(Filter("id", "in", tuple(account_ids), variable="accountId"))
     query = Query(collection="accounts", filters=tuple(filters), variables=variables, limit=MOST + 1)
     rows = (await sources.fetch(query)).records
     if len(rows) > MOST:
