@@ -1,0 +1,91 @@
+"""What a page of transactions costs an SQLite source, with and without the index that ``openholder check`` asks for.
+
+Run ``python bench/lists.py``; openholder must be installed. The best of some runs is told, since other programs only
+ever make a run slower; compare the figures of one run with each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from openholder import Filter, Query
+from openholder.models.collections import COLLECTIONS, EFFECTIVE_TIME
+from openholder_sqlite import SQLiteSettings, SQLiteSource
+
+RUNS = 5
+NOW = datetime.now(UTC)
+ACCOUNTS = {"large": 20_000, "ordinary": 1_000} | {f"other-{number}": 1_000 for number in range(200)}
+"""Transactions of each account over three years."""
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """The transactions of all accounts."""
+    generator = random.Random(1)
+    for account, number in ACCOUNTS.items():
+        for serial in range(number):
+            posted = NOW - timedelta(seconds=generator.randrange(3 * 365 * 86_400))
+            yield account, f"{account}-{serial}", posted.isoformat()
+
+
+def page(account: str) -> Query:
+    """The first page of the last twelve months."""
+    member, *otherwise = EFFECTIVE_TIME
+    return Query(
+        collection="banking.transactions",
+        filters=(
+            Filter("accountId", "eq", account, variable="accountId"),
+            Filter(member, "ge", NOW - timedelta(days=365), otherwise=tuple(otherwise), absent=NOW),
+            Filter(member, "le", NOW, otherwise=tuple(otherwise), absent=NOW),
+        ),
+        order=COLLECTIONS["banking.transactions"].order,
+        limit=25,
+    )
+
+
+async def best(source: SQLiteSource, account: str) -> tuple[int, float]:
+    """How many transactions there are, and the milliseconds that a page of them took."""
+    seconds = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        answer = await source.fetch(page(account))
+        seconds.append(time.perf_counter() - started)
+    return answer.total, min(seconds) * 1000
+
+
+async def measure(path: Path, state: str) -> list[str]:
+    """Print a line for each account. Gives the statements that the source advises."""
+    source = SQLiteSource("bank", SQLiteSettings(path=path))
+    await source.open()
+    for account in ("large", "ordinary"):
+        total, milliseconds = await best(source, account)
+        sys.stdout.write(f"{account:9} {total:6} in the window, {state:10} {milliseconds:7.1f} ms\n")
+    statements = list(await source.advice(page("large")))
+    await source.close()
+    return statements
+
+
+def main() -> None:
+    """Make a database, and measure."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bank.db"
+        with closing(sqlite3.connect(path)) as connection, connection:
+            columns = ", ".join(f"{name} TEXT" for name in ("accountId", "transactionId", *EFFECTIVE_TIME))
+            connection.execute(f"CREATE TABLE banking_transactions ({columns})")
+            connection.executemany("INSERT INTO banking_transactions VALUES (?, ?, ?, NULL, NULL)", rows())
+        for statement in asyncio.run(measure(path, "no index")):
+            with closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute(statement)
+        asyncio.run(measure(path, "with index"))
+
+
+if __name__ == "__main__":
+    main()
