@@ -10,9 +10,9 @@ import re
 import pytest
 
 from openholder import Filter, Query
-from openholder.app import make_sources
 from openholder.config import Configuration
 from openholder.errors import Unreachable
+from openholder.generation import make_sources
 
 HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
 SOURCE = '[sources.bank]\nkind = "csv"\npath = "bank"\nreload = 0.05\n'

@@ -24,9 +24,9 @@ from openholder import (
     hookimpl,
     select,
 )
-from openholder.app import make_sources
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError, OpenholderError, Unreachable
+from openholder.generation import make_sources
 from openholder.sources.directory import UnusableSource
 from support import SQLITE, sample_rows, start_with, write_sqlite
 

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from openholder import Filter, Query, SourceFault, select
-from openholder.app import make_sources
 from openholder.config import Configuration
 from openholder.errors import Unreachable
+from openholder.generation import make_sources
 from openholder.models.auth import Customer
 from openholder.models.rows import to_record
 from openholder.models.starter import Balance

@@ -11,33 +11,28 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from functools import partial
 
 from tornado.httpserver import HTTPServer
-from tornado.web import Application
 
 from openholder.config import REPLAY_STORES, Configuration
-from openholder.errors import ConfigurationError, Mistake, Unreachable
+from openholder.errors import ConfigurationError, Mistake, OpenholderError, Unreachable
 from openholder.gate import Gate
 from openholder.gate.fetching import KnownKeys, fetch_from
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
+from openholder.generation import Generation, changed_for_good
 from openholder.logs import log_loop_errors
-from openholder.operations import OPERATIONS, Operation
-from openholder.operations.custom import custom_operation
 from openholder.serving.admin import admin_application
-from openholder.serving.answers import Context
 from openholder.serving.connections import CountingServer, bind, connections_allowed
-from openholder.serving.cursors import Cursors
 from openholder.serving.exchange import Desk
 from openholder.serving.form import MAX_BODY
 from openholder.serving.journal import Journal
 from openholder.serving.lag import watch_loop
-from openholder.serving.routing import application, with_alias
-from openholder.serving.service import Service
+from openholder.serving.routing import Switch
 from openholder.serving.tls import keep_current, make_context
 from openholder.settings import Settings, is_loopback
 from openholder.sources.directory import Directory
@@ -58,13 +53,26 @@ BODY_TIMEOUT = 5.0
 class Holder:
     """A running server: its parts, and where it listens."""
 
-    desk: Desk
+    generation: Generation
     keys: JWKSCache
-    sources: Directory
+    gate: Gate
+    switch: Switch
     server: CountingServer
     port: int = 0
     admin_port: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    retiring: set[asyncio.Task[None]] = field(default_factory=set)
+    reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def desk(self) -> Desk:
+        """What all exchanges share, as things are now."""
+        return self.generation.desk
+
+    @property
+    def sources(self) -> Directory:
+        """The sources, as things are now."""
+        return self.generation.sources
 
     async def missing(self) -> str:
         """What keeps this server from serving, in a word; empty when nothing does."""
@@ -84,23 +92,56 @@ class Holder:
         self.desk.closing = True
         self.server.conn_params.no_keep_alive = True
         self.server.stop()
-        if self.desk.running:
-            await asyncio.wait(set(self.desk.running), timeout=limit)
+        await self.generation.finished(limit)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.server.quiet.wait(), IDLE_GRACE)
         await self.server.close_all_connections()
 
+    async def reload(self) -> None:
+        """Load the configuration again, and serve from it. Whatever is wrong with it, the old one serves on."""
+        async with self.reloading:
+            try:
+                fresh = await self._next_generation()
+            except Exception as exc:
+                reason = exc if isinstance(exc, OpenholderError) else type(exc).__name__
+                log.error("the configuration was not exchanged; the old one serves on: %s", reason)
+                return
+            old, self.generation = self.generation, fresh
+            self.switch.application = fresh.application
+            fresh.desk.journal.observed = fresh.sources.notify
+            _begin(partial(_retire, old), self.retiring)
+            log.info("a new configuration is served")
 
-def operations_of(settings: Settings) -> list[Operation]:
-    """The operations that these settings have the server answer."""
-    own = [custom_operation(endpoint) for endpoint in settings.endpoints]
-    served = [row for row in OPERATIONS if settings.deprecated_lists or not row.deprecated]
-    return [*(with_alias(served) if settings.auth_alias else served), *own]
+    async def _next_generation(self) -> Generation:
+        old = self.generation.configuration
+        new = await asyncio.to_thread(Configuration.load, old.path)
+        later = "changes at the next start only"
+        changed = [Mistake(str(new.path), name, later) for name in changed_for_good(old.settings, new.settings)]
+        if changed:
+            raise ConfigurationError(changed)
+        generation = await Generation.open(new, self.gate, self.desk.journal)
+        try:
+            await generation.sources.health()
+        except BaseException:
+            await generation.close()
+            raise
+        return generation
+
+    async def close(self) -> None:
+        """Close all sources."""
+        for task in self.retiring:
+            task.cancel()
+        await asyncio.gather(*self.retiring, return_exceptions=True)
+        await self.generation.close()
 
 
-def make_app(settings: Settings, desk: Desk) -> Application:
-    """The Tornado application of the public port."""
-    return application(desk, operations_of(settings))
+async def _retire(old: Generation) -> None:
+    """Close the old sources once nobody is answered from them any more: what is on its way in begins with them."""
+    try:
+        await asyncio.sleep(BODY_TIMEOUT)
+        await old.finished(DRAIN)
+    finally:
+        await old.close()
 
 
 def make_keys(settings: Settings, heard: Callable[[str], None] = lambda _: None) -> JWKSCache:
@@ -113,11 +154,6 @@ def make_keys(settings: Settings, heard: Callable[[str], None] = lambda _: None)
         known=KnownKeys(fiskil.known_keys, fiskil.jwks_url),
         heard=heard,
     )
-
-
-def make_sources(configuration: Configuration) -> Directory:
-    """The configured sources, not open yet."""
-    return Directory(configuration.sources, configuration.serve, configuration.settings.plugins)
 
 
 def make_store(settings: Settings) -> ReplayStore:
@@ -136,21 +172,24 @@ async def serving(
     """
     settings = configuration.settings
     async with AsyncExitStack() as stack:
-        sources = await stack.enter_async_context(make_sources(configuration))
         try:
             store = make_store(settings)
             lost_before = await store.open()
         except Exception as exc:
             raise Unreachable(f"the replay record cannot be opened: {type(exc).__name__}") from exc
         stack.push_async_callback(store.close)
-        journal = _journal(settings, sources)
+        journal = _journal(settings)
         keys = make_keys(settings, journal.heard_of_keys)
         journal.jwks_age.set_function(lambda: -1 if keys.age is None else keys.age)
         stack.push_async_callback(keys.close)
-        await keys.start()
         gate = Gate(settings.fiskil, settings.public_url, keys, store, lost_before=lost_before)
-        holder = _assemble(settings, sources, keys, gate, journal)
-        watch = watch_loop(journal.loop_lag.set, sources.asked)
+        generation = await Generation.open(configuration, gate, journal)
+        journal.observed = generation.sources.notify
+        switch = Switch(generation.application)
+        holder = Holder(generation, keys, gate, switch, _server(settings, switch))
+        stack.push_async_callback(holder.close)
+        await keys.start()
+        watch = watch_loop(journal.loop_lag.set, lambda: holder.sources.asked())
         stack.push_async_callback(_cancel, asyncio.create_task(watch))
         context = _tls(settings)
         if context and settings.listen.tls_certificate and settings.listen.tls_key:
@@ -165,24 +204,14 @@ async def serving(
         yield holder
 
 
-def _journal(settings: Settings, sources: Directory) -> Journal:
+def _journal(settings: Settings) -> Journal:
     secret = settings.log.pseudonym_key
-    return Journal(sources, secret.get_secret_value().encode() if secret else b"")
+    return Journal(secret.get_secret_value().encode() if secret else b"")
 
 
-def _assemble(settings: Settings, sources: Directory, keys: JWKSCache, gate: Gate, journal: Journal) -> Holder:
-    realm = urlsplit(settings.public_url[0]).hostname or ""
-    link_base = settings.public_url[0] if settings.links == "uri" else ""
-    service = Service(
-        gate,
-        Context(sources, Cursors(settings.cursor_key), link_base),
-        realm=realm,
-        failure_status=settings.fiskil.authentication_failure_status,
-        id_characters=settings.id_characters,
-    )
-    desk = Desk(service, journal, most=settings.listen.max_requests)
-    server = CountingServer(
-        make_app(settings, desk),
+def _server(settings: Settings, switch: Switch) -> CountingServer:
+    return CountingServer(
+        switch,
         most=connections_allowed(settings.listen.max_connections),
         xheaders=False,
         decompress_request=False,
@@ -192,7 +221,6 @@ def _assemble(settings: Settings, sources: Directory, keys: JWKSCache, gate: Gat
         idle_connection_timeout=IDLE_TIMEOUT,
         body_timeout=BODY_TIMEOUT,
     )
-    return Holder(desk, keys, sources, server)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -220,22 +248,31 @@ def _listen_for_admin(holder: Holder, settings: Settings, worker: int, stack: As
     holder.admin_port = sockets[0].getsockname()[1]
 
 
+def _begin(work: Callable[[], Coroutine[None, None, None]], running: set[asyncio.Task[None]]) -> None:
+    """Run something beside the rest. The loop itself keeps no hold on its tasks."""
+    task = asyncio.create_task(work())
+    running.add(task)
+    task.add_done_callback(running.discard)
+
+
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 async def run(configuration: Configuration, sockets: Sequence[socket.socket] | None = None, worker: int = 0) -> None:
-    """Serve until SIGTERM or Ctrl-C, then end what is running and return.
+    """Serve until SIGTERM or Ctrl-C, then end what is running and return. SIGHUP loads the configuration again.
 
     Worker n of several has its admin listener n ports above the configured one.
     """
     stop = asyncio.Event()
+    running: set[asyncio.Task[None]] = set()
     loop = asyncio.get_running_loop()
     log_loop_errors(loop)
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
+    for signum, handle in ((signal.SIGTERM, stop.set), (signal.SIGINT, stop.set), (signal.SIGHUP, lambda: None)):
+        loop.add_signal_handler(signum, handle)
     async with serving(configuration, sockets, worker) as holder:
+        loop.add_signal_handler(signal.SIGHUP, _begin, holder.reload, running)
         listen = configuration.settings.listen
         log.info(
             "listening on %s:%d, admin on %s:%d", listen.address, holder.port, listen.admin_address, holder.admin_port

@@ -140,7 +140,11 @@ ROWS = (
         "test_config.py::test_a_mistake_is_named_with_file_and_key_and_nothing_else_is "
         "test_edge.py::test_a_configuration_that_cannot_be_meant_ends_the_start_with_a_line",
     ),
-    Row("F12", "new settings that are broken", not_here="settings are read once: loading them again comes later"),
+    Row(
+        "F12",
+        "new settings that are broken",
+        shown_by="test_reload.py::test_whatever_is_wrong_the_old_configuration_serves_on_and_the_log_says_why",
+    ),
     Row(
         "F13",
         "handles that cross a fork",

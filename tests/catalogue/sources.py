@@ -22,9 +22,9 @@ import pytest
 from catalogue.http import get
 from catalogue.rows import BALANCE, Reply, Row, mint, ok, send, status
 from openholder import Page
-from openholder.app import make_sources
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError, Unreachable
+from openholder.generation import make_sources
 from openholder.serving import lag
 from openholder.serving.connections import bind
 from openholder_sqlite import Database

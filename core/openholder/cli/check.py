@@ -15,13 +15,14 @@ from typing import Literal
 
 import click
 
-from openholder.app import make_sources, make_store, operations_of
+from openholder.app import make_store
 from openholder.cli.development import development_keys
 from openholder.cli.options import configuration_option, json_option, table
 from openholder.config import Configuration
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
 from openholder.gate.fetching import fetch_from
 from openholder.gate.keys import UnusableKeySet, parse_key_set
+from openholder.generation import make_sources, operations_of
 from openholder.logs import configure_logging
 from openholder.models.collections import collection_named
 from openholder.models.rows import to_record

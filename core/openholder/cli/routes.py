@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from openholder.app import make_sources, operations_of
 from openholder.cli.options import configuration_option, json_option, table
 from openholder.config import Configuration
+from openholder.generation import make_sources, operations_of
 from openholder.operations import OPERATIONS, Operation
 from openholder.operations.table import JSON
 from openholder.serving.lookup import is_served

@@ -34,17 +34,30 @@ async def _supervise(configuration: Configuration, shared: socket.socket, dev: b
         shared.close()  # connections would queue behind the parent's copy and be answered by nobody
         stop.set()
 
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, end)
+    running: dict[int, asyncio.subprocess.Process] = {}
+
+    def reload() -> None:
+        for process in running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGHUP)
+
+    for signum, handle in ((signal.SIGTERM, end), (signal.SIGINT, end), (signal.SIGHUP, reload)):
+        asyncio.get_running_loop().add_signal_handler(signum, handle)
     async with development_keys(configuration) if dev else contextlib.nullcontext():
         workers = [
-            _keep_running(configuration, number, shared, stop)
+            _keep_running(configuration, number, shared, stop, running)
             for number in range(configuration.settings.listen.workers)
         ]
         return max(await asyncio.gather(*workers))
 
 
-async def _keep_running(configuration: Configuration, number: int, shared: socket.socket, stop: asyncio.Event) -> int:
+async def _keep_running(
+    configuration: Configuration,
+    number: int,
+    shared: socket.socket,
+    stop: asyncio.Event,
+    running: dict[int, asyncio.subprocess.Process],
+) -> int:
     """One worker, replaced when it dies, stopped when everything stops. One that cannot even start ends them all."""
     while not stop.is_set():
         process = await asyncio.create_subprocess_exec(
@@ -52,6 +65,7 @@ async def _keep_running(configuration: Configuration, number: int, shared: socke
             "--worker", str(number), str(shared.fileno()),
             pass_fds=[shared.fileno()], start_new_session=True,
         )  # fmt: skip
+        running[number] = process
         ended, stopped = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
         await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()

@@ -10,13 +10,13 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from openholder.bucket import Bucket
-from openholder.sources.directory import Directory
 from openholder.sources.hookspecs import FinishedRequest
 
 log = structlog.get_logger("openholder")
@@ -53,8 +53,9 @@ class Entry:
 class Journal:
     """Log, metrics and observers of one server. ``key`` makes the pseudonyms; a new one each start by default."""
 
-    def __init__(self, sources: Directory, key: bytes = b"") -> None:
-        self._sources = sources
+    def __init__(self, key: bytes = b"") -> None:
+        self.observed: Callable[[FinishedRequest], None] = lambda _: None
+        """Is told of each answered request."""
         self._key = key or secrets.token_bytes(32)
         self._refusals_logged = Bucket(*LOGGED_REFUSALS, time.monotonic)
         self._unlogged = 0
@@ -130,7 +131,7 @@ class Journal:
             reason=entry.reason,
             seconds=entry.seconds,
         )
-        self._sources.notify(event)
+        self.observed(event)
 
     def _pseudonym(self, value: str | None) -> str | None:
         return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:16] if value else None

@@ -30,6 +30,21 @@ class Endpoint(Router):
         return Exchange(self._desk, request, self._operations, raw_ids)
 
 
+class Switch(Router):
+    """Leads each request to the application of the moment.
+
+    Tornado asks a server for the next request's delegate as soon as the last one of a connection is answered, which may
+    be long before it comes: what the delegate leads to must not be fixed by then.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+
+    def find_handler(self, request: HTTPServerRequest, **found: Any) -> HTTPMessageDelegate | None:
+        """What the application of the moment has for a request."""
+        return self.application.find_handler(request, **found)
+
+
 def with_alias(operations: Iterable[Operation]) -> list[Operation]:
     """The operations, and the consent endpoints once more under the prefix that Fiskil's Postman page has."""
     operations = list(operations)
