@@ -8,16 +8,16 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from openholder.app import make_store
 from openholder.cli.development import development_keys
-from openholder.cli.options import configuration_option, json_option, table
+from openholder.cli.examination import Finding, Verdict, examined
+from openholder.cli.options import configuration_option, json_option, sample_options, table
 from openholder.config import Configuration
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
 from openholder.gate.fetching import fetch_from
@@ -36,7 +36,6 @@ from openholder.sources.filters import Filter
 from openholder.sources.kinds import UnusableKind
 from openholder.sources.query import Query
 
-Verdict = Literal["ok", "advice", "not served", "failed", "configuration", "unreachable"]
 EXIT_CODES: dict[Verdict, int] = {
     "ok": 0,
     "advice": 0,
@@ -51,24 +50,19 @@ NOBODY = "openholder-check"
 A_FEW = 25
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    verdict: Verdict
-    detail: str
-
-
 @click.command()
 @configuration_option
 @json_option
 @click.option("--dev", is_flag=True, help="Serve development keys at the JWKS URL meanwhile (loopback only).")
-def check(path: Path | None, as_json: bool, dev: bool) -> int:
+@click.option("--data", is_flag=True, help="Look through the data of some customers, record by record.")
+@sample_options
+def check(path: Path | None, as_json: bool, dev: bool, data: bool, sample: int, customers: tuple[str, ...]) -> int:
     """Check configuration, keys, sources and collections without serving."""
     configuration = Configuration.load(path)
     configure_logging(Log(level="error"), sys.stderr)
     findings = asyncio.run(_findings(configuration, dev))
+    if data and not any(finding.verdict in ("configuration", "unreachable") for finding in findings):
+        findings += asyncio.run(examined(configuration, customers, sample))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,3 +24,13 @@ def table(rows: list[tuple[str, ...]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def sample_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which customers a command looks at: named ones, or the first so many."""
+    command = click.option(
+        "--customer", "customers", multiple=True, metavar="ID", help="A customer to look at, instead of a sample."
+    )(command)
+    return click.option(
+        "--sample", type=click.IntRange(1), default=20, show_default=True, help="How many customers are looked at."
+    )(command)
