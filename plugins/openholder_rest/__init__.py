@@ -7,21 +7,18 @@ sorted out here; a template without variables hands over all records. Only this 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
-from yarl import URL
-
-from openholder import Page, Query, SourceFault, SourceUnavailable, UntrustedJSON, hookimpl, parse_json, select
+from openholder import Page, Query, SourceFault, hookimpl, select
+from openholder_rest.bounds import bounds
+from openholder_rest.breaker import Breaker
+from openholder_rest.client import JSON, PDF, Client, Pace
+from openholder_rest.following import Paging, Walk
 from openholder_rest.settings import RESTSettings, Template
 
-__all__ = ["RESTSettings", "RESTSource"]
-
-JSON, PDF = "application/json", "application/pdf"
-BUSY = (429, 503)
-DEFAULT_RETRY_AFTER = 5
+__all__ = ["Pace", "RESTSettings", "RESTSource"]
 
 
 class RESTSource:
@@ -29,26 +26,22 @@ class RESTSource:
 
     Settings = RESTSettings
 
-    def __init__(self, name: str, settings: RESTSettings) -> None:
+    def __init__(self, name: str, settings: RESTSettings, pace: Pace | None = None) -> None:
         self._settings = settings
-        self._session: aiohttp.ClientSession | None = None
+        self._pace = pace or Pace()
+        self._breaker = Breaker(name, settings.breaker_failures, settings.breaker_seconds, self._pace.clock)
+        self._client: Client | None = None
 
     @hookimpl
     async def open(self) -> None:
-        """Make the connection pool. Nothing is asked of the upstream yet."""
-        self._session = aiohttp.ClientSession(
-            headers=self._settings.request_headers(),
-            connector=aiohttp.TCPConnector(limit=self._settings.connections),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout),
-        )
+        """Make the connection pool, with the TLS files. Nothing is asked of the upstream yet."""
+        self._client = Client(self._settings, self._pace)
 
     @hookimpl
     async def close(self) -> None:
         """Close the pool."""
-        if self._session:
-            await self._session.close()
+        if self._client:
+            await self._client.close()
 
     @hookimpl
     def collections(self) -> Iterable[str]:
@@ -59,10 +52,22 @@ class RESTSource:
     async def fetch(self, query: Query) -> Page:
         """Ask the upstream with the first template that the request can fill; for several accounts once for each."""
         template, values = self._asked(query)
-        answers = await asyncio.gather(*[self._records(template, query, each) for each in values])
+        urls = [template.url(self._settings.base_url, each) for each in values]
+        if not urls:
+            return Page(records=(), total=0)
+        with self._breaker.watching():
+            lists = await _together([self._listed(url, query.collection) for url in urls])
+            records = [
+                self._completed(record, template, query, each)
+                for found, each in zip(lists, values, strict=True)
+                for record in found
+            ]
+            return await self._selected(records, template, query)
+
+    async def _selected(self, found: list[dict[str, Any]], template: Template, query: Query) -> Page:
+        """What of the records is wanted. Conditions that the URL has fulfilled are not read from them again."""
         answered = [condition for condition in query.filters if condition.variable in template.variables]
         remaining = tuple(condition for condition in query.filters if condition not in answered)
-        found = [record for records in answers for record in records]
         page = select(found, replace(query, filters=remaining))
         if query.document and query.collection in self._settings.documents:
             return replace(page, records=[await self._with_document(record, query) for record in page.records])
@@ -75,86 +80,60 @@ class RESTSource:
             for condition in query.filters
             if condition.operator == "in" and isinstance(condition.value, tuple)
         }
+        known = {**query.variables, **bounds(query)}
         for template in self._settings.collections.get(query.collection, ()):
-            missing = template.variables - query.variables.keys()
+            missing = template.variables - known.keys()
             if not missing:
-                return template, [dict(query.variables)]
+                return template, [known]
             if missing <= several.keys() and len(missing) == 1:
                 (name,) = missing
-                return template, [{**query.variables, name: value} for value in several[name]]
+                return template, [{**known, name: value} for value in several[name]]
         raise SourceFault(f"no URL template of {query.collection!r} can be filled for this request")
 
-    async def _records(self, template: Template, query: Query, values: Mapping[str, str]) -> list[dict[str, Any]]:
-        body = await self._get(template.url(self._settings.base_url, values), JSON)
-        if body is None:
-            return []
-        renamed = self._settings.columns.get(query.collection, {})
-        # Below /accounts/{accountId} an upstream need not repeat whose account it is.
+    def _completed(
+        self, record: Mapping[str, Any], template: Template, query: Query, values: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """A record under the names of members. Below /accounts/{accountId} an upstream need not repeat whose it is."""
         known = {
             condition.member: values[condition.variable]
             for condition in query.filters
             if condition.variable in template.variables
         }
-        return [known | _renamed(record, renamed) for record in _found(body, self._settings.records)]
+        return known | _renamed(record, self._settings.columns.get(query.collection, {}))
+
+    async def _listed(self, url: str, collection: str) -> list[dict[str, Any]]:
+        """All records of a list, whichever pages they come in."""
+        walk = Walk(self._settings.base_url, url, self._settings.records, self._paging(collection))
+        following: str | None = walk.start()
+        while following:
+            following = walk.take(await self._opened().get(following, JSON))
+        return walk.records
+
+    def _paging(self, collection: str) -> Paging | None:
+        paging = self._settings.paging
+        return paging if paging and collection in (paging.collections or [collection]) else None
+
+    def _opened(self) -> Client:
+        assert self._client is not None, "open() comes before fetch()"
+        return self._client
 
     async def _with_document(self, record: Mapping[str, Any], query: Query) -> Mapping[str, Any]:
         template = self._settings.documents[query.collection]
         if not template.variables <= query.variables.keys():
             raise SourceFault(f"the URL template of the documents of {query.collection!r} cannot be filled")
-        return {**record, "document": await self._get(template.url(self._settings.base_url, query.variables), PDF)}
-
-    async def _get(self, url: str, media: str) -> bytes | None:
-        """What the upstream answers with, which must be of that media type. Nothing, where it has no such thing."""
-        assert self._session is not None, "open() comes before fetch()"
-        try:
-            async with self._session.get(
-                URL(url, encoded=True), allow_redirects=False, headers={"Accept": media}
-            ) as response:
-                if response.status == 404:
-                    return None
-                _refuse_unusable(response, media)
-                return await self._body(response)
-        except aiohttp.ClientConnectionError as exc:
-            raise SourceFault(f"upstream not reached: {type(exc).__name__}") from exc
-
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for chunk in response.content.iter_chunked(65_536):
-            body += chunk
-            if len(body) > self._settings.max_bytes:
-                response.close()
-                raise SourceFault(f"upstream sent more than {self._settings.max_bytes} bytes")
-        return bytes(body)
+        url = template.url(self._settings.base_url, query.variables)
+        answer = await self._opened().get(url, PDF)
+        return {**record, "document": answer and answer.body}
 
 
-def _refuse_unusable(response: aiohttp.ClientResponse, media: str) -> None:
-    if response.status in BUSY:
-        seconds = response.headers.get("Retry-After", "")
-        wait = int(seconds) if seconds.isascii() and seconds.isdecimal() and len(seconds) < 5 else DEFAULT_RETRY_AFTER
-        raise SourceUnavailable(f"upstream answered {response.status}", retry_after=wait)
-    if response.status != 200:
-        raise SourceFault(f"upstream answered {response.status}")
-    kind = response.content_type
-    if kind != media and not (media == JSON and kind.endswith("+json")):
-        raise SourceFault(f"upstream did not answer with {media}")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise SourceFault("upstream sent a compressed answer, which was not asked for")
-
-
-def _found(body: bytes, pointer: str) -> list[dict[str, Any]]:
-    """The records in an answer: what stands at ``pointer``, whether a list or a single one."""
+async def _together(questions: list[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """All answers in order. The first failure ends the other questions: nobody would hear their answers."""
     try:
-        found = parse_json(body)
-    except UntrustedJSON as exc:
-        raise SourceFault(f"upstream answer: {exc}") from exc
-    for name in filter(None, pointer.split(".")):
-        if not isinstance(found, dict) or name not in found:
-            raise SourceFault(f"upstream answer has nothing at {pointer!r}")
-        found = found[name]
-    records = found if isinstance(found, list) else [found]
-    if not all(isinstance(record, dict) for record in records):
-        raise SourceFault("upstream answer holds something that is no record")
-    return records
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(question) for question in questions]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _renamed(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
