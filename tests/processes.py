@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import queue
+import random
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -34,11 +37,12 @@ def openholder(*arguments: str, cwd: Path, **environment: str) -> subprocess.Com
 
 
 def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that stays free until it is used: below those that the system gives to callers."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def configuration(folder: Path, *, listen: str = "", more: str = "", jwks_port: int = 0, url: str = "") -> Path:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -31,7 +32,12 @@ Rows = dict[str, list[dict[str, str | None]]]
 
 
 def sample_rows() -> Rows:
-    """The sample data as rows: an empty cell is no value."""
+    """The sample data as rows, to be changed as one likes: an empty cell is no value."""
+    return {name: [dict(row) for row in rows] for name, rows in _sample_rows().items()}
+
+
+@cache
+def _sample_rows() -> Rows:
     return {
         name: [{key: value or None for key, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
         for name, text in sample.collections().items()
@@ -111,10 +117,20 @@ class World:
 
 def write_sqlite(path: Path, rows: Rows) -> None:
     """One table a collection, `banking_transactions`; the document that a row names is in the row itself."""
+    path.write_bytes(_sample_database() if rows == _sample_rows() else _database(rows))
+
+
+@cache
+def _sample_database() -> bytes:
+    """Most tests serve the sample as it is: it is made once."""
+    return _database(_sample_rows())
+
+
+def _database(rows: Rows) -> bytes:
     import sqlite3
     from contextlib import closing
 
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         for name, records in rows.items():
             columns = list(dict.fromkeys(key for record in records for key in record))
             definitions = ", ".join(f'"{column}" {"BLOB" if column == "document" else "TEXT"}' for column in columns)
@@ -125,6 +141,8 @@ def write_sqlite(path: Path, rows: Rows) -> None:
                 f'INSERT INTO "{table}" VALUES ({marks})',
                 [[_cell(column, record.get(column)) for column in columns] for record in records],
             )
+        connection.commit()
+        return connection.serialize()
 
 
 def _cell(column: str, value: str | None) -> str | bytes | None:
