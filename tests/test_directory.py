@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from structlog.testing import capture_logs
 
 from openholder import (
+    API_VERSION,
     Filter,
     NotFound,
     Page,
@@ -24,10 +25,12 @@ from openholder import (
     hookimpl,
     select,
 )
-from openholder.config import Configuration
+from openholder.config import REPLAY_STORES, Configuration
 from openholder.errors import ConfigurationError, OpenholderError, Unreachable
 from openholder.generation import make_sources
 from openholder.sources.directory import UnusableSource
+from openholder.sources.hookspecs import SOURCES
+from openholder.sources.kinds import installed_kinds
 from support import SQLITE, sample_rows, start_with, write_sqlite
 
 HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
@@ -186,6 +189,42 @@ def test_what_cannot_be_imported_is_one_sentence_and_harms_only_who_uses_it(
     assert told.startswith("sources.own.kind: kind 'broken' of broken ")
     assert f"({value})" in told and reason in told
     sys.modules.pop("broken_source", None)
+
+
+class OfToday(Rows):
+    api_version = API_VERSION
+
+
+class OfTomorrow(Rows):
+    api_version = API_VERSION + 1
+
+
+class Unsure(Rows):
+    api_version = True
+
+
+def test_a_class_for_this_version_of_the_plugin_interface_or_for_none_is_taken(install, configured):
+    install("acme", said=OfToday, silent=Rows)
+    configured('[sources.own]\nkind = "said"\n')
+    configured('[sources.own]\nkind = "silent"\n')
+
+
+@pytest.mark.parametrize(("source", "version"), [(OfTomorrow, "2"), (Unsure, "True")])
+def test_a_class_for_another_version_is_refused_with_both_versions_and_its_distribution(
+    install, configured, source, version
+):
+    install("acme", other=source)
+    assert refusal(configured, '[sources.own]\nkind = "other"\n') == (
+        f"sources.own.kind: kind 'other' of acme 1.0 is written for version {version} of the plugin interface,"
+        " and this openholder has version 1: install versions that fit each other"
+    )
+
+
+@pytest.mark.parametrize("group", [SOURCES, REPLAY_STORES])
+def test_everything_that_is_built_in_says_for_which_version_it_is_written(group):
+    for kind in installed_kinds(group):
+        if kind.distribution == "openholder":
+            assert kind.load().api_version == API_VERSION, kind.name
 
 
 @pytest.mark.parametrize(

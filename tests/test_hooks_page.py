@@ -87,6 +87,10 @@ def test_the_page_names_all_that_belongs_to_the_plugin_api():
         assert f"`{name}`" in PAGE
 
 
+def test_the_page_tells_the_version_of_the_plugin_api_that_the_host_has():
+    assert f"`openholder.API_VERSION` is a whole number, now {openholder.API_VERSION}." in PAGE
+
+
 def test_the_page_requires_the_versions_that_a_new_plugin_requires():
     assert f"    openholder {_compatible(__version__)}\n" in PAGE
 

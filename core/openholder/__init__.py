@@ -6,12 +6,13 @@ use. Not affiliated with Fiskil.
 
 from openholder.errors import NotFound, SharingRefused, SourceError, SourceFault, SourceUnavailable, UntrustedJSON
 from openholder.sources.filters import Filter, Order, Record, instant, number, truth
-from openholder.sources.hookspecs import FinishedRequest, hookimpl
+from openholder.sources.hookspecs import API_VERSION, FinishedRequest, hookimpl
 from openholder.sources.query import Page, Query, select
 from openholder.sources.settings import ExistingFile, ExistingFolder, NewFile, Secret, split_url
 from openholder.strict_json import parse_json
 
 __all__ = [
+    "API_VERSION",
     "ExistingFile",
     "ExistingFolder",
     "Filter",

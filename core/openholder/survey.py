@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from openholder.errors import OpenholderError, SourceFault
+from openholder.errors import OpenholderError
 from openholder.models.collections import collection_named
 from openholder.models.formats import Record as Model
 from openholder.models.rows import Misfit, to_record
@@ -88,7 +88,7 @@ def records_of(holding: Holding, operations: Sequence[Operation]) -> Iterator[tu
     kinds: dict[type[Model], Operation] = {
         row.record: row for row in operations if row.collection == holding.collection
     }
-    hidden = {*collection_named(holding.collection).owners.values(), "customerId", "document"}
+    hidden = collection_named(holding.collection).hidden
     for row in holding.rows:
         for record, operation in kinds.items():
             if has_needed(operation, row):
@@ -114,7 +114,7 @@ async def orphans(sources: Directory, collection: str) -> list[str]:
         rows = (await sources.fetch(Query(collection=collection, limit=AT_ONCE))).records
         owners = {str(row[member]) for row in rows if row.get(member) is not None}
         known = await _known(sources, authority, owners)
-    except (SourceFault, OpenholderError):
+    except OpenholderError:
         return []
     return [key_of(collection, row) for row in rows if str(row.get(member)) not in known]
 

@@ -24,6 +24,7 @@ __all__ = ["Pace", "RESTSettings", "RESTSource"]
 class RESTSource:
     """Answers from one upstream API over pooled connections."""
 
+    api_version = 1
     Settings = RESTSettings
 
     def __init__(self, name: str, settings: RESTSettings, pace: Pace | None = None) -> None:

@@ -73,6 +73,8 @@ class Watched:
 class WatchedSource:
     """A source that answers from the current version of watched data."""
 
+    api_version = 1
+
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
 

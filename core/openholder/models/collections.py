@@ -25,6 +25,11 @@ class Collection:
         columns = {"customerId": self.customer, "accountId": self.account}
         return {name: column for name, column in columns.items() if column}
 
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The columns that say whose a record is or lie beside it, and leave only where its shape has them."""
+        return frozenset({*self.owners.values(), "customerId", "document"})
+
 
 def _newest(member: str, *otherwise: str, key: str = "") -> tuple[Order, ...]:
     """Newest first, and what is equally new by its id, where there is one."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
@@ -22,10 +21,9 @@ from openholder.serving.lookup import Found, everything
 from openholder.serving.paging import MAX_SIZE, limit_asked, page_asked
 from openholder.serving.problems import Case, Problem
 from openholder.sources.directory import Directory
-from openholder.sources.filters import Filter, Order, Record
+from openholder.sources.filters import Filter, Order, Record, moment
 from openholder.sources.query import Page, Query
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_DOCUMENT = 33_554_432
 """Bytes of a document: 32 MiB."""
 
@@ -91,7 +89,7 @@ class Whole:
 
     def _records(self, rows: Any) -> list[Any]:
         operation = self._operation
-        hidden = {*collection_named(operation.collection).owners.values(), "customerId", "document"}
+        hidden = collection_named(operation.collection).hidden
         return [record_from(operation.collection, row, operation.record, hidden) for row in rows]
 
     def _wrapped(self, content: Any) -> Any:
@@ -151,7 +149,7 @@ class Scrolled(Whole):
         """The records that are not newer than the last one of the part before."""
         if self._cursor.moment is None:
             return query
-        bound = EPOCH + timedelta(microseconds=self._cursor.moment)
+        bound = moment(self._cursor.moment)
         condition = Filter(order.member, "le", bound, otherwise=order.otherwise)
         return replace(query, filters=(*query.filters, condition))
 

@@ -19,7 +19,7 @@ from openholder.models.formats import DATE_TIME
 from openholder.operations.table import Choice, Given, Operation, Parameter, Window
 from openholder.serving.body import CONTROL
 from openholder.serving.problems import Case, Problem, raise_all
-from openholder.sources.filters import Filter, Value, instant
+from openholder.sources.filters import Filter, Value, instant, moment
 
 MAX_FIELDS = 100
 """Parameters in a query; more are refused unread."""
@@ -35,7 +35,6 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,16})?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DATE_TIME = re.compile(DATE_TIME, re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 End = Literal["first", "last"]
@@ -162,7 +161,7 @@ def _read_date_time(text: str, name: str, end: End) -> datetime:
     try:
         if not _DATE_TIME.fullmatch(text):
             raise ValueError
-        return _EPOCH + timedelta(microseconds=instant(text))
+        return moment(instant(text))
     except (ValueError, SourceFault, OverflowError):
         raise Problem(Case.DATE_TIME_INVALID, "date_time_invalid", detail=name) from None
 

@@ -54,6 +54,11 @@ def instant(text: str) -> int:
         raise SourceFault("a value is no date-time with an offset, and no date") from None
 
 
+def moment(microseconds: int) -> datetime:
+    """The moment that is so many microseconds after the beginning of 1970: the inverse of `instant`."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
 def _microseconds(text: str) -> int:
     if not _FORM.fullmatch(text):
         raise ValueError

@@ -16,6 +16,9 @@ import pluggy
 if TYPE_CHECKING:
     from openholder.sources.query import Page, Query
 
+API_VERSION: Final = 1
+"""The version of the plugin interface. A plugin's class says with ``api_version`` which one it is written for."""
+
 PROJECT: Final = "openholder"
 SOURCES: Final = "openholder.plugins"
 """The entry-point group of data sources and observers."""

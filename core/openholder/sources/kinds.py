@@ -12,7 +12,10 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from openholder.errors import OpenholderError
-from openholder.sources.hookspecs import SOURCES
+from openholder.sources.hookspecs import API_VERSION, SOURCES
+
+FIRST_VERSION = 1
+"""The version of the plugin interface for which a class is written that does not say."""
 
 
 class UnusableKind(OpenholderError):
@@ -40,7 +43,16 @@ class Kind:
             ) from exc
         if not isinstance(loaded, type):
             raise UnusableKind(f"kind {self.name!r} of {self.distribution} ({self.entry_point.value}) is not a class")
+        self._check_version(getattr(loaded, "api_version", FIRST_VERSION))
         return loaded
+
+    def _check_version(self, version: object) -> None:
+        if version != API_VERSION or isinstance(version, bool):
+            raise UnusableKind(
+                f"kind {self.name!r} of {self.distribution} {self.version} is written for version {version!r} of the"
+                f" plugin interface, and this openholder has version {API_VERSION}:"
+                " install versions that fit each other"
+            )
 
 
 def installed_kinds(group: str = SOURCES) -> list[Kind]:

@@ -20,6 +20,7 @@ class MemoryStore:
     A heap would do too, but costs twice the memory and frees a million entries in one pause of seconds.
     """
 
+    api_version = 1
     reach: ClassVar[Reach] = "process"
 
     def __init__(self, settings: object = None, clock: Callable[[], float] = time.time) -> None:

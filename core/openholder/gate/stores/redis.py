@@ -46,6 +46,7 @@ class RedisStore:
     """One key for each used token, which Redis itself forgets in time."""
 
     reach: ClassVar[Reach] = "network"
+    api_version = 1
     Settings = RedisSettings
 
     def __init__(self, settings: RedisSettings, clock: Callable[[], float] = time.time) -> None:

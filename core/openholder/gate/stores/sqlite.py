@@ -89,6 +89,7 @@ class SQLiteStore:
     """One row for each used token. Runs in a thread of its own, since a checkpoint may take long."""
 
     reach: ClassVar[Reach] = "machine"
+    api_version = 1
     Settings = SQLiteSettings
 
     def __init__(self, settings: SQLiteSettings, clock: Callable[[], float] = time.time) -> None:
