@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -52,20 +55,54 @@ def test_every_hook_is_in_the_page_for_authors():
         assert f"def {hook}(self" in page, hook
 
 
+PAGE = "docs/plugins.md"
+EIGHT_LINES, WITH_SETTINGS, PROOF, *_ = blocks(PAGE, "python")
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """The package of the page, its metadata made by setuptools as an installation would."""
+    folder = tmp_path / "openholder-kim"
+    folder.mkdir()
+    (declared,) = blocks(PAGE, "ini")
+    (folder / "setup.cfg").write_text(declared)
+    (folder / "openholder_kim.py").write_text(WITH_SETTINGS)
+    (folder / "test_kim.py").write_text(PROOF)
+    prepare = "from setuptools import build_meta; build_meta.prepare_metadata_for_build_wheel('.')"
+    subprocess.run([sys.executable, "-c", prepare], cwd=folder, check=True, capture_output=True)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.delitem(sys.modules, "openholder_kim", raising=False)
+    yield folder
+    sys.modules.pop("openholder_kim", None)
+
+
 @pytest.mark.gen_test
-async def test_the_plugin_of_the_page_for_authors_serves(world: World, monkeypatch, tmp_path):
-    (code,), (declared,) = blocks("docs/plugins.md", "python"), blocks("docs/plugins.md", "ini")
-    (tmp_path / "openholder_kim.py").write_text(code)
-    metadata = tmp_path / "openholder_kim-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: openholder-kim\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[openholder.plugins]\n" + declared.splitlines()[-1].strip() + "\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    await world.start('[sources.kim]\nkind = "kim"\n')
+async def test_the_eight_lines_of_the_page_for_authors_serve(world: World, package):
+    (package / "openholder_kim.py").write_text(EIGHT_LINES)
+    (configured,) = blocks(PAGE, "toml")
+    await world.start(configured)
     assert (await world.call("/auth/v1/customer/c1")).json["name"] == "Kim"
-    assert (await world.call("/auth/v1/customer/search", body={"email": "KIM@example.com"})).json["data"][0][
-        "id"
-    ] == "c1"
+    found = await world.call("/auth/v1/customer/search", body={"email": "KIM@example.com"})
+    assert found.json["data"][0]["id"] == "c1"
+
+
+@pytest.mark.gen_test
+async def test_the_source_with_settings_of_the_page_for_authors_serves(world: World, package, tmp_path):
+    (tmp_path / "kim.json").write_text(
+        json.dumps({"customers": [{"id": "c2", "name": "Kim", "email": "k@example.com"}]})
+    )
+    (configured,) = blocks(PAGE, "toml")
+    await world.start(configured + 'path = "kim.json"\n')
+    assert (await world.call("/auth/v1/customer/c2")).json["name"] == "Kim"
+
+
+def test_the_proof_of_the_page_for_authors_proves_its_source(package):
+    proven = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:tornado", "-p", "no:xdist", "."],
+        cwd=package, capture_output=True, text=True,
+    )  # fmt: skip
+    assert re.search(r"^3\d passed", proven.stdout, re.MULTILINE), proven.stdout
 
 
 def test_the_toml_examples_of_the_pages_are_toml():
