@@ -138,6 +138,17 @@ async def _together(questions: list[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 def _renamed(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    taken = set(columns.values())
-    renamed = {name: value for name, value in record.items() if name not in taken}
-    return renamed | {member: record[column] for member, column in columns.items() if column in record}
+    """The record with the members' names. What was taken out of an object is not there a second time."""
+    taken = {name for column in columns.values() for name in (column, column.partition(".")[0])}
+    kept = {name: value for name, value in record.items() if name not in taken}
+    return kept | {member: _found(record, column) for member, column in columns.items()}
+
+
+def _found(record: Mapping[str, Any], column: str) -> Any:
+    """What the upstream has under that name, or where its dots lead to through objects; None where nothing is."""
+    if column in record:
+        return record[column]
+    found: Any = record
+    for name in column.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
