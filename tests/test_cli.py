@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import shlex
 import sqlite3
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 
 from openholder._version import __version__
 from openholder.fiskil.signer import DEVELOPMENT_KEY
+from openholder.logs import PROGRESS, configure_for_command
 from openholder.operations import OPERATIONS
 from processes import Server, configuration, free_port, openholder
 from support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
@@ -201,3 +204,18 @@ def test_plugins_lists_the_kinds_without_a_configuration(tmp_path):
         ("openholder", __version__, "ok")
     }
     assert "source  sqlite  openholder" in openholder("plugins", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_command_is_silent_but_for_errors_and_on_a_terminal_for_progress(terminal):
+    class Stream(io.StringIO):
+        def isatty(self):
+            return terminal
+
+    stream = Stream()
+    configure_for_command(stream)
+    logging.getLogger(PROGRESS).info("half-way")
+    logging.getLogger("openholder").info("a detail")
+    logging.getLogger("openholder").error("a fault")
+    told = stream.getvalue()
+    assert ("half-way" in told, "a detail" in told, "a fault" in told) == (terminal, False, True)

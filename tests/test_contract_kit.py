@@ -105,7 +105,10 @@ class TestCSV(SourceContract):
                 writer = csv.DictWriter(file, list(records[0]))
                 writer.writeheader()
                 writer.writerows(self.with_files(folder, records))
-        return CSVSource("bank", CSVSettings(path=folder))
+        return CSVSource("bank", self.settings(folder))
+
+    def settings(self, folder):
+        return CSVSettings(path=folder)
 
     def with_files(self, folder, records):
         """The records, with the names of files where there were documents."""
@@ -115,6 +118,13 @@ class TestCSV(SourceContract):
                 (folder / name).write_bytes(record["document"])
                 record["document"] = name
             yield record
+
+
+class TestCSVOnDisk(TestCSV):
+    """With an index on disk, as large folders have it."""
+
+    def settings(self, folder):
+        return CSVSettings(path=folder, memory_bytes=0)
 
 
 class Bank(Upstream):

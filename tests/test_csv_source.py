@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 import os
 import re
+import sys
 
 import pytest
 
-from openholder import Filter, Query
+from openholder import Filter, Query, SourceFault
 from openholder.config import Configuration
 from openholder.errors import Unreachable
 from openholder.generation import make_sources
+from openholder_csv import CSVSettings, CSVSource, heartbeat
+from openholder_csv.heartbeat import Heartbeat
+from openholder_csv.loading import index, load
 
 HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
 SOURCE = '[sources.bank]\nkind = "csv"\npath = "bank"\nreload = 0.05\n'
@@ -23,9 +28,14 @@ def put(folder, **files):
     """Write files as one would in production: beside the old ones, then moved into their place."""
     (folder / "bank").mkdir(exist_ok=True)
     for name, content in files.items():
-        new = folder / "new"
-        new.write_bytes(content if isinstance(content, bytes) else content.encode())
-        os.replace(new, folder / "bank" / f"{name}.csv")
+        place(folder / "bank" / f"{name}.csv", content)
+
+
+def place(path, content):
+    """Write beside the place, then move into it."""
+    new = path.parent.parent / "new"
+    new.write_bytes(content if isinstance(content, bytes) else content.encode())
+    os.replace(new, path)
 
 
 def bank(folder, more="", **files):
@@ -43,6 +53,21 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
+def on_disk(folder):
+    """Settings that have the index of any file on disk, in a folder of its own."""
+    (folder / "index").mkdir()
+    return "memory_bytes = 0\nindex_folder = 'index'\n"
+
+
+async def refused(folder, reason, more=""):
+    """The folder does not open, for that reason, and the text has no value in it."""
+    with pytest.raises(Unreachable) as refusal:
+        async with bank(folder, more):
+            pass
+    assert str(refusal.value).startswith(f"source 'bank' cannot be opened: {reason}")
+    assert "SECRET" not in str(refusal.value)
+
+
 def short(value):
     """What a case is called: its values, as far as a line has room for them."""
     return ascii(value)[:40]
@@ -56,20 +81,35 @@ def short(value):
     [
         (b"", "line 1", "no headers"),
         (b"\nid,name\nSECRET,b\n", "line 1", "no headers"),
-        (b"\xef\xbb\xbfid,name\nSECRET,b\n", "line 1", "byte order mark"),
+        (b"\xef\xbb\xbfid,name\nSECRET,b\n", "line 1, column 1", "byte order mark"),
         (b"id,name,id\nSECRET,b,c\n", "line 1, column 3", "repeated"),
         (b"id,name,ID\nSECRET,b,c\n", "line 1, column 3", "repeated"),
         (b"id,name, id\nSECRET,b,c\n", "line 1, column 3", "repeated"),
         (b"id,,name\nSECRET,b,c\n", "line 1, column 2", "empty"),
         (b"id, \nSECRET,b\n", "line 1, column 2", "empty"),
-        (b"id,na\0me\nSECRET,b\n", "line 1, column 2", "broken"),
+        (b"id,na\0me\nSECRET,b\n", "line 1, column 2", "NUL"),
         (b",".join(b"c%d" % number for number in range(501)), "line 1", "more than 500 columns"),
         (b"id,name\nSECRET,b\0c\n", "line 2, column 2", "NUL"),
         (b"id,name\na,b\nSECRET\n", "line 3", "1 cells where 2 are expected"),
         (b"id,name\na,b\nSECRET,b,c\n", "line 3", "3 cells where 2 are expected"),
         (b"id,name\na,b\n\nSECRET,b\n", "line 3", "0 cells where 2 are expected"),
         (b'id,name\na,"two\nlines"\nSECRET\n', "line 4", "1 cells where 2 are expected"),
-        (b'id,name\nSECRET,"open\n', "line 2", "unexpected end of data"),
+        (b'id,name\n"two\nlines",b\0c\n', "line 3, column 2", "NUL"),
+        (b'id,name\n"SECRET\n\0","\0"\n', "line 3, column 1", "NUL"),
+        (b"id,name\n" + b"1,aaaaaaaaaaaaa\n" * 2000 + b"SECRET,Jos\xe9\n", "line 2002, column 2", "not UTF-8"),
+        (b'id,name\n1,"two\r\nSECRET \xff"\r\n', "line 3, column 2", "not UTF-8"),
+        (b"id,name\nSECRET,\xed\xb3\xbf\n", "line 2, column 2", "not UTF-8"),
+        (b"id,name\nSECRET,b\xc3", "line 2, column 2", "not UTF-8"),
+        ("id,name\nSECRET,b\n".encode("utf-16"), "line 1, column 1", "not UTF-8"),
+        (b'id,name\nSECRET,"open\n', "line 2, column 2", "nothing closes"),
+        (b'id,name\nSECRET,"open', "line 2, column 2", "nothing closes"),
+        (b'id,name\n"a\r\nb","SECRET\r\nc\r\n', "line 3, column 2", "nothing closes"),
+        (b'id,name\na,b\n"SECRET', "line 3, column 1", "nothing closes"),
+        (b'id,"name\n', "line 1, column 2", "nothing closes"),
+        (b'id,name\n1,"SECRET\n2,"b"\n', "line 3", "its cell begins with a quote on line 2, column 2"),
+        (b'id,name\n1,"SECRET\n' + b"2,b\n" * 40_000, "line 32769", "its cell begins with a quote on line 2, column 2"),
+        (b"id,name\nSECRET" + b"," * 4_194_304 + b"\n", "line 2", "more than 4194304 characters"),
+        (b'id,name\nSECRET,"a\n"' + b',"\n"' * 1_100_000 + b"\n", "line 2", "more than 4194304 characters"),
         (b'id,name\nSECRET,"closed"b\n', "line 2", "expected after"),
         (b"id,name\nSECRET," + b"x" * 200_000 + b"\n", "line 2", "field limit"),
     ],
@@ -87,21 +127,61 @@ async def test_what_cannot_be_read_without_guessing_is_refused_with_its_place(
     assert "SECRET" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a.b.csv", "a_b.csv"), ("a.csv", "a.csv.gz"), ("A.b.csv", "a_b.csv")],
+)
 @pytest.mark.gen_test
-async def test_bytes_that_are_not_utf_8_are_refused_with_about_the_line(io_loop, tmp_path):
-    """The file is decoded in blocks of 8 KiB, and the line that is named is the last one before the block."""
-    content = b"id,name\n" + b"1,aaaaaaaaaaaaa\n" * 2000 + "SECRET,José\n".encode("latin-1")
-    with pytest.raises(Unreachable) as refusal:
-        async with bank(tmp_path, customers=content):
-            pass
-    told = re.search(r"customers\.csv: after line (\d+): not UTF-8$", str(refusal.value))
-    assert told and 2002 - 8192 // 16 <= int(told[1]) < 2002
+async def test_two_files_for_one_collection_are_refused(io_loop, tmp_path, one, other):
+    put(tmp_path)
+    place(tmp_path / "bank" / one, "id\n1\n")
+    place(tmp_path / "bank" / other, gzip.compress(b"id\n2\n"))
+    await refused(tmp_path, f"{one} and {other}: two files for one collection")
 
 
 @pytest.mark.gen_test
-async def test_two_files_for_one_collection_are_refused(io_loop, tmp_path):
-    with pytest.raises(Unreachable, match=r"a_b\.csv: .*already exists"):
-        async with bank(tmp_path, **{"a.b": "id\n1\n", "a_b": "id\n2\n"}):
+async def test_a_named_pipe_is_not_waited_for(io_loop, tmp_path):
+    put(tmp_path)
+    os.mkfifo(tmp_path / "bank" / "customers.csv")
+    await refused(tmp_path, "customers.csv: is no file")
+
+
+PACKED = gzip.compress(b"id,name\n" + b"1,SECRET\n" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"id,name\n1,SECRET\n", "is no gzip file, or is damaged or cut off"),
+        (PACKED[:-20], "is no gzip file, or is damaged or cut off"),
+        (PACKED[:-8] + bytes(8), "is no gzip file, or is damaged or cut off"),
+        (PACKED[:20] + b"\xff" * 10 + PACKED[30:], "is no gzip file, or is damaged or cut off"),
+        (PACKED + b"more", "is no gzip file, or is damaged or cut off"),
+        (b"", "line 1: there are no headers"),
+        (gzip.compress(b"id,name\n1,SECRET\n2\n"), "line 3: 1 cells where 2 are expected"),
+        (gzip.compress(bytes(100_000)), "has more than the 10000 bytes of text that `max_bytes` allows"),
+    ],
+    ids=["not packed", "cut off", "wrong check", "damaged", "more behind", "nothing", "short row", "a bomb"],
+)
+@pytest.mark.gen_test
+async def test_a_packed_file_is_refused_where_it_does_not_unpack_well(io_loop, tmp_path, content, reason):
+    put(tmp_path)
+    place(tmp_path / "bank" / "customers.csv.gz", content)
+    await refused(tmp_path, f"customers.csv.gz: {reason}", "max_bytes = 10_000\n")
+
+
+@pytest.mark.gen_test
+async def test_a_file_larger_than_the_limit_is_refused(io_loop, tmp_path):
+    put(tmp_path, customers="id\n" + "SECRET\n" * 2000)
+    await refused(tmp_path, "customers.csv: has more than the 10000 bytes of text", "max_bytes = 10_000\n")
+
+
+@pytest.mark.gen_test
+async def test_an_index_on_disk_that_cannot_be_made_is_refused(io_loop, tmp_path):
+    sources = bank(tmp_path, on_disk(tmp_path), customers="id\nSECRET\n")
+    (tmp_path / "index").rmdir()
+    with pytest.raises(Unreachable, match=r"no index can be made on disk \(FileNotFoundError\)"):
+        async with sources:
             pass
 
 
@@ -173,6 +253,144 @@ async def test_columns_map_headers_that_are_no_members(io_loop, tmp_path, file):
         assert page.records == [{"description": "Tea", "accountId": "a1", "amount": "-5.00"}]
 
 
+@pytest.mark.parametrize("file", ["banking.transactions", "banking_transactions"])
+@pytest.mark.parametrize("collection", ["banking.transactions", "banking_transactions"])
+@pytest.mark.gen_test
+async def test_a_mapped_id_has_an_index_however_file_and_setting_write_the_name(io_loop, tmp_path, file, collection):
+    put(tmp_path, **{file: "Account No,description\na1,Tea\n"})
+    columns = {collection: {"accountId": "Account No"}}
+    source = CSVSource("bank", CSVSettings(path=tmp_path / "bank", columns=columns))
+    await source.open()
+    try:
+        assert await source.advice(of_account(1)) == []
+    finally:
+        await source.close()
+
+
+# -- large files --------------------------------------------------------------------------------------------------
+
+
+def many(rows, version="old"):
+    """A file with so many rows, of which ten belong to each account."""
+    lines = (f"t{number},a{number // 10},{version}\n" for number in range(rows))
+    return "transactionId,accountId,version\n" + "".join(lines)
+
+
+def of_account(number):
+    """The question for its transactions."""
+    return Query(collection="banking.transactions", filters=(Filter("accountId", "eq", f"a{number}"),))
+
+
+@pytest.mark.gen_test
+async def test_a_packed_file_is_read_as_the_file_in_it(io_loop, tmp_path):
+    async with bank(tmp_path, customers="id,name\n1,Kim\n") as sources:
+        assert (await sources.fetch(CUSTOMERS)).records == [{"id": "1", "name": "Kim"}]
+    (tmp_path / "bank" / "customers.csv").unlink()
+    place(tmp_path / "bank" / "customers.csv.gz", gzip.compress("id,name\n1,José\n".encode()))
+    async with bank(tmp_path) as sources:
+        assert (await sources.fetch(CUSTOMERS)).records == [{"id": "1", "name": "José"}]
+        place(tmp_path / "bank" / "customers.csv.gz", gzip.compress(b"id,name\n") + gzip.compress(b"1,Kim\n"))
+
+        async def changed():
+            return (await sources.fetch(CUSTOMERS)).records == [{"id": "1", "name": "Kim"}]
+
+        await until(changed)
+
+
+@pytest.mark.gen_test
+async def test_an_index_on_disk_answers_many_at_a_time_and_has_no_name_to_be_found_by(io_loop, tmp_path):
+    async with bank(tmp_path, on_disk(tmp_path), **{"banking.transactions": many(5000)}) as sources:
+        assert list((tmp_path / "index").iterdir()) == []
+        pages = await asyncio.gather(*(sources.fetch(of_account(number)) for number in range(0, 500, 10)))
+        assert [page.records[0]["transactionId"] for page in pages] == [
+            f"t{number * 10}" for number in range(0, 500, 10)
+        ]
+        assert {len(page.records) for page in pages} == {10}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process has open is read from /proc")
+@pytest.mark.parametrize("content", ["id\n1\n", "id,name\n1\n"], ids=["read well", "refused"])
+@pytest.mark.gen_test
+async def test_an_index_on_disk_is_given_back_with_the_source(io_loop, tmp_path, content):
+    def held():
+        links = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+        return [link for link in links if str(tmp_path / "index") in link]
+
+    sources = bank(tmp_path, on_disk(tmp_path), customers=content)
+    try:
+        async with sources:
+            assert len(held()) >= 2
+    except Unreachable:
+        assert "name" in content
+    assert held() == []
+    assert list((tmp_path / "index").iterdir()) == []
+
+
+@pytest.mark.parametrize("place_of_index", [lambda _: "", on_disk], ids=["in memory", "on disk"])
+@pytest.mark.gen_test
+async def test_the_event_loop_goes_on_while_a_large_file_is_read(io_loop, tmp_path, place_of_index):
+    sources = bank(tmp_path, place_of_index(tmp_path), **{"banking.transactions": many(100_000)})
+    ticks = 0
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.001)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    async with sources:
+        ticking.cancel()
+        # It takes hundreds of milliseconds, or as many ticks. Work on the loop's own thread would leave two or three.
+        assert ticks > 20
+        assert len((await sources.fetch(of_account(9999))).records) == 10
+
+
+@pytest.mark.gen_test
+async def test_a_long_load_tells_how_far_it_is_and_no_values(io_loop, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(heartbeat, "FIRST", 0.0)
+    monkeypatch.setattr(heartbeat, "NEXT", 0.0)
+    caplog.set_level(logging.INFO)
+    async with bank(tmp_path, **{"banking.transactions": many(20_000, "SECRET")}):
+        texts = [record.getMessage() for record in caplog.records if record.name == "openholder.progress"]
+    assert any(re.fullmatch(r"source bank: banking\.transactions\.csv: \d+,\d{3} lines read", text) for text in texts)
+    assert "source bank: banking.transactions.csv: all 20,001 lines read, indexing" in texts
+    assert re.fullmatch(r"source bank: 0 MiB of text read in \d+\.\d s", texts[-1])
+    assert "SECRET" not in caplog.text
+
+
+@pytest.mark.gen_test
+async def test_a_short_load_tells_nothing(io_loop, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    async with bank(tmp_path, customers="id\n1\n"):
+        assert "openholder.progress" not in {record.name for record in caplog.records}
+
+
+@pytest.mark.gen_test
+async def test_a_load_that_is_given_up_ends_at_once_and_leaves_nothing(io_loop, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(heartbeat, "FIRST", 0.0)
+    monkeypatch.setattr(heartbeat, "NEXT", 0.0)
+    caplog.set_level(logging.INFO)
+
+    async def reading():
+        return "lines read" in caplog.text
+
+    put(tmp_path, **{"banking.transactions": many(200_000)})
+    (tmp_path / "index").mkdir()
+    settings = CSVSettings(path=tmp_path / "bank", memory_bytes=0, index_folder=tmp_path / "index")
+    loading = asyncio.create_task(load("bank", settings))
+    await until(reading)
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    assert "MiB of text read" not in caplog.text
+    given_up = Heartbeat("bank")
+    given_up.stop()
+    with pytest.raises(SourceFault, match=r"banking\.transactions\.csv: interrupted"):
+        await asyncio.to_thread(index, settings, given_up)
+    assert list((tmp_path / "index").iterdir()) == []
+
+
 # -- changes ------------------------------------------------------------------------------------------------------
 
 
@@ -201,6 +419,23 @@ async def test_a_file_added_later_is_served_too(io_loop, tmp_path):
 
 
 @pytest.mark.gen_test
+async def test_files_that_have_lost_a_column_or_are_gone_leave_the_last_good_version_serving(io_loop, tmp_path, caplog):
+    def told(table, column):
+        async def logged():
+            return f"the file of {table!r} has lost the column {column!r}, or is gone" in caplog.text
+
+        return logged
+
+    async with bank(tmp_path, customers="id,name\nold,a\n", accounts="id\n1\n") as sources:
+        put(tmp_path, customers="id\nnew\n")
+        await until(told("customers", "name"))
+        put(tmp_path, customers="id,name\nnew,b\n")
+        (tmp_path / "bank" / "accounts.csv").unlink()
+        await until(told("accounts", "id"))
+        assert (await sources.fetch(Query(collection="accounts"))).records == [{"id": "1"}]
+
+
+@pytest.mark.gen_test
 async def test_a_broken_change_leaves_the_last_good_version_serving_and_is_logged(io_loop, tmp_path, caplog):
     async with bank(tmp_path, customers="id,name\nold,a\n", accounts="id\n1\n") as sources:
         put(tmp_path, accounts="id\n2\n", customers="id,name\nSECRET\n")
@@ -223,12 +458,13 @@ async def test_a_broken_change_leaves_the_last_good_version_serving_and_is_logge
         assert (await sources.fetch(Query(collection="accounts"))).records == [{"id": "2"}]
 
 
+@pytest.mark.parametrize("place_of_index", [lambda _: "", on_disk], ids=["in memory", "on disk"])
 @pytest.mark.gen_test
-async def test_questions_during_a_reload_get_the_old_rows_or_the_new_ones(io_loop, tmp_path):
+async def test_questions_during_a_reload_get_the_old_rows_or_the_new_ones(io_loop, tmp_path, place_of_index):
     def version(name):
         return "id,version\n" + "".join(f"{number},{name}\n" for number in range(3000))
 
-    async with bank(tmp_path, customers=version("old")) as sources:
+    async with bank(tmp_path, place_of_index(tmp_path), customers=version("old")) as sources:
 
         async def ask():
             return {record["version"] for record in (await sources.fetch(CUSTOMERS)).records}

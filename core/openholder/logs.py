@@ -15,6 +15,9 @@ from openholder.bucket import Bucket
 from openholder.settings import Log
 from openholder.sources.directory import describe
 
+PROGRESS = "openholder.progress"
+"""The logger on which sources tell how far they are with what takes long."""
+
 
 def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
     """Write one JSON object a line to ``stream`` (standard output), or readable lines where that is a terminal."""
@@ -48,6 +51,12 @@ def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def configure_for_command(stream: TextIO) -> None:
+    """For commands whose result is another: errors alone, and on a terminal how far a source is that takes long."""
+    configure_logging(Log(level="error"), stream)
+    logging.getLogger(PROGRESS).setLevel(logging.INFO if stream.isatty() else logging.NOTSET)
 
 
 def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:

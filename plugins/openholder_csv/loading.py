@@ -1,114 +1,121 @@
-"""CSV files into a database. What cannot be read without guessing is refused, with file and line.
-
-The csv module by itself takes repeated headers, short rows, NUL and an unclosed quote in silence.
-"""
+"""CSV files into an SQLite database, in a thread beside the event loop: in memory, or on disk where they are large."""
 
 from __future__ import annotations
 
-import csv
+import asyncio
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import aiosqlite
 
 from openholder import SourceFault
+from openholder_csv.files import files, table_called, table_of, text_bytes, text_of
+from openholder_csv.heartbeat import Heartbeat
+from openholder_csv.reading import Rows
+from openholder_csv.settings import CSVSettings
 from openholder_sqlite import Database
 from openholder_sqlite.statements import quoted
 
-Stamp = tuple[tuple[str, int, int, int], ...]
-Lines = Iterator[tuple[int, list[str]]]
-MAX_COLUMNS = 500
+Connections = list[sqlite3.Connection]
+ON_DISK = 4
+"""Connections to an index on disk: as many questions are answered at the same time. One in memory has but one."""
 _SEARCHED = ("id", "email")
 
 
-def stamp(folder: Path) -> Stamp:
-    """What changes when a file of the folder does: name, inode, size and time of each."""
-    states = [(path.name, path.stat()) for path in _files(folder)]
-    return tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.csv"))
-
-
-async def load(folder: Path, columns: Mapping[str, Mapping[str, str]]) -> Database:
-    """Read every file of ``folder`` into a new in-memory database. Raises `SourceFault` with file and line."""
-    connection = await aiosqlite.connect(":memory:", isolation_level=None)
+async def load(name: str, settings: CSVSettings) -> Database:
+    """Read every file of the folder into a new database. Raises `SourceFault` with file, line and column."""
+    heartbeat = Heartbeat(name)
+    connections = await _indexed(settings, heartbeat)
+    database = Database(lambda: _handed_over(connections), settings.columns, len(connections))
     try:
-        for path in _files(folder):
-            await _load_file(connection, path, columns.get(path.stem, {}))
-    except BaseException:
-        await connection.close()
-        raise
-
-    async def connect() -> aiosqlite.Connection:
-        return connection
-
-    database = Database(connect, columns)
-    await database.open()
+        await database.open()
+    finally:
+        _close(connections)  # those that opening did not come to
     return database
 
 
-async def _load_file(connection: aiosqlite.Connection, path: Path, renamed: Mapping[str, str]) -> None:
-    table = path.stem.replace(".", "_")
+async def _handed_over(connections: Connections) -> aiosqlite.Connection:
+    return await aiosqlite.Connection(connections.pop, iter_chunk_size=64)
+
+
+async def _indexed(settings: CSVSettings, heartbeat: Heartbeat) -> Connections:
+    """Let a thread work; SQLite runs without the interpreter's lock. When the caller gives up, the thread does too."""
+    work = asyncio.create_task(asyncio.to_thread(index, settings, heartbeat))
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = _lines(path, csv.reader(file, strict=True))
-            headers = _headers(path, lines)
-            await connection.execute(_create(table, headers))
-            await connection.execute("BEGIN")
-            marks = ", ".join("?" * len(headers))
-            rows = _rows(path, lines, len(headers))
-            await connection.executemany(f"INSERT INTO {quoted(table)} VALUES ({marks})", rows)
-            await connection.execute("COMMIT")
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        heartbeat.stop()
+        await asyncio.wait([work])
+        if not work.exception():
+            _close(work.result())
+        raise
+
+
+def index(settings: CSVSettings, heartbeat: Heartbeat) -> Connections:
+    """Read every file of the folder, in the thread that calls. The connections lead to one and the same index."""
+    found = files(settings.path)
+    renamed = {table_called(collection): headers for collection, headers in settings.columns.items()}
+    size = sum(text_bytes(path, settings.max_bytes, heartbeat.pause) for path in found)
+    connections = [_connect(":memory:")] if size <= settings.memory_bytes else _connect_disk(settings.index_folder)
+    try:
+        for path in found:
+            _add_file(connections[0], path, renamed.get(table_of(path), {}), heartbeat)
+    except BaseException:
+        _close(connections)
+        raise
+    connections[0].set_progress_handler(None, 0)
+    heartbeat.end(size)
+    return connections
+
+
+def _connect_disk(folder: Path | None) -> Connections:
+    """Connections to a file that loses its name before a row is in it: however the process ends, nothing is left."""
+    connections: Connections = []
+    try:
+        with TemporaryDirectory(prefix="openholder-", dir=folder) as private:
+            connections.extend(_connect(str(Path(private) / "index")) for _ in range(ON_DISK))
+        return connections
     except (OSError, sqlite3.Error) as exc:
-        raise SourceFault(f"{path.name}: {exc if isinstance(exc, sqlite3.Error) else type(exc).__name__}") from exc
-    for statement in _indexes(table, headers, renamed):
-        await connection.execute(statement)
+        _close(connections)
+        raise SourceFault(f"no index can be made on disk ({type(exc).__name__})") from exc
 
 
-def _lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Every line with its number."""
+def _connect(place: str) -> sqlite3.Connection:
+    # Without a journal: what fails half-way is thrown away as a whole.
+    connection = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
+    connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
+    return connection
+
+
+def _close(connections: Connections) -> None:
+    while connections:
+        connections.pop().close()
+
+
+def _add_file(connection: sqlite3.Connection, path: Path, renamed: Mapping[str, str], heartbeat: Heartbeat) -> None:
+    table = table_of(path)
+    connection.set_progress_handler(heartbeat.beat, heartbeat.STEPS)
     try:
-        for row in reader:
-            yield reader.line_num, row
-    except csv.Error as exc:
-        raise SourceFault(f"{path.name}: line {reader.line_num}: {exc}") from exc
-    except UnicodeDecodeError as exc:
-        raise SourceFault(f"{path.name}: after line {reader.line_num}: not UTF-8") from exc
+        with text_of(path) as text:
+            rows = Rows(path, text)
+            heartbeat.doing = lambda: f"{path.name}: {rows.line:,} lines read"
+            _insert(connection, table, rows)
+        heartbeat.doing = lambda: f"{path.name}: all {rows.line:,} lines read, indexing"
+        for statement in _indexes(table, rows.headers, renamed):  # far cheaper than to keep them up row by row
+            connection.execute(statement)
+    except sqlite3.Error as exc:
+        raise SourceFault(f"{path.name}: {exc}") from exc
 
 
-def _headers(path: Path, lines: Lines) -> list[str]:
-    _, headers = next(lines, (1, []))
-    if not headers:
-        raise SourceFault(f"{path.name}: line 1: there are no headers")
-    if headers[0].startswith("\ufeff"):
-        raise SourceFault(f"{path.name}: line 1: begins with a byte order mark; save it as UTF-8 without one")
-    if len(headers) > MAX_COLUMNS:
-        raise SourceFault(f"{path.name}: line 1: more than {MAX_COLUMNS} columns")
-    seen: set[str] = set()
-    for number, header in enumerate(headers, 1):
-        folded = header.strip().casefold()  # SQLite takes column names that differ only in case for the same
-        if not folded or folded in seen or "\0" in header:
-            raise SourceFault(f"{path.name}: line 1, column {number}: an empty, repeated or broken header")
-        seen.add(folded)
-    return headers
-
-
-def _rows(path: Path, lines: Lines, width: int) -> Iterator[list[str | None]]:
-    for line, row in lines:
-        if len(row) != width:
-            raise SourceFault(f"{path.name}: line {line}: {len(row)} cells where {width} are expected")
-        for number, cell in enumerate(row, 1):
-            if "\0" in cell:
-                raise SourceFault(f"{path.name}: line {line}, column {number}: a NUL character")
-        yield [cell or None for cell in row]
-
-
-def _create(table: str, headers: list[str]) -> str:
-    return f"CREATE TABLE {quoted(table)} ({', '.join(f'{quoted(header)} TEXT' for header in headers)})"
+def _insert(connection: sqlite3.Connection, table: str, rows: Rows) -> None:
+    columns = ", ".join(f"{quoted(header)} TEXT" for header in rows.headers)
+    marks = ", ".join("?" * len(rows.headers))
+    connection.execute(f"CREATE TABLE {quoted(table)} ({columns})")
+    connection.execute("BEGIN")
+    connection.executemany(f"INSERT INTO {quoted(table)} VALUES ({marks})", rows)
+    connection.execute("COMMIT")
 
 
 def _indexes(table: str, headers: list[str], renamed: Mapping[str, str]) -> Iterator[str]:

@@ -23,14 +23,14 @@ from openholder.errors import OpenholderError, SourceError, SourceFault, Unreach
 from openholder.gate.fetching import fetch_from
 from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.generation import make_sources, operations_of
-from openholder.logs import configure_logging
+from openholder.logs import configure_for_command
 from openholder.models.collections import collection_named
 from openholder.models.rows import to_record
 from openholder.operations import Operation
 from openholder.serving.answers import has_needed
 from openholder.serving.lookup import BELOW_ACCOUNTS, everything, is_served, query_of
 from openholder.serving.tls import make_context
-from openholder.settings import Log, Settings
+from openholder.settings import Settings
 from openholder.sources.directory import Directory, UnusableSource
 from openholder.sources.filters import Filter
 from openholder.sources.kinds import UnusableKind
@@ -59,7 +59,7 @@ A_FEW = 25
 def check(path: Path | None, as_json: bool, dev: bool, data: bool, sample: int, customers: tuple[str, ...]) -> int:
     """Check configuration, keys, sources and collections without serving."""
     configuration = Configuration.load(path)
-    configure_logging(Log(level="error"), sys.stderr)
+    configure_for_command(sys.stderr)
     findings = asyncio.run(_findings(configuration, dev))
     if data and not any(finding.verdict in ("configuration", "unreachable") for finding in findings):
         findings += asyncio.run(examined(configuration, customers, sample))

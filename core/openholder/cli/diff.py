@@ -17,9 +17,8 @@ from openholder import survey
 from openholder.cli.options import json_option, sample_options, table
 from openholder.config import Configuration
 from openholder.generation import make_sources, operations_of
-from openholder.logs import configure_logging
+from openholder.logs import configure_for_command
 from openholder.operations import Operation
-from openholder.settings import Log
 from openholder.sources.directory import Directory
 
 
@@ -40,7 +39,7 @@ class Difference:
 @sample_options
 def diff(old: Path, new: Path, as_json: bool, sample: int, customers: tuple[str, ...]) -> int:
     """Compare the answers of two configurations, record by record. Ends with 1 where they differ."""
-    configure_logging(Log(level="error"), sys.stderr)
+    configure_for_command(sys.stderr)
     looked_at, found = asyncio.run(_compared(Configuration.load(old), Configuration.load(new), customers, sample))
     if as_json:
         click.echo(json.dumps([asdict(difference) for difference in found], indent=2))
