@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from openholder.cli.rehearse import rehearse
 from openholder.cli.routes import support_table
 from openholder.config import Configuration
 from openholder.operations import OPERATIONS
@@ -109,3 +110,12 @@ def test_the_toml_examples_of_the_pages_are_toml():
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for text in blocks(str(page.relative_to(ROOT)), "toml"):
             assert tomllib.loads(text)
+
+
+def test_the_page_on_going_live_has_the_options_that_the_rehearsal_has():
+    page = (ROOT / "docs/going-live.md").read_text(encoding="utf-8")
+    options = {option for parameter in rehearse.params for option in parameter.opts if option.startswith("--")}
+    assert set(re.findall(r"`(--[a-z-]+)", page)) <= options | {"--data"}
+    told = set(re.findall(r"--[a-z-]+", page))
+    assert {"--email", "--customer", "--sector", "--openapi", "--audience", "--key", "--jwks", "--rate"} <= told
+    assert options - told == {"--ca", "--timeout", "--listen"}

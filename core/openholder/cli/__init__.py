@@ -10,7 +10,20 @@ from collections.abc import Sequence
 import click
 
 from openholder._version import __version__
-from openholder.cli import check, columns, demo, diff, init, new_plugin, openapi, plugins, routes, serve, token
+from openholder.cli import (
+    check,
+    columns,
+    demo,
+    diff,
+    init,
+    new_plugin,
+    openapi,
+    plugins,
+    rehearse,
+    routes,
+    serve,
+    token,
+)
 from openholder.errors import ConfigurationError, OpenholderError, Unreachable
 from openholder.sources.directory import UnusableSource
 from openholder.sources.kinds import UnusableKind
@@ -25,7 +38,7 @@ def commands() -> None:
 
 
 for command in (
-    demo.demo, serve.serve, check.check, columns.columns, diff.diff, init.init,
+    demo.demo, serve.serve, check.check, rehearse.rehearse, columns.columns, diff.diff, init.init,
     token.token, routes.routes, openapi.openapi, plugins.plugins, new_plugin.new_plugin,
 ):  # fmt: skip
     commands.add_command(command)

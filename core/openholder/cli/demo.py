@@ -9,26 +9,28 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import click
 
 from openholder.app import serving
-from openholder.cli.options import table
+from openholder.cli.progress import progress
+from openholder.cli.rehearse import printed
 from openholder.cli.token import curl
 from openholder.config import Configuration
 from openholder.fiskil import sample
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
-from openholder.fiskil.walk import Caller, Step, walk
 from openholder.logs import configure_logging
+from openholder.operations import OPERATIONS
+from openholder.rehearsal.caller import calling
+from openholder.rehearsal.play import ACTS, TALK, Act, Report, rehearsed
+from openholder.rehearsal.scene import Plan
 from openholder.serving.connections import bind
 from openholder.settings import Log
 
@@ -79,25 +81,38 @@ class Demo:
 
 
 @click.command()
-@click.option("--check", "walk_only", is_flag=True, help="Ask every operation, print what came of it, and end.")
+@click.option(
+    "--check", "check_only", is_flag=True, help="Rehearse the demo with all attacks, print what came, and end."
+)
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="The port to listen on. Default: a free one.")
 @click.option("--source", type=click.Choice(["sqlite", "csv"]), default="sqlite", show_default=True)
-def demo(walk_only: bool, port: int, source: str) -> int:
-    """Serve sample data on loopback, with keys made on the spot. Needs no network and no configuration."""
-    configure_logging(Log(level="warning"), sys.stderr)
-    return asyncio.run(_demo(walk_only, port, source))
+def demo(check_only: bool, port: int, source: str) -> int:
+    """Serve sample data on loopback, with keys made on the spot. Needs no network and no configuration.
+
+    Every operation is asked first, as Fiskil would, and every answer judged; see the command rehearse.
+    """
+    configure_logging(Log(level="error"), sys.stderr)
+    return asyncio.run(_demo(check_only, port, source))
 
 
-async def _demo(walk_only: bool, port: int, kind: str) -> int:
-    async with _running(port, kind) as running, aiohttp.ClientSession() as session:
-        caller = Caller(session, running.url, running.signer, ISSUER)
-        steps = [step async for step in walk(caller)]
-        click.echo(_report(steps))
-        if not walk_only:
+async def _demo(check_only: bool, port: int, kind: str) -> int:
+    async with _running(port, kind) as running:
+        report = await _rehearsal(running, ACTS if check_only else TALK)
+        click.echo(printed(report))
+        click.echo(f"{len(report.served)} of {len(OPERATIONS)} operations answered with data\n")
+        if not check_only:
             click.echo(_invitation(running))
             logging.getLogger().setLevel(logging.INFO)
             await _until_interrupted()
-    return 0 if all(step.good for step in steps) else 1
+    return 0 if report.good and len(report.served) == len(OPERATIONS) else 1
+
+
+async def _rehearsal(running: Demo, acts: Sequence[Act]) -> Report:
+    plan = Plan(OPERATIONS, sample.PEOPLE, sectors=frozenset(operation.sector for operation in OPERATIONS))
+    async with calling(running.url, running.url, ISSUER, running.signer, seconds=30) as caller:
+        with progress() as line:
+            caller.witnesses.append(line.counted)
+            return await rehearsed(caller, plan, line.told, line.acts(acts))
 
 
 @asynccontextmanager
@@ -119,17 +134,6 @@ async def _running(port: int, kind: str) -> AsyncIterator[Demo]:
 def _at(sockets: list[socket.socket]) -> str:
     host, port = sockets[0].getsockname()[:2]
     return f"{host}:{port}"
-
-
-def _report(steps: list[Step]) -> str:
-    """A table of all steps, with a heading for each chapter."""
-    rows = [("ok" if step.good else "WRONG", step.asked, step.route, str(step.status), step.answer) for step in steps]
-    heading, *lines = table([("", "ASKED", "REQUEST", "STATUS", "ANSWER"), *rows]).splitlines()
-    report = [heading]
-    for chapter, part in groupby(zip(steps, lines, strict=True), lambda pair: pair[0].chapter):
-        report += ["", chapter, *(line for _, line in part)]
-    good = sum(step.good for step in steps)
-    return "\n".join([*report, "", f"{good} of {len(steps)} as expected", ""])
 
 
 def _invitation(running: Demo) -> str:

@@ -12,10 +12,16 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
+from jwt.algorithms import RSAAlgorithm, RSAPSSAlgorithm
+from jwt.utils import base64url_encode
 
 DEVELOPMENT_KEY = "development-key.pem"
 """The file beside a configuration in which ``openholder token`` and ``serve --dev`` share a key."""
+_ALGORITHMS = {
+    f"{family}{bits}": algorithm(getattr(algorithm, f"SHA{bits}"))
+    for family, algorithm in (("PS", RSAPSSAlgorithm), ("RS", RSAAlgorithm))
+    for bits in (256, 384, 512)
+}
 
 
 class Signer:
@@ -47,6 +53,10 @@ class Signer:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
+    def public_bytes(self, encoding: serialization.Encoding) -> bytes:
+        """The public key as a SubjectPublicKeyInfo."""
+        return self._key.public_key().public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+
     def public_jwk(self, **members: Any) -> dict[str, Any]:
         """The public key as a member of a JWK Set. It names no algorithm, so it serves PS256 and RS256."""
         jwk: dict[str, Any] = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
@@ -72,3 +82,15 @@ class Signer:
         }
         present = {name: value for name, value in payload.items() if value is not None}
         return jwt.encode(present, self._key, algorithm=algorithm, headers={"kid": self.kid})
+
+    def sign(self, header: object, payload: object, algorithm: str = "PS256") -> str:
+        """A token of these parts, right or wrong: bytes as they are, all else as JSON. ``header`` need not fit."""
+        signed = f"{part(header)}.{part(payload)}"
+        signature = _ALGORITHMS[algorithm].sign(signed.encode(), self._key)
+        return f"{signed}.{part(signature)}"
+
+
+def part(content: object) -> str:
+    """One part of a token: base64url of the bytes, or of what is not bytes as JSON (RFC 7515 section 2)."""
+    written = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return base64url_encode(written).decode()

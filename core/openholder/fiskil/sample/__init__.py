@@ -19,6 +19,9 @@ from pathlib import Path
 EMAIL = "jane.citizen@example.com"
 """The address of somebody who has a customer record of her own and one of her business."""
 
+PEOPLE = (EMAIL, "robin.citizen@example.com", "asha.sundaravel@example.com", "dana.holbrook@example.com")
+"""People of whose data every operation has something to answer with; the first two share an account."""
+
 WRITTEN = date(2026, 11, 22)
 """The day on which the data is new."""
 

@@ -1,0 +1,89 @@
+"""Whether a token works once: used again, used by many at once, used up by a forgery."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+from openholder.rehearsal.attacks.target import Target, no_data, sent, stranger, verdict
+from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
+
+TIMES = 20
+"""Requests at once with one token."""
+_GUIDE = "Fiskil, resource server guide: a jti that was seen before is refused"
+
+REPLAY = Rule(
+    "replay", "critical",
+    expected="A token is accepted once; a second request with its jti is refused.",
+    why="Whoever sees a token in a log or on the way can use it too.",
+    written=f"{_GUIDE}; RFC 7519 section 4.1.7",
+    mend="Remember each jti until the token's exp and the tolerance are over; refuse what is remembered.",
+)  # fmt: skip
+RACE = Rule(
+    "replay-at-once", "critical",
+    expected=f"Of {TIMES} requests at once with one token, a single one is answered with data.",
+    why="The record is looked at first and written later, or each process has its own: a copied token works too.",
+    written=_GUIDE,
+    mend="Record in one step (insert if absent, SET NX) in a store that all processes and machines share.",
+)  # fmt: skip
+BURNED = Rule(
+    "jti-kept-for-owner", "error",
+    expected="A token is accepted although forged and misdirected ones with its jti were refused before.",
+    why="Somebody who cannot read data can still keep Fiskil's requests from being answered.",
+    written="RFC 7515 section 5.2: nothing in a token counts before its signature is verified",
+    mend="Record the jti last, after the signature and all other claims.",
+)  # fmt: skip
+RULES = (REPLAY, RACE, BURNED)
+
+
+async def played(target: Target) -> AsyncIterator[Outcome]:
+    """Use one token again, one many times at once, and one that others have tried to use up."""
+    again = [outcome async for outcome in _again(target)]
+    for outcome in again:
+        yield outcome
+    if all(outcome.verdict == "passed" for outcome in again):
+        yield await _at_once(target)
+    else:
+        yield skipped(RACE, target.subject, "a token is accepted again even without haste")
+    yield await _after_forgeries(target)
+
+
+async def _again(target: Target) -> AsyncIterator[Outcome]:
+    jti = str(uuid.uuid4())
+    token = target.token(None, jti=jti)
+    first = await sent(target, "a token for the first time", token)
+    if not first.good:
+        yield skipped(REPLAY, target.subject, f"a good token came to {first.came}")
+        return
+    for note, made in (
+        ("the same token again", token),
+        ("another token with the same jti", target.token(None, jti=jti, exp=target.claims()["exp"] + 1)),
+    ):
+        exchange = await sent(target, note, made)
+        yield verdict(REPLAY, target, exchange, no_data(exchange))
+
+
+async def _at_once(target: Target) -> Outcome:
+    token = target.token()
+    note = f"one token, {TIMES} times at once"
+    exchanges = await asyncio.gather(*(sent(target, note, token) for _ in range(TIMES)))
+    good = sum(exchange.good for exchange in exchanges)
+    if good == 0:
+        return skipped(RACE, target.subject, f"none was answered with data, the first with {exchanges[0].came}")
+    if good > 1:
+        return found(RACE, target.subject, f"{good} of {TIMES} answered with data", exchanges[0].request)
+    return passed(RACE, target.subject)
+
+
+async def _after_forgeries(target: Target) -> Outcome:
+    claims = target.claims()
+    forged = (
+        ("signed by another key", target.signed(target.header(), claims, stranger())),
+        ("for another URI", target.token(None, **claims | {"aud": f"{target.uri}/x"})),
+        ("an hour too old", target.token(None, **claims | {"exp": claims["exp"] - 4000})),
+    )
+    for note, token in forged:
+        await sent(target, note, token)
+    exchange = await sent(target, "a good token after forgeries with its jti", target.signed(target.header(), claims))
+    return verdict(BURNED, target, exchange, exchange.good)

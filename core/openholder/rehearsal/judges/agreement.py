@@ -1,0 +1,124 @@
+"""Whether the answers agree with each other: lists with details, chosen accounts with each of them, ids with ids."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from openholder.models.collections import collection_named
+from openholder.operations import Operation
+from openholder.rehearsal.exchange import Leg, route
+from openholder.rehearsal.findings import Outcome, Rule, found, passed
+from openholder.rehearsal.scene import Scene, Visit
+
+DETAIL = Rule(
+    "list-and-detail-agree", "error",
+    expected="A record says the same in a list and by itself.",
+    why="The customer sees two balances, names or amounts for one thing.",
+    written="Consumer Data Standards, data quality (Privacy Safeguard 11): accurate, up to date and complete",
+    mend="Answer both from the same rows.",
+)  # fmt: skip
+SUM = Rule(
+    "chosen-is-the-sum", "error",
+    expected="The list for chosen accounts has the records that the accounts have one by one: none more, none less.",
+    why="What the recipient gets depends on how it asks.",
+    written="Fiskil: a recipient's bulk request arrives as a POST on the consented accounts",
+    mend="Answer both from the same rows, with the same defaults for filters.",
+)  # fmt: skip
+SAME_PERSON = Rule(
+    "ids-agree", "critical",
+    expected="A record asked for by its id has that id.",
+    why="It is somebody else's record.",
+    written="Fiskil, reference pages: ids are permanent and mean one record",
+    mend="Select by the id of the path, compared letter by letter.",
+)  # fmt: skip
+
+_ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
+_ID = {
+    "customerId": ("id", "customerId"),
+    "accountId": ("accountId", "account_id"),
+    "transactionId": ("transactionId",),
+    "payeeId": ("payeeId",),
+}
+"""In which members a record has the id of the path."""
+
+
+def agreed(scene: Scene) -> Iterator[Outcome]:
+    """The outcomes for everybody who was visited."""
+    for visit in scene.visits:
+        for operation in scene.plan.operations:
+            legs = [leg for leg in visit.legs.get(operation.name, ()) if leg.whole]
+            if legs and not operation.reply.many:
+                yield from _details(visit, operation, legs)
+            if legs and operation.whose == "chosen":
+                yield from _sums(scene, visit, operation, legs[0])
+
+
+def _details(visit: Visit, operation: Operation, legs: list[Leg]) -> Iterator[Outcome]:
+    known = _known(visit, operation)
+    for leg in legs:
+        for record in leg.records:
+            yield _identified(leg, record)
+            listed = known.get(str(record.get(collection_named(operation.collection).key or "")))
+            if listed is not None:
+                yield _compared(leg, listed, record)
+
+
+def _known(visit: Visit, operation: Operation) -> dict[str, dict[str, Any]]:
+    """The records of the collection that lists have shown, by their key."""
+    key = collection_named(operation.collection).key or ""
+    lists = (pair for pair in visit.records(operation.collection) if pair[0].operation.reply.many)
+    return {str(record[key]): record for _, record in lists if key in record}
+
+
+def _identified(leg: Leg, record: dict[str, Any]) -> Outcome:
+    name = list(leg.ids)[-1] if leg.ids else ""
+    values = [record[member] for member in _ID.get(name, ()) if member in record]
+    if values and leg.ids[name] not in values:
+        return found(SAME_PERSON, route(leg.operation), "a record with another id", leg.first.request)
+    return passed(SAME_PERSON, route(leg.operation))
+
+
+def _compared(leg: Leg, listed: dict[str, Any], record: dict[str, Any]) -> Outcome:
+    plain = (name for name, value in listed.items() if name in record and not isinstance(value, dict | list))
+    other = [name for name in plain if listed[name] != record[name]]
+    if other:
+        came = f"another value than in the list: {', '.join(other)}"
+        return found(DETAIL, route(leg.operation), came, leg.first.request)
+    return passed(DETAIL, route(leg.operation))
+
+
+def _sums(scene: Scene, visit: Visit, operation: Operation, leg: Leg) -> Iterator[Outcome]:
+    single = _single(scene, operation)
+    parts = [part for part in visit.legs.get(single.name, ()) if part.ids["accountId"] in leg.asked] if single else []
+    if not parts or not all(part.whole for part in parts):
+        return
+    whole, pieces = _multiset([leg]), _multiset(parts)
+    lost, more = (pieces - whole).total(), (whole - pieces).total()
+    if lost or more:
+        came = f"{more} records that no single account has, without {lost} that one has"
+        yield found(SUM, route(operation), came, leg.first.request)
+    else:
+        yield passed(SUM, route(operation))
+
+
+def _single(scene: Scene, operation: Operation) -> Operation | None:
+    """The operation that gives the same records for one account."""
+    same = (
+        row
+        for row in scene.plan.operations
+        if (row.collection, row.record, row.whose) == (operation.collection, operation.record, "account")
+    )
+    return next(same, None)
+
+
+def _multiset(legs: list[Leg]) -> Counter[bytes]:
+    return Counter(canonical(record) for leg in legs for record in leg.records)
+
+
+def canonical(record: Any) -> bytes:
+    """A record as bytes, the same for the same members in whichever order they came."""
+    return _ENCODER.encode(record)

@@ -1,0 +1,171 @@
+"""What every answer owes, whatever was asked: that it comes, its headers, its media type, the form of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from openholder.operations.table import JSON, PDF
+from openholder.rehearsal.exchange import OK, Exchange, at, shown
+from openholder.rehearsal.findings import Rule
+from openholder.rehearsal.judges import Check
+
+INTERACTION = "x-fapi-interaction-id"
+REFUSED = "X-Sharing-Refused"
+
+ANSWERED = Rule(
+    "answered", "error",
+    expected="Every request is answered within the time limit.",
+    why="Fiskil gives up, and the recipient gets an error.",
+    written="Consumer Data Standards, non-functional requirements",
+    mend="Look for a handler that hangs, a worker that died, or a time limit that is missing on a data source.",
+)  # fmt: skip
+NO_FAULT = Rule(
+    "no-server-fault", "error",
+    expected="No request leads to 500 or another fault of the server, however odd it is.",
+    why="Odd requests come from the internet; a fault that they cause can be caused at will.",
+    written="RFC 9110 section 15.6; Consumer Data Standards, HTTP response codes",
+    mend="Look up the interaction id in the log; check what comes in before it is used.",
+)  # fmt: skip
+MEDIA = Rule(
+    "media-type", "error",
+    expected="JSON is sent as application/json, a document as application/pdf.",
+    why="Clients refuse to read what is called otherwise.",
+    written="Consumer Data Standards, HTTP headers: Content-Type; RFC 9110 section 8.3",
+    mend="Set the Content-Type of data and of errors alike.",
+)  # fmt: skip
+STRICT_JSON = Rule(
+    "strict-json", "error",
+    expected="JSON can be read in one way only: UTF-8, no repeated member names, no NaN.",
+    why="Two readers see two different answers, or none.",
+    written="RFC 8259 sections 4, 6 and 8.1",
+    mend="Write JSON with a library; never put it together from strings.",
+)  # fmt: skip
+SAME_INTERACTION = Rule(
+    "interaction-id", "error",
+    expected="x-fapi-interaction-id comes back with every answer: the request's own where it is a UUID.",
+    why="Without it nobody can find a failed request in both logs.",
+    written="Consumer Data Standards, HTTP headers: x-fapi-interaction-id",
+    mend="Copy the header into every response, errors and refusals too.",
+)  # fmt: skip
+ERROR_FORM = Rule(
+    "error-form", "error",
+    expected="Errors have the form {\"errors\": [{\"code\", \"title\", \"detail\"}]}, in JSON.",
+    why="The recipient cannot tell why it was refused; a page of HTML may show internals.",
+    written="Fiskil, errors; Consumer Data Standards, error responses",
+    mend="Answer errors through one function, also those of the framework (404, 405, 413, 500).",
+)  # fmt: skip
+NO_INTERNALS = Rule(
+    "no-internals", "critical",
+    expected="No answer shows a stack trace, a file name of the server or a statement to a database.",
+    why="It tells an attacker where to begin, and may quote somebody's data.",
+    written="OWASP ASVS 5.0, section 16.5: generic messages on errors",
+    mend="Switch debug mode off; answer faults with a fixed text and log the rest.",
+)  # fmt: skip
+REFUSAL_HEADER = Rule(
+    "sharing-refused-header", "error",
+    expected="X-Sharing-Refused stands on refusals to share (403, 404, 422) and nowhere else.",
+    why="It is counted for the regulator: data or a failed authentication must not be reported as a refusal.",
+    written="Fiskil, errors: X-Sharing-Refused",
+    mend="Set the header where the account is blocked or sharing would do harm; never in a filter for all errors.",
+)  # fmt: skip
+_TRACES = (
+    b"Traceback (most recent",
+    b"    at Object.",
+    b"node_modules/",
+    b"Exception in thread",
+    b"SQLSTATE",
+    b'near "',
+)
+_REFUSALS = {403, 404, 422}
+_NO_FAULTS = {501, 503}
+"""A method that the server does not know (RFC 9110 section 9.1), and too much to do."""
+
+
+def _unanswered(exchange: Exchange) -> Iterator[str]:
+    if exchange.fault:
+        yield exchange.fault
+
+
+def _faulty(exchange: Exchange) -> Iterator[str]:
+    if exchange.status >= 500 and exchange.status not in _NO_FAULTS:
+        yield exchange.came
+
+
+def _other_media(exchange: Exchange) -> Iterator[str]:
+    operation = exchange.request.operation
+    wanted = operation.reply.media if operation and exchange.good else JSON
+    if exchange.content and exchange.media != wanted:
+        yield f"{shown(exchange.media) or 'no Content-Type'} with status {exchange.status}"
+    elif wanted == PDF and not exchange.content.startswith(b"%PDF-"):
+        yield "something that is no PDF"
+
+
+def _unreadable(exchange: Exchange) -> Iterator[str]:
+    operation = exchange.request.operation
+    if exchange.unreadable:
+        yield f"status {exchange.status}: {exchange.unreadable}"
+    elif exchange.good and operation and operation.reply.media == JSON and exchange.json is None:
+        yield f"no JSON with status {exchange.status}"
+
+
+def _other_interaction(exchange: Exchange) -> Iterator[str]:
+    came = exchange.headers.get(INTERACTION, "")
+    if _is_uuid(exchange.interaction_id) and came.lower() != exchange.interaction_id.lower():
+        yield f"{'another one' if came else 'none'} with status {exchange.status}"
+    elif not _is_uuid(came):
+        yield f"{'something that is no UUID' if came else 'none'} with status {exchange.status}"
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _other_form(exchange: Exchange) -> Iterator[str]:
+    errors = at(exchange.json, "errors")
+    if not isinstance(errors, list) or not errors:
+        yield f"{shown(exchange.media) or 'no Content-Type'} without a list `errors`, status {exchange.status}"
+        return
+    for number, error in enumerate(errors):
+        for name in ("code", "title", "detail"):
+            if not isinstance(at(error, name), str):
+                yield f"errors[{number}] without the text `{name}`, status {exchange.status}"
+
+
+def _internals(exchange: Exchange) -> Iterator[str]:
+    trace = next((trace for trace in _TRACES if trace in exchange.content), None)
+    if trace:
+        yield f"what looks like a stack trace or statement, status {exchange.status}"
+
+
+def _misplaced(exchange: Exchange) -> Iterator[str]:
+    if REFUSED in exchange.headers and exchange.status not in _REFUSALS:
+        yield f"the header with status {exchange.status}"
+
+
+def _answer_came(exchange: Exchange) -> bool:
+    return not exchange.fault
+
+
+def _has_error(exchange: Exchange) -> bool:
+    return exchange.status >= 400 and exchange.request.method != "HEAD"
+
+
+def _has_body(exchange: Exchange) -> bool:
+    return exchange.request.method != "HEAD" and (exchange.status == OK or _has_error(exchange))
+
+
+HTTP = (
+    Check(ANSWERED, _unanswered),
+    Check(NO_FAULT, _faulty, _answer_came),
+    Check(MEDIA, _other_media, _has_body),
+    Check(STRICT_JSON, _unreadable, _has_body),
+    Check(SAME_INTERACTION, _other_interaction, _answer_came),
+    Check(ERROR_FORM, _other_form, _has_error),
+    Check(NO_INTERNALS, _internals, _has_error),
+    Check(REFUSAL_HEADER, _misplaced, _answer_came),
+)
+"""On every exchange there was, those of the attacks too."""

@@ -1,0 +1,179 @@
+"""The shape of data: JSON Schemas of the contract, made of the very types that openholder's own records have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Context, Decimal
+from functools import cache
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit
+
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError, relevance
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from openholder.models.formats import DATE, DATE_TIME
+from openholder.openapi import document
+from openholder.operations import OPERATIONS, Operation
+from openholder.operations.table import JSON
+from openholder.rehearsal.exchange import Exchange
+from openholder.rehearsal.findings import Deviation, Outcome, Rule
+
+FLOAT_DIGITS = 16
+"""From so many digits on, a double shows what it is."""
+MOST = 20
+"""Deviations of one answer that are told."""
+_CONTRACT = "Consumer Data Standards 1.36.0, schemas; FDX API v6; Fiskil, API reference"
+
+
+def _rule(name: str, expected: str, why: str, mend: str) -> Rule:
+    return Rule(name, "error", expected, why, _CONTRACT, mend)
+
+
+REQUIRED = _rule(
+    "required-members", "Every record has the members that the standard requires.",
+    "Recipients' readers refuse the whole answer.", "Fill the member from the source, or correct its name.",
+)  # fmt: skip
+TYPES = _rule(
+    "member-types", "Members have the type of the standard: amounts and rates of the CDR are texts, never numbers.",
+    "Readers refuse the answer, or round somebody's money.", "Write amounts of the CDR as texts such as \"1200.50\".",
+)  # fmt: skip
+VALUES = _rule(
+    "allowed-values", "Members with a list of values have one of it.",
+    "Readers refuse values that the standard does not know.", "Map the source's own codes to those of the standard.",
+)  # fmt: skip
+FORMATS = _rule(
+    "formats", "Dates, times, amounts, currencies and ids have the form of the standard.",
+    "Readers fail, or take another moment or amount than was meant.",
+    "Write times with an offset (2026-01-31T10:00:00Z), dates as 2026-01-31, amounts without separators.",
+)  # fmt: skip
+NULLS = _rule(
+    "no-nulls", "A member without a value is left out, not null.",
+    "A null is no value of the standard's types; readers refuse it.", "Leave members out that have nothing to say.",
+)  # fmt: skip
+EXACT = _rule(
+    "exact-numbers", "Numbers are exact decimals, without the traces of binary floating point.",
+    "0.30000000000000004 is not what stands on the account.", "Keep money in decimals from the database to the answer.",
+)  # fmt: skip
+
+_formats = FormatChecker(formats=())
+
+
+@_formats.checks("date-time", raises=ValueError)
+def _date_time(found: object) -> bool:
+    return not isinstance(found, str) or bool(re.fullmatch(DATE_TIME, found, re.ASCII) and _moment(found))
+
+
+def _moment(text: str) -> datetime:
+    leap = text[16:19] == ":60"  # RFC 3339 section 5.6
+    return datetime.fromisoformat(text[:16] + ":59" + text[19:] if leap else text)
+
+
+@_formats.checks("date", raises=ValueError)
+def _date(found: object) -> bool:
+    return not isinstance(found, str) or bool(re.fullmatch(DATE, found, re.ASCII) and date.fromisoformat(found))
+
+
+@_formats.checks("uri", raises=ValueError)
+def _uri(found: object) -> bool:
+    return not isinstance(found, str) or bool(urlsplit(found).scheme and not re.search(r"\s", found))
+
+
+@cache
+def _contract() -> Registry[Any]:
+    contract: Resource[Any] = DRAFT202012.create_resource(document(OPERATIONS))
+    registry: Registry[Any] = Registry().with_resource("urn:contract", contract)
+    return registry
+
+
+@cache
+def _validator(method: str, path: str) -> Draft202012Validator:
+    pointer = path.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D")
+    place = f"paths/{pointer}/{method.lower()}/responses/200/content/application~1json/schema"
+    return Draft202012Validator({"$ref": f"urn:contract#/{place}"}, registry=_contract(), format_checker=_formats)
+
+
+_RULES = {
+    "required": REQUIRED,
+    "type": TYPES,
+    "enum": VALUES,
+    "const": VALUES,
+}
+"""For the keywords of JSON Schema. All others are about the form of a value."""
+
+
+def shapes(exchange: Exchange) -> Iterator[Outcome]:
+    """The outcome of every rule about the shape of an answer with data."""
+    operation = exchange.request.operation
+    if operation is None or not exchange.good or operation.reply.media != JSON or exchange.json is None:
+        return
+    deviations: dict[Rule, list[Deviation]] = {rule: [] for rule in (REQUIRED, TYPES, VALUES, FORMATS, NULLS, EXACT)}
+    for rule, came in islice(_mistakes(operation, exchange.json), MOST):
+        deviations[rule].append(Deviation(came, exchange.request))
+    for rule, listed in deviations.items():
+        yield Outcome(rule, exchange.request.route, tuple(listed))
+
+
+def _mistakes(operation: Operation, content: Any) -> Iterator[tuple[Rule, str]]:
+    for error in _validator(operation.method, operation.path).iter_errors(content):
+        while error.context:  # of alternatives, the one that came nearest
+            error = max(error.context, key=relevance)
+        yield _judged(error)
+    for place, value in _numbers(content, "$"):
+        if _binary(value):
+            yield EXACT, f"{place}: a number with {len(value.as_tuple().digits)} digits"
+
+
+def _judged(error: ValidationError) -> tuple[Rule, str]:
+    """The rule that is broken, and how: by place, type and keyword, since jsonschema's own texts quote the value."""
+    place = re.sub(r"\[\d+\]", "[]", error.json_path)
+    if error.instance is None:
+        return NULLS, f"{place}: null"
+    if error.validator == "required":
+        return REQUIRED, f"{place}: without {', '.join(_missing(error))}"
+    if error.validator == "type":
+        return TYPES, f"{place}: {_kind(error.instance)} where {error.validator_value} is due"
+    rule = _RULES.get(str(error.validator), FORMATS)
+    return rule, f"{place}: {_kind(error.instance)} against {error.validator}{_named(error)}"
+
+
+def _missing(error: ValidationError) -> list[str]:
+    required: Any = error.validator_value
+    members: Any = error.instance
+    return [name for name in required if name not in members]
+
+
+def _named(error: ValidationError) -> str:
+    """What the standard says there, where that is short."""
+    wanted = str(error.validator_value)
+    return f" {wanted}" if len(wanted) <= 80 else ""
+
+
+def _kind(value: object) -> str:
+    """What JSON calls the type of a value."""
+    kinds = {bool: "boolean", str: "string", int: "integer", Decimal: "number", list: "array", dict: "object"}
+    return kinds.get(type(value), "null")
+
+
+def _numbers(content: Any, place: str) -> Iterator[tuple[str, Decimal]]:
+    """Every number with a fraction, and where it stands."""
+    if isinstance(content, Decimal):
+        yield place, content
+    elif isinstance(content, dict):
+        for name, value in content.items():
+            yield from _numbers(value, f"{place}.{name}")
+    elif isinstance(content, list):
+        for value in content:
+            yield from _numbers(value, f"{place}[]")
+
+
+def _binary(number: Decimal) -> bool:
+    """Whether binary floating point made it of a shorter one: 0.30000000000000004, 1200.4999999999998."""
+    if len(number.as_tuple().digits) < FLOAT_DIGITS:
+        return False
+    shorter = Context(prec=FLOAT_DIGITS - 3).plus(number).normalize()
+    return len(shorter.as_tuple().digits) < FLOAT_DIGITS - 5

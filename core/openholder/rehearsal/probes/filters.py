@@ -1,0 +1,215 @@
+"""Query parameters: that filters really filter, stay in the links, and refuse what they cannot read.
+
+What a filter must give is worked out from the records that came without it, by the filter that the parameter stands
+for in openholder's own table of operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from openholder.errors import SourceFault
+from openholder.operations import Operation
+from openholder.operations.table import Choice, Given, Window
+from openholder.rehearsal.exchange import Leg, at, route
+from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
+from openholder.rehearsal.judges.agreement import canonical
+from openholder.rehearsal.judges.lists import account_of
+from openholder.rehearsal.probes import fullest
+from openholder.rehearsal.scene import Scene, next_query
+from openholder.serving.parameters import read_parameters
+from openholder.sources.filters import Filter
+
+FILTERS = Rule(
+    "filters-filter", "error",
+    expected="With a filter, exactly those records come that fulfil it, in the order they had without it.",
+    why="Recipients get what they did not ask for, or miss what they asked for.",
+    written="Consumer Data Standards, the operation's query parameters; both ends of a window are inclusive",
+    mend="Apply the filter where the records are selected; compare moments and amounts by value, not as text.",
+)  # fmt: skip
+KEPT = Rule(
+    "links-keep-filters", "error",
+    expected="The links of a filtered list keep its filters.",
+    why="From the second page on, recipients read another list.",
+    written="Consumer Data Standards, pagination: links; Fiskil, examples of lists",
+    mend="Make links of the whole query that was asked, with another page.",
+)  # fmt: skip
+BAD_VALUE = Rule(
+    "bad-parameter", "error",
+    expected="A value that a parameter cannot have is answered with 400.",
+    why="A filter that is dropped in silence gives records that were not asked for.",
+    written="Consumer Data Standards, error codes: Field/Invalid, Field/InvalidDateTime",
+    mend="Check every parameter before the records are read.",
+)  # fmt: skip
+UNHEARD = Rule(
+    "unknown-parameter", "warning",
+    expected="A parameter that the operation does not have changes nothing.",
+    why="Standards grow: what a newer recipient adds must not break it.",
+    written="Consumer Data Standards, extensibility",
+    mend="Ignore parameters that are not known.",
+)  # fmt: skip
+_UNREADABLE = {"date-time": "yesterday", "date": "2026-02-30", "amount": "a lot"}
+_WIDE = {None: {}, "page": {"page-size": "1000"}, "offset": {"limit": "1000"}}
+_NARROW = {"page": {"page-size": "1"}, "offset": {"limit": "1"}}
+
+
+async def filtered(scene: Scene) -> AsyncIterator[Outcome]:
+    """Try each parameter of each list that is served, on the fullest answer there was."""
+    for operation in scene.served:
+        leg = fullest(scene, operation)
+        parameters = (*operation.parameters, *operation.account_parameters)
+        if leg is None or not operation.reply.many or not parameters:
+            continue
+        whole = await _asked(scene, leg, _unfiltered(operation))
+        for parameter in parameters:
+            async for outcome in _tried(scene, leg, whole, parameter):
+                yield outcome
+        yield await _unheard(scene, leg)
+
+
+def _unfiltered(operation: Operation) -> dict[str, str]:
+    """What switches off the defaults that leave records out."""
+    choices = (parameter for parameter in operation.parameters if isinstance(parameter, Choice))
+    return {choice.name: "ALL" for choice in choices if "ALL" in choice.filters}
+
+
+async def _asked(scene: Scene, leg: Leg, query: Mapping[str, str]) -> Leg:
+    paging = _WIDE[leg.operation.reply.paging]
+    return await scene.leg(leg.operation, leg.ids, urlencode({**paging, **query}), accounts=leg.asked)
+
+
+async def _tried(scene: Scene, leg: Leg, whole: Leg, parameter: Choice | Given | Window) -> AsyncIterator[Outcome]:
+    where = route(leg.operation)
+    queries = list(_QUERIES[type(parameter)](parameter, whole.records)) if whole.whole else []
+    if not queries:
+        yield skipped(FILTERS, where, f"no record to try {' and '.join(parameter.names)} on")
+    for query in queries:
+        query = {**_unfiltered(leg.operation), **query}
+        came = await _asked(scene, leg, query)
+        yield _compared(scene, whole, came, query)
+        yield await _kept(scene, leg, query)
+    for name, value in _refused(parameter):
+        exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=urlencode({name: value}))
+        good = exchange.status == 400
+        yield passed(BAD_VALUE, where) if good else found(BAD_VALUE, where, exchange.came, exchange.request)
+
+
+def _compared(scene: Scene, whole: Leg, came: Leg, query: Mapping[str, str]) -> Outcome:
+    where, request = route(whole.operation), came.first.request
+    if not came.whole:
+        return found(FILTERS, where, came.exchanges[-1].came, request)
+    try:
+        wanted = [canonical(record) for record in whole.records if _fulfils(scene, whole.operation, record, query)]
+    except SourceFault:
+        return skipped(FILTERS, where, "a record has a value that cannot be compared")
+    listed = [canonical(record) for record in came.records]
+    if listed == wanted:
+        return passed(FILTERS, where)
+    return found(FILTERS, where, f"{', '.join(query)}: {_told(wanted, listed)}", request)
+
+
+def _told(wanted: list[bytes], listed: list[bytes]) -> str:
+    lost, more = len(set(wanted) - set(listed)), len(set(listed) - set(wanted))
+    if lost or more:
+        return f"{len(listed)} records where {len(wanted)} fulfil it: {more} too many, {lost} missing"
+    return "the right records in another order, or twice"
+
+
+def _fulfils(scene: Scene, operation: Operation, record: dict[str, Any], query: Mapping[str, str]) -> bool:
+    asked, _ = read_parameters(operation, query, datetime.now(UTC))
+    account = _account(scene, operation, record) if asked.account_filters else {}
+    return _all(asked.filters, record) and _all(asked.account_filters, account)
+
+
+def _all(filters: list[Filter], record: Mapping[str, Any]) -> bool:
+    return all(condition.admits(record) for condition in filters)
+
+
+def _account(scene: Scene, operation: Operation, record: dict[str, Any]) -> dict[str, Any]:
+    """The account that a record belongs to, as the sector's list has shown it."""
+    known = (row for visit in scene.visits for _, row in visit.records(f"{operation.sector}.accounts"))
+    return next((row for row in known if row.get("accountId") == account_of(record)), {})
+
+
+async def _kept(scene: Scene, leg: Leg, query: Mapping[str, str]) -> Outcome:
+    """Whether the links of a first small page keep the filters."""
+    where, paging = route(leg.operation), leg.operation.reply.paging
+    if paging != "page":
+        return skipped(KEPT, where, "cursors show nothing")
+    narrow = urlencode({**_NARROW[paging], **query})
+    exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=narrow)
+    following = parse_qs(next_query(leg.operation, exchange, narrow))
+    lost = [name for name, value in query.items() if following and following.get(name) != [value]]
+    if at(exchange.json, "links", "next") is None:
+        return skipped(KEPT, where, "one page has it all")
+    return found(KEPT, where, f"next is without {', '.join(lost)}", exchange.request) if lost else passed(KEPT, where)
+
+
+async def _unheard(scene: Scene, leg: Leg) -> Outcome:
+    query = f"{leg.first.request.query}&x-unheard-of=1".lstrip("&")
+    exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=query)
+    where = route(leg.operation)
+    return passed(UNHEARD, where) if exchange.good else found(UNHEARD, where, exchange.came, exchange.request)
+
+
+def _refused(parameter: Choice | Given | Window) -> Iterator[tuple[str, str]]:
+    """Values that a parameter cannot have."""
+    reads = "choice" if isinstance(parameter, Choice) else parameter.reads
+    value = _UNREADABLE.get(reads, "NO_SUCH_VALUE" if reads == "choice" else "")
+    if value:
+        yield from ((name, value) for name in parameter.names)
+
+
+def _of_choice(choice: Choice, records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
+    return ({choice.name: value} for value in choice.filters)
+
+
+def _of_given(given: Given, records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
+    """A value that some of the records have: of amounts the one in the middle, of texts a word of the first."""
+    members = (given.member, *given.otherwise)
+    values = [str(record[name]) for record in records for name in members if record.get(name) is not None]
+    if values and given.reads == "amount":
+        yield {given.name: sorted(values, key=_amount)[len(values) // 2]}
+    elif values:
+        yield {given.name: max(values[0].split(), key=len, default=values[0])}
+
+
+def _amount(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _of_window(window: Window, records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
+    """From the record in the middle on, and up to it: its very moment, since both ends are inclusive."""
+    members = (window.member, *window.otherwise)
+    firsts = (next((str(record[name]) for name in members if record.get(name)), "") for record in records)
+    times = sorted(filter(None, firsts), key=_sortable)
+    if times:
+        form = _FORMS[window.reads]
+        middle, earliest = form(times[len(times) // 2]), form(times[0])
+        yield {window.oldest: middle}
+        yield {window.oldest: earliest, window.newest: middle}
+
+
+def _sortable(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+_FORMS: Mapping[str, Callable[[str], str]] = {
+    "date-time": lambda text: text,
+    "date": lambda text: _sortable(text).astimezone(UTC).date().isoformat(),
+}
+_QUERIES: Mapping[type, Callable[[Any, list[dict[str, Any]]], Iterator[dict[str, str]]]] = {
+    Choice: _of_choice,
+    Given: _of_given,
+    Window: _of_window,
+}

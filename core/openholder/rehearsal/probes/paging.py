@@ -1,0 +1,155 @@
+"""Limits of pages, and that the same question has the same answer: at once, in parts, and again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple
+
+from openholder.operations import Operation
+from openholder.rehearsal.exchange import Leg, records, route
+from openholder.rehearsal.findings import Outcome, Rule, found, passed
+from openholder.rehearsal.judges.agreement import canonical
+from openholder.rehearsal.probes import fullest
+from openholder.rehearsal.scene import Scene, Visit
+
+DEFAULT_SIZE = 25
+NOBODY_S = "nobody@no-such-host.invalid"
+WHOLE = Rule(
+    "pages-make-the-list", "error",
+    expected="Small pages one after the other are the same records, in the same order, as one large page.",
+    why="What falls between two pages is never seen; what overlaps is seen twice.",
+    written="Consumer Data Standards, pagination; Fiskil, integration requirements: paging of lists",
+    mend="Order the records totally, ties by id, before a page is cut.",
+)  # fmt: skip
+STABLE = Rule(
+    "same-answer-again", "error",
+    expected="The same question, asked again, has the same answer.",
+    why="Recipients cannot tell what is new from what was shuffled.",
+    written="RFC 9110 section 9.2.2: idempotent methods; Consumer Data Standards, data quality",
+    mend="Give records a total order and ids that stay. Rehearse on data that nobody changes meanwhile.",
+)  # fmt: skip
+DEFAULTS = Rule(
+    "default-page-size", "error",
+    expected=f"Without page-size a page has at most {DEFAULT_SIZE} records.",
+    why="Recipients that leave it out get pages of another size than the standard says.",
+    written="Consumer Data Standards, pagination: page-size defaults to 25",
+    mend="Default to 25.",
+)  # fmt: skip
+LIMITS = Rule(
+    "page-limits", "error",
+    expected="A page or page-size that there cannot be is refused: 400 below 1, no number, or above 1000;"
+    " 422 for a page behind the last.",
+    why="Recipients take an empty page for the end, or get more than they can hold.",
+    written="Consumer Data Standards, error codes: Field/Invalid, Field/InvalidPageSize, Field/InvalidPage",
+    mend="Check page and page-size before the records are read, and page against the total after.",
+)  # fmt: skip
+CASELESS = Rule(
+    "email-in-any-case", "error",
+    expected="An e-mail address is found whichever case it is typed in.",
+    why="People type addresses as they like; who is not found cannot log in.",
+    written="Fiskil, end-user authentication; RFC 5321 section 2.4 (domains), common practice for the rest",
+    mend="Fold A-Z on both sides of the comparison.",
+)  # fmt: skip
+NOBODY = Rule(
+    "nobody-found", "error",
+    expected="An address that nobody has gives an empty list.",
+    why="The login page must be able to say that the address is not known.",
+    written="Fiskil, customer search: data is required",
+    mend="Answer 200 with an empty `data`.",
+)  # fmt: skip
+
+
+class Refused(NamedTuple):
+    """A page that there cannot be."""
+
+    query: str
+    statuses: tuple[int, ...]
+
+
+REFUSED = (
+    Refused("page=0", (400,)),
+    Refused("page=-1", (400,)),
+    Refused("page=two", (400,)),
+    Refused("page-size=0", (400,)),
+    Refused("page-size=1001", (400,)),
+    Refused("page=100000", (422,)),
+)
+_WIDE: Mapping[str | None, str] = {"page": "page-size=1000", "offset": "limit=1000"}
+
+
+async def repeated(scene: Scene) -> AsyncIterator[Outcome]:
+    """Ask all lists again: in one large page, without a size, with pages that there cannot be, and as before."""
+    for operation in scene.served:
+        leg = fullest(scene, operation)
+        if leg and operation.reply.paging:
+            yield await _whole(scene, leg)
+        if leg and operation.reply.paging == "page":
+            yield await _defaulted(scene, leg)
+            async for outcome in _limited(scene, leg):
+                yield outcome
+    for operation in scene.served:
+        for leg in _legs(scene.visits, operation):
+            yield await _again(scene, leg)
+    async for outcome in _searched(scene):
+        yield outcome
+
+
+def _legs(visits: Sequence[Visit], operation: Operation) -> list[Leg]:
+    """What is asked again: everything for the first person, and for the others as far as only they have it."""
+    answered = ([leg for leg in visit.legs.get(operation.name, ()) if leg.whole] for visit in visits)
+    return next(filter(None, answered), [])
+
+
+async def _whole(scene: Scene, leg: Leg) -> Outcome:
+    large = await scene.leg(leg.operation, leg.ids, _WIDE[leg.operation.reply.paging], accounts=leg.asked)
+    return _same(WHOLE, leg, large)
+
+
+async def _again(scene: Scene, leg: Leg) -> Outcome:
+    again = await scene.leg(
+        leg.operation, leg.ids, leg.first.request.query, body=leg.first.request.body, accounts=leg.asked
+    )
+    return _same(STABLE, leg, again)
+
+
+def _same(rule: Rule, leg: Leg, other: Leg) -> Outcome:
+    where, request = route(leg.operation), other.first.request
+    if not other.whole:
+        return found(rule, where, other.exchanges[-1].came, request)
+    before, after = [canonical(row) for row in leg.records], [canonical(row) for row in other.records]
+    if before == after:
+        return passed(rule, where)
+    lost, more = len(set(before) - set(after)), len(set(after) - set(before))
+    kind = f"{more} other records, {lost} missing" if lost or more else "the same records in another order, or twice"
+    return found(rule, where, f"{len(after)} records where {len(before)} were: {kind}", request)
+
+
+async def _defaulted(scene: Scene, leg: Leg) -> Outcome:
+    exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked)
+    held, where = len(records(exchange)), route(leg.operation)
+    due = min(len(leg.records), DEFAULT_SIZE)
+    if exchange.good and held == due:
+        return passed(DEFAULTS, where)
+    return found(DEFAULTS, where, f"{held} records" if exchange.good else exchange.came, exchange.request)
+
+
+async def _limited(scene: Scene, leg: Leg) -> AsyncIterator[Outcome]:
+    where = route(leg.operation)
+    for query, statuses in REFUSED:
+        exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=query)
+        good = exchange.status in statuses
+        yield passed(LIMITS, where) if good else found(LIMITS, where, exchange.came, exchange.request)
+
+
+async def _searched(scene: Scene) -> AsyncIterator[Outcome]:
+    """The search by the same address in other letters, and by one that nobody has."""
+    visit = scene.visits[0]
+    for leg in visit.legs.get("searchCustomers", ()):
+        where = route(leg.operation)
+        other = await scene.leg(leg.operation, leg.ids, email=visit.email.swapcase())
+        yield _same(CASELESS, leg, other)
+        none = await scene.ask(
+            leg.operation, leg.ids, email="nobody@no-such-host.invalid", note="an address nobody has"
+        )
+        empty = none.good and not records(none)
+        yield passed(NOBODY, where) if empty else found(NOBODY, where, none.came, none.request)

@@ -1,0 +1,516 @@
+"""The faults: each changes one thing, and says by which rule it must be found, on which operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from rehearsal.proxy import Call, Change, nothing
+
+ACCOUNTS, DETAIL, BALANCES, BALANCE, TRANSACTIONS, PAYEES, PAYEE, DEBITS, CHOSEN_DEBITS = (
+    "listBankingAccountsSpecific", "getBankingAccount", "listBankingBalancesSpecific", "getBankingBalance",
+    "listBankingTransactions", "listPayees", "getPayee", "listBankingDirectDebits", "listBankingDirectDebitsSpecific",
+)  # fmt: skip
+STARTER, SEARCH, CUSTOMER, CONSENT = "getStarterBalance", "searchCustomers", "getCustomerDetails", "listConsentAccounts"
+FDX_ACCOUNTS, FDX_TRANSACTIONS = "fdxFetchSpecificAccounts", "fdxListTransactions"
+OWNERS = {"acc-2001": "cust-1001", "acc-2002": "cust-1001", "acc-2008": "cust-1003", "acc-2049": "cust-1003"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a server."""
+
+    name: str
+    rule: str
+    operations: tuple[str, ...] = (TRANSACTIONS,)
+    answer: Change = nothing
+    ask: Change = nothing
+    delay: Callable[[Call], float] = field(default=lambda _: 0)
+
+
+FAULTS: list[Fault] = []
+
+
+def fault(rule: str, *operations: str, asking: bool = False) -> Callable[[Change], Change]:
+    """Enter a change into the table; it is made only to answers (or questions) of the operations."""
+
+    def entered(change: Change) -> Change:
+        def changed(call: Call) -> None:
+            if not operations or call.name in operations:
+                change(call)
+
+        name = change.__name__.replace("_", " ")
+        changes = {"ask": changed} if asking else {"answer": changed}
+        FAULTS.append(Fault(name, rule, operations or (TRANSACTIONS,), **changes))
+        return change
+
+    return entered
+
+
+def query_of(call: Call) -> dict[str, str]:
+    return dict(parse_qsl(call.query))
+
+
+def edited(call: Call, member: str, change: Callable[[Any], Any]) -> None:
+    """Change a member of each record that has it."""
+    call.with_records([{**row, member: change(row[member])} if member in row else row for row in call.records])
+
+
+def put(call: Call, path: str, value: Any) -> None:
+    """Set what stands at a path of the answer; None removes it."""
+    if call.status != 200:
+        return
+    content = place = call.json
+    *parents, last = path.split(".")
+    for name in parents:
+        place = place[name]
+    place.pop(last, None)
+    if value is not None:
+        place[last] = value
+    call.json = content
+
+
+# -- lists --------------------------------------------------------------------------------------------------------
+
+
+@fault("total-true", TRANSACTIONS)
+def the_last_record_of_the_last_page_is_dropped(call: Call) -> None:
+    if call.records and "next" not in call.json["links"]:
+        call.with_records(call.records[:-1])
+
+
+@fault("page-size", TRANSACTIONS)
+def a_record_in_the_middle_is_dropped(call: Call) -> None:
+    if "next" in (call.json.get("links") or ()):
+        call.with_records(call.records[:3] + call.records[4:])
+
+
+@fault("records-once", TRANSACTIONS)
+def a_record_comes_twice(call: Call) -> None:
+    if len(call.records) > 2:
+        call.with_records([call.records[0], *call.records[:-1]])
+
+
+@fault("pages-make-the-list", TRANSACTIONS)
+def what_falls_between_two_pages_is_lost_with_its_count(call: Call) -> None:
+    if query_of(call).get("page-size") == "1000" and call.records:
+        call.with_records(call.records[:-1])
+        put(call, "meta.totalRecords", len(call.records))
+
+
+@fault("newest-first", TRANSACTIONS)
+def the_oldest_comes_first(call: Call) -> None:
+    call.with_records(call.records[::-1])
+
+
+@fault("total-true", TRANSACTIONS)
+def the_total_is_one_too_many(call: Call) -> None:
+    if call.status == 200:
+        put(call, "meta.totalRecords", call.json["meta"]["totalRecords"] + 1)
+
+
+@fault("total-true", TRANSACTIONS)
+def the_number_of_pages_is_that_of_another_size(call: Call) -> None:
+    put(call, "meta.totalPages", 1)
+
+
+@fault("total-true", TRANSACTIONS)
+def the_total_is_that_of_the_page(call: Call) -> None:
+    put(call, "meta.totalRecords", len(call.records))
+
+
+@fault("total-true", TRANSACTIONS)
+def the_list_ends_after_its_first_page(call: Call) -> None:
+    put(call, "links.next", None)
+
+
+@fault("links-lead", TRANSACTIONS)
+def links_forget_the_size_of_pages(call: Call) -> None:
+    if call.status == 200 and "next" in call.json["links"]:
+        put(call, "links.last", "page=2")
+
+
+@fault("links-lead", TRANSACTIONS)
+def the_first_page_has_a_page_before_it(call: Call) -> None:
+    if query_of(call).get("page", "1") == "1":
+        put(call, "links.prev", "page=1&page-size=8")
+
+
+@fault("links-lead", TRANSACTIONS)
+def the_last_page_has_no_link_to_the_first(call: Call) -> None:
+    if call.status == 200 and "next" not in call.json["links"]:
+        put(call, "links.first", None)
+
+
+@fault("pages-end", TRANSACTIONS)
+def the_last_page_leads_to_itself(call: Call) -> None:
+    if call.status == 200 and "next" not in call.json["links"]:
+        put(call, "links.next", call.query or "page=1")
+
+
+@fault("links-keep-filters", TRANSACTIONS)
+def links_forget_the_filter(call: Call) -> None:
+    following = call.json["links"].get("next") if call.status == 200 else None
+    if following:
+        kept = {name: value for name, value in parse_qsl(following) if name in ("page", "page-size")}
+        put(call, "links.next", urlencode(kept))
+
+
+@fault("default-page-size", TRANSACTIONS, asking=True)
+def pages_have_ten_records_unless_told(call: Call) -> None:
+    if "page-size" not in call.query:
+        call.query = f"{call.query}&page-size=10".lstrip("&")
+
+
+@fault("page-size", TRANSACTIONS, asking=True)
+def the_size_of_pages_is_ignored(call: Call) -> None:
+    call.query = urlencode({**query_of(call), "page-size": "25"})
+
+
+@fault("records-of-the-account", TRANSACTIONS)
+def a_record_of_another_account_is_among_them(call: Call) -> None:
+    if call.records:
+        call.with_records([{**call.records[0], "accountId": "acc-2008"}, *call.records[1:]])
+
+
+@fault("records-of-the-account", ACCOUNTS, asking=True)
+def accounts_that_were_not_chosen_come_too(call: Call) -> None:
+    if b"acc-3001" not in call.body and b"acc-2008" not in call.body and b"no-such" not in call.body:
+        call.body = call.body.replace(b"]", b', "acc-2005"]').replace(b"[,", b"[")
+
+
+@fault("same-answer-again", TRANSACTIONS)
+def the_order_changes_from_call_to_call(call: Call) -> None:
+    if call.number % 2 and len(call.records) > 1:
+        call.with_records([call.records[1], call.records[0], *call.records[2:]])
+
+
+@fault("page-limits", TRANSACTIONS, asking=True)
+def page_nought_is_the_first_page(call: Call) -> None:
+    call.query = call.query.replace("page=0", "page=1")
+
+
+@fault("page-limits", TRANSACTIONS)
+def a_page_behind_the_last_is_an_empty_list(call: Call) -> None:
+    if call.status == 422:
+        call.status = 200
+        call.json = {"data": {"transactions": []}, "links": {}, "meta": {"totalRecords": 0, "totalPages": 0}}
+
+
+@fault("page-limits", TRANSACTIONS, asking=True)
+def pages_are_cut_to_a_thousand_in_silence(call: Call) -> None:
+    call.query = call.query.replace("page-size=1001", "page-size=1000")
+
+
+@fault("total-true", FDX_ACCOUNTS, FDX_TRANSACTIONS)
+def the_total_of_a_cursor_is_wrong(call: Call) -> None:
+    if call.status == 200:
+        put(call, "page.totalElements", 3)
+
+
+@fault("pages-end", FDX_ACCOUNTS, FDX_TRANSACTIONS, asking=True)
+def the_cursor_is_ignored(call: Call) -> None:
+    call.query = call.query.partition("&offset=")[0]
+
+
+# -- filters ------------------------------------------------------------------------------------------------------
+
+
+def ignoring(*names: str) -> Change:
+    def ignored(call: Call) -> None:
+        call.query = urlencode({name: value for name, value in query_of(call).items() if name not in names})
+
+    return ignored
+
+
+for names in (("oldest-time",), ("newest-time",), ("min-amount",), ("max-amount",), ("text",)):
+    ask = ignoring(*names)
+    FAULTS.append(Fault(f"{names[0]} is ignored", "filters-filter", (TRANSACTIONS,), ask=ask))
+
+
+@fault("filters-filter", TRANSACTIONS)
+def the_later_end_of_the_window_is_exclusive(call: Call) -> None:
+    newest = query_of(call).get("newest-time")
+    if newest:
+        call.with_records([row for row in call.records if row.get("postingDateTime") != newest])
+
+
+@fault("filters-filter", ACCOUNTS, asking=True)
+def the_product_category_is_ignored(call: Call) -> None:
+    ignoring("product-category")(call)
+
+
+@fault("bad-parameter", TRANSACTIONS, asking=True)
+def what_is_no_time_is_ignored(call: Call) -> None:
+    if "yesterday" in call.query:
+        call.query = ""
+
+
+@fault("unknown-parameter", TRANSACTIONS)
+def a_parameter_that_is_not_known_is_refused(call: Call) -> None:
+    if "x-unheard-of" in call.query:
+        refuse(call, 400)
+
+
+# -- records ------------------------------------------------------------------------------------------------------
+
+
+@fault("member-types", TRANSACTIONS)
+def money_is_a_number(call: Call) -> None:
+    edited(call, "amount", Decimal)
+
+
+@fault("member-types", BALANCE)
+def a_balance_is_a_number(call: Call) -> None:
+    if call.status == 200:
+        put(call, "data.currentBalance", Decimal("12.50"))
+
+
+@fault("exact-numbers", STARTER)
+def money_went_through_binary_floating_point(call: Call) -> None:
+    put(call, "available", Decimal("0.30000000000000004"))
+
+
+@fault("required-members", TRANSACTIONS)
+def a_member_that_is_owed_is_missing(call: Call) -> None:
+    call.with_records([{name: value for name, value in row.items() if name != "status"} for row in call.records])
+
+
+@fault("required-members", SEARCH)
+def the_search_answers_without_data(call: Call) -> None:
+    call.json = {}
+
+
+@fault("no-nulls", TRANSACTIONS)
+def what_is_absent_is_null(call: Call) -> None:
+    call.with_records([{**row, "merchantName": None} for row in call.records])
+
+
+@fault("allowed-values", TRANSACTIONS)
+def a_code_is_the_banks_own(call: Call) -> None:
+    edited(call, "type", lambda _: "EFTPOS")
+
+
+@fault("formats", TRANSACTIONS)
+def times_have_no_offset(call: Call) -> None:
+    edited(call, "valueDateTime", lambda text: text[:19])
+
+
+@fault("formats", TRANSACTIONS)
+def amounts_have_a_comma(call: Call) -> None:
+    edited(call, "amount", lambda text: text.replace(".", ","))
+
+
+@fault("list-and-detail-agree", BALANCES, BALANCE)
+def a_balance_differs_from_the_list(call: Call) -> None:
+    if call.name == BALANCE:
+        put(call, "data.availableBalance", "1.00")
+
+
+@fault("ids-agree", CUSTOMER)
+def the_details_are_somebody_elses(call: Call) -> None:
+    put(call, "id", "cust-9999")
+
+
+@fault("ids-agree", ACCOUNTS, DETAIL)
+def the_account_is_another(call: Call) -> None:
+    if call.name == DETAIL:
+        put(call, "data.accountId", "acc-2005")
+
+
+@fault("chosen-is-the-sum", DEBITS, CHOSEN_DEBITS)
+def the_list_for_several_accounts_lacks_one(call: Call) -> None:
+    if call.name == CHOSEN_DEBITS and call.records:
+        call.with_records(call.records[1:])
+        put(call, "meta.totalRecords", len(call.records))
+
+
+# -- whose it is --------------------------------------------------------------------------------------------------
+
+
+@fault("foreign-data", TRANSACTIONS, asking=True)
+def whose_the_account_is_does_not_matter(call: Call) -> None:
+    parts = call.path.split("/")
+    owner = OWNERS.get(parts[6])
+    if owner and parts[4] != owner:
+        as_another(call, parts[4], owner)
+
+
+@fault("foreign-data", PAYEES, PAYEE, asking=True)
+def whose_the_payee_is_does_not_matter(call: Call) -> None:
+    if call.name == PAYEE and "payee-1003" in call.path:
+        as_another(call, "cust-1001", "cust-1003")
+
+
+@fault("foreign-data-body", ACCOUNTS)
+def the_accounts_of_the_body_are_not_looked_up(call: Call) -> None:
+    if call.status == 422 and b"acc-20" in call.body and b"no-such" not in call.body:
+        call.status = 200
+        row = {
+            "accountId": "acc-2008", "displayName": "x", "accountOwnership": "ONE_PARTY", "maskedNumber": "xx 1",
+            "productCategory": "TRANS_AND_SAVINGS_ACCOUNTS", "productName": "x",
+        }  # fmt: skip
+        call.json = {"data": {"accounts": [row]}, "links": {}, "meta": {"totalRecords": 1, "totalPages": 1}}
+
+
+@fault("unknown-id-body", ACCOUNTS)
+def unknown_ids_in_the_body_are_left_out(call: Call) -> None:
+    if call.status == 422 and b"no-such" in call.body:
+        call.status = 200
+        call.json = {"data": {"accounts": []}, "links": {}, "meta": {"totalRecords": 0, "totalPages": 0}}
+
+
+@fault("unknown-id", TRANSACTIONS)
+def an_unknown_account_is_forbidden_and_not_unknown(call: Call) -> None:
+    if call.status == 404:
+        refuse(call, 403)
+
+
+@fault("unknown-id", TRANSACTIONS)
+def an_unknown_account_is_an_empty_list(call: Call) -> None:
+    if call.status == 404:
+        call.status = 200
+        call.json = {"data": {"transactions": []}, "links": {}, "meta": {"totalRecords": 0, "totalPages": 0}}
+
+
+@fault("foreign-like-unknown", TRANSACTIONS)
+def what_is_anothers_is_refused_otherwise(call: Call) -> None:
+    if call.status == 404 and "no-such" not in call.path:
+        call.content = call.content.replace(b"Invalid", b"Unavailable")
+
+
+def as_another(call: Call, customer: str, owner: str) -> None:
+    """Ask in another's name: the upstream is healthy, so it must have a token for that."""
+    call.path = call.path.replace(customer, owner)
+    call.headers["Authorization"] = f"Bearer {call.token(call.path)}"
+
+
+# -- HTTP ---------------------------------------------------------------------------------------------------------
+
+
+def refuse(call: Call, status: int) -> None:
+    call.status = status
+    call.json = {"errors": [{"code": "x", "title": "x", "detail": "x"}]}
+
+
+@fault("answered")
+def an_answer_never_comes(call: Call) -> None:
+    """See the delay below."""
+
+
+@fault("no-server-fault")
+def an_unknown_id_is_a_fault(call: Call) -> None:
+    if call.status == 404:
+        refuse(call, 500)
+
+
+@fault("data-comes")
+def every_seventh_answer_is_a_refusal(call: Call) -> None:
+    if call.name == TRANSACTIONS and call.number % 7 == 0:
+        refuse(call, 503)
+
+
+@fault("data-comes")
+def data_comes_with_another_status(call: Call) -> None:
+    if call.name == TRANSACTIONS and call.status == 200 and call.number > 1:
+        call.status = 203
+
+
+@fault("error-form")
+def errors_are_pages_of_html(call: Call) -> None:
+    if call.status >= 400:
+        call.content = b"<html><h1>Not Found</h1></html>"
+        call.answer["Content-Type"] = "text/html"
+
+
+@fault("error-form")
+def errors_have_a_form_of_their_own(call: Call) -> None:
+    if call.status >= 400:
+        call.json = {"message": "no"}
+
+
+@fault("no-internals")
+def a_fault_shows_its_trace(call: Call) -> None:
+    if call.status == 404:
+        refuse(call, 404)
+        call.content = call.content.replace(b'"x"}', b'"Traceback (most recent call last): File app.py"}')
+
+
+@fault("interaction-id")
+def the_interaction_id_is_missing(call: Call) -> None:
+    call.answer = {name: value for name, value in call.answer.items() if "interaction" not in name.lower()}
+
+
+@fault("interaction-id")
+def the_interaction_id_is_missing_on_refusals(call: Call) -> None:
+    if call.status >= 400:
+        call.answer = {name: value for name, value in call.answer.items() if "interaction" not in name.lower()}
+
+
+@fault("interaction-id")
+def the_interaction_id_is_another(call: Call) -> None:
+    call.answer = {name: value for name, value in call.answer.items() if "interaction" not in name.lower()}
+    call.answer["x-fapi-interaction-id"] = "0b2cbd2c-3a4c-4b6e-9a39-5a0b1d8fa2c1"
+
+
+@fault("sharing-refused-header")
+def the_header_of_refusals_stands_on_data(call: Call) -> None:
+    call.answer["X-Sharing-Refused"] = "true"
+
+
+@fault("media-type")
+def data_is_called_text(call: Call) -> None:
+    call.answer["Content-Type"] = "text/plain; charset=utf-8"
+
+
+@fault("strict-json")
+def a_member_is_repeated(call: Call) -> None:
+    if call.status == 200:
+        call.content = b'{"data": {},' + call.content[1:]
+
+
+@fault("strict-json")
+def an_answer_is_empty(call: Call) -> None:
+    if call.name == BALANCE or call.name == TRANSACTIONS:
+        call.content = b"" if call.status == 200 else call.content
+
+
+# -- login --------------------------------------------------------------------------------------------------------
+
+
+@fault("email-in-any-case", SEARCH)
+def an_address_is_found_as_it_is_written_only(call: Call) -> None:
+    if b"JANE" in call.body:
+        call.json = {"data": []}
+
+
+@fault("nobody-found", SEARCH)
+def an_address_that_nobody_has_is_not_found(call: Call) -> None:
+    if b"nobody" in call.body:
+        refuse(call, 404)
+
+
+@fault("customer-found", SEARCH)
+def nobody_is_found(call: Call) -> None:
+    call.json = {"data": []}
+
+
+@fault("token-accepted", SEARCH)
+def every_token_is_refused(call: Call) -> None:
+    refuse(call, 401)
+
+
+@fault("each-account", STARTER)
+def an_account_that_is_offered_is_not_there(call: Call) -> None:
+    if "acc-2002" in call.path:
+        refuse(call, 404)
+
+
+def _late(call: Call) -> float:
+    return 30 if call.name == TRANSACTIONS and call.number == 3 else 0
+
+
+FAULTS = [Fault(row.name, row.rule, row.operations, delay=_late) if row.rule == "answered" else row for row in FAULTS]

@@ -1,0 +1,280 @@
+"""The reports of a rehearsal: what they say, what they never say, and that hostile texts stay texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from openholder.operations import OPERATIONS
+from openholder.rehearsal.exchange import Request
+from openholder.rehearsal.findings import Rule, found, merged, passed, skipped
+from openholder.rehearsal.load import Load, Second
+from openholder.rehearsal.masking import masking
+from openholder.rehearsal.openapi import described, read
+from openholder.rehearsal.play import Report, Timing
+from openholder.rehearsal.report.html import html
+from openholder.rehearsal.report.json import json as as_json
+from openholder.rehearsal.report.junit import junit
+from openholder.rehearsal.report.style import CSS
+from openholder.rehearsal.report.terminal import text
+from openholder.rehearsal.tiers import Measure
+
+HOSTILE = "\"'><script>alert(1)</script><img src=https://evil.example/x>&amp;]]>\x1b[31m\x00\u202e"
+SECRETS = frozenset({"jane.citizen@example.com", "cust-1001", "acc/2001"})
+TOKEN = "eyJhbGciOiJQUzI1NiJ9.eyJqdGkiOiIxIn0.c2lnbmF0dXJl"
+FORMS = {"text": text, "coloured": lambda report: text(report, 80, True), "html": html, "junit": junit, "json": as_json}
+BALANCE, SEARCH = "GET /customer/{customerId}/accounts/{accountId}/balances", "POST /auth/v1/customer/search"
+
+
+def rule(name, severity):
+    return Rule(name, severity, "It is so.", "Else it hurts.", "RFC 9110 section 15", "Make it so.")
+
+
+WORST, WRONG, ODD = rule("worst", "critical"), rule("wrong", "error"), rule("odd", "warning")
+
+
+def report(*outcomes, **more):
+    return Report("http://127.0.0.1:8080", 1_780_000_000.25, 12.5, merged(outcomes), 42, (SEARCH,), **more)
+
+
+def asked(note=""):
+    return Request(method="GET", path="/", operation=OPERATIONS[0], note=note)
+
+
+FULL = report(
+    found(ODD, SEARCH, "200 with data", asked()),
+    found(WRONG, SEARCH, "404", asked()),
+    found(WRONG, BALANCE, "500", asked("the first time")),
+    found(WRONG, BALANCE, "500", asked("again")),
+    found(WORST, "the server", "200 with data"),
+    passed(rule("kept", "error"), SEARCH),
+    skipped(rule("unseen", "error"), SEARCH, "nothing was there"),
+    timings=(Timing(SEARCH, (0.010, 0.020, 1.5)), Timing(BALANCE, (0.002,))),
+    options=(("Attacks", "included"),),
+    load=Load(
+        rate=50, reached=49.9, sent=100, good=98, later=1, blunt=0, failed=1, unsent=0, lag=0.001,
+        measures=(Measure.of(BALANCE, [0.01, 0.02]),), timeline=(Second(0.02, 49), Second(0.03, 49)),
+    ),
+)  # fmt: skip
+
+
+class Reader(HTMLParser):
+    """What elements there are, and where they lead."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.links, self.open = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in ("src", "href", "action", "data", "style")]
+        self.open += [] if tag in ("meta", "wbr") else [tag]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_verdict_is_first_and_counts_rules_not_answers():
+    assert text(FULL).splitlines()[0] == "Not ready: 1 critical, 1 error, 1 warning"
+    assert text(report(passed(WORST, SEARCH))).splitlines()[0] == "Ready to go live"
+    assert text(report(found(ODD, SEARCH, "404"))).splitlines()[0] == "Ready to go live: 1 warning"
+
+
+def test_findings_are_told_worst_first_with_all_that_somebody_needs():
+    lines = text(FULL, 100).splitlines()
+    heads = [line for line in lines if line.startswith(("CRITICAL", "ERROR", "WARNING"))]
+    assert heads == ["CRITICAL worst (once)", "ERROR wrong (3 times)", "WARNING odd (once)"]
+    assert lines[lines.index(heads[1]) + 1 :][:14] == [
+        f"  {BALANCE} (2 times)",
+        f"  {SEARCH}",
+        f"    asked     {SEARCH}",
+        "    came      404",
+        f"    asked     {SEARCH} (the first time)",
+        "    came      500",
+        f"    asked     {SEARCH} (again)",
+        "    came      500",
+        "    expected  It is so.",
+        "    why       Else it hurts.",
+        "    written   RFC 9110 section 15",
+        "    mend      Make it so.",
+        "",
+        "WARNING odd (once)",
+    ]
+    assert "  nothing was there: unseen" in lines
+    assert f"too slow: {SEARCH}" in lines
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 110])
+def test_text_keeps_to_the_width_of_the_terminal(width):
+    lines = text(FULL, width).splitlines()
+    assert max(map(len, lines)) <= max(width, len(f"  {BALANCE}"))
+    assert [line for line in lines if len(line) > width and " " in line.strip().removeprefix("GET ")] == []
+
+
+def test_colour_is_only_there_where_it_is_asked_for():
+    assert "\x1b" not in text(FULL, 80)
+    assert re.sub(r"\x1b\[[0-9;]+m", "", text(FULL, 80, True)) == text(FULL, 80)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("secret", [*sorted(SECRETS), "JANE.Citizen@Example.com", "acc%2F2001", TOKEN])
+def test_whatever_is_somebodys_is_masked_in_every_form(form, secret):
+    leaking = report(
+        found(WRONG, f"subject {secret}", f"came {secret}", asked(f"note {secret}")),
+        skipped(WORST, SEARCH, f"skipped {secret}"),
+        options=(("option", secret),),
+        secrets=SECRETS,
+    )
+    leaking.target = f"https://user:{secret}@bank.example/{secret}?token={secret}"
+    told = FORMS[form](leaking)
+    assert "…" in told
+    assert secret.lower() not in told.lower()
+
+
+def test_values_of_three_characters_are_not_masked_nor_is_everything_where_there_are_none():
+    assert masking({"200", ""})("200 with data") == "200 with data"
+    assert masking({"abc", "abcd", "abcdef"})("abcdefg abcd") == "…g …"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_hostile_texts_stay_texts(form):
+    outcome = found(replace(WRONG, mend=HOSTILE[:-3]), HOSTILE, HOSTILE, asked(HOSTILE))
+    measure = Measure.of(HOSTILE, [0.1])
+    load = replace(FULL.load, measures=(measure,))
+    hostile = report(
+        outcome, skipped(ODD, HOSTILE, HOSTILE), timings=(Timing(HOSTILE, (0.1,)),), load=load,
+        options=((HOSTILE[:9], HOSTILE),),
+    )  # fmt: skip
+    told = FORMS[form](hostile)
+    assert "\x00" not in told
+    assert "\u202e" not in told
+    if form in ("html", "junit"):
+        assert "<script" not in told
+        assert "<img" not in told
+
+
+def test_the_page_is_whole_and_refers_to_nothing():
+    page = html(FULL)
+    reader = Reader(page)
+    assert reader.open == []
+    assert reader.links == []
+    assert re.findall(r"url\(|@import|https?://(?!127\.0\.0\.1:8080)", page) == []
+    assert {"header", "main", "footer", "h1", "h2", "svg", "caption", "details"} <= set(reader.tags)
+    assert "script" not in reader.tags
+    assert "default-src 'none'" in page
+    assert 'name="viewport"' in page
+    assert all(f'scope="{scope}"' in page for scope in ("row", "col"))
+
+
+def test_the_page_of_an_empty_report_says_that_nothing_was_found():
+    page = html(report())
+    assert Reader(page).open == []
+    assert "Nothing was found." in page
+
+
+def luminance(colour):
+    """The relative luminance of WCAG 2.2."""
+    colour = colour if len(colour) == 7 else "#" + "".join(digit * 2 for digit in colour[1:])
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_the_texts_of_the_page_can_be_read(scheme):
+    blocks = re.findall(r":root \{([^}]*)\}", CSS)
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]+)", blocks[scheme]))
+    for name in ("ink", "soft", "critical", "error", "warning", "good"):
+        for ground in ("page", "card", "tint"):
+            low, high = sorted(luminance(colours[each]) for each in (name, ground))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (name, ground)
+
+
+def test_the_plot_has_a_row_for_each_operation_with_its_limit():
+    page = html(FULL)
+    assert page.count('class="limit"') == 2
+    assert page.count('<g class="walk">') == 2
+    assert page.count('<g class="load">') == 1
+    assert "p95 1500 ms" in page
+    assert page.count("too slow") == 1
+
+
+def test_junit_has_a_suite_for_each_operation_and_warnings_do_not_fail():
+    root = ElementTree.fromstring(junit(FULL).encode())
+    assert (root.tag, root.get("tests"), root.get("failures"), root.get("skipped")) == ("testsuites", "6", "3", "1")
+    suites = {suite.get("name"): suite for suite in root}
+    assert list(suites) == [SEARCH, BALANCE, "the server"]
+    cases = {case.get("name"): [child.tag for child in case] for case in suites[SEARCH].iter("testcase")}
+    assert cases == {"odd": ["system-out"], "wrong": ["failure"], "kept": [], "unseen": ["skipped"]}
+    failure = suites["the server"].find("testcase/failure")
+    assert (failure.get("type"), failure.get("message")) == ("critical", "It is so.")
+    assert "mend: Make it so." in failure.text
+
+
+def test_json_has_the_shape_that_its_module_describes():
+    told = json.loads(as_json(FULL))
+    assert (told["version"], told["good"], told["started"]) == (1, False, "2026-05-28T20:26:40+00:00")
+    assert told["broken"] == {"critical": 1, "error": 1, "warning": 1}
+    assert [finding["rule"] for finding in told["findings"]] == ["worst", "wrong", "odd"]
+    assert told["findings"][1]["places"] == [{"subject": BALANCE, "times": 2}, {"subject": SEARCH, "times": 1}]
+    assert {outcome["rule"] for outcome in told["outcomes"]} == set(told["rules"])
+    assert [row["reason"] for row in told["outcomes"] if row["verdict"] == "skipped"] == ["nothing was there"]
+    assert told["timings"][0] | {"p95": 1.5, "limit": 1.0} == told["timings"][0]
+    assert told["load"]["timeline"][1] == {"p95": 0.03, "answered": 49}
+    documented = set(
+        re.findall(r"^    (\w+) ", __import__(as_json.__module__, fromlist=["json"]).__doc__, re.MULTILINE)
+    )
+    assert documented == set(told)
+
+
+# -- what a server's OpenAPI document says -------------------------------------------------------------------------
+
+
+def document(path, schema=None, **more):
+    schema = {"200": {"content": {"application/json": {"schema": schema or {}}}}}
+    return {"paths": {path: {"get": {"responses": schema, **more}}}}
+
+
+PAYSLIP = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
+
+
+def test_known_paths_are_found_whatever_their_ids_are_called():
+    (operation,) = described(document("/customer/{id}/accounts/{account-id}/balances"))
+    assert operation.name == "getStarterBalance"
+
+
+def test_an_endpoint_of_the_holders_own_is_judged_by_its_own_schema():
+    schema = {"properties": {"data": {"type": "array", "items": {"$ref": "#/components/Payslip"}}}}
+    written = document("/v1/customer/{customerId}/payslips", schema) | {"components": {"Payslip": PAYSLIP}}
+    (operation,) = described(written)
+    assert (operation.sector, operation.reply.envelope, operation.reply.many) == ("custom", ("data",), True)
+    assert operation.record.misfit({"id": "1"}) is None
+    assert operation.record.misfit({}) == "required"
+
+
+@pytest.mark.parametrize("path", ["/v1/rates", "/v1/customer/{customerId}/x/{itemId}", "/v1/customer/{customerId}/<x>"])
+def test_what_cannot_be_asked_is_left_out(path):
+    assert described(document(path)) == ()
+
+
+def test_what_demands_a_parameter_is_left_out():
+    demand = [{"name": "year", "in": "query", "required": True}]
+    assert described(document("/v1/customer/{customerId}/x", parameters=demand)) == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"paths": []}', b"openapi: 3.1.0"])
+def test_what_is_no_document_is_refused(content):
+    with pytest.raises(ValueError, match="no OpenAPI document"):
+        read(content)
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#/paths"}, {"$ref": "#/nowhere"}, {"type": 7}, [], 1, {"properties": 1}])
+def test_odd_schemas_describe_nothing(schema):
+    (operation,) = described(document("/v1/customer/{customerId}/x", schema))
+    assert operation.record.misfit({"anything": 1}) is None
