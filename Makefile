@@ -1,14 +1,19 @@
 # Two commands: `make demo` and `make test`. Each makes its own virtual environment.
+# `make test-postgres` tests the plugin for PostgreSQL, which is a distribution of its own.
 PYTHON ?= python3
 VENV ?= .venv
 PACKAGE ?= -e .
+POSTGRES ?= -e plugins/openholder_postgres
 
-# On a terminal the demo stays until Ctrl-C; elsewhere it walks every operation once and ends.
+# On a terminal the demo stays until Ctrl-C; elsewhere it is rehearsed with all attacks, and ends.
 demo: $(VENV)/installed
 	@if [ -t 1 ]; then $(VENV)/bin/openholder demo; else $(VENV)/bin/openholder demo --check; fi
 
 test: $(VENV)/installed-for-tests
 	$(VENV)/bin/python -m pytest -n auto
+
+test-postgres: $(VENV)/postgres/installed
+	cd plugins/openholder_postgres && $(abspath $(VENV))/postgres/bin/python -m pytest
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,4 +24,10 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet $(PACKAGE)[test]
 	touch $@
 
-.PHONY: demo test
+# An environment of its own: the tests above say which kinds are installed.
+$(VENV)/postgres/installed: setup.cfg plugins/openholder_postgres/setup.cfg
+	$(PYTHON) -m venv $(VENV)/postgres
+	$(VENV)/postgres/bin/python -m pip install --quiet $(PACKAGE) $(POSTGRES)[test]
+	touch $@
+
+.PHONY: demo test test-postgres

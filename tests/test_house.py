@@ -6,11 +6,21 @@ import ast
 import configparser
 from pathlib import Path
 
+import pytest
+
 import openholder
+import openholder.sql
 
 ROOT = Path(__file__).parents[1]
 CORE, PLUGINS = ROOT / "core", ROOT / "plugins"
-MODULES = sorted([*CORE.rglob("*.py"), *PLUGINS.rglob("*.py")])
+OTHERS = sorted(path.parent for path in PLUGINS.glob("*/setup.cfg"))
+"""Plugins that are distributions of their own, with packages and tests below their folders."""
+PLUGIN_MODULES = sorted(
+    path for path in PLUGINS.rglob("*.py") if not {"tests", "build"} & set(path.relative_to(PLUGINS).parts)
+)
+MODULES = sorted([*CORE.rglob("*.py"), *PLUGIN_MODULES])
+PUBLIC = {module.__name__: module for module in (openholder, openholder.sql)}
+"""What plugins may import from: names in their ``__all__``."""
 
 
 def setup(section, key=""):
@@ -21,11 +31,12 @@ def setup(section, key=""):
 
 
 def packages():
-    """Every package on disk, by the name under which it is imported."""
+    """Every package of this distribution on disk, by the name under which it is imported."""
     found = {
         ".".join(init.parent.relative_to(source).parts): init.parent
         for source in (CORE, PLUGINS)
         for init in source.rglob("__init__.py")
+        if not set(OTHERS) & set(init.parents)
     }
     return found | {"openholder.conf": ROOT / "conf"}
 
@@ -53,7 +64,7 @@ def test_setup_cfg_lists_the_data_files_that_are_there():
 
 def test_plugins_import_nothing_from_openholder_but_its_public_interface():
     trespasses, used = [], set()
-    for path in sorted(PLUGINS.rglob("*.py")):
+    for path in PLUGIN_MODULES:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Import):
                 modules = {alias.name.partition(".")[0] for alias in node.names}
@@ -61,15 +72,16 @@ def test_plugins_import_nothing_from_openholder_but_its_public_interface():
             elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "openholder":
                 names = {alias.name for alias in node.names}
                 used |= names
-                public = node.module == "openholder" and names <= set(openholder.__all__)
+                public = node.module in PUBLIC and names <= set(PUBLIC[node.module].__all__)
                 trespasses += [] if public else [f"{path.name}:{node.lineno}"]
     assert trespasses == []
-    assert {"Page", "Query", "hookimpl"} <= used
+    assert {"Dialect", "Page", "Query", "hookimpl"} <= used
 
 
-def test_the_public_interface_is_sorted_and_all_there():
-    assert openholder.__all__ == sorted(set(openholder.__all__))
-    assert [name for name in openholder.__all__ if not hasattr(openholder, name)] == []
+@pytest.mark.parametrize("module", PUBLIC.values(), ids=PUBLIC)
+def test_the_public_interface_is_sorted_and_all_there(module):
+    assert module.__all__ == sorted(set(module.__all__))
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
 
 
 def documented(module):
@@ -82,13 +94,21 @@ def documented(module):
             yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
-def test_every_public_name_is_documented_where_it_is_defined():
-    undocumented = set(openholder.__all__)
-    for node in ast.walk(parsed(CORE / "openholder" / "__init__.py")):
+@pytest.mark.parametrize("module", PUBLIC.values(), ids=PUBLIC)
+def test_every_public_name_is_documented_where_it_is_defined(module):
+    undocumented = set(module.__all__)
+    for node in ast.walk(parsed(Path(module.__file__))):
         if isinstance(node, ast.ImportFrom):
             home = (CORE / node.module.replace(".", "/")).with_suffix(".py")
             undocumented -= {alias.name for alias in node.names} & set(documented(parsed(home)))
     assert undocumented == set()
+
+
+@pytest.mark.parametrize("folder", OTHERS, ids=lambda folder: folder.name)
+def test_a_plugin_of_its_own_stays_out_of_this_distribution(folder):
+    listed = [*setup("options", "packages"), *setup("options.entry_points", "openholder.plugins")]
+    assert [name for name in listed if folder.name in name] == []
+    assert (folder / folder.name / "py.typed").is_file()
 
 
 def test_every_module_says_what_it_is_for():
@@ -112,7 +132,8 @@ def test_no_file_mentions_a_place_on_one_machine():
         path
         for folder in ("core", "plugins", "conf", "docs", "tests")
         for path in sorted((ROOT / folder).rglob("*"))
-        if path.is_file() and not any(part == "__pycache__" or part.endswith(".egg-info") for part in path.parts)
+        if path.is_file()
+        and not any(part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info") for part in path.parts)
     ]
     assert Path(__file__) in files
     assert named(path for path in files if any(place in path.read_bytes() for place in places)) == []

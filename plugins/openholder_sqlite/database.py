@@ -11,7 +11,9 @@ from typing import Any
 import aiosqlite
 
 from openholder import Page, Query, SourceFault
-from openholder_sqlite.statements import Table, add_functions, count, index, quoted, select, wanted
+from openholder.sql import Schema, Table
+from openholder_sqlite.functions import add_functions
+from openholder_sqlite.statements import SQLite, quoted
 
 Connect = Callable[[], Awaitable[aiosqlite.Connection]]
 
@@ -28,7 +30,7 @@ class Database:
         self._size = connections
         self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
         self._exits = AsyncExitStack()
-        self._tables: dict[str, Table] = {}
+        self._schema = Schema(SQLite(), (), {})
         self._faults: list[str] = []
         self._asking = 0
         self._quiet = asyncio.Event()
@@ -42,8 +44,8 @@ class Database:
                 self._exits.push_async_callback(connection.close)
                 await add_functions(connection, self._faults)
                 self._idle.put_nowait(connection)
-            self._tables = {name: await self._table(name, kind) for name, kind in await self._names()}
-            self._check_columns()
+            tables = [await self._table(name, kind) for name, kind in await self._names()]
+            self._schema = Schema(SQLite(), tables, self._columns)
         except sqlite3.Error as exc:
             await self.close()
             raise SourceFault(f"not a readable SQLite database ({exc})") from exc
@@ -58,44 +60,27 @@ class Database:
 
     def collections(self) -> Iterable[str]:
         """Each table's name, and what it is called as a collection of a sector."""
-        for name in self._tables:
-            yield name
-            yield name.replace("_", ".", 1)
+        return self._schema.collections()
 
     def columns(self) -> dict[str, frozenset[str]]:
         """The columns of each table."""
-        return {name: frozenset(table.types) for name, table in self._tables.items()}
+        return self._schema.columns()
 
     async def fetch(self, query: Query) -> Page:
-        """Answer one question. The total costs a second SELECT only where the page may not be all there is."""
-        table = self._table_of(query)
+        """Answer one question with one or two SELECTs."""
+        table = self._schema.table(query.collection)
         try:
             with self._busy():
-                return await self._page(table, query)
+                return await self._schema.fetch(query, self.rows)
         except sqlite3.OperationalError as exc:  # its texts name functions and tables, never a row
             raise SourceFault(f"table {table.name!r}: {self._faults.pop() if self._faults else exc}") from exc
 
-    async def _page(self, table: Table, query: Query) -> Page:
-        rows = await self.rows(*select(table, query))
-        records = [dict(zip(wanted(table, query), row, strict=True)) for row in rows]
-        if query.offset == 0 and (query.limit is None or len(records) < query.limit):
-            return Page(records=records, total=len(records))
-        ((total,),) = await self.rows(*count(table, query))
-        return Page(records=records, total=total)
-
-    def _table_of(self, query: Query) -> Table:
-        table = self._tables.get(query.collection) or self._tables.get(query.collection.replace(".", "_"))
-        if table is None:
-            raise SourceFault(f"there is no table or view for {query.collection!r}")
-        return table
-
     async def advice(self, query: Query) -> list[str]:
         """The statement that makes the index which a question lacks, if it lacks one."""
-        table = self._table_of(query)
-        statement, parameters = select(table, query)
+        statement, parameters = self._schema.page(query)
         plan = await self.rows(f"EXPLAIN QUERY PLAN {statement}", parameters)
         scanned = any(str(detail).startswith("SCAN") for *_, detail in plan)
-        return [index(table, query)] if scanned and query.filters else []
+        return [self._schema.index(query)] if scanned and query.filters else []
 
     async def rows(self, statement: str, parameters: Iterable[Any] = ()) -> list[Any]:
         """Run one SELECT. When the caller gives up, so does SQLite."""
@@ -121,12 +106,6 @@ class Database:
             if not self._asking:
                 self._quiet.set()
 
-    def _check_columns(self) -> None:
-        known = set(self.collections())
-        for collection in self._columns:
-            if collection not in known:
-                raise SourceFault(f"`columns` names {collection!r}, for which there is no table or view")
-
     async def _names(self) -> list[tuple[str, str]]:
         return await self.rows(
             "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
@@ -135,13 +114,8 @@ class Database:
     async def _table(self, name: str, kind: str) -> Table:
         rows = await self.rows(f"PRAGMA table_xinfo({quoted(name)})")
         types = {column: declared or "" for _, column, declared, *_ in rows}
-        renamed = self._columns.get(name) or self._columns.get(name.replace("_", ".", 1)) or {}
-        missing = [column for column in renamed.values() if column not in types]
-        if missing:
-            raise SourceFault(f"table {name!r} has no column {missing[0]!r}, which `columns` names")
-        taken = set(renamed.values())
-        members = {column: column for column in types if column not in taken} | dict(renamed)
-        return Table(name, members, types, await self._own_order(name, types) if kind == "table" else ())
+        is_view = kind == "view"
+        return Table(name, types, () if is_view else await self._own_order(name, types), is_view)
 
     async def _own_order(self, name: str, columns: Iterable[str]) -> tuple[str, ...]:
         """The row id, under whichever of its names no column has; the primary key where there is no row id."""

@@ -1,0 +1,112 @@
+"""What look-ups and pages by index cost an SQLite source, by the size of the table: nothing more in a large one.
+
+Run ``python bench/sources.py [ROWS ...]``, by default with 10,000 to 1,000,000 rows; openholder must be installed. Ten
+million rows take a few minutes and 2 GB of disk. The median of some runs is told, in milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from openholder import Filter, Query
+from openholder.models.collections import COLLECTIONS, EFFECTIVE_TIME
+from openholder_sqlite import SQLiteSettings, SQLiteSource
+
+SIZES = (10_000, 100_000, 1_000_000)
+RUNS = 50
+OF_EACH = 100
+"""Transactions of each account, and half as many are in the window of time."""
+NOW = datetime(2026, 6, 15, tzinfo=UTC)
+COLUMNS = ("accountId", "transactionId", *EFFECTIVE_TIME, "amount", "description")
+
+
+def rows(number: int) -> Iterator[tuple[str | None, ...]]:
+    """Transactions, those of one account spread over the whole table."""
+    accounts = number // OF_EACH
+    for serial in range(number):
+        account, turn = serial % accounts, serial // accounts
+        posted = (NOW - timedelta(days=turn)).isoformat()
+        yield (
+            f"account-{account}",
+            f"transaction-{serial}",
+            posted,
+            None,
+            None,
+            "12.50",
+            "Coffee, and something to go with it",
+        )
+
+
+def questions(number: int) -> dict[str, Query]:
+    """What is asked, of an account and a transaction in the middle of the table."""
+    account = Filter("accountId", "eq", f"account-{number // OF_EACH // 2}")
+    member, *otherwise = EFFECTIVE_TIME
+    window = Filter(member, "ge", NOW - timedelta(days=OF_EACH // 2), otherwise=tuple(otherwise), absent=NOW)
+    order = COLLECTIONS["banking.transactions"].order
+    return {
+        "one record": Query(
+            collection="banking.transactions",
+            filters=(Filter("transactionId", "eq", f"transaction-{number // 2}"),),
+            limit=1001,
+        ),
+        "page, as stored": Query(collection="banking.transactions", filters=(account,), limit=25),
+        "page, newest first": Query(collection="banking.transactions", filters=(account,), order=order, limit=25),
+        "page of a window": Query(collection="banking.transactions", filters=(account, window), order=order, limit=25),
+    }
+
+
+def make(path: Path, number: int) -> None:
+    """A table with the indexes that ``openholder check`` asks for."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute(f"CREATE TABLE banking_transactions ({', '.join(f'{name} TEXT' for name in COLUMNS)})")
+        marks = ", ".join("?" * len(COLUMNS))
+        connection.executemany(f"INSERT INTO banking_transactions VALUES ({marks})", rows(number))
+        for column in ("accountId", "transactionId"):
+            connection.execute(f"CREATE INDEX by_{column} ON banking_transactions ({column})")
+
+
+async def measure(path: Path, number: int) -> list[float]:
+    """The milliseconds that each question takes."""
+    source = SQLiteSource("bank", SQLiteSettings(path=path))
+    await source.open()
+    try:
+        return [await _median(source, query) for query in questions(number).values()]
+    finally:
+        await source.close()
+
+
+async def _median(source: SQLiteSource, query: Query) -> float:
+    taken = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        page = await source.fetch(query)
+        taken.append((time.perf_counter() - started) * 1000)
+        assert page.records
+    return statistics.median(taken)
+
+
+def main() -> None:
+    """Print a line for each size."""
+    sizes = tuple(map(int, sys.argv[1:])) or SIZES
+    sys.stdout.write(f"{'rows':>12}" + "".join(f"{name:>20}" for name in questions(OF_EACH)) + "\n")
+    for number in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "bank.db"
+            make(path, number)
+            taken = asyncio.run(measure(path, number))
+        sys.stdout.write(f"{number:12,}" + "".join(f"{one:17.2f} ms" for one in taken) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

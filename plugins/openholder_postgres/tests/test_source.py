@@ -1,0 +1,344 @@
+"""The PostgreSQL source: names, values, and conditions that mean exactly what they should."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from asking import answer, asking, bank, records
+from cluster import PASSWORD
+from openholder import Filter, Order, Query, SourceFault, select
+from openholder.sql import Schema, Table
+from openholder_postgres.dialect import Postgres
+
+NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
+
+
+# -- names --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "columns"),
+    [
+        ("""CREATE TABLE accounts ("customerId" text, id text); INSERT INTO accounts VALUES ('c1', 'a1')""", {}),
+        (
+            "CREATE TABLE acct (owner text, acct_no text); INSERT INTO acct VALUES ('c1', 'a1');"
+            'CREATE VIEW accounts AS SELECT owner AS "customerId", acct_no AS id FROM acct',
+            {},
+        ),
+        (
+            """CREATE TABLE acct (o text, n text); INSERT INTO acct VALUES ('c1', 'a1');
+            CREATE MATERIALIZED VIEW accounts AS SELECT o AS "customerId", n AS id FROM acct""",
+            {},
+        ),
+        (
+            """CREATE TABLE accounts ("customerId" text, id text) PARTITION BY LIST (id);
+            CREATE TABLE one PARTITION OF accounts DEFAULT; INSERT INTO accounts VALUES ('c1', 'a1')""",
+            {},
+        ),
+        (
+            """CREATE TABLE accounts (owner text, "my ""no"" {0}" text); INSERT INTO accounts VALUES ('c1', 'a1')""",
+            {"accounts": {"customerId": "owner", "id": 'my "no" {0}'}},
+        ),
+    ],
+    ids=["table", "view", "materialized view", "partitioned", "columns"],
+)
+def test_a_table_a_view_or_columns_make_a_schema_fit(schema, made, columns):
+    opened = schema(made)
+    page = answer(lambda: opened(columns=columns), asking("accounts", customerId="c1", id="a1"))
+    assert page.records == [{"customerId": "c1", "id": "a1"}]
+
+
+def test_what_columns_names_must_be_there(schema):
+    opened = schema("CREATE TABLE accounts (id text)")
+    for columns, said in (
+        ({"acounts": {"id": "id"}}, "`columns` names 'acounts', for which there is no table or view"),
+        ({"accounts": {"id": "no"}}, "table 'accounts' has no column 'no', which `columns` names"),
+    ):
+        with pytest.raises(SourceFault, match=f"^{said}$"):
+            answer(lambda columns=columns: opened(columns=columns), Query(collection="accounts"))
+
+
+def test_columns_that_the_user_may_not_read_are_not_there(schema, cluster):
+    schema("CREATE TABLE customers (id text, secret text); INSERT INTO customers VALUES ('1', 'x')")
+    cluster.execute(
+        "DROP OWNED BY clerk; DROP USER clerk" if asyncio.run(cluster.ask("SELECT to_regrole('clerk')")) else "SELECT 1"
+    )
+    cluster.execute(
+        f"CREATE USER clerk PASSWORD '{PASSWORD}'; GRANT USAGE ON SCHEMA own TO clerk;"
+        "GRANT SELECT (id) ON own.customers TO clerk"
+    )
+    page = answer(lambda: bank(cluster, schema_name="own", user="clerk"), Query(collection="customers"))
+    assert page.records == [{"id": "1"}]
+
+
+@pytest.mark.parametrize("attempt", ["' OR ''='", '"; DROP TABLE own.customers; --', "$1", "\\", "a\0b", "\ud800", "%"])
+def test_ids_are_values_and_never_sql(schema, attempt):
+    opened = schema("CREATE TABLE customers (id text, email text); INSERT INTO customers VALUES ('1', 'a')")
+    for operator, value in (("eq", attempt), ("in", (attempt, "x")), ("ieq", attempt), ("contains", attempt)):
+        assert answer(opened, asking("customers", Filter("id", operator, value))).total == 0
+    assert answer(opened, Query(collection="customers")).total == 1
+
+
+# -- values -------------------------------------------------------------------------------------------------------
+
+VALUES = {
+    "text": ("'Caf\u00e9'", "Caf\u00e9"),
+    "char(4)": ("'ab'", "ab"),
+    "integer": ("12", 12),
+    "numeric": ("12345678901234567890.10", Decimal("12345678901234567890.10")),
+    "boolean": ("true", True),
+    "timestamptz": ("'2026-06-15 22:00:00.25+10'", "2026-06-15T12:00:00.25Z"),
+    "timestamp": ("'2026-06-15 22:00:00'", "2026-06-15T22:00:00"),
+    "date": ("'2026-02-28'", "2026-02-28"),
+    "uuid": ("'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+    "jsonb": ("""'{"a": 1.50}'""", '{"a": 1.50}'),
+    "json": ("""'{"a":1.50}'""", '{"a":1.50}'),
+    "text[]": ("'{a,b}'", ["a", "b"]),
+    "bytea": ("'\\x00ff'", b"\x00\xff"),
+    "interval": ("'1 day'", "1 day"),
+    "mood": ("'happy'", "happy"),
+    "amount": ("1.50", Decimal("1.50")),
+    "point": ("'(1,2)'", "(1,2)"),
+    "double precision": ("0.1", 0.1),
+}
+
+
+def test_each_type_is_read_as_a_value_that_records_may_have(schema):
+    columns = ", ".join(f'"c {number}" {kind}' for number, kind in enumerate(VALUES))
+    types = "CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN amount AS numeric CHECK (VALUE > 0);"
+    values = ", ".join(literal for literal, _ in VALUES.values())
+    rows = f"INSERT INTO things VALUES ({values}); INSERT INTO things DEFAULT VALUES"
+    opened = schema(f"{types} CREATE TABLE things ({columns}); {rows}")
+    found, empty = answer(opened, Query(collection="things")).records
+    assert list(found.values()) == [value for _, value in VALUES.values()]
+    assert set(empty.values()) == {None}
+
+
+def test_what_is_no_moment_is_a_fault_that_names_the_member(schema):
+    opened = schema("CREATE TABLE things (id text, at timestamptz); INSERT INTO things VALUES ('1', 'infinity')")
+    page = answer(opened, Query(collection="things"))
+    with pytest.raises(SourceFault, match=r"^member 'at': a value is no date-time with an offset, and no date$"):
+        select(page.records, Query(collection="things", order=(Order("at", reads="instant"),)))
+
+
+# -- exactly what a Query means -----------------------------------------------------------------------------------
+
+MIXED = """
+CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TYPE mood AS ENUM ('A1', 'a1');
+CREATE TABLE things (id serial PRIMARY KEY, "text" text, short char(5), folded text COLLATE folded, whole integer,
+    exact numeric, flag boolean, at timestamptz, day date, local text, number uuid, mood mood, rate float8,
+    tags text[]);
+INSERT INTO things ("text", short, folded, whole, exact, flag, at, day, local, number, mood, rate, tags) VALUES
+    ('12', '12', 'A1', 12, 12.0, true, '2026-06-15 12:00Z', '2026-06-15', '2026-06-15T22:00:00+10:00',
+        '00000000-0000-0000-0000-00000000000a', 'A1', 12, '{12}'),
+    ('012', 'a1', 'a1', -12, 12, false, '2026-06-15 12:00:00.000001Z', '2026-06-16', '2026-06-15', NULL, 'a1',
+        0.5, '{}'),
+    ('A1', NULL, '12', 0, 0.10, NULL, NULL, NULL, NULL, '00000000-0000-0000-0000-00000000000b', NULL, NULL, NULL),
+    ('a1', 'A1', NULL, NULL, NULL, true, '2020-01-01 00:00Z', '2027-01-01', NULL, NULL, NULL, NULL, NULL),
+    (NULL, '', 'É', 2147483647, -9.5, NULL, NULL, '2020-01-01', '2027-01-01T00:00:00Z', NULL, 'A1', 12, '{a1}');
+"""
+COLUMNS = ("text", "short", "folded", "whole", "exact", "flag", "number", "mood", "rate", "absent")
+SOUGHT = (
+    "12",
+    "012",
+    "12.0",
+    "0.10",
+    "-12",
+    "-0",
+    "0",
+    "A1",
+    "a1",
+    "a1   ",
+    "true",
+    "True",
+    "é",
+    "É",
+    "1e1",
+    "99999999999",
+)
+UUIDS = (
+    "00000000-0000-0000-0000-00000000000a",
+    "00000000-0000-0000-0000-00000000000A",
+    "0000000000000000000000000000000a",
+)
+
+
+def text_filters():
+    for column in COLUMNS[:-1]:
+        for value in (*SOUGHT, *UUIDS):
+            yield Filter(column, "eq", value)
+            yield Filter(column, "ieq", value)
+            yield Filter(column, "eq", value, absent="12")
+            yield Filter(column, "contains", value, otherwise=("text",))
+        yield Filter(column, "in", SOUGHT)
+        yield Filter("absent", "eq", "A1", otherwise=(column, "text"), absent="a1")
+
+
+def other_filters():
+    for operator in ("ge", "le"):
+        for column in ("at", "day", "local", "absent"):
+            for moment in (NOON, NOON.replace(microsecond=1), datetime(2026, 6, 15, tzinfo=UTC)):
+                yield Filter(column, operator, moment)
+                yield Filter(column, operator, moment, absent=NOON)
+                yield Filter(column, operator, moment, otherwise=("day", "at"), absent=NOON)
+        for column in ("whole", "exact", "absent"):
+            for text in ("12", "12.00", "-9.5", "0.10000000000000000000001", "1E+30"):
+                yield Filter(column, operator, Decimal(text))
+    for truth in (True, False):
+        for absent in (None, True, False):
+            yield Filter("flag", "eq", truth, absent=absent)
+            yield Filter("absent", "eq", truth, absent=absent)
+
+
+ORDERS = [
+    Order(member, descending, reads, otherwise)
+    for descending in (False, True)
+    for members, reads in (
+        (("text", "short", "folded", "whole", "number", "absent"), "text"),
+        (("at", "day", "local"), "instant"),
+    )
+    for member in members
+    for otherwise in ((), ("text",) if reads == "text" else ("day",))
+]
+
+
+def queries():
+    for condition in (*text_filters(), *other_filters()):
+        yield asking("things", condition)
+    for order in ORDERS:
+        yield Query(collection="things", order=(order,), offset=1, limit=3)
+
+
+def test_every_filter_and_order_means_what_select_says(schema):
+    opened = schema(MIXED)
+
+    async def scenario():
+        async with opened() as source:
+            stored = await records(source, Query(collection="things"))
+            assert len(stored) == 5
+            for query in queries():
+                assert await source.fetch(query) == select(stored, query), query
+
+    asyncio.run(scenario())
+
+
+def things():
+    types = {"accountId": "text", "id": "int8", "email": "varchar", "at": "timestamptz", "day": "date"}
+    types |= {"amount": "numeric", "flag": "bool", "schedule": "jsonb", "rate": "float8", "key": "uuid"}
+    return Schema(Postgres(), [Table("things", types, ("id",))], {})
+
+
+EXPRESSED = [
+    Filter("accountId", "eq", "a"),
+    Filter("accountId", "in", ("a", "b")),
+    Filter("email", "ieq", "a"),
+    Filter("email", "contains", "a", otherwise=("accountId",)),
+    Filter("accountId", "eq", "OPEN", absent="OPEN"),
+    Filter("id", "eq", "7"),
+    Filter("key", "eq", "7"),
+    Filter("at", "ge", NOON, otherwise=("day",), absent=NOON),
+    Filter("amount", "le", Decimal(5)),
+    Filter("flag", "eq", True, absent=True),
+]
+JUDGED = [
+    Filter("schedule", "some", True, item="isPaid"),
+    Filter("email", "ge", NOON),
+    Filter("at", "ge", NOON, otherwise=("email",)),
+    Filter("rate", "ge", Decimal(5)),
+    Filter("rate", "eq", "5"),
+]
+
+
+@pytest.mark.parametrize("condition", EXPRESSED, ids=str)
+def test_the_database_judges_what_types_allow(condition):
+    statement, _ = things().page(
+        Query(collection="things", filters=(condition,), order=(Order("at", True, "instant"),))
+    )
+    assert "WHERE" in statement
+    assert "ORDER BY COALESCE" in statement or 'ORDER BY "at" DESC NULLS FIRST' in statement
+
+
+@pytest.mark.parametrize("condition", JUDGED, ids=str)
+def test_the_database_judges_nothing_that_it_could_get_wrong(condition):
+    owner = Filter("accountId", "eq", "a")
+    statement, parameters = things().page(Query(collection="things", filters=(owner, condition), limit=1))
+    assert '"accountId" = $1::text ORDER BY' in statement
+    assert parameters == ("a", 100_001, 0)
+
+
+# -- pages and indexes --------------------------------------------------------------------------------------------
+
+MANY = """
+CREATE TABLE things (number bigint PRIMARY KEY, "accountId" text, email varchar(200), at timestamptz);
+INSERT INTO things SELECT n, 'a' || n % 1000, 'Kim' || n || '@example.com', now() FROM generate_series(1, 20000) n;
+ANALYZE things;
+"""
+
+
+def test_the_index_that_a_question_lacks_is_advised_and_used(schema, cluster):
+    opened = schema(MANY)
+    questions = [
+        asking("things", accountId="a7"),
+        asking("things", Filter("email", "ieq", "kim7@example.com")),
+        asking("things", Filter("accountId", "in", ("a7", "a8"))),
+    ]
+
+    async def advice():
+        async with opened() as source:
+            return [await source.advice(query) for query in questions]
+
+    said = asyncio.run(advice())
+    assert said[0] == ['CREATE INDEX "things_accountId" ON "things" ("accountId");']
+    assert said[1] == ['CREATE INDEX "things_email" ON "things" ((lower("email" COLLATE "C")));']
+    cluster.execute("SET search_path = own; " + said[0][0] + said[1][0] + "ANALYZE things")
+    assert asyncio.run(advice()) == [[], [], []]
+
+
+def test_a_thousand_ids_are_one_question(schema):
+    opened = schema(MANY)
+    wanted = Filter("accountId", "in", tuple(f"a{number}" for number in range(0, 2000, 2)))
+    page = answer(opened, Query(collection="things", filters=(wanted,), limit=25, offset=9990))
+    assert (page.total, len(page.records)) == (10_000, 10)
+
+
+def test_pages_without_an_order_do_not_overlap_whatever_the_plan(schema):
+    opened = schema(
+        'CREATE TABLE few ("accountId" text, name text); CREATE INDEX ON few ("accountId", name);'
+        "INSERT INTO few SELECT 'a', chr(122 - n) FROM generate_series(0, 9) n"
+    )
+
+    async def scenario():
+        async with opened() as source:
+            filters = (Filter("accountId", "eq", "a"),)
+            pages = [Query(collection="few", filters=filters, offset=n, limit=3) for n in (0, 3, 6, 9)]
+            return [record["name"] for page in pages for record in await records(source, page)]
+
+    assert "".join(asyncio.run(scenario())) == "zyxwvutsrq"
+
+
+# -- a schema that changes ----------------------------------------------------------------------------------------
+
+
+def test_a_column_that_goes_comes_or_changes_its_type_is_noticed(schema, cluster):
+    opened = schema(
+        "CREATE TABLE things (id text, amount text, gone text); INSERT INTO things VALUES ('1', '2.50', 'x')"
+    )
+
+    async def scenario():
+        async with opened() as source:
+            query = asking("things", Filter("amount", "ge", Decimal(2)))
+            assert await records(source, query) == [{"id": "1", "amount": "2.50", "gone": "x"}]
+            await cluster.do("ALTER TABLE own.things DROP COLUMN gone")
+            assert await records(source, query) == [{"id": "1", "amount": "2.50"}]
+            await cluster.do("ALTER TABLE own.things ALTER COLUMN amount TYPE numeric USING amount::numeric")
+            assert await records(source, query) == [{"id": "1", "amount": Decimal("2.50")}]
+            await cluster.do("ALTER TABLE own.things ADD COLUMN fresh text DEFAULT 'y'")
+            await source.health()
+            assert await records(source, query) == [{"id": "1", "amount": Decimal("2.50"), "fresh": "y"}]
+
+    asyncio.run(scenario())
