@@ -206,8 +206,17 @@ def test_plugins_lists_the_kinds_without_a_configuration(tmp_path):
     assert "source  sqlite  openholder" in openholder("plugins", cwd=tmp_path).stdout
 
 
+@pytest.fixture
+def logging_as_it_was():
+    root, progress = logging.getLogger(), logging.getLogger(PROGRESS)
+    before = root.handlers, root.level, progress.level
+    yield
+    root.handlers, root.level, progress.level = before
+    logging.getLogger("tornado.access").disabled = False
+
+
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_command_is_silent_but_for_errors_and_on_a_terminal_for_progress(terminal):
+def test_a_command_is_silent_but_for_errors_and_on_a_terminal_for_progress(logging_as_it_was, terminal):
     class Stream(io.StringIO):
         def isatty(self):
             return terminal
