@@ -7,8 +7,11 @@ one name in silence, and stops at the first import that fails.
 from __future__ import annotations
 
 import difflib
+import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from openholder.errors import OpenholderError
@@ -16,6 +19,9 @@ from openholder.sources.hookspecs import API_VERSION, SOURCES
 
 FIRST_VERSION = 1
 """The version of the plugin interface for which a class is written that does not say."""
+
+Places = tuple[tuple[str, int], ...]
+"""The folders from which modules are imported, and when each was changed last."""
 
 
 class UnusableKind(OpenholderError):
@@ -57,11 +63,25 @@ class Kind:
 
 def installed_kinds(group: str = SOURCES) -> list[Kind]:
     """All installed kinds of a group, sorted by name and distribution; one that is claimed twice is there twice."""
+    return list(_found(group, tuple((place, _changed(place)) for place in sys.path)))
+
+
+@lru_cache(maxsize=8)
+def _found(group: str, places: Places) -> tuple[Kind, ...]:
+    """The kinds of a group. Reading the metadata of all distributions costs more than all else at a start or reload, so
+    it is done again only when something was installed: that changes one of the folders."""
     kinds = {
         Kind(entry.name, entry.dist.name if entry.dist else "?", entry.dist.version if entry.dist else "?", entry)
         for entry in entry_points(group=group)
     }
-    return sorted(kinds, key=lambda kind: (kind.name, kind.distribution))
+    return tuple(sorted(kinds, key=lambda kind: (kind.name, kind.distribution)))
+
+
+def _changed(place: str) -> int:
+    try:
+        return Path(place).stat().st_mtime_ns
+    except OSError:  # Python keeps places on its path that are not there
+        return 0
 
 
 def find_kind(name: str, group: str = SOURCES) -> Kind:
