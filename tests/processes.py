@@ -28,11 +28,13 @@ PATIENCE = 20.0
 COMMAND = [sys.executable, "-m", "openholder"]
 
 
-def openholder(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def openholder(
+    *arguments: str, cwd: Path, patience: float = PATIENCE, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     env = {**os.environ, **environment}
     return subprocess.run(
-        [*COMMAND, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
+        [*COMMAND, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=patience, check=False
     )
 
 

@@ -221,9 +221,9 @@ def test_memory_does_not_grow_with_requests(bank):
                 response.read()
             connection.close()
 
-        rounds(1000)
+        rounds(500)
         before = pages()
-        rounds(3000)
+        rounds(1500)
         assert pages() < before * 1.05
         assert server.stop() == 0
 

@@ -12,7 +12,7 @@ from openholder.rehearsal.scene import Scene, Visit, asking, chosen, not_served,
 
 TOKEN_ACCEPTED = Rule(
     "token-accepted", "critical",
-    expected="The first request, with a good token, is answered with something other than 401 or 403.",
+    expected="The first request, with a good token, is answered with something other than 401, 403 or 503.",
     why="Nobody can log in, and no data can be shared.",
     written="Fiskil, resource server guide: the JWT, its keys, iss, sub and aud",
     mend="Configure the JWKS address and issuer that this rehearsal prints; compare the clocks. aud is the public URL"
@@ -84,7 +84,7 @@ async def _agree_on_algorithm(scene: Scene) -> None:
 
 
 def _refused_at_first(scene: Scene) -> bool:
-    return len(scene.exchanges) >= 1 and scene.exchanges[0].status in (NO_ANSWER, 401, 403)
+    return len(scene.exchanges) >= 1 and scene.exchanges[0].status in (NO_ANSWER, 401, 403, 503)
 
 
 async def _visited(scene: Scene, visit: Visit, operation: Operation) -> None:

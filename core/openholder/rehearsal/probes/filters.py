@@ -85,7 +85,7 @@ async def _tried(scene: Scene, leg: Leg, whole: Leg, parameter: Choice | Given |
     where = route(leg.operation)
     queries = list(_QUERIES[type(parameter)](parameter, whole.records)) if whole.whole else []
     if not queries:
-        yield skipped(FILTERS, where, f"no record to try {' and '.join(parameter.names)} on")
+        yield skipped(FILTERS, where, "no record has a value to try a filter on")
     for query in queries:
         query = {**_unfiltered(leg.operation), **query}
         came = await _asked(scene, leg, query)
