@@ -65,11 +65,13 @@ def package(tmp_path, monkeypatch):
     """The package of the page, its metadata made by setuptools as an installation would."""
     folder = tmp_path / "openholder-kim"
     folder.mkdir()
-    (declared,) = blocks(PAGE, "ini")
+    (declared,), (built, _) = blocks(PAGE, "ini"), blocks(PAGE, "toml")
+    (folder / "pyproject.toml").write_text(built)
     (folder / "setup.cfg").write_text(declared)
     (folder / "openholder_kim.py").write_text(WITH_SETTINGS)
     (folder / "test_kim.py").write_text(PROOF)
-    prepare = "from setuptools import build_meta; build_meta.prepare_metadata_for_build_wheel('.')"
+    backend = tomllib.loads(built)["build-system"]["build-backend"]
+    prepare = f"import {backend} as backend; backend.prepare_metadata_for_build_wheel('.')"
     subprocess.run([sys.executable, "-c", prepare], cwd=folder, check=True, capture_output=True)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("PYTHONPATH", str(folder))
@@ -81,7 +83,7 @@ def package(tmp_path, monkeypatch):
 @pytest.mark.gen_test
 async def test_the_eight_lines_of_the_page_for_authors_serve(world: World, package):
     (package / "openholder_kim.py").write_text(EIGHT_LINES)
-    (configured,) = blocks(PAGE, "toml")
+    _, configured = blocks(PAGE, "toml")
     await world.start(configured)
     assert (await world.call("/auth/v1/customer/c1")).json["name"] == "Kim"
     found = await world.call("/auth/v1/customer/search", body={"email": "KIM@example.com"})
@@ -93,7 +95,7 @@ async def test_the_source_with_settings_of_the_page_for_authors_serves(world: Wo
     (tmp_path / "kim.json").write_text(
         json.dumps({"customers": [{"id": "c2", "name": "Kim", "email": "k@example.com"}]})
     )
-    (configured,) = blocks(PAGE, "toml")
+    _, configured = blocks(PAGE, "toml")
     await world.start(configured + 'path = "kim.json"\n')
     assert (await world.call("/auth/v1/customer/c2")).json["name"] == "Kim"
 

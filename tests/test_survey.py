@@ -154,3 +154,28 @@ def test_another_order_is_a_difference_too(bank):
         1,
         [{"customer": "cust-1001", "collection": "banking.payees", "record": "*", "difference": "in another order"}],
     )
+
+
+@pytest.mark.parametrize(
+    ("collection", "change", "told"),
+    [
+        ("accounts", lambda row: row | {"status": "ACT"}, ("data of accounts", "record 'acc-2001': ")),
+        ("accounts", lambda row: row | {"id": "acc/2001"}, ("data of accounts", "record 'acc/2001': an id has ")),
+        ("customers", lambda row: [row, row], ("data of customers", "record 'cust-1001' is there 2 times")),
+        ("accounts", lambda row: [row, row], ("data of accounts", "record 'acc-2001' is there 2 times")),
+        ("balances", lambda row: [row, row], ("data of balances", "2 records for one accountId, ")),
+    ],
+    ids=["a status nobody knows", "an id nobody can ask for", "a customer twice", "an account twice", "two balances"],
+)
+def test_what_would_be_refused_or_a_fault_once_served_is_told_beforehand(tmp_path, collection, change, told):
+    rows = sample_rows()
+    first, *others = rows[collection]
+    changed = change(first)
+    rows[collection] = [*(changed if isinstance(changed, list) else [changed]), *others]
+    write_sqlite(tmp_path / "bank.db", rows)
+    configuration(tmp_path, more=SQLITE)
+    ended = openholder("check", "--dev", "--data", "--customer", "cust-1001", "--json", cwd=tmp_path)
+    failed = {(row["what"], row["detail"]) for row in json.loads(ended.stdout) if row["verdict"] == "failed"}
+    what, detail = told
+    assert [found for name, found in failed if name == what and found.startswith(detail)], failed
+    assert ended.returncode == 1

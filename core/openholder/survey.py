@@ -5,8 +5,9 @@ Messages name collections, ids, members and types of values, never values.
 
 from __future__ import annotations
 
+import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,8 +50,9 @@ async def customers(sources: Directory, number: int) -> list[str]:
 
 async def holdings(sources: Directory, operations: Sequence[Operation], customer_id: str) -> AsyncIterator[Holding]:
     """All that the served collections have of one customer, and of each of the accounts that may be shared."""
-    links = await accounts_of(sources, customer_id) if sources.source_of("accounts") else []
-    accounts = [str(link["id"]) for link in links if may_be_shared(link)]
+    accounts, faults = await _accounts(sources, customer_id)
+    for fault in faults:
+        yield Holding("accounts", {"customerId": customer_id}, fault=fault)
     served = dict.fromkeys(operation.collection for operation in operations if is_served(sources, operation))
     for collection in served:
         owned = collection_named(collection)
@@ -59,6 +61,22 @@ async def holdings(sources: Directory, operations: Sequence[Operation], customer
             owners = [{"customerId": customer_id, "accountId": account} for account in accounts]
         for ids in owners:
             yield await _holding(sources, collection, ids)
+
+
+async def _accounts(sources: Directory, customer_id: str) -> tuple[list[str], list[str]]:
+    """The accounts that may be shared, and why of others nobody knows."""
+    accounts, faults = [], []
+    try:
+        links = await accounts_of(sources, customer_id) if sources.source_of("accounts") else []
+    except OpenholderError as exc:
+        return [], [str(exc)]
+    for link in links:
+        try:
+            if may_be_shared(link):
+                accounts.append(str(link["id"]))
+        except OpenholderError as exc:
+            faults.append(f"record {key_of('accounts', link)!r}: {exc}")
+    return accounts, faults
 
 
 async def _holding(sources: Directory, collection: str, ids: Mapping[str, str]) -> Holding:
@@ -81,6 +99,27 @@ def key_of(collection: str, row: Record) -> str:
     """The id of a record, where its collection has one."""
     key = collection_named(collection).key
     return str(row.get(key, "?")) if key else "?"
+
+
+def surplus(holding: Holding, operations: Sequence[Operation]) -> Iterator[str]:
+    """Records that stand in each other's way: two of one id, or several where one is asked for."""
+    keys = Counter(key_of(holding.collection, row) for row in holding.rows)
+    yield from (f"record {key!r} is there {times} times" for key, times in keys.items() if times > 1 and key != "?")
+    owner = list(holding.ids)[-1]
+    single = (row for row in operations if row.collection == holding.collection and not row.reply.many)
+    if len(holding.rows) > 1 and any(row.path.rpartition("{")[2].startswith(f"{owner}}}") for row in single):
+        yield f"{len(holding.rows)} records for one {owner}, where one is asked for"
+
+
+def unaskable(holding: Holding, operations: Sequence[Operation], pattern: re.Pattern[str]) -> Iterator[str]:
+    """Records whose ids no request can name, because of characters that ids do not have."""
+    owned = collection_named(holding.collection)
+    named = {name for row in operations for name in re.findall(r"{(\w+)}", row.path)} | {"id"}
+    columns = {*owned.owners.values(), *({owned.key} & named if owned.key else ())}
+    for row in holding.rows:
+        if any(row.get(column) is not None and not pattern.fullmatch(str(row[column])) for column in columns):
+            key = key_of(holding.collection, row)
+            yield f"record {key!r}: an id has characters that `id_characters` does not name, so it is 404"
 
 
 def records_of(holding: Holding, operations: Sequence[Operation]) -> Iterator[tuple[str, Any, Misfit | None]]:

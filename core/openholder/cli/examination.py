@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import sys
 from collections import defaultdict
@@ -16,6 +17,7 @@ from openholder.config import Configuration
 from openholder.errors import SourceFault
 from openholder.generation import make_sources, operations_of
 from openholder.operations import Operation
+from openholder.serving.ids import id_pattern
 from openholder.sources.directory import Directory
 
 Verdict = Literal["ok", "advice", "not served", "failed", "configuration", "unreachable"]
@@ -62,7 +64,8 @@ async def examined(configuration: Configuration, customers: Sequence[str], numbe
             return [
                 Finding("data", "failed", f"no list of customers to choose from ({exc}): name some with --customer")
             ]
-        tallies = await _tallies(sources, operations, chosen)
+        pattern = id_pattern(configuration.settings.id_characters)
+        tallies = await _tallies(sources, operations, chosen, pattern)
         return [finding for name in tallies for finding in tallies[name].findings(name, _source(sources, name))]
 
 
@@ -71,12 +74,14 @@ def _source(sources: Directory, collection: str) -> str:
     return source.name if source else ""
 
 
-async def _tallies(sources: Directory, operations: Sequence[Operation], customers: Sequence[str]) -> dict[str, Tally]:
+async def _tallies(
+    sources: Directory, operations: Sequence[Operation], customers: Sequence[str], pattern: re.Pattern[str]
+) -> dict[str, Tally]:
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
     with click.progressbar(customers, label="customers", file=sys.stderr, hidden=not sys.stderr.isatty()) as shown:
         for customer in shown:
             async for holding in survey.holdings(sources, operations, customer):
-                _count(tallies[holding.collection], holding, operations)
+                _count(tallies[holding.collection], holding, operations, pattern)
     for collection, tally in tallies.items():
         tally.faults |= {
             f"record {key!r} belongs to nobody who is there": None for key in await survey.orphans(sources, collection)
@@ -84,11 +89,13 @@ async def _tallies(sources: Directory, operations: Sequence[Operation], customer
     return dict(tallies)
 
 
-def _count(tally: Tally, holding: survey.Holding, operations: Sequence[Operation]) -> None:
+def _count(tally: Tally, holding: survey.Holding, operations: Sequence[Operation], pattern: re.Pattern[str]) -> None:
     tally.records += len(holding.rows)
     tally.seconds.append(holding.seconds)
     if holding.fault:
         tally.faults[holding.fault] = None
+    for fault in (*survey.surplus(holding, operations), *survey.unaskable(holding, operations, pattern)):
+        tally.faults[fault] = None
     for key, _, misfit in survey.records_of(holding, operations):
         if misfit:
             tally.faults[f"record {key!r}: {misfit}"] = None

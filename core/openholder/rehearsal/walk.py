@@ -16,7 +16,8 @@ TOKEN_ACCEPTED = Rule(
     why="Nobody can log in, and no data can be shared.",
     written="Fiskil, resource server guide: the JWT, its keys, iss, sub and aud",
     mend="Configure the JWKS address and issuer that this rehearsal prints; compare the clocks. aud is the public URL"
-    " with the path and without the query: give --audience where that is not the URL that is called.",
+    " with the path and without the query: give --audience where that is not the URL that is called. A server that has"
+    " the keys of an earlier rehearsal takes up others later: keep one with --key, or start the server again.",
 )  # fmt: skip
 CUSTOMER_FOUND = Rule(
     "customer-found", "critical",
