@@ -34,7 +34,7 @@ def plan_for(fault: Fault) -> Plan:
     sectors = {OPERATION[name].sector for name in fault.operations}
     wanted = {*LOGIN, *fault.operations, *(LISTING[sector] for sector in sectors if sector in LISTING)}
     emails = ("dana.holbrook@example.com",) if "fdx" in sectors else (JANE, ROBIN)
-    few = 1 if fault.operations == (TRANSACTIONS,) else 10
+    few = 1 if fault.operations == (TRANSACTIONS,) and "joint" not in fault.rule else 10
     return Plan(tuple(row for row in OPERATIONS if row.name in wanted), emails, accounts=few, attacks=False)
 
 
@@ -55,6 +55,7 @@ def acts_for(fault: Fault) -> list[Act]:
     """The conversation, and the act that the fault must be found in: all of them for each would take minutes."""
     needed = {name for name, rules in ASKED_FOR.items() if fault.rule in rules}
     needed |= {"Whose data it is"} if fault.rule in PROVOKING or "refusals" in fault.name else set()
+    needed |= {"Filters"} if "filtered" in fault.name else set()
     return [act for act in ACTS if act.name in {"The conversation", "What the answers say", *needed}]
 
 

@@ -184,7 +184,7 @@ def accounts_that_were_not_chosen_come_too(call: Call) -> None:
 
 @fault("same-answer-again", TRANSACTIONS)
 def the_order_changes_from_call_to_call(call: Call) -> None:
-    if call.number % 2 and len(call.records) > 1:
+    if call.number > 14 and len(call.records) > 1:
         call.with_records([call.records[1], call.records[0], *call.records[2:]])
 
 
@@ -507,6 +507,73 @@ def every_token_is_refused(call: Call) -> None:
 def an_account_that_is_offered_is_not_there(call: Call) -> None:
     if "acc-2002" in call.path:
         refuse(call, 404)
+
+
+# -- people ---------------------------------------------------------------------------------------------------------
+
+
+@fault("people-told-apart", SEARCH)
+def everybody_is_the_first_customer(call: Call) -> None:
+    if call.records:
+        call.with_records([{"id": "cust-1001", "name": "Jane"}])
+
+
+@fault("joint-account-agrees", TRANSACTIONS)
+def one_owner_of_a_joint_account_sees_less(call: Call) -> None:
+    if "cust-1003" in call.path and "acc-2003" in call.path:
+        edited(call, "amount", lambda _: "1.00")
+
+
+@fault("data-comes", PAYEES, PAYEE)
+def a_payee_of_the_list_is_not_there(call: Call) -> None:
+    if call.name == PAYEE:
+        refuse(call, 404)
+
+
+@fault("data-comes", STARTER)
+def an_account_that_nobody_consents_to_is_a_fault(call: Call) -> None:
+    if "acc-2005" in call.path:
+        refuse(call, 500)
+
+
+@fault("foreign-like-unknown", TRANSACTIONS)
+def a_refusal_names_the_stranger(call: Call) -> None:
+    if call.status == 404 and "no-such" not in call.path:
+        call.content = call.content.replace(b'"detail": "', b'"detail": "belongs to Robin ')
+
+
+@fault("no-internals", TRANSACTIONS)
+def a_refusal_shows_the_statement(call: Call) -> None:
+    if call.status == 404:
+        refuse(call, 404)
+        call.content = call.content.replace(b'"x"}', b'"SELECT * FROM accounts WHERE id = 1"}')
+
+
+@fault("no-internals", TRANSACTIONS)
+def a_refusal_shows_a_trace_of_node(call: Call) -> None:
+    if call.status == 404:
+        refuse(call, 404)
+        call.content = call.content.replace(b'"x"}', b'"TypeError: x is undefined at get (/app/src/index.js:12:7)"}')
+
+
+@fault("filters-filter", TRANSACTIONS)
+def times_are_compared_as_text(call: Call) -> None:
+    oldest = query_of(call).get("oldest-time", "")
+    if oldest.endswith("+14:00") and call.records:
+        call.with_records([row for row in call.records if row.get("postingDateTime", "9") >= oldest])
+
+
+@fault("bad-parameter", TRANSACTIONS, asking=True)
+def a_window_that_ends_before_it_begins_is_turned_round(call: Call) -> None:
+    query = query_of(call)
+    if query.get("oldest-time", "") > query.get("newest-time", "9"):
+        call.query = urlencode({"oldest-time": query["newest-time"], "newest-time": query["oldest-time"]})
+
+
+@fault("total-true", TRANSACTIONS)
+def the_total_of_a_filtered_list_is_that_of_all(call: Call) -> None:
+    if "min-amount" in call.query and call.status == 200:
+        put(call, "meta.totalRecords", 999)
 
 
 def _late(call: Call) -> float:

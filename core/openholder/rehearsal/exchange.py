@@ -94,7 +94,13 @@ class Exchange:
         """The answer in a few words, none of them a value."""
         if self.fault:
             return self.fault
-        return f"{self.status} {shown(self.code)}".strip() if not self.good else f"{OK} with data"
+        if not self.good:
+            return f"{self.status} {shown(self.code)}".strip()
+        return (
+            f"{OK} with data"
+            if self.request.operation is None or records(self) or not self.json
+            else f"{OK} without data"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,13 @@ CUSTOMER_FOUND = Rule(
     written="Fiskil, end-user authentication: the search returns every customer behind the address",
     mend="Give the address of a customer that the server knows; compare addresses without regard to the case of A-Z.",
 )  # fmt: skip
+TOLD_APART = Rule(
+    "people-told-apart", "warning",
+    expected="Two people who log in are two customers.",
+    why="A search that finds the same for everybody shows it to everybody; and whose data it is cannot be tried.",
+    written="Fiskil, end-user authentication: the search returns the customers behind the address",
+    mend="Give addresses of people who are strangers; where they are, look at how the search compares.",
+)  # fmt: skip
 DATA_COMES = Rule(
     "data-comes", "error",
     expected="Every operation that is served answers with data for the ids that the answers before have named.",
@@ -66,7 +73,11 @@ async def walked(scene: Scene) -> AsyncIterator[Outcome]:
                     yield found(TOKEN_ACCEPTED, "the server", scene.exchanges[0].came, scene.exchanges[0].request)
                     return
         if not visit.customer_id:
-            yield found(CUSTOMER_FOUND, route(_SEARCH), "no customer with an id", scene.exchanges[-1].request)
+            last = scene.exchanges[-1]
+            came = "no list of customers with ids" if last.good else last.came
+            yield found(CUSTOMER_FOUND, route(_SEARCH), came, last.request)
+        await _ask_of_the_others(scene, visit)
+    yield _told_apart(scene)
     yield passed(TOKEN_ACCEPTED, "the server")
     for operation in scene.plan.operations:
         for outcome in _answered(scene, operation):
@@ -99,6 +110,23 @@ async def _visited(scene: Scene, visit: Visit, operation: Operation) -> None:
             break
     if operation.whose in _LEARNT:
         _LEARNT[operation.whose](scene, visit)
+
+
+async def _ask_of_the_others(scene: Scene, visit: Visit) -> None:
+    """Ask once for each account that was offered and not consented to: what is offered must be answered."""
+    starter = next((row for row in scene.served if row.sector == "custom" and row.whose == "account"), None)
+    for account in visit.offered if starter else ():
+        if starter and account not in visit.accounts:
+            ids = {"customerId": visit.customer_id, "accountId": account}
+            visit.legs[starter.name].append(await scene.leg(starter, ids))
+
+
+def _told_apart(scene: Scene) -> Outcome:
+    """Whether two people who log in are two customers."""
+    ids = [visit.customer_id for visit in scene.visits if visit.customer_id]
+    if len(set(ids)) < len(ids):
+        return found(TOLD_APART, route(_SEARCH), f"{len(set(ids))} customers for {len(ids)} addresses or ids")
+    return passed(TOLD_APART, route(_SEARCH))
 
 
 def _choose_customer(scene: Scene, visit: Visit) -> None:
@@ -136,6 +164,8 @@ def _lacking(subject: str, leg: Leg) -> Outcome:
     last = leg.exchanges[-1]
     if last.status != 404 or leg.operation.reply.many:
         return found(DATA_COMES, subject, last.came, last.request)
+    if {*leg.ids} - {"customerId", "accountId"}:
+        return found(DATA_COMES, subject, f"{last.came}, for an id that a list has shown", last.request)
     if "accountId" in leg.ids:
         return found(EACH_ACCOUNT, subject, last.came, last.request)
     return skipped(DATA_COMES, subject, "there is nothing of the kind for somebody")

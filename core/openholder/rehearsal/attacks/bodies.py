@@ -112,6 +112,9 @@ _SEARCH = (
     }),
     Attack(WILDCARDS, _nobody, {
         "a percent sign as email": _said("%"),
+        "the end of an address as email": _inside(lambda good: good[1:], "email"),
+        "the domain of an address as email": _inside(lambda good: good.partition("@")[2], "email"),
+        "an at sign as email": _said("@"),
         "a percent sign and an at sign as email": _said("%@%"),
         "an asterisk as email": _said("*"),
         "a piece of SQL as email": _said("x' OR '1'='1"),

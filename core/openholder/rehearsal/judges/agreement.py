@@ -10,6 +10,7 @@ import msgspec
 
 from openholder.models.collections import collection_named
 from openholder.operations import Operation
+from openholder.operations.table import JSON
 from openholder.rehearsal.exchange import Leg, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
 from openholder.rehearsal.scene import Scene, Visit
@@ -27,6 +28,13 @@ SUM = Rule(
     why="What the recipient gets depends on how it asks.",
     written="Fiskil: a recipient's bulk request arrives as a POST on the consented accounts",
     mend="Answer both from the same rows, with the same defaults for filters.",
+)  # fmt: skip
+JOINT = Rule(
+    "joint-account-agrees", "error",
+    expected="An account that two customers share answers both of them with the same.",
+    why="One of the owners sees what is not so.",
+    written="Fiskil, joint and organisation accounts: one account, under one id",
+    mend="Read the account's records by the account alone, once it is known to be the customer's.",
 )  # fmt: skip
 SAME_PERSON = Rule(
     "ids-agree", "critical",
@@ -55,6 +63,27 @@ def agreed(scene: Scene) -> Iterator[Outcome]:
                 yield from _details(visit, operation, legs)
             if legs and operation.whose == "chosen":
                 yield from _sums(scene, visit, operation, legs[0])
+    yield from _shared(scene)
+
+
+def _shared(scene: Scene) -> Iterator[Outcome]:
+    """Whether an account that several people have says the same to each of them."""
+    seen: dict[tuple[str, str, str], tuple[Visit, Leg]] = {}
+    legs = ((visit, leg) for visit in scene.visits for rows in visit.legs.values() for leg in rows)
+    for visit, leg in legs:
+        account = leg.ids.get("accountId")
+        if account is None or not leg.whole or leg.operation.reply.media != JSON:
+            continue
+        key = (leg.operation.name, account, leg.first.request.query)
+        other, before = seen.setdefault(key, (visit, leg))
+        if other is not visit and leg.ids.keys() == before.ids.keys() == {"customerId", "accountId"}:
+            where, same = route(leg.operation), _multiset([before]) == _multiset([leg])
+            yield passed(JOINT, where) if same else found(JOINT, where, _unlike(before, leg), leg.first.request)
+
+
+def _unlike(before: Leg, leg: Leg) -> str:
+    other = (_multiset([before]) - _multiset([leg])).total()
+    return f"{len(leg.records)} records for one owner and {len(before.records)} for another; {other} are not the same"
 
 
 def _details(visit: Visit, operation: Operation, legs: list[Leg]) -> Iterator[Outcome]:
@@ -62,7 +91,8 @@ def _details(visit: Visit, operation: Operation, legs: list[Leg]) -> Iterator[Ou
     for leg in legs:
         for record in leg.records:
             yield _identified(leg, record)
-            listed = known.get(str(record.get(collection_named(operation.collection).key or "")))
+            key = collection_named(operation.collection).key or ""
+            listed = known.get(str(record.get(key, leg.ids.get(key))))
             if listed is not None:
                 yield _compared(leg, listed, record)
 

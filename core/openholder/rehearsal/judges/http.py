@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -69,14 +70,12 @@ REFUSAL_HEADER = Rule(
     written="Fiskil, errors: X-Sharing-Refused",
     mend="Set the header where the account is blocked or sharing would do harm; never in a filter for all errors.",
 )  # fmt: skip
-_TRACES = (
-    b"Traceback (most recent",
-    b"    at Object.",
-    b"node_modules/",
-    b"Exception in thread",
-    b"SQLSTATE",
-    b'near "',
+_TRACES = re.compile(
+    rb"Traceback \(most recent|Exception in thread|goroutine \d+ \[|node_modules/|SQLSTATE|\bORA-\d{5}\b"
+    rb"|\bat [\w.$<>]+[^\n]{0,200}:\d+\)|\.(?:js|ts|py|java|cs|go|rb|php)\W{1,4}(?:line )?\d+"
+    rb"|\b[A-Z]\w*(?:Exception|Error): |(?i:\bselect\b[^{}]{1,200}\bfrom\b)|\b\d{1,3}(?:\.\d{1,3}){3}:\d{2,5}\b"
 )
+"""What traces, statements and addresses of other machines look like, whatever the server is written in."""
 _REFUSALS = {403, 404, 422}
 _NO_FAULTS = {501, 503}
 """A method that the server does not know (RFC 9110 section 9.1), and too much to do."""
@@ -136,8 +135,7 @@ def _other_form(exchange: Exchange) -> Iterator[str]:
 
 
 def _internals(exchange: Exchange) -> Iterator[str]:
-    trace = next((trace for trace in _TRACES if trace in exchange.content), None)
-    if trace:
+    if _TRACES.search(exchange.content):
         yield f"what looks like a stack trace or statement, status {exchange.status}"
 
 

@@ -7,7 +7,7 @@ for in openholder's own table of operations.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -17,7 +17,7 @@ from openholder.operations.table import Choice, Given, Window
 from openholder.rehearsal.exchange import Leg, at, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
 from openholder.rehearsal.judges.agreement import canonical
-from openholder.rehearsal.judges.lists import account_of
+from openholder.rehearsal.judges.lists import account_of, listed
 from openholder.rehearsal.probes import fullest
 from openholder.rehearsal.scene import Scene, next_query
 from openholder.serving.parameters import read_parameters
@@ -52,6 +52,12 @@ UNHEARD = Rule(
     mend="Ignore parameters that are not known.",
 )  # fmt: skip
 _UNREADABLE = {"date-time": "yesterday", "date": "2026-02-30", "amount": "a lot"}
+_AHEAD = timezone(timedelta(hours=14))
+"""Where the day begins first: the same moment, in a text that is greater than any other of it."""
+_ENDS = {
+    "date-time": ("2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+    "date": ("2026-02-01", "2026-01-01"),
+}
 _WIDE = {None: {}, "page": {"page-size": "1000"}, "offset": {"limit": "1000"}}
 _NARROW = {"page": {"page-size": "1"}, "offset": {"limit": "1"}}
 
@@ -90,9 +96,11 @@ async def _tried(scene: Scene, leg: Leg, whole: Leg, parameter: Choice | Given |
         query = {**_unfiltered(leg.operation), **query}
         came = await _asked(scene, leg, query)
         yield _compared(scene, whole, came, query)
+        for outcome in listed(came):
+            yield outcome
         yield await _kept(scene, leg, query)
-    for name, value in _refused(parameter):
-        exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=urlencode({name: value}))
+    for refused in _refused(parameter):
+        exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=urlencode(refused))
         good = exchange.status == 400
         yield passed(BAD_VALUE, where) if good else found(BAD_VALUE, where, exchange.came, exchange.request)
 
@@ -155,12 +163,15 @@ async def _unheard(scene: Scene, leg: Leg) -> Outcome:
     return passed(UNHEARD, where) if exchange.good else found(UNHEARD, where, exchange.came, exchange.request)
 
 
-def _refused(parameter: Choice | Given | Window) -> Iterator[tuple[str, str]]:
-    """Values that a parameter cannot have."""
+def _refused(parameter: Choice | Given | Window) -> Iterator[dict[str, str]]:
+    """Values that a parameter cannot have, and a window that ends before it begins."""
     reads = "choice" if isinstance(parameter, Choice) else parameter.reads
     value = _UNREADABLE.get(reads, "NO_SUCH_VALUE" if reads == "choice" else "")
     if value:
-        yield from ((name, value) for name in parameter.names)
+        yield from ({name: value} for name in parameter.names)
+    if isinstance(parameter, Window):
+        later, earlier = _ENDS[parameter.reads]
+        yield {parameter.oldest: later, parameter.newest: earlier}
 
 
 def _of_choice(choice: Choice, records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
@@ -193,6 +204,8 @@ def _of_window(window: Window, records: list[dict[str, Any]]) -> Iterator[dict[s
         form = _FORMS[window.reads]
         middle, earliest = form(times[len(times) // 2]), form(times[0])
         yield {window.oldest: middle}
+        if window.reads == "date-time":
+            yield {window.oldest: _sortable(middle).astimezone(_AHEAD).isoformat()}
         yield {window.oldest: earliest, window.newest: middle}
 
 

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from openholder.operations import Operation
-from openholder.rehearsal.exchange import Exchange, records, route
+from openholder.rehearsal.exchange import Exchange, at, records, route, shown
 from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
+from openholder.rehearsal.judges.http import REFUSED
 from openholder.rehearsal.judges.lists import account_of
 from openholder.rehearsal.scene import MADE_UP, Ids, Scene, Visit, chosen, targets
 
@@ -50,6 +51,10 @@ ALIKE = Rule(
 )  # fmt: skip
 
 
+Refusal = tuple[int, str, str, bool]
+"""Status, code, detail, and whether it counts as a refusal to share."""
+
+
 class Case(NamedTuple):
     """An id that must not work."""
 
@@ -70,10 +75,10 @@ async def owned(scene: Scene) -> AsyncIterator[Outcome]:
         cases = list(_cases(operation, own, others))
         if not any(case.foreign for case in cases) and operation.whose not in ("customer", "consent", "every"):
             yield skipped(FOREIGN, route(operation), "needs a second --email, of a customer with data of this kind")
-        statuses: dict[bool, set[tuple[int, str]]] = {True: set(), False: set()}
+        statuses: dict[bool, set[Refusal]] = {True: set(), False: set()}
         for case in cases:
             exchange = await _tried(scene, operation, own, case)
-            statuses[case.foreign].add((exchange.status, exchange.code))
+            statuses[case.foreign].add(_refusal(case, exchange))
             for outcome in _judged(operation, case, exchange):
                 yield outcome
         if all(statuses.values()):
@@ -141,8 +146,19 @@ def _leaks(exchange: Exchange, case: Case) -> bool:
     return exchange.good and bool(theirs)
 
 
-def _alike(operation: Operation, statuses: Mapping[bool, set[tuple[int, str]]]) -> Outcome:
+def _refusal(case: Case, exchange: Exchange) -> Refusal:
+    """How something is refused, but for the id itself, which may be repeated."""
+    errors = at(exchange.json, "errors")
+    detail = str(at(errors[0], "detail")) if isinstance(errors, list) and errors else ""
+    for value in (*case.ids.values(), *case.more):
+        detail = detail.replace(value, "…")
+    return exchange.status, exchange.code, detail, REFUSED in exchange.headers
+
+
+def _alike(operation: Operation, statuses: Mapping[bool, set[Refusal]]) -> Outcome:
     if statuses[True] <= statuses[False]:
         return passed(ALIKE, route(operation))
-    told = " and ".join(f"{status} {code}" for status, code in sorted(statuses[True] - statuses[False]))
-    return found(ALIKE, route(operation), f"for another's: {told}")
+    status, code, *_ = min(statuses[True] - statuses[False])
+    return found(
+        ALIKE, route(operation), f"another status, code, detail or header for another's: {status} {shown(code)}"
+    )

@@ -9,6 +9,7 @@ from openholder.operations import Operation
 from openholder.rehearsal.exchange import Leg, records, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
 from openholder.rehearsal.judges.agreement import canonical
+from openholder.rehearsal.judges.lists import listed
 from openholder.rehearsal.probes import fullest
 from openholder.rehearsal.scene import Scene, Visit
 
@@ -82,9 +83,11 @@ async def repeated(scene: Scene) -> AsyncIterator[Outcome]:
     for operation in scene.served:
         leg = fullest(scene, operation)
         if leg and operation.reply.paging:
-            yield await _whole(scene, leg)
+            async for outcome in _whole(scene, leg):
+                yield outcome
         if leg and operation.reply.paging == "page":
-            yield await _defaulted(scene, leg)
+            async for outcome in _defaulted(scene, leg):
+                yield outcome
             async for outcome in _limited(scene, leg):
                 yield outcome
     for operation in scene.served:
@@ -100,9 +103,11 @@ def _legs(visits: Sequence[Visit], operation: Operation) -> list[Leg]:
     return next(filter(None, answered), [])
 
 
-async def _whole(scene: Scene, leg: Leg) -> Outcome:
+async def _whole(scene: Scene, leg: Leg) -> AsyncIterator[Outcome]:
     large = await scene.leg(leg.operation, leg.ids, _WIDE[leg.operation.reply.paging], accounts=leg.asked)
-    return _same(WHOLE, leg, large)
+    yield _same(WHOLE, leg, large)
+    for outcome in listed(large):
+        yield outcome
 
 
 async def _again(scene: Scene, leg: Leg) -> Outcome:
@@ -124,13 +129,16 @@ def _same(rule: Rule, leg: Leg, other: Leg) -> Outcome:
     return found(rule, where, f"{len(after)} records where {len(before)} were: {kind}", request)
 
 
-async def _defaulted(scene: Scene, leg: Leg) -> Outcome:
-    exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked)
-    held, where = len(records(exchange)), route(leg.operation)
+async def _defaulted(scene: Scene, leg: Leg) -> AsyncIterator[Outcome]:
+    default = await scene.leg(leg.operation, leg.ids, "", accounts=leg.asked)
+    held, where, first = len(records(default.first)), route(leg.operation), default.first
     due = min(len(leg.records), DEFAULT_SIZE)
-    if exchange.good and held == due:
-        return passed(DEFAULTS, where)
-    return found(DEFAULTS, where, f"{held} records" if exchange.good else exchange.came, exchange.request)
+    if first.good and held == due:
+        yield passed(DEFAULTS, where)
+        for outcome in listed(default):
+            yield outcome
+    else:
+        yield found(DEFAULTS, where, f"{held} records" if first.good else first.came, first.request)
 
 
 async def _limited(scene: Scene, leg: Leg) -> AsyncIterator[Outcome]:
