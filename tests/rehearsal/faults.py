@@ -255,6 +255,24 @@ def a_parameter_that_is_not_known_is_refused(call: Call) -> None:
         refuse(call, 400)
 
 
+@fault("chosen-one", ACCOUNTS)
+def a_body_with_one_account_gets_the_account_of_another_body(call: Call) -> None:
+    if call.body.count(b"acc-") == 1 and call.records:
+        edited(call, "displayName", lambda _: "another")
+
+
+@fault("chosen-twice", BALANCES)
+def an_account_that_is_named_twice_comes_twice(call: Call) -> None:
+    if call.body.count(b"acc-2001") == 2:
+        call.with_records(call.records * 2)
+        put(call, "meta.totalRecords", 2)
+
+
+@fault("chosen-none", ACCOUNTS, asking=True)
+def no_account_means_all_of_them(call: Call) -> None:
+    call.body = call.body.replace(b"[]", b'["acc-2001"]')
+
+
 # -- records ------------------------------------------------------------------------------------------------------
 
 

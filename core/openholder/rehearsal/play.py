@@ -21,6 +21,7 @@ from openholder.rehearsal.judges.shape import shapes
 from openholder.rehearsal.load import Load, loaded
 from openholder.rehearsal.masking import known
 from openholder.rehearsal.openapi import declared
+from openholder.rehearsal.probes.chosen import chosen_few
 from openholder.rehearsal.probes.filters import filtered
 from openholder.rehearsal.probes.ownership import owned
 from openholder.rehearsal.probes.paging import repeated
@@ -51,6 +52,7 @@ ACTS: tuple[Act, ...] = (
     Act("The conversation", walked),
     Act("What the answers say", looked_through),
     Act("Whose data it is", owned),
+    Act("Few of the accounts", chosen_few),
     Act("Filters", filtered),
     Act("Pages, and the same again", repeated),
     Act("How long it takes", measured),

@@ -33,6 +33,11 @@ def told(what: str) -> Iterator[None]:
         yield
     except TimeoutError as exc:  # an OSError too, but of our own: no connection was free
         raise SourceUnavailable(f"{what}: no connection in time") from exc
+    except ConnectionError as exc:
+        if "SSL" in str(exc):  # asyncpg has no type for it, and this text is its own
+            reason = 'the server does not offer TLS; `tls = "disable"` is for sockets and the same machine'
+            raise SourceFault(f"{what}: {reason}") from exc
+        raise SourceUnavailable(f"{what}: the database is away ({type(exc).__name__})") from exc
     except AWAY as exc:
         raise SourceUnavailable(f"{what}: the database is away ({type(exc).__name__})") from exc
     except REFUSED as exc:

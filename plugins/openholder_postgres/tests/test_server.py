@@ -28,7 +28,7 @@ from openholder_postgres import PostgresSettings
         ({"schema_name": "nowhere"}, SourceFault, "schema 'nowhere' has no table or view that the user may read"),
         ({"port": 1}, SourceUnavailable, "the database is away"),
         ({"host": "no-such-host.invalid"}, SourceUnavailable, "the database is away"),
-        ({"tls": "verify-full"}, SourceUnavailable, "the database is away"),
+        ({"tls": "verify-full"}, SourceFault, "the server does not offer TLS"),
     ],
     ids=str,
 )

@@ -73,6 +73,9 @@ def test_columns_that_the_user_may_not_read_are_not_there(schema, cluster):
     )
     page = answer(lambda: bank(cluster, schema_name="own", user="clerk"), Query(collection="customers"))
     assert page.records == [{"id": "1"}]
+    cluster.execute("REVOKE USAGE ON SCHEMA own FROM clerk")
+    with pytest.raises(SourceFault, match="schema 'own' has no table or view that the user may read"):
+        answer(lambda: bank(cluster, schema_name="own", user="clerk"), Query(collection="customers"))
 
 
 @pytest.mark.parametrize("attempt", ["' OR ''='", '"; DROP TABLE own.customers; --', "$1", "\\", "a\0b", "\ud800", "%"])

@@ -1,0 +1,71 @@
+"""Bodies with few accounts: one, the same one twice, and none."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+from openholder.rehearsal.exchange import Leg, records, route
+from openholder.rehearsal.findings import Outcome, Rule, found, passed
+from openholder.rehearsal.judges.agreement import canonical
+from openholder.rehearsal.judges.lists import account_of, listed
+from openholder.rehearsal.probes import fullest
+from openholder.rehearsal.scene import Scene
+
+_FISKIL = "Fiskil: a recipient's bulk request arrives as a POST on the consented accounts"
+
+ONE = Rule(
+    "chosen-one", "critical",
+    expected="A body with one account gets that account's records: those that a longer body got for it.",
+    why="What the body says makes no difference, or an answer is kept and given to the wrong question.",
+    written=_FISKIL,
+    mend="Select by the ids of the body; where answers are kept, the body is part of the question.",
+)  # fmt: skip
+TWICE = Rule(
+    "chosen-twice", "error",
+    expected="An account that a body names twice counts once.",
+    why="Its money is there twice.",
+    written=_FISKIL,
+    mend="Make a set of the ids before they are looked up.",
+)  # fmt: skip
+NONE = Rule(
+    "chosen-none", "error",
+    expected="A body without any account gets no record: an empty list, or 400.",
+    why="A filter that is empty is often taken for none, and gives everything.",
+    written=_FISKIL,
+    mend="Answer an empty list of ids before the source is asked.",
+)  # fmt: skip
+
+
+async def chosen_few(scene: Scene) -> AsyncIterator[Outcome]:
+    """Ask each operation on chosen accounts for few of them."""
+    for operation in scene.served:
+        leg = fullest(scene, operation)
+        if operation.whose == "chosen" and leg and leg.asked:
+            first, query = leg.asked[0], leg.first.request.query
+            one = await scene.leg(operation, leg.ids, query, accounts=(first,), note="one account")
+            twice = await scene.leg(operation, leg.ids, query, accounts=(first, first), note="one account, twice")
+            for outcome in (*_one(leg, one), *_twice(one, twice)):
+                yield outcome
+            none = await scene.ask(operation, leg.ids, query=query, note="no account")
+            where, came = route(operation), len(records(none))
+            yield found(NONE, where, f"{came} records", none.request) if came else passed(NONE, where)
+
+
+def _one(leg: Leg, one: Leg) -> Iterator[Outcome]:
+    yield from listed(one)
+    due = [canonical(record) for record in leg.records if account_of(record) == one.asked[0]]
+    yield _compared(ONE, one, due)
+
+
+def _twice(one: Leg, twice: Leg) -> Iterator[Outcome]:
+    yield _compared(TWICE, twice, [canonical(record) for record in one.records])
+
+
+def _compared(rule: Rule, leg: Leg, due: list[bytes]) -> Outcome:
+    where, request = route(leg.operation), leg.first.request
+    if not leg.whole:
+        return found(rule, where, leg.exchanges[-1].came, request)
+    came = [canonical(record) for record in leg.records]
+    if came == due:
+        return passed(rule, where)
+    return found(rule, where, f"{len(came)} records where {len(due)} are due, or others", request)
