@@ -96,11 +96,8 @@ class Exchange:
             return self.fault
         if not self.good:
             return f"{self.status} {shown(self.code)}".strip()
-        return (
-            f"{OK} with data"
-            if self.request.operation is None or records(self) or not self.json
-            else f"{OK} without data"
-        )
+        empty = self.request.operation and self.json and not records(self)
+        return f"{OK} without data" if empty else f"{OK} with data"
 
 
 @dataclass(frozen=True, slots=True)

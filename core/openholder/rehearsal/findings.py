@@ -14,6 +14,8 @@ Severity = Literal["critical", "error", "warning"]
 ``error``     the contract is broken: Fiskil or a recipient will stumble over it
 ``warning``   allowed or not provable, but worth a look
 """
+SERVER = "the server"
+"""The subject of what is no operation's own."""
 SEVERITIES: tuple[Severity, ...] = ("critical", "error", "warning")
 """The worst first."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from jsonschema.exceptions import SchemaError
@@ -50,7 +51,7 @@ def described(document: Mapping[str, Any]) -> tuple[Operation, ...]:
     known = [each for each in OPERATIONS if (_shape(each.path), each.method.lower()) in there]
     table = {_shape(each.path) for each in OPERATIONS}
     own = (made for path, item in _items(document) if _shape(path) not in table for made in _own(document, path, item))
-    return (*known, *(made for made, _ in zip(own, range(MOST_OWN), strict=False)))
+    return (*known, *islice(own, MOST_OWN))
 
 
 def declared(exchange: Exchange) -> Iterator[Outcome]:

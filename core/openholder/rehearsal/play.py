@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from openholder.operations import OPERATIONS
-from openholder.rehearsal.attacks import SERVER, attacked
+from openholder.rehearsal.attacks import attacked
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.exchange import NOT_SERVED, route
-from openholder.rehearsal.findings import Ledger, Outcome, Rule, found, passed
+from openholder.rehearsal.findings import SERVER, Ledger, Outcome, Rule, found, passed
 from openholder.rehearsal.judges import judged
 from openholder.rehearsal.judges.agreement import agreed
 from openholder.rehearsal.judges.http import HTTP

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,6 +23,8 @@ Ids = Mapping[str, str]
 PAGE_SIZE = 8
 """Records a page while walking: few, so that most lists have several."""
 FIRST_PAGE = {None: "", "page": f"page-size={PAGE_SIZE}", "offset": f"limit={PAGE_SIZE}"}
+LARGE_PAGE = {None: "", "page": "page-size=1000", "offset": "limit=1000"}
+"""As much at once as the CDS let one ask for."""
 MOST_PAGES = 500
 """Pages of one list that are followed."""
 MADE_UP = "no-such-id-7f3a"
@@ -196,7 +199,7 @@ def _seen(operation: Operation, visit: Visit, name: str) -> list[Ids]:
         for leg, record in visit.records(operation.collection)
         if record.get(name) and record.get("isDetailAvailable", True)
     )
-    return [ids for ids, _ in zip(shown, range(1), strict=False)]
+    return list(islice(shown, 1))
 
 
 def chosen(operation: Operation, visit: Visit) -> Sequence[str]:

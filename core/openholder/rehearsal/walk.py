@@ -7,7 +7,7 @@ from typing import Any
 
 from openholder.operations import OPERATIONS, Operation
 from openholder.rehearsal.exchange import NO_ANSWER, Leg, route
-from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
+from openholder.rehearsal.findings import SERVER, Outcome, Rule, found, passed, skipped
 from openholder.rehearsal.scene import Scene, Visit, asking, chosen, not_served, targets
 
 TOKEN_ACCEPTED = Rule(
@@ -70,7 +70,7 @@ async def walked(scene: Scene) -> AsyncIterator[Outcome]:
             if visit.email or operation.name not in LOGIN:
                 await _visited(scene, visit, operation)
                 if _refused_at_first(scene):
-                    yield found(TOKEN_ACCEPTED, "the server", scene.exchanges[0].came, scene.exchanges[0].request)
+                    yield found(TOKEN_ACCEPTED, SERVER, scene.exchanges[0].came, scene.exchanges[0].request)
                     return
         if not visit.customer_id:
             last = scene.exchanges[-1]
@@ -78,7 +78,7 @@ async def walked(scene: Scene) -> AsyncIterator[Outcome]:
             yield found(CUSTOMER_FOUND, route(_SEARCH), came, last.request)
         await _ask_of_the_others(scene, visit)
     yield _told_apart(scene)
-    yield passed(TOKEN_ACCEPTED, "the server")
+    yield passed(TOKEN_ACCEPTED, SERVER)
     for operation in scene.plan.operations:
         for outcome in _answered(scene, operation):
             yield outcome
@@ -115,8 +115,10 @@ async def _visited(scene: Scene, visit: Visit, operation: Operation) -> None:
 async def _ask_of_the_others(scene: Scene, visit: Visit) -> None:
     """Ask once for each account that was offered and not consented to: what is offered must be answered."""
     starter = next((row for row in scene.served if row.sector == "custom" and row.whose == "account"), None)
-    for account in visit.offered if starter else ():
-        if starter and account not in visit.accounts:
+    if starter is None:
+        return
+    for account in visit.offered:
+        if account not in visit.accounts:
             ids = {"customerId": visit.customer_id, "accountId": account}
             visit.legs[starter.name].append(await scene.leg(starter, ids))
 

@@ -12,10 +12,8 @@ from typing import NamedTuple
 from openholder.operations.table import JSON
 from openholder.rehearsal.attacks import bodies, headers, methods, refusals, replay, wire
 from openholder.rehearsal.attacks.target import Target, first, stranger
-from openholder.rehearsal.findings import Outcome, Rule, skipped
+from openholder.rehearsal.findings import SERVER, Outcome, Rule, skipped
 from openholder.rehearsal.scene import Scene
-
-SERVER = "the server"
 
 
 class Kind(NamedTuple):

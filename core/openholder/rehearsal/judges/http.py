@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from openholder.operations.table import JSON, PDF
+from openholder.rehearsal.caller import INTERACTION
 from openholder.rehearsal.exchange import OK, Exchange, at, shown
 from openholder.rehearsal.findings import Rule
 from openholder.rehearsal.judges import Check
 
-INTERACTION = "x-fapi-interaction-id"
 REFUSED = "X-Sharing-Refused"
 
 ANSWERED = Rule(

@@ -13,6 +13,7 @@ from openholder.models.collections import collection_named
 from openholder.rehearsal.exchange import Exchange, Leg, at, records, route
 from openholder.rehearsal.findings import Outcome, Rule
 from openholder.rehearsal.judges import Check, examined
+from openholder.rehearsal.scene import next_query
 
 _CDS = "Consumer Data Standards, pagination"
 
@@ -140,8 +141,6 @@ def _link(place: str, name: str, link: Any, due: int | None, size: int) -> Itera
 
 
 def _endless(leg: Leg) -> Iterator[str]:
-    from openholder.rehearsal.scene import next_query
-
     if next_query(leg.operation, leg.exchanges[-1], leg.first.request.query):
         yield f"after {len(leg.exchanges)} pages the link leads to one that was read before"
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
-from openholder.rehearsal.exchange import Leg, records, route
+from openholder.rehearsal.exchange import records, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
-from openholder.rehearsal.judges.agreement import canonical
 from openholder.rehearsal.judges.lists import account_of, listed
-from openholder.rehearsal.probes import fullest
+from openholder.rehearsal.probes import compared, fullest
 from openholder.rehearsal.scene import Scene
 
 _FISKIL = "Fiskil: a recipient's bulk request arrives as a POST on the consented accounts"
@@ -44,28 +43,10 @@ async def chosen_few(scene: Scene) -> AsyncIterator[Outcome]:
             first, query = leg.asked[0], leg.first.request.query
             one = await scene.leg(operation, leg.ids, query, accounts=(first,), note="one account")
             twice = await scene.leg(operation, leg.ids, query, accounts=(first, first), note="one account, twice")
-            for outcome in (*_one(leg, one), *_twice(one, twice)):
+            for outcome in listed(one):
                 yield outcome
+            yield compared(ONE, one, [record for record in leg.records if account_of(record) == first])
+            yield compared(TWICE, twice, one.records)
             none = await scene.ask(operation, leg.ids, query=query, note="no account")
             where, came = route(operation), len(records(none))
             yield found(NONE, where, f"{came} records", none.request) if came else passed(NONE, where)
-
-
-def _one(leg: Leg, one: Leg) -> Iterator[Outcome]:
-    yield from listed(one)
-    due = [canonical(record) for record in leg.records if account_of(record) == one.asked[0]]
-    yield _compared(ONE, one, due)
-
-
-def _twice(one: Leg, twice: Leg) -> Iterator[Outcome]:
-    yield _compared(TWICE, twice, [canonical(record) for record in one.records])
-
-
-def _compared(rule: Rule, leg: Leg, due: list[bytes]) -> Outcome:
-    where, request = route(leg.operation), leg.first.request
-    if not leg.whole:
-        return found(rule, where, leg.exchanges[-1].came, request)
-    came = [canonical(record) for record in leg.records]
-    if came == due:
-        return passed(rule, where)
-    return found(rule, where, f"{len(came)} records where {len(due)} are due, or others", request)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from openholder.operations import Operation
 from openholder.rehearsal.exchange import Leg, records, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
-from openholder.rehearsal.judges.agreement import canonical
 from openholder.rehearsal.judges.lists import listed
-from openholder.rehearsal.probes import fullest
-from openholder.rehearsal.scene import Scene, Visit
+from openholder.rehearsal.probes import compared, fullest
+from openholder.rehearsal.scene import LARGE_PAGE, Scene, Visit
 
 DEFAULT_SIZE = 25
 NOBODY_S = "nobody@no-such-host.invalid"
@@ -75,7 +74,6 @@ REFUSED = (
     Refused("page-size=1001", (400,)),
     Refused("page=100000", (422,)),
 )
-_WIDE: Mapping[str | None, str] = {"page": "page-size=1000", "offset": "limit=1000"}
 
 
 async def repeated(scene: Scene) -> AsyncIterator[Outcome]:
@@ -104,8 +102,8 @@ def _legs(visits: Sequence[Visit], operation: Operation) -> list[Leg]:
 
 
 async def _whole(scene: Scene, leg: Leg) -> AsyncIterator[Outcome]:
-    large = await scene.leg(leg.operation, leg.ids, _WIDE[leg.operation.reply.paging], accounts=leg.asked)
-    yield _same(WHOLE, leg, large)
+    large = await scene.leg(leg.operation, leg.ids, LARGE_PAGE[leg.operation.reply.paging], accounts=leg.asked)
+    yield compared(WHOLE, large, leg.records)
     for outcome in listed(large):
         yield outcome
 
@@ -114,19 +112,7 @@ async def _again(scene: Scene, leg: Leg) -> Outcome:
     again = await scene.leg(
         leg.operation, leg.ids, leg.first.request.query, body=leg.first.request.body, accounts=leg.asked
     )
-    return _same(STABLE, leg, again)
-
-
-def _same(rule: Rule, leg: Leg, other: Leg) -> Outcome:
-    where, request = route(leg.operation), other.first.request
-    if not other.whole:
-        return found(rule, where, other.exchanges[-1].came, request)
-    before, after = [canonical(row) for row in leg.records], [canonical(row) for row in other.records]
-    if before == after:
-        return passed(rule, where)
-    lost, more = len(set(before) - set(after)), len(set(after) - set(before))
-    kind = f"{more} other records, {lost} missing" if lost or more else "the same records in another order, or twice"
-    return found(rule, where, f"{len(after)} records where {len(before)} were: {kind}", request)
+    return compared(STABLE, again, leg.records)
 
 
 async def _defaulted(scene: Scene, leg: Leg) -> AsyncIterator[Outcome]:
@@ -155,9 +141,7 @@ async def _searched(scene: Scene) -> AsyncIterator[Outcome]:
     for leg in visit.legs.get("searchCustomers", ()):
         where = route(leg.operation)
         other = await scene.leg(leg.operation, leg.ids, email=visit.email.swapcase())
-        yield _same(CASELESS, leg, other)
-        none = await scene.ask(
-            leg.operation, leg.ids, email="nobody@no-such-host.invalid", note="an address nobody has"
-        )
+        yield compared(CASELESS, other, leg.records)
+        none = await scene.ask(leg.operation, leg.ids, email=NOBODY_S, note="an address nobody has")
         empty = none.good and not records(none)
         yield passed(NOBODY, where) if empty else found(NOBODY, where, none.came, none.request)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from openholder._version import __version__
-from openholder.rehearsal.findings import SEVERITIES, Deviation, Outcome, Rule, Severity
+from openholder.rehearsal.findings import SERVER, SEVERITIES, Deviation, Outcome, Rule, Severity
 from openholder.rehearsal.load import Load
 from openholder.rehearsal.masking import masking
 from openholder.rehearsal.play import Report
@@ -17,8 +17,6 @@ from openholder.rehearsal.tiers import Measure
 
 EXAMPLES = 3
 """Deviations of a problem that are shown."""
-SERVER = "the server"
-"""What an example asked, where it was no single request."""
 _PLURALS: Mapping[Severity, tuple[str, str]] = {
     "critical": ("critical", "critical"),
     "error": ("error", "errors"),
