@@ -12,6 +12,7 @@ from contextlib import closing
 
 import pytest
 
+from commands import logging_as_it_was, run_command
 from openholder._version import __version__
 from openholder.fiskil.signer import DEVELOPMENT_KEY
 from openholder.logs import PROGRESS, configure_for_command
@@ -34,12 +35,12 @@ def test_version_and_help_are_told_in_a_line(tmp_path):
 
 
 def test_a_command_that_does_not_exist_is_a_usage_error(tmp_path):
-    ended = openholder("serv", cwd=tmp_path)
+    ended = run_command("serv", cwd=tmp_path)
     assert (ended.returncode, "No such command 'serv'" in ended.stderr) == (2, True)
 
 
 def test_without_a_configuration_the_places_looked_at_are_named(tmp_path):
-    ended = openholder("serve", cwd=tmp_path)
+    ended = run_command("serve", cwd=tmp_path)
     assert ended.returncode == 3
     assert "openholder.toml, /etc/openholder/openholder.toml: no configuration file there" in ended.stderr
 
@@ -55,7 +56,7 @@ def test_all_mistakes_of_a_configuration_are_told_at_once_without_secrets(tmp_pa
         'header = "s3cret"\n[sources.b.collections]\n"balances" = "/{wrong}"\n'
         '[sources.c]\nkind = "sqlit"\n[serve]\n"*" = "d"\n'
     )
-    ended = openholder(command, cwd=tmp_path)
+    ended = run_command(command, cwd=tmp_path)
     assert ended.returncode == 3
     for key, word in (
         ("public_url", "https"),
@@ -78,18 +79,18 @@ def test_all_mistakes_of_a_configuration_are_told_at_once_without_secrets(tmp_pa
 def test_check_tries_keys_sources_and_every_collection(bank, source):
     write_csv(bank / "bank", sample_rows())
     configuration(bank, more=source)
-    ended = openholder("check", "--dev", cwd=bank)
+    ended = run_command("check", "--dev", cwd=bank)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "1 usable" in ended.stdout
     tried = [line for line in ended.stdout.splitlines() if "records tried" in line]
     assert len(tried) == len([operation for operation in OPERATIONS if not operation.deprecated])
-    findings = json.loads(openholder("check", "--dev", "--json", cwd=bank).stdout)
+    findings = json.loads(run_command("check", "--dev", "--json", cwd=bank).stdout)
     assert {finding["verdict"] for finding in findings} <= {"ok", "advice"}
 
 
 def test_check_names_each_missing_index_with_the_statement_that_mends_it(bank):
     def advised():
-        findings = json.loads(openholder("check", "--dev", "--json", cwd=bank).stdout)
+        findings = json.loads(run_command("check", "--dev", "--json", cwd=bank).stdout)
         return [finding["detail"] for finding in findings if finding["verdict"] == "advice"]
 
     configuration(bank, more=SQLITE)
@@ -105,7 +106,7 @@ def test_check_names_each_missing_index_with_the_statement_that_mends_it(bank):
 
 def test_check_says_when_the_keys_are_not_to_be_had(bank):
     configuration(bank, more=SQLITE)
-    ended = openholder("check", cwd=bank)
+    ended = run_command("check", cwd=bank)
     assert ended.returncode == 4
     assert "unreachable" in ended.stdout
 
@@ -116,7 +117,7 @@ def test_check_finds_records_that_do_not_fit_and_does_not_show_them(bank):
     (bank / "bank.db").unlink()
     write_sqlite(bank / "bank.db", rows)
     configuration(bank, more=SQLITE)
-    ended = openholder("check", "--dev", cwd=bank)
+    ended = run_command("check", "--dev", cwd=bank)
     assert ended.returncode == 1
     assert "collection 'balances': member 'available' does not fit (found str)" in ended.stdout
     assert "about 10" not in ended.stdout + ended.stderr
@@ -128,7 +129,7 @@ def test_check_names_a_missing_owner_column(bank):
     (bank / "bank.db").unlink()
     write_sqlite(bank / "bank.db", rows)
     configuration(bank, more=SQLITE)
-    ended = openholder("check", "--dev", cwd=bank)
+    ended = run_command("check", "--dev", cwd=bank)
     assert (ended.returncode, "table 'balances' has no column 'accountId'" in ended.stdout) == (1, True)
 
 
@@ -138,10 +139,10 @@ def test_check_reports_what_no_source_serves_and_a_collection_promised_in_vain(b
     (bank / "bank.db").unlink()
     write_sqlite(bank / "bank.db", rows)
     configuration(bank, more=SQLITE)
-    ended = openholder("check", "--dev", cwd=bank)
+    ended = run_command("check", "--dev", cwd=bank)
     assert (ended.returncode, "no source has 'balances'" in ended.stdout) == (0, True)
     configuration(bank, more=SQLITE + '[serve]\n"*" = "bank"\nbalances = "bank"\n')
-    ended = openholder("check", "--dev", cwd=bank)
+    ended = run_command("check", "--dev", cwd=bank)
     assert (ended.returncode, "has no collection 'balances'" in ended.stdout) == (3, True)
 
 
@@ -170,32 +171,32 @@ def test_token_refuses_to_sign_for_keys_that_are_somebody_elses(bank):
     configuration(bank, more=SQLITE)
     override = {"OPENHOLDER_FISKIL__JWKS_URL": "https://cdr.example.com/jwks.json"}
     for command in (["token", BALANCE], ["serve", "--dev"], ["check", "--dev"]):
-        ended = openholder(*command, cwd=bank, **override)
+        ended = run_command(*command, cwd=bank, **override)
         assert (ended.returncode, "not on this machine" in ended.stderr, ended.stdout) == (3, True, "")
     assert not (bank / DEVELOPMENT_KEY).exists()
 
 
 def test_token_prints_a_token_or_says_how_it_is_called(bank):
     configuration(bank, more=SQLITE)
-    assert openholder("token", BALANCE, cwd=bank).stdout.count(".") == 2
-    assert openholder("token", "no-slash", cwd=bank).returncode == 2
-    assert openholder("token", cwd=bank).returncode == 2
+    assert run_command("token", BALANCE, cwd=bank).stdout.count(".") == 2
+    assert run_command("token", "no-slash", cwd=bank).returncode == 2
+    assert run_command("token", cwd=bank).returncode == 2
 
 
 def test_routes_shows_each_operation_with_its_source(bank):
     path = configuration(bank, more=SQLITE)
-    listed = json.loads(openholder("routes", "--json", "-c", str(path), cwd=bank).stdout)
+    listed = json.loads(run_command("routes", "--json", "-c", str(path), cwd=bank).stdout)
     served = [operation for operation in OPERATIONS if not operation.deprecated]
     assert [(route["method"], route["path"]) for route in listed] == [(row.method, row.path) for row in served]
     assert [(route["collection"], route["evidence"]) for route in listed] == [
         (row.collection, row.evidence) for row in served
     ]
     assert {route["source"] for route in listed} == {"bank"}
-    assert "balances" in openholder("routes", cwd=bank).stdout
+    assert "balances" in run_command("routes", cwd=bank).stdout
 
 
 def test_plugins_lists_the_kinds_without_a_configuration(tmp_path):
-    listed = json.loads(openholder("plugins", "--json", cwd=tmp_path).stdout)
+    listed = json.loads(run_command("plugins", "--json", cwd=tmp_path).stdout)
     assert [(kind["for"], kind["kind"]) for kind in listed] == [
         *(("source", kind) for kind in ("csv", "rest", "sqlite")),
         *(("replay", kind) for kind in ("memory", "redis", "sqlite")),
@@ -203,28 +204,20 @@ def test_plugins_lists_the_kinds_without_a_configuration(tmp_path):
     assert {(kind["distribution"], kind["version"], kind["status"]) for kind in listed} == {
         ("openholder", __version__, "ok")
     }
-    assert "source  sqlite  openholder" in openholder("plugins", cwd=tmp_path).stdout
-
-
-@pytest.fixture
-def logging_as_it_was():
-    root, progress = logging.getLogger(), logging.getLogger(PROGRESS)
-    before = root.handlers, root.level, progress.level
-    yield
-    root.handlers, root.level, progress.level = before
-    logging.getLogger("tornado.access").disabled = False
+    assert "source  sqlite  openholder" in run_command("plugins", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_command_is_silent_but_for_errors_and_on_a_terminal_for_progress(logging_as_it_was, terminal):
+def test_a_command_is_silent_but_for_errors_and_on_a_terminal_for_progress(terminal):
     class Stream(io.StringIO):
         def isatty(self):
             return terminal
 
     stream = Stream()
-    configure_for_command(stream)
-    logging.getLogger(PROGRESS).info("half-way")
-    logging.getLogger("openholder").info("a detail")
-    logging.getLogger("openholder").error("a fault")
+    with logging_as_it_was():
+        configure_for_command(stream)
+        logging.getLogger(PROGRESS).info("half-way")
+        logging.getLogger("openholder").info("a detail")
+        logging.getLogger("openholder").error("a fault")
     told = stream.getvalue()
     assert ("half-way" in told, "a detail" in told, "a fault" in told) == (terminal, False, True)

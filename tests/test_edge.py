@@ -22,8 +22,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from commands import run_command
 from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
-from processes import COMMAND, PATIENCE, Server, configuration, free_port, openholder
+from processes import COMMAND, PATIENCE, Server, configuration, free_port
 from support import ISSUER, SQLITE, sample_rows, start_with, write_sqlite
 
 BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
@@ -281,7 +282,7 @@ def test_a_configuration_that_cannot_be_meant_ends_the_start_with_a_line(bank, o
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
-    ended = openholder("serve", "--dev", cwd=bank)
+    ended = run_command("serve", cwd=bank)
     assert ended.returncode == 3
     lines = [line for line in ended.stderr.splitlines() if line.strip()]
     assert told in ended.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import openholder as installed_openholder
+from commands import run_command
 from openholder.cli import main
 from openholder.cli.new_plugin import LONGEST, TEMPLATES
 from processes import configuration, openholder
@@ -49,7 +50,7 @@ def written(tmp_path_factory):
     """A folder with a new package for each of the kinds."""
     folder = tmp_path_factory.mktemp("written")
     for kind in KINDS:
-        passed(openholder("new-plugin", kind, cwd=folder))
+        passed(run_command("new-plugin", kind, cwd=folder))
     return folder
 
 
@@ -86,7 +87,7 @@ def kim(sites):
 
 
 def test_a_package_is_written_and_the_next_steps_are_told(tmp_path):
-    ended = openholder("new-plugin", "kim", cwd=tmp_path)
+    ended = run_command("new-plugin", "kim", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert files(tmp_path / "openholder-kim") == [
         ".github/workflows/test.yml",
@@ -114,7 +115,7 @@ def test_nothing_is_left_to_fill_in(written):
 
 
 def test_the_folder_can_be_chosen(tmp_path):
-    passed(openholder("new-plugin", "kim", "--folder", "sources/mine", cwd=tmp_path))
+    passed(run_command("new-plugin", "kim", "--folder", "sources/mine", cwd=tmp_path))
     assert (tmp_path / "sources/mine/setup.cfg").is_file()
     assert not (tmp_path / "openholder-kim").exists()
 
@@ -124,7 +125,7 @@ def test_nothing_that_is_there_is_overwritten_and_then_nothing_is_written(tmp_pa
     path = tmp_path / "openholder-kim" / present
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    ended = openholder("new-plugin", "kim", cwd=tmp_path)
+    ended = run_command("new-plugin", "kim", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert f"openholder-kim/{present} is there already; nothing was written" in ended.stderr
     assert (files(tmp_path / "openholder-kim"), path.read_text()) == ([present], "mine")
@@ -132,13 +133,13 @@ def test_nothing_that_is_there_is_overwritten_and_then_nothing_is_written(tmp_pa
 
 def test_a_repository_that_has_a_licence_only_is_added_to(tmp_path):
     (tmp_path / "LICENSE").write_text("mine")
-    passed(openholder("new-plugin", "kim", "--folder", ".", cwd=tmp_path))
+    passed(run_command("new-plugin", "kim", "--folder", ".", cwd=tmp_path))
     assert len(files(tmp_path)) == len(TEMPLATES) + 1
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_a_line(tmp_path):
     (tmp_path / "file").touch()
-    ended = openholder("new-plugin", "kim", "--folder", "file/kim", cwd=tmp_path)
+    ended = run_command("new-plugin", "kim", "--folder", "file/kim", cwd=tmp_path)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
     assert "cannot be written" in ended.stderr
 
@@ -153,11 +154,11 @@ def test_a_name_that_is_none_is_a_usage_error(tmp_path, monkeypatch, capsys, nam
 
 
 def test_without_a_name_it_is_a_usage_error(tmp_path):
-    assert openholder("new-plugin", cwd=tmp_path).returncode == 2
+    assert run_command("new-plugin", cwd=tmp_path).returncode == 2
 
 
 def test_a_kind_that_is_installed_already_is_warned_of(tmp_path, kim):
-    ended = openholder("new-plugin", "csv", cwd=tmp_path)
+    ended = run_command("new-plugin", "csv", cwd=tmp_path)
     assert (ended.returncode, ended.stderr.startswith("Warning: kind 'csv' is installed already")) == (0, True)
     ended = openholder("new-plugin", "kim", cwd=tmp_path, **kim)
     assert (ended.returncode, "from openholder-kim 0.1.0" in ended.stderr) == (0, True)
@@ -175,7 +176,7 @@ def test_the_tests_of_a_new_package_pass_with_the_installed_one(written, sites, 
 
 
 def test_a_source_that_breaks_the_contract_fails_these_tests(tmp_path, kim):
-    passed(openholder("new-plugin", "kim", cwd=tmp_path))
+    passed(run_command("new-plugin", "kim", cwd=tmp_path))
     module = tmp_path / "openholder-kim/openholder_kim/__init__.py"
     text = module.read_text(encoding="utf-8")
     broken = text.replace("return select(rows[query.collection], query)", "return Page(records=[], total=0)")
@@ -208,7 +209,7 @@ def makes_wheels():
 @pytest.mark.skipif(not importlib.util.find_spec("pip"), reason="pip is not installed")
 @pytest.mark.skipif(not makes_wheels(), reason="setuptools is older than 70.1 and wheel is not there")
 def test_pip_installs_a_new_package(tmp_path):
-    passed(openholder("new-plugin", "kim", cwd=tmp_path))
+    passed(run_command("new-plugin", "kim", cwd=tmp_path))
     options = "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"
     passed(run("-m", "pip", "install", *options, "--target", tmp_path / "site", "./openholder-kim", cwd=tmp_path))
     assert (tmp_path / "site/openholder_kim/py.typed").is_file()
@@ -303,5 +304,5 @@ def test_mistakes_of_the_configuration_are_told_after_the_list(tmp_path, broken,
 
 
 def test_a_configuration_that_is_not_there_is_told(tmp_path):
-    ended = openholder("plugins", "-c", "missing.toml", cwd=tmp_path)
+    ended = run_command("plugins", "-c", "missing.toml", cwd=tmp_path)
     assert (ended.returncode, "missing.toml: no configuration file there" in ended.stderr) == (3, True)

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from commands import run_command
 from openholder.cli import main
 from openholder.fiskil import sample
 from openholder.fiskil.signer import Signer
@@ -45,7 +46,7 @@ def keys(server):
 
 def test_a_good_server_is_ready_and_every_report_is_written(server, keys, tmp_path):
     files = ("--html", "report.html", "--junit", "report.xml")
-    ended = openholder("rehearse", server.public_url, *WHO, *MODEST, *keys, *files, cwd=tmp_path)
+    ended = run_command("rehearse", server.public_url, *WHO, *MODEST, *keys, *files, cwd=tmp_path)
     assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "Ready to go live"), ended.stdout + ended.stderr
     assert "\x1b" not in ended.stdout + ended.stderr
     assert "\r" not in ended.stderr
@@ -58,7 +59,7 @@ def test_a_good_server_is_ready_and_every_report_is_written(server, keys, tmp_pa
 
 
 def test_json_is_all_that_standard_output_has(server, keys, tmp_path):
-    ended = openholder("rehearse", server.public_url, *WHO, *MODEST, *keys, "--json", cwd=tmp_path)
+    ended = run_command("rehearse", server.public_url, *WHO, *MODEST, *keys, "--json", cwd=tmp_path)
     told = json.loads(ended.stdout)
     assert (ended.returncode, told["good"], told["target"]) == (0, True, server.public_url)
     assert "GET /v1/common/customer/{customerId}" in told["served"]
@@ -68,14 +69,16 @@ def test_json_is_all_that_standard_output_has(server, keys, tmp_path):
 def test_attacks_and_a_load_on_this_machine_need_no_permission(server, keys, tmp_path):
     load = ("--rate", "20", "--for", "1s")
     asked = ("rehearse", server.public_url, *WHO, "--sector", "common", *keys, *load, "--json")
-    told = json.loads(openholder(*asked, cwd=tmp_path).stdout)
+    told = json.loads(run_command(*asked, cwd=tmp_path).stdout)
     assert told["good"], told["findings"]
     assert (told["load"]["sent"], told["options"]["Attacks"]) == (20, "included")
     assert {row["verdict"] for row in told["outcomes"] if row["rule"] == "alg-none"} == {"passed"}
 
 
 def test_customers_who_log_in_elsewhere_are_neither_searched_nor_looked_up(server, keys, tmp_path):
-    ended = openholder("rehearse", server.public_url, "--customer", "cust-1001", *MODEST, *keys, "--json", cwd=tmp_path)
+    ended = run_command(
+        "rehearse", server.public_url, "--customer", "cust-1001", *MODEST, *keys, "--json", cwd=tmp_path
+    )
     told = json.loads(ended.stdout)
     assert ended.returncode == 0
     assert "GET /auth/v1/customer/{customerId}/accounts" in told["served"]
@@ -84,17 +87,17 @@ def test_customers_who_log_in_elsewhere_are_neither_searched_nor_looked_up(serve
 
 
 def test_the_openapi_document_decides_what_is_asked(server, keys, tmp_path):
-    document = openholder("openapi", "-c", "openholder.toml", cwd=server.folder)
+    document = run_command("openapi", "-c", "openholder.toml", cwd=server.folder)
     (tmp_path / "openapi.json").write_text(document.stdout, encoding="utf-8")
     asked = (*WHO, *MODEST, *keys, "--openapi", "openapi.json", "--json")
-    told = json.loads(openholder("rehearse", server.public_url, *asked, cwd=tmp_path).stdout)
+    told = json.loads(run_command("rehearse", server.public_url, *asked, cwd=tmp_path).stdout)
     assert (told["good"], told["options"]["OpenAPI document"]) == (True, "given")
     assert "GET /v1/common/customer/{customerId}/detail" in told["served"]
 
 
 def test_a_server_that_refuses_the_token_fails_and_is_told_what_to_configure(server, tmp_path):
     port = free_port()
-    ended = openholder(
+    ended = run_command(
         "rehearse", server.public_url, *WHO, *MODEST, "--listen", f"127.0.0.1:{port}", cwd=tmp_path
     )  # fmt: skip
     assert ended.returncode == 1
@@ -114,7 +117,7 @@ def test_the_keys_are_served_here_and_a_kept_one_is_the_same_the_next_time(tmp_p
     path.write_text(path.read_text().replace("[listen]\nport = 0", f"[listen]\nport = {port}"))
     asked = ("rehearse", url, *WHO, *MODEST, "--listen", f"127.0.0.1:{listen}", "--key", "kept.pem")
     with Server(tmp_path, (), public_url=url):
-        first, second = (openholder(*asked, cwd=tmp_path) for _ in range(2))
+        first, second = (run_command(*asked, cwd=tmp_path) for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), first.stdout + first.stderr + second.stdout
     assert first.stderr == second.stderr
     assert f"kid       {Signer.kept_in(tmp_path / 'kept.pem').kid}\n" in first.stderr
@@ -201,14 +204,14 @@ def refused(tmp_path, monkeypatch, capsys):
 def test_what_is_found_wrong_later_is_refused_as_well(server, tmp_path, arguments, told):
     (tmp_path / "data.txt").write_text("neither this nor that")
     listen = ("--listen", f"127.0.0.1:{free_port()}")
-    ended = openholder("rehearse", server.public_url, *WHO, *arguments, *listen, cwd=tmp_path)
+    ended = run_command("rehearse", server.public_url, *WHO, *arguments, *listen, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert told in " ".join(ended.stderr.split())
 
 
 def test_a_server_that_does_not_answer_is_unreachable(tmp_path):
     url, listen = f"http://127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    ended = openholder("rehearse", url, *WHO, "--listen", listen, cwd=tmp_path)
+    ended = run_command("rehearse", url, *WHO, "--listen", listen, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (4, "")
     assert f"{url} does not answer" in ended.stderr
 

@@ -13,11 +13,12 @@ import pytest
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from commands import run_command
 from openholder.app import bind
 from openholder.cli.columns import rows_of
 from openholder.models.collections import COLLECTIONS
 from openholder.operations import OPERATIONS
-from processes import free_port, openholder
+from processes import free_port
 from support import World
 
 PAGE = (Path(__file__).parents[1] / "docs/sources.md").read_text(encoding="utf-8")
@@ -143,16 +144,16 @@ def test_check_finds_nothing_in_the_data_of_the_page_and_misses_no_index(tmp_pat
     head = f'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "{keys}"\n'
     (configured,) = blocks(SQL, "toml")
     (tmp_path / "openholder.toml").write_text(head + configured)
-    checked = openholder("check", "--dev", "--data", "--json", cwd=tmp_path)
+    checked = run_command("check", "--dev", "--data", "--json", cwd=tmp_path)
     findings = json.loads(checked.stdout)
     assert {row["what"] for row in findings} >= {"data of customers", "data of banking.transactions"}
     assert [row for row in findings if row["verdict"] not in ("ok", "not served")] == []
 
 
 def test_the_command_that_the_page_names_lists_all_collections_and_the_columns_of_each(tmp_path):
-    listed = json.loads(openholder("columns", "--json", cwd=tmp_path).stdout)
+    listed = json.loads(run_command("columns", "--json", cwd=tmp_path).stdout)
     assert [row["collection"] for row in listed] == list(COLLECTIONS)
-    told = openholder("columns", "banking.accounts", cwd=tmp_path).stdout
+    told = run_command("columns", "banking.accounts", cwd=tmp_path).stdout
     assert re.search(r"^productCategory +yes +.*TRANS_AND_SAVINGS_ACCOUNTS", told, re.MULTILINE)
 
 

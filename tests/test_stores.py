@@ -23,6 +23,7 @@ import pytest
 from redis import Redis
 
 from catalogue.rows import BALANCE, Request, invalid_token, mint, ok, send, status
+from commands import run_command
 from openholder import app
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
@@ -430,7 +431,7 @@ def test_a_good_table_loads(bank, replay, listen):
 @pytest.mark.parametrize("url", [f"http://:{PASSWORD}@127.0.0.1", f"redis://:{PASSWORD}/x@127.0.0.1:6379/0", PASSWORD])
 def test_a_url_that_is_none_of_redis_is_a_mistake_and_its_password_is_not_shown(bank, url):
     configuration(bank, more=SQLITE + f'[replay]\nstore = "redis"\nurl = "{url}"\n')
-    ended = openholder("serve", "--dev", cwd=bank)
+    ended = run_command("serve", cwd=bank)
     assert PASSWORD not in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.returncode == 3

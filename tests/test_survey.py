@@ -8,7 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from processes import configuration, openholder
+from commands import run_command
+from processes import configuration
 from support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 
 CHANGES = {
@@ -59,7 +60,7 @@ def bank(tmp_path):
 
 
 def findings(bank, *arguments):
-    ended = openholder("check", "--dev", "--data", "--json", *arguments, cwd=bank)
+    ended = run_command("check", "--dev", "--data", "--json", *arguments, cwd=bank)
     found = [row for row in json.loads(ended.stdout) if row["what"].startswith("data")]
     return ended.returncode, found
 
@@ -105,7 +106,7 @@ def test_faults_of_many_records_are_counted_after_the_first_twenty(bank):
 
 
 def compare(bank, *arguments):
-    ended = openholder("diff", "openholder.toml", "new.toml", "--json", *arguments, cwd=bank)
+    ended = run_command("diff", "openholder.toml", "new.toml", "--json", *arguments, cwd=bank)
     return ended.returncode, json.loads(ended.stdout)
 
 
@@ -138,7 +139,7 @@ def test_each_difference_is_named_by_customer_collection_record_and_member(bank)
     assert ("cust-3001", "energy.invoices", "?") in told
     assert {row["collection"] for row in found} == {"banking.transactions", "banking.payees", "energy.invoices"}
     assert "SECRET" not in str(found)
-    ended = openholder("diff", "openholder.toml", "new.toml", "--customer", "cust-1001", cwd=bank)
+    ended = run_command("diff", "openholder.toml", "new.toml", "--customer", "cust-1001", cwd=bank)
     assert (ended.returncode, ended.stdout.splitlines()[-1]) == (1, "2 differences")
     assert "differs in amount" in ended.stdout
 
@@ -174,7 +175,7 @@ def test_what_would_be_refused_or_a_fault_once_served_is_told_beforehand(tmp_pat
     rows[collection] = [*(changed if isinstance(changed, list) else [changed]), *others]
     write_sqlite(tmp_path / "bank.db", rows)
     configuration(tmp_path, more=SQLITE)
-    ended = openholder("check", "--dev", "--data", "--customer", "cust-1001", "--json", cwd=tmp_path)
+    ended = run_command("check", "--dev", "--data", "--customer", "cust-1001", "--json", cwd=tmp_path)
     failed = {(row["what"], row["detail"]) for row in json.loads(ended.stdout) if row["verdict"] == "failed"}
     what, detail = told
     assert [found for name, found in failed if name == what and found.startswith(detail)], failed
