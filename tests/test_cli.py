@@ -104,6 +104,22 @@ def test_check_names_each_missing_index_with_the_statement_that_mends_it(bank):
     assert advised() == []
 
 
+def test_check_asks_whether_a_column_that_is_no_member_was_meant_to_be_one(bank):
+    with closing(sqlite3.connect(bank / "bank.db")) as connection:
+        connection.executescript(
+            "ALTER TABLE banking_accounts RENAME COLUMN nickname TO nick_name;"
+            "ALTER TABLE banking_transactions RENAME COLUMN reference TO refrence;"
+            "ALTER TABLE customers ADD COLUMN branch TEXT;"
+        )
+    configuration(bank, more=SQLITE)
+    findings = json.loads(run_command("check", "--dev", "--json", cwd=bank).stdout)
+    asked = [(row["what"], row["detail"]) for row in findings if row["what"].startswith("columns of ")]
+    assert asked == [
+        ("columns of banking.accounts", "'nick_name' is no member: is 'nickname' meant?"),
+        ("columns of banking.transactions", "'refrence' is no member: is 'reference' meant?"),
+    ]
+
+
 def test_check_says_when_the_keys_are_not_to_be_had(bank):
     configuration(bank, more=SQLITE)
     ended = run_command("check", cwd=bank)

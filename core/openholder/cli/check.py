@@ -6,8 +6,8 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from openholder.app import make_store
+from openholder.cli.columns import misspelt
 from openholder.cli.development import development_keys
 from openholder.cli.examination import Finding, Verdict, examined
 from openholder.cli.options import configuration_option, json_option, sample_options, table
@@ -24,7 +25,7 @@ from openholder.gate.fetching import fetch_from
 from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.generation import make_sources, operations_of
 from openholder.logs import configure_for_command
-from openholder.models.collections import collection_named
+from openholder.models.collections import COLLECTIONS, collection_named
 from openholder.models.rows import to_record
 from openholder.operations import Operation
 from openholder.serving.answers import has_needed
@@ -32,7 +33,7 @@ from openholder.serving.lookup import BELOW_ACCOUNTS, everything, is_served, que
 from openholder.serving.tls import make_context
 from openholder.settings import Settings
 from openholder.sources.directory import Directory, UnusableSource
-from openholder.sources.filters import Filter
+from openholder.sources.filters import Filter, Record
 from openholder.sources.kinds import UnusableKind
 from openholder.sources.query import Query
 
@@ -121,8 +122,9 @@ async def _sources(configuration: Configuration) -> AsyncIterator[Finding]:
             operations = operations_of(configuration.settings)
             for operation in operations:
                 yield await _operation(sources, operation)
-            for text in dict.fromkeys([text for operation in operations for text in await _advice(sources, operation)]):
-                yield Finding("for faster answers", "advice", text)
+            for advice in (_misspelt, _slow):
+                for finding in dict.fromkeys([one for row in operations for one in await advice(sources, row)]):
+                    yield finding
     except (UnusableSource, UnusableKind) as exc:
         yield Finding("sources", "configuration", str(exc))
     except Unreachable as exc:
@@ -154,21 +156,37 @@ def _question(operation: Operation) -> Query:
     return query_of(operation.collection, ids)
 
 
-async def _advice(sources: Directory, operation: Operation) -> list[str]:
+async def _misspelt(sources: Directory, operation: Operation) -> list[Finding]:
+    """Columns that look like one that is not there. Where that may be missing, nothing else would tell."""
+    collection = operation.collection
+    with suppress(OpenholderError):  # has been judged before
+        wrong = misspelt(collection, await _few(sources, operation)) if collection in COLLECTIONS else ()
+        told = [f"{name!r} is no member: is {meant!r} meant?" for name, meant in wrong]
+        return [Finding(f"columns of {collection}", "advice", text) for text in told]
+    return []
+
+
+async def _slow(sources: Directory, operation: Operation) -> list[Finding]:
     """What the source says of the operation's question, where it can be asked."""
     source = sources.source_of(operation.collection)
     try:
-        return await source.advice(_question(operation)) if source else []
+        advice = await source.advice(_question(operation)) if source else []
     except Exception:  # the question itself has been judged before
         return []
+    return [Finding("for faster answers", "advice", text) for text in advice]
 
 
 async def _fitting(sources: Directory, operation: Operation) -> int:
-    """Turn a few rows into records. A source that hands over nothing unasked is let off."""
-    try:
-        page = await sources.fetch(Query(collection=operation.collection, limit=A_FEW))
-    except SourceFault:
-        return 0
-    for row in filter(partial(has_needed, operation), page.records):
+    """Turn a few rows into records."""
+    rows = await _few(sources, operation)
+    for row in filter(partial(has_needed, operation), rows):
         to_record(row, operation.record, collection_named(operation.collection).owners.values())
-    return len(page.records)
+    return len(rows)
+
+
+async def _few(sources: Directory, operation: Operation) -> Sequence[Record]:
+    """The first rows. A source that hands over nothing unasked is let off."""
+    try:
+        return (await sources.fetch(Query(collection=operation.collection, limit=A_FEW))).records
+    except SourceFault:
+        return []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, get_args
 
 import click
@@ -74,6 +75,24 @@ def rows_of(collection: str) -> Sequence[Row]:
             row = (name, "" if name == needed else owed, kind)
             rows[name] = max(rows.get(name, row), row, key=lambda one: bool(one[1]))
     return list(rows.values())
+
+
+def misspelt(collection: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Columns that nothing is made of, each with the column that is not there and was probably meant.
+
+    Any other column may be there: it stays behind, or is a member of the holder's own.
+    """
+    known = [name for name, _, _ in rows_of(collection)]
+    found = dict.fromkeys(name for row in rows for name in row)
+    absent = {_plain(name): name for name in known if name not in found}
+    for name in found.keys() - known:
+        for meant in get_close_matches(_plain(name), absent, n=1, cutoff=0.85):
+            yield name, absent[meant]
+
+
+def _plain(name: str) -> str:
+    """A name as one remembers it: ``display_name`` is ``displayName``."""
+    return name.replace("_", "").casefold()
 
 
 def _records(collection: str) -> Iterator[tuple[type[Record], str]]:
