@@ -13,7 +13,7 @@ from openholder.rehearsal.caller import calling
 from openholder.rehearsal.findings import Rule
 from openholder.rehearsal.judges import agreement, http, lists, shape
 from openholder.rehearsal.play import ACTS, TALK, Act, rehearsed
-from openholder.rehearsal.probes import chosen, filters, ownership, paging
+from openholder.rehearsal.probes import chosen, filters, ownership, paging, together
 from openholder.rehearsal.scene import Plan
 from processes import free_port
 from rehearsal.faults import CONSENT, CUSTOMER, FAULTS, SEARCH, TRANSACTIONS, Fault
@@ -42,6 +42,7 @@ ASKED_FOR = {
     "Whose data it is": {"foreign-data", "foreign-data-body", "foreign-like-unknown", "unknown-id", "unknown-id-body"},
     "Few of the accounts": {"chosen-none", "chosen-one", "chosen-twice"},
     "Filters": {"bad-parameter", "filters-filter", "links-keep-filters", "unknown-parameter"},
+    "Several at once": {"own-answer"},
     "Pages, and the same again": {
         "default-page-size", "email-in-any-case", "nobody-found", "page-limits", "pages-make-the-list",
         "same-answer-again",
@@ -96,7 +97,7 @@ def rules_of(module) -> set[str]:
 
 
 def test_every_rule_about_answers_has_a_fault_that_breaks_it():
-    modules = (agreement, chosen, filters, http, lists, ownership, paging, shape, walk)
+    modules = (agreement, chosen, filters, http, lists, ownership, paging, shape, together, walk)
     # An operation that is not served is told where its sector was asked for by name: see below.
     assert set().union(*map(rules_of, modules)) - {fault.rule for fault in FAULTS} == {"operation-served"}
 

@@ -594,6 +594,23 @@ def the_total_of_a_filtered_list_is_that_of_all(call: Call) -> None:
         put(call, "meta.totalRecords", 999)
 
 
+ASKED: list[str] = []
+"""The paths that were asked for, as a server with a global variable has them: the last one counts."""
+ANSWERS: dict[str, bytes] = {}
+
+
+def _remembered(call: Call) -> None:
+    ASKED.append(call.path)
+
+
+def _mixed_up(call: Call) -> None:
+    ANSWERS[call.path] = call.content
+    call.content = ANSWERS.get(ASKED[-1], call.content)
+
+
+FAULTS.append(Fault("a global has whose request it is", "own-answer", ask=_remembered, answer=_mixed_up))
+
+
 def _late(call: Call) -> float:
     return 30 if call.name == TRANSACTIONS and call.number == 3 else 0
 

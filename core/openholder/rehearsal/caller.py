@@ -1,4 +1,4 @@
-"""Calls a resource server as Fiskil does: one new token for each request, one request at a time."""
+"""Calls a resource server as Fiskil does: one new token for each request."""
 
 from __future__ import annotations
 

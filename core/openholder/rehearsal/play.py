@@ -25,6 +25,7 @@ from openholder.rehearsal.probes.chosen import chosen_few
 from openholder.rehearsal.probes.filters import filtered
 from openholder.rehearsal.probes.ownership import owned
 from openholder.rehearsal.probes.paging import repeated
+from openholder.rehearsal.probes.together import asked_together
 from openholder.rehearsal.scene import Gone, Plan, Scene, not_served
 from openholder.rehearsal.tiers import measured
 from openholder.rehearsal.walk import TOKEN_ACCEPTED, walked
@@ -56,6 +57,7 @@ ACTS: tuple[Act, ...] = (
     Act("Filters", filtered),
     Act("Pages, and the same again", repeated),
     Act("How long it takes", measured),
+    Act("Several at once", asked_together),
     Act("Attacks", attacked),
     Act("Under load", loaded),
 )
