@@ -148,9 +148,12 @@ class Standin(RequestHandler):
 
     def use_up(self, token_id):
         process = self.request.connection.stream if self.has("a record for each process") else None
-        if token_id in self.application.used[process]:
+        used = self.application.used[process]
+        if token_id in used:
             self.refuse()
-        self.application.used[process].add(token_id)
+        used[token_id] = None
+        if self.has("remembers ten tokens") and len(used) > 10:
+            used.pop(next(iter(used)))
 
     def decoded(self, token):
         header = jwt.get_unverified_header(token)
@@ -280,7 +283,7 @@ async def standin(signer, fault=""):
         "/.*",
     )
     application = Application([(path, Standin) for path in paths], log_function=print_nothing)
-    application.fault, application.used = fault, defaultdict(set)
+    application.fault, application.used = fault, defaultdict(dict)
     application.public_key, application.kid = signer._key.public_key(), signer.kid
     application.pem = signer.public_bytes(Encoding.PEM)
     header, body = (200_000, 10_000_000) if fault == "no limits" else (16_384, 65_536)
@@ -429,6 +432,20 @@ async def test_a_fault_is_found_by_the_rule_that_names_it(signer, module, fault,
 def test_every_rule_has_a_fault_that_breaks_it():
     broken = LENIENT.union(*(expected for _, _, expected in FAULTS))
     assert RULES - broken == {"request-framing", "rs256"}  # see the tests of these
+
+
+@pytest.mark.parametrize(("fault", "expected"), [("", set()), ("remembers ten tokens", {"replay-later"})])
+@pytest.mark.gen_test(timeout=30)
+async def test_a_token_that_was_pushed_out_of_the_record_is_found_at_the_end(signer, fault, expected):
+    async def many(scene):
+        target = first(scene, lambda operation: operation.method == "GET")
+        for _ in range(10):
+            await scene.send(target.request())
+        async for outcome in replay.used_later(scene):
+            yield outcome
+
+    async with standin(signer, fault) as url:
+        assert findings(await report_on(url, signer, Act("many", many))) == expected
 
 
 @pytest.mark.gen_test(timeout=30)

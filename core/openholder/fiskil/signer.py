@@ -17,6 +17,8 @@ from jwt.utils import base64url_encode
 
 DEVELOPMENT_KEY = "development-key.pem"
 """The file beside a configuration in which ``openholder token`` and ``serve --dev`` share a key."""
+LIFETIME = 300
+"""Seconds that a token is good for."""
 _ALGORITHMS = {
     f"{family}{bits}": algorithm(getattr(algorithm, f"SHA{bits}"))
     for family, algorithm in (("PS", RSAPSSAlgorithm), ("RS", RSAAlgorithm))
@@ -67,7 +69,7 @@ class Signer:
         return json.dumps({"keys": [self.public_jwk()]}).encode()
 
     def token(
-        self, issuer: str, audience: str, *, lifetime: float = 300, algorithm: str = "PS256", **claims: Any
+        self, issuer: str, audience: str, *, lifetime: float = LIFETIME, algorithm: str = "PS256", **claims: Any
     ) -> str:
         """A token for one request to the URI ``audience`` (no query). ``claims`` replace members; None removes one."""
         now = int(time.time())

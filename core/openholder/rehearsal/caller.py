@@ -8,14 +8,14 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
 from openholder.errors import UntrustedJSON
-from openholder.fiskil.signer import Signer
+from openholder.fiskil.signer import LIFETIME, Signer
 from openholder.operations.table import JSON
 from openholder.rehearsal.exchange import Exchange, Request
 from openholder.strict_json import parse_json
@@ -23,6 +23,14 @@ from openholder.strict_json import parse_json
 MAX_CONTENT = 33_554_432
 """Bytes of one answer: 32 MiB."""
 INTERACTION = "x-fapi-interaction-id"
+
+
+class Used(NamedTuple):
+    """A request with the token that it was answered with data for."""
+
+    request: Request
+    expires: float
+    """Seconds since 1970."""
 
 
 @dataclass
@@ -40,6 +48,8 @@ class Caller:
     """Whose certificates are good."""
     algorithm: str = "PS256"
     """What tokens are signed with: the server takes PS256, RS256 or both."""
+    first: Used | None = None
+    """The first request that was answered with data."""
     witnesses: list[Callable[[Exchange], None]] = field(default_factory=list)
 
     def token(self, path: str, **claims: Any) -> str:
@@ -49,9 +59,9 @@ class Caller:
 
     async def send(self, request: Request) -> Exchange:
         """The exchange that a request leads to. It never raises for what the server does."""
-        started = time.perf_counter()
+        started, headers = time.perf_counter(), self._headers(request)
         try:
-            exchange = await self._answered(request, self._headers(request))
+            exchange = await self._answered(request, headers)
         except aiohttp.ClientConnectorError as exc:
             exchange = Exchange(request=request, fault=f"no connection: {type(exc.os_error).__name__}", away=True)
         except TimeoutError:
@@ -59,6 +69,9 @@ class Caller:
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             exchange = Exchange(request=request, fault=f"no answer: {type(exc).__name__}")
         exchange = replace(exchange, seconds=time.perf_counter() - started)
+        if exchange.good and self.first is None:
+            token = headers.get("Authorization", "").removeprefix("Bearer ")
+            self.first = Used(replace(request, token=token), time.time() + LIFETIME)
         for witness in self.witnesses:
             witness(exchange)
         return exchange

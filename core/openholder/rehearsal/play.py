@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from openholder.operations import OPERATIONS
 from openholder.rehearsal.attacks import attacked
+from openholder.rehearsal.attacks.replay import used_later
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.exchange import NOT_SERVED, route
 from openholder.rehearsal.findings import SERVER, Ledger, Outcome, Rule, found, passed
@@ -60,6 +61,7 @@ ACTS: tuple[Act, ...] = (
     Act("Several at once", asked_together),
     Act("Attacks", attacked),
     Act("Under load", loaded),
+    Act("The first token again", used_later),
 )
 """Whatever comes first is known to what comes after."""
 TALK = ACTS[:2]

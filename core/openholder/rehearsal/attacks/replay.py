@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from openholder.rehearsal.attacks.target import Target, no_data, sent, stranger, verdict
-from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
+from openholder.rehearsal.findings import SERVER, Outcome, Rule, found, passed, skipped
+from openholder.rehearsal.scene import Scene
 
 TIMES = 20
 """Requests at once with one token."""
@@ -35,6 +38,13 @@ BURNED = Rule(
     mend="Record the jti last, after the signature and all other claims.",
 )  # fmt: skip
 RULES = (REPLAY, RACE, BURNED)
+LATER = Rule(
+    "replay-later", "critical",
+    expected="The token of the first answer is refused at the end, however many tokens came between.",
+    why="A copied token works once enough others, or enough seconds, have pushed it out of the record.",
+    written=f"{_GUIDE}; RFC 7519 section 4.1.7",
+    mend="Keep each jti until its token's own exp and the tolerance are over: no fixed time, no fixed number.",
+)  # fmt: skip
 
 
 async def played(target: Target) -> AsyncIterator[Outcome]:
@@ -47,6 +57,19 @@ async def played(target: Target) -> AsyncIterator[Outcome]:
     else:
         yield skipped(RACE, target.subject, "a token is accepted again even without haste")
     yield await _after_forgeries(target)
+
+
+async def used_later(scene: Scene) -> AsyncIterator[Outcome]:
+    """Use the first token that brought data once more, if attacks are planned and it has not expired."""
+    kept = scene.caller.first
+    if not scene.plan.attacks or kept is None:
+        yield skipped(LATER, SERVER, "no token was answered with data" if scene.plan.attacks else "left out as asked")
+    elif time.time() > kept.expires:
+        yield skipped(LATER, SERVER, "the rehearsal took longer than a token lives")
+    else:
+        exchange = await scene.send(replace(kept.request, note="the first token of all, again"))
+        where = exchange.request.route
+        yield passed(LATER, where) if no_data(exchange) else found(LATER, where, exchange.came, exchange.request)
 
 
 async def _again(target: Target) -> AsyncIterator[Outcome]:
