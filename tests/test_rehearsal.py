@@ -11,7 +11,7 @@ from openholder.operations import OPERATIONS
 from openholder.rehearsal import walk
 from openholder.rehearsal.caller import calling
 from openholder.rehearsal.findings import Rule
-from openholder.rehearsal.judges import agreement, http, lists, shape
+from openholder.rehearsal.judges import agreement, http, lists, shape, texts
 from openholder.rehearsal.play import ACTS, TALK, Act, rehearsed
 from openholder.rehearsal.probes import chosen, filters, ownership, paging, together
 from openholder.rehearsal.scene import Plan
@@ -97,7 +97,7 @@ def rules_of(module) -> set[str]:
 
 
 def test_every_rule_about_answers_has_a_fault_that_breaks_it():
-    modules = (agreement, chosen, filters, http, lists, ownership, paging, shape, together, walk)
+    modules = (agreement, chosen, filters, http, lists, ownership, paging, shape, texts, together, walk)
     # An operation that is not served is told where its sector was asked for by name: see below.
     assert set().union(*map(rules_of, modules)) - {fault.rule for fault in FAULTS} == {"operation-served"}
 

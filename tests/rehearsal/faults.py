@@ -292,6 +292,26 @@ def money_went_through_binary_floating_point(call: Call) -> None:
     put(call, "available", Decimal("0.30000000000000004"))
 
 
+@fault("text-encoding", TRANSACTIONS)
+def a_file_in_utf_8_is_read_as_latin_1(call: Call) -> None:
+    edited(call, "description", lambda _: "Caf\u00e9 Zo\u00eb".encode().decode("latin-1"))
+
+
+@fault("text-encoding", TRANSACTIONS)
+def signs_that_are_not_known_become_one(call: Call) -> None:
+    edited(call, "description", lambda _: "Caf\ufffd")
+
+
+@fault("clean-text", TRANSACTIONS)
+def texts_fill_their_columns(call: Call) -> None:
+    edited(call, "description", lambda text: text.ljust(40))
+
+
+@fault("clean-text", TRANSACTIONS)
+def texts_are_written_for_html(call: Call) -> None:
+    edited(call, "description", lambda text: f"{text} &amp; more")
+
+
 @fault("required-members", TRANSACTIONS)
 def a_member_that_is_owed_is_missing(call: Call) -> None:
     call.with_records([{name: value for name, value in row.items() if name != "status"} for row in call.records])

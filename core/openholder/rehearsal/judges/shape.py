@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Context, Decimal
+from decimal import Decimal
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -21,9 +21,8 @@ from openholder.operations import OPERATIONS, Operation
 from openholder.operations.table import JSON
 from openholder.rehearsal.exchange import Exchange
 from openholder.rehearsal.findings import Deviation, Outcome, Rule
+from openholder.rehearsal.judges.texts import CLEAN, ENCODING, EXACT, spoilt
 
-FLOAT_DIGITS = 16
-"""From so many digits on, a double shows what it is."""
 MOST = 20
 """Deviations of one answer that are told."""
 _CONTRACT = "Consumer Data Standards 1.36.0, schemas; FDX API v6; Fiskil, API reference"
@@ -54,11 +53,6 @@ NULLS = _rule(
     "no-nulls", "A member without a value is left out, not null.",
     "A null is no value of the standard's types; readers refuse it.", "Leave members out that have nothing to say.",
 )  # fmt: skip
-EXACT = _rule(
-    "exact-numbers", "Numbers are exact decimals, without the traces of binary floating point.",
-    "0.30000000000000004 is not what stands on the account.", "Keep money in decimals from the database to the answer.",
-)  # fmt: skip
-
 _formats = FormatChecker(formats=())
 
 
@@ -100,12 +94,15 @@ _RULES = {
 """For the keywords of JSON Schema. All others are about the form of a value."""
 
 
+RULES = (REQUIRED, TYPES, VALUES, FORMATS, NULLS, EXACT, ENCODING, CLEAN)
+
+
 def shapes(exchange: Exchange) -> Iterator[Outcome]:
     """The outcome of every rule about the shape of an answer with data."""
     operation = exchange.request.operation
     if operation is None or not exchange.good or operation.reply.media != JSON or exchange.json is None:
         return
-    deviations: dict[Rule, list[Deviation]] = {rule: [] for rule in (REQUIRED, TYPES, VALUES, FORMATS, NULLS, EXACT)}
+    deviations: dict[Rule, list[Deviation]] = {rule: [] for rule in RULES}
     for rule, came in islice(_mistakes(operation, exchange.json), MOST):
         deviations[rule].append(Deviation(came, exchange.request))
     for rule, listed in deviations.items():
@@ -117,9 +114,7 @@ def _mistakes(operation: Operation, content: Any) -> Iterator[tuple[Rule, str]]:
         while error.context:  # of alternatives, the one that came nearest
             error = max(error.context, key=relevance)
         yield _judged(error)
-    for place, value in _numbers(content, "$"):
-        if _binary(value):
-            yield EXACT, f"{place}: a number with {len(value.as_tuple().digits)} digits"
+    yield from spoilt(content)
 
 
 def _judged(error: ValidationError) -> tuple[Rule, str]:
@@ -151,23 +146,3 @@ def _kind(value: object) -> str:
     """What JSON calls the type of a value."""
     kinds = {bool: "boolean", str: "string", int: "integer", Decimal: "number", list: "array", dict: "object"}
     return kinds.get(type(value), "null")
-
-
-def _numbers(content: Any, place: str) -> Iterator[tuple[str, Decimal]]:
-    """Every number with a fraction, and where it stands."""
-    if isinstance(content, Decimal):
-        yield place, content
-    elif isinstance(content, dict):
-        for name, value in content.items():
-            yield from _numbers(value, f"{place}.{name}")
-    elif isinstance(content, list):
-        for value in content:
-            yield from _numbers(value, f"{place}[]")
-
-
-def _binary(number: Decimal) -> bool:
-    """Whether binary floating point made it of a shorter one: 0.30000000000000004, 1200.4999999999998."""
-    if len(number.as_tuple().digits) < FLOAT_DIGITS:
-        return False
-    shorter = Context(prec=FLOAT_DIGITS - 3).plus(number).normalize()
-    return len(shorter.as_tuple().digits) < FLOAT_DIGITS - 5
