@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -348,6 +349,19 @@ def a_balance_differs_from_the_list(call: Call) -> None:
         put(call, "data.availableBalance", "1.00")
 
 
+@fault("list-and-detail-agree", BALANCES, BALANCE)
+def a_balance_by_itself_lacks_what_the_list_has(call: Call) -> None:
+    if call.name == BALANCE:
+        put(call, "data.availableBalance", None)
+
+
+@fault("default-filters", TRANSACTIONS, asking=True)
+def a_window_is_of_ninety_days_by_default(call: Call) -> None:
+    if "oldest-time" not in call.query:
+        oldest = (datetime.now(UTC) - timedelta(days=90)).isoformat()
+        call.query = "&".join(filter(None, [call.query, urlencode({"oldest-time": oldest})]))
+
+
 @fault("ids-agree", CUSTOMER)
 def the_details_are_somebody_elses(call: Call) -> None:
     put(call, "id", "cust-9999")
@@ -529,6 +543,12 @@ def an_address_is_found_as_it_is_written_only(call: Call) -> None:
 def an_address_that_nobody_has_is_not_found(call: Call) -> None:
     if b"nobody" in call.body:
         refuse(call, 404)
+
+
+@fault("nobody-found", SEARCH)
+def the_beginning_of_an_address_is_enough(call: Call) -> None:
+    if b"jane.citizen@example.co" in call.body and b".com" not in call.body:
+        call.json = {"data": [{"id": "cust-1001", "name": "Jane Citizen"}]}
 
 
 @fault("customer-found", SEARCH)

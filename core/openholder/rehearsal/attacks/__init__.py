@@ -1,4 +1,4 @@
-"""Attacks, polite and bounded: about 220 requests, one after the other but for one race, all with known answers.
+"""Attacks, polite and bounded: about 230 requests, one after the other but for one race, all with known answers.
 
 Each module has a table of rows under the rules that they may show broken: what is tried, and what must come.
 """

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import quote
 
-from openholder.rehearsal.attacks.target import Attack, Make, Target, accepted, no_data
+from openholder.operations.table import JSON
+from openholder.rehearsal.attacks.target import Attack, Make, Target, accepted, first, no_data
 from openholder.rehearsal.exchange import Request
 from openholder.rehearsal.findings import Rule
 from openholder.rehearsal.scene import MADE_UP
@@ -53,6 +54,17 @@ def _other_customer(target: Target) -> str:
     return target.token(None, aud=target.scene.caller.audience + target.operation.path.format_map(ids))
 
 
+def _other_account(target: Target) -> Request:
+    """A token for one account, used for another; for another customer where no operation is about an account."""
+    below = first(
+        target.scene, lambda row: "{accountId}" in row.path and (row.method, row.reply.media) == ("GET", JSON)
+    )
+    if below is None:
+        return target.request(token=_other_customer(target))
+    other = below.operation.path.format_map({**below.leg.ids, "accountId": MADE_UP})
+    return below.request(token=below.token(None, aud=below.scene.caller.audience + other))
+
+
 def _with_query(target: Target) -> Request:
     return target.request(query="page=1", token=target.token(None, aud=f"{target.uri}?page=1"))
 
@@ -85,6 +97,7 @@ ATTACKS = (
         "an empty aud": _aud(lambda uri: ""),
         "a list in a list as aud": _aud(lambda uri: [[uri]]),
         "the aud of another customer": _other_customer,
+        "the aud of another account": _other_account,
         "the aud of another host": _aud(lambda uri: f"https://{STRANGER}/{uri.split('/', 3)[-1]}"),
         "only the server as aud": _server_only,
         "the aud without its end": _aud(lambda uri: uri[:-1]),

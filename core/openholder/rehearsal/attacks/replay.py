@@ -8,10 +8,12 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from openholder.rehearsal.attacks.target import Target, no_data, sent, stranger, verdict
+from openholder.rehearsal.attacks.target import Target, first, no_data, sent, stranger, verdict
+from openholder.rehearsal.exchange import Request
 from openholder.rehearsal.findings import SERVER, Outcome, Rule, found, passed, skipped
-from openholder.rehearsal.scene import Scene
+from openholder.rehearsal.scene import MADE_UP, Scene, asking
 
+NOT_FOUND = 404
 TIMES = 20
 """Requests at once with one token."""
 _GUIDE = "Fiskil, resource server guide: a jti that was seen before is refused"
@@ -75,16 +77,33 @@ async def used_later(scene: Scene) -> AsyncIterator[Outcome]:
 async def _again(target: Target) -> AsyncIterator[Outcome]:
     jti = str(uuid.uuid4())
     token = target.token(None, jti=jti)
-    first = await sent(target, "a token for the first time", token)
-    if not first.good:
-        yield skipped(REPLAY, target.subject, f"a good token came to {first.came}")
+    once = await sent(target, "a token for the first time", token)
+    if not once.good:
+        yield skipped(REPLAY, target.subject, f"a good token came to {once.came}")
         return
-    for note, made in (
-        ("the same token again", token),
-        ("another token with the same jti", target.token(None, jti=jti, exp=target.claims()["exp"] + 1)),
-    ):
-        exchange = await sent(target, note, made)
+    elsewhere = first(target.scene, lambda row: row is not target.operation and row.method == "GET") or target
+    made: dict[str, Request | str] = {
+        "the same token again": token,
+        "another token with the same jti": target.token(None, jti=jti, exp=target.claims()["exp"] + 1),
+        "the same jti for another URI": elsewhere.request(token=elsewhere.token(None, jti=jti)),
+    }
+    for note, request in made.items():
+        exchange = await sent(target, note, request)
         yield verdict(REPLAY, target, exchange, no_data(exchange))
+    yield await _after_nothing(target)
+
+
+async def _after_nothing(target: Target) -> Outcome:
+    """A token is used up also where it led to nothing."""
+    request = asking(target.operation, dict.fromkeys(target.leg.ids, MADE_UP))
+    token = target.token(None, aud=target.scene.caller.audience + request.path)
+    once = await sent(target, "an unknown id", replace(request, token=token))
+    again = await sent(
+        target, "the token of a request that was answered with 404, again", replace(request, token=token)
+    )
+    if once.status != NOT_FOUND:
+        return skipped(REPLAY, target.subject, f"an unknown id came to {once.came}")
+    return verdict(REPLAY, target, again, again.status in (401, 403))
 
 
 async def _at_once(target: Target) -> Outcome:

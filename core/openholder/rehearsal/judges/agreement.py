@@ -115,6 +115,11 @@ def _identified(leg: Leg, record: dict[str, Any]) -> Outcome:
 def _compared(leg: Leg, listed: dict[str, Any], record: dict[str, Any]) -> Outcome:
     plain = (name for name, value in listed.items() if name in record and not isinstance(value, dict | list))
     other = [name for name in plain if listed[name] != record[name]]
+    owed = {member.encode_name for member in msgspec.structs.fields(leg.operation.record)}
+    missing = [name for name in listed if name in owed and name not in record]
+    if missing:
+        came = f"without what the list has: {', '.join(missing)}"
+        return found(DETAIL, route(leg.operation), came, leg.first.request)
     if other:
         came = f"another value than in the list: {', '.join(other)}"
         return found(DETAIL, route(leg.operation), came, leg.first.request)

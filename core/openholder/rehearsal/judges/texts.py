@@ -29,14 +29,17 @@ ENCODING = Rule(
 CLEAN = Rule(
     "clean-text", "warning",
     expected="Texts have no blanks at their ends, no control characters and no HTML entities, and are not empty.",
-    why="What fills a column of fixed width, or was written for a web page, is not what the customer calls it.",
+    why="What fills a column of fixed width, stands for nothing, or was written for a web page is not what the customer"
+    " calls it.",
     written="Consumer Data Standards, data quality (Privacy Safeguard 11)",
-    mend="Trim what comes out of CHAR columns; decode &amp; and the like; leave out what is empty.",
+    mend="Trim what comes out of CHAR columns; decode &amp; and the like; leave out what is empty; keep to UTF-8.",
 )  # fmt: skip
 _UNCLEAN = (
     ("empty", re.compile(r"\s*")),
     ("blanks at an end", re.compile(r"\s.*|.*\s", re.DOTALL)),
     ("control characters", re.compile(r".*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f].*", re.DOTALL)),
+    ("a word of a programming language for nothing", re.compile(r"null|NULL|None|undefined|NaN|\[object \w+\]")),
+    ("a question mark within a word", re.compile(r"[^/]*[^\W\d_]\?[^\W\d_][^/]*")),
     ("an HTML entity", re.compile(r".*&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,5}|#x[0-9a-f]{1,5});.*", re.DOTALL)),
 )
 

@@ -6,14 +6,14 @@ for in openholder's own table of operations.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from openholder.errors import SourceFault
 from openholder.operations import Operation
-from openholder.operations.table import Choice, Given, Window
+from openholder.operations.table import Choice, Given, Parameter, Window
 from openholder.rehearsal.exchange import Leg, at, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
 from openholder.rehearsal.judges.lists import account_of, listed
@@ -43,6 +43,14 @@ BAD_VALUE = Rule(
     written="Consumer Data Standards, error codes: Field/Invalid, Field/InvalidDateTime",
     mend="Check every parameter before the records are read.",
 )  # fmt: skip
+DEFAULTS = Rule(
+    "default-filters", "error",
+    expected="Without parameters the standard's defaults hold: transactions of twelve months, invoices of"
+    " twenty-four, plans that are active.",
+    why="Who asks for nothing special gets more, or less, than the customer was told.",
+    written="Consumer Data Standards, the operation's query parameters: defaults",
+    mend="Fill in the defaults before the records are selected: the end of a window is now, its beginning before that.",
+)  # fmt: skip
 UNHEARD = Rule(
     "unknown-parameter", "warning",
     expected="A parameter that the operation does not have changes nothing.",
@@ -57,6 +65,7 @@ _ENDS = {
     "date-time": ("2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"),
     "date": ("2026-02-01", "2026-01-01"),
 }
+_LONG_AGO = {"date-time": "1990-01-01T00:00:00Z", "date": "1990-01-01"}
 _NARROW = {"page": {"page-size": "1"}, "offset": {"limit": "1"}}
 
 
@@ -68,9 +77,15 @@ async def filtered(scene: Scene) -> AsyncIterator[Outcome]:
         if leg is None or not operation.reply.many or not parameters:
             continue
         whole = await _asked(scene, leg, _unfiltered(operation))
-        for parameter in parameters:
-            async for outcome in _tried(scene, leg, whole, parameter):
+        queries = [list(_QUERIES[type(one)](one, whole.records)) if whole.whole else [] for one in parameters]
+        for parameter, made in zip(parameters, queries, strict=True):
+            async for outcome in _tried(scene, leg, whole, made):
                 yield outcome
+            async for outcome in _misused(scene, leg, parameter):
+                yield outcome
+        async for outcome in _tried(scene, leg, whole, list(_together(queries))):
+            yield outcome
+        yield await _defaulted(scene, leg)
         yield await _unheard(scene, leg)
 
 
@@ -85,11 +100,9 @@ async def _asked(scene: Scene, leg: Leg, query: Mapping[str, str]) -> Leg:
     return await scene.leg(leg.operation, leg.ids, asked, accounts=leg.asked)
 
 
-async def _tried(scene: Scene, leg: Leg, whole: Leg, parameter: Choice | Given | Window) -> AsyncIterator[Outcome]:
-    where = route(leg.operation)
-    queries = list(_QUERIES[type(parameter)](parameter, whole.records)) if whole.whole else []
+async def _tried(scene: Scene, leg: Leg, whole: Leg, queries: Sequence[dict[str, str]]) -> AsyncIterator[Outcome]:
     if not queries:
-        yield skipped(FILTERS, where, "no record has a value to try a filter on")
+        yield skipped(FILTERS, route(leg.operation), "no record has a value to try a filter on")
     for query in queries:
         query = {**_unfiltered(leg.operation), **query}
         came = await _asked(scene, leg, query)
@@ -97,18 +110,42 @@ async def _tried(scene: Scene, leg: Leg, whole: Leg, parameter: Choice | Given |
         for outcome in listed(came):
             yield outcome
         yield await _kept(scene, leg, query)
+
+
+async def _misused(scene: Scene, leg: Leg, parameter: Parameter) -> AsyncIterator[Outcome]:
+    where = route(leg.operation)
     for refused in _refused(parameter):
         exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=urlencode(refused))
         good = exchange.status == 400
         yield passed(BAD_VALUE, where) if good else found(BAD_VALUE, where, exchange.came, exchange.request)
 
 
-def _compared(scene: Scene, whole: Leg, came: Leg, query: Mapping[str, str]) -> Outcome:
+def _together(queries: Iterable[Sequence[dict[str, str]]]) -> Iterator[dict[str, str]]:
+    """The first query of each parameter in one: all filters must hold, not one of them."""
+    firsts = [made[0] for made in queries if made]
+    if len(firsts) > 1:
+        yield {name: value for query in firsts for name, value in query.items()}
+
+
+async def _defaulted(scene: Scene, leg: Leg) -> Outcome:
+    """Ask without any parameter, and with those that switch off what holds then."""
+    operation, where = leg.operation, route(leg.operation)
+    lasting = [one for one in operation.parameters if isinstance(one, Window) and one.months]
+    beginnings = {one.oldest: _LONG_AGO[one.reads] for one in lasting}
+    if not _unfiltered(operation) and not beginnings:
+        return skipped(DEFAULTS, where, "no parameter has a default that leaves records out")
+    whole = await _asked(scene, leg, {**_unfiltered(operation), **beginnings})
+    return _compared(scene, whole, await _asked(scene, leg, {}), {}, DEFAULTS)
+
+
+def _compared(scene: Scene, whole: Leg, came: Leg, query: Mapping[str, str], rule: Rule = FILTERS) -> Outcome:
+    if not whole.whole:
+        return skipped(rule, route(whole.operation), "the whole list did not come")
     try:
         due = [record for record in whole.records if _fulfils(scene, whole.operation, record, query)]
     except SourceFault:
-        return skipped(FILTERS, route(whole.operation), "a record has a value that cannot be compared")
-    return compared(FILTERS, came, due, f"{', '.join(query)}: ")
+        return skipped(rule, route(whole.operation), "a record has a value that cannot be compared")
+    return compared(rule, came, due, f"{', '.join(query)}: " if query else "")
 
 
 def _fulfils(scene: Scene, operation: Operation, record: dict[str, Any], query: Mapping[str, str]) -> bool:
@@ -148,7 +185,7 @@ async def _unheard(scene: Scene, leg: Leg) -> Outcome:
     return passed(UNHEARD, where) if exchange.good else found(UNHEARD, where, exchange.came, exchange.request)
 
 
-def _refused(parameter: Choice | Given | Window) -> Iterator[dict[str, str]]:
+def _refused(parameter: Parameter) -> Iterator[dict[str, str]]:
     """Values that a parameter cannot have, and a window that ends before it begins."""
     reads = "choice" if isinstance(parameter, Choice) else parameter.reads
     value = _UNREADABLE.get(reads, "NO_SUCH_VALUE" if reads == "choice" else "")
@@ -164,13 +201,18 @@ def _of_choice(choice: Choice, records: list[dict[str, Any]]) -> Iterator[dict[s
 
 
 def _of_given(given: Given, records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
-    """A value that some of the records have: of amounts the one in the middle, of texts a word of the first."""
-    members = (given.member, *given.otherwise)
-    values = [str(record[name]) for record in records for name in members if record.get(name) is not None]
-    if values and given.reads == "amount":
-        yield {given.name: sorted(values, key=_amount)[len(values) // 2]}
-    elif values:
-        yield {given.name: max(values[0].split(), key=len, default=values[0])}
+    """A value that some of the records have: of amounts the one in the middle, of texts a word of each member.
+
+    And what means any text in SQL: here it is a sign like others.
+    """
+    for name in (given.member, *given.otherwise):
+        values = [str(record[name]) for record in records if record.get(name) not in (None, "")]
+        if values and given.reads == "amount":
+            yield {given.name: sorted(values, key=_amount)[len(values) // 2]}
+        elif values:
+            yield {given.name: max(values[0].split(), key=len, default=values[0])}
+    if records and given.reads == "text":
+        yield {given.name: "%"}
 
 
 def _amount(text: str) -> float:
