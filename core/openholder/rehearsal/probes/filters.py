@@ -85,7 +85,8 @@ async def filtered(scene: Scene) -> AsyncIterator[Outcome]:
                 yield outcome
         async for outcome in _tried(scene, leg, whole, list(_together(queries))):
             yield outcome
-        yield await _defaulted(scene, leg)
+        if _unfiltered(operation) or _beginnings(operation):
+            yield await _defaulted(scene, leg)
         yield await _unheard(scene, leg)
 
 
@@ -129,13 +130,14 @@ def _together(queries: Iterable[Sequence[dict[str, str]]]) -> Iterator[dict[str,
 
 async def _defaulted(scene: Scene, leg: Leg) -> Outcome:
     """Ask without any parameter, and with those that switch off what holds then."""
-    operation, where = leg.operation, route(leg.operation)
-    lasting = [one for one in operation.parameters if isinstance(one, Window) and one.months]
-    beginnings = {one.oldest: _LONG_AGO[one.reads] for one in lasting}
-    if not _unfiltered(operation) and not beginnings:
-        return skipped(DEFAULTS, where, "no parameter has a default that leaves records out")
-    whole = await _asked(scene, leg, {**_unfiltered(operation), **beginnings})
+    whole = await _asked(scene, leg, {**_unfiltered(leg.operation), **_beginnings(leg.operation)})
     return _compared(scene, whole, await _asked(scene, leg, {}), {}, DEFAULTS)
+
+
+def _beginnings(operation: Operation) -> dict[str, str]:
+    """Windows that begin before anything did, for those that begin some months ago by default."""
+    windows = (parameter for parameter in operation.parameters if isinstance(parameter, Window))
+    return {window.oldest: _LONG_AGO[window.reads] for window in windows if window.months}
 
 
 def _compared(scene: Scene, whole: Leg, came: Leg, query: Mapping[str, str], rule: Rule = FILTERS) -> Outcome:
