@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import unicodedata
 from contextlib import suppress
 from dataclasses import replace
+from typing import ClassVar
 
 from kit.reference import Reference
 from openholder import Filter, NotFound, Page, SourceFault, hookimpl, select
@@ -107,6 +109,14 @@ class IdsWithoutBlanks(WithOtherFilters):
         return Judging(lambda record: str(record[condition.member]).strip() == condition.value.strip())
 
 
+@caught_by("test_ids_are_texts_and_no_numbers")
+class ChosenIdsInAnyCase(WithOtherFilters):
+    def read(self, condition):
+        if condition.operator != "in":
+            return condition
+        return Judging(lambda record: record[condition.member].lower() in [one.lower() for one in condition.value])
+
+
 def number_or_text(value):
     try:
         return float(value)
@@ -144,6 +154,31 @@ class OneAccountAfterTheOther(Reference):
 
     def of_one(self, query, account_id):
         return replace(query, filters=(Filter("accountId", "eq", account_id), *query.filters[1:]))
+
+
+@caught_by("test_a_thousand_accounts_can_be_asked_for_at_once")
+class LotsEndToEnd(Reference):
+    """Asks for ids in lots, each in order, and lays the answers end to end."""
+
+    def answer(self, query):
+        whole = super().answer(query)
+        many = [condition for condition in query.filters if condition.operator == "in" and len(condition.value) > 500]
+        if not many:
+            return whole
+        (condition,) = many
+        lots = [set(condition.value[start : start + 500]) for start in range(0, len(condition.value), 500)]
+        records = [row for lot in lots for row in whole.records if row[condition.member] in lot]
+        return Page(records=records, total=whole.total)
+
+
+@caught_by("test_every_record_of_an_owner_comes")
+class OneRecordForEachId(Reference):
+    """Keeps records by their ids, as if no two owners had the same."""
+
+    def __init__(self, rows):
+        super().__init__(rows)
+        payees = {row["payeeId"]: row for row in rows["banking.payees"]}
+        self.rows = {**rows, "banking.payees": [payees[row["payeeId"]] for row in rows["banking.payees"]]}
 
 
 @caught_by("test_email_addresses_match_in_either_case_of_a_to_z_and_no_other")
@@ -314,6 +349,37 @@ class UnstableOrder(Reference):
         return select(random.sample(rows, len(rows)), query) if rows else super().answer(query)
 
 
+@caught_by("test_an_answer_is_to_its_own_question_and_to_none_before")
+class KeepsAnswersByFilters(Reference):
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.kept = {}
+
+    def answer(self, query):
+        key = (query.collection, query.filters, query.offset, query.limit)
+        return self.kept.setdefault(key, super().answer(query))
+
+
+@caught_by("test_the_newest_come_first_and_what_is_equally_new_by_its_id")
+class WholeSeconds(Reference):
+    """Reads times to the second."""
+
+    def __init__(self, rows):
+        transactions = [
+            {name: value and value.replace(".5Z", "Z").replace(".000001Z", "Z") for name, value in row.items()}
+            for row in rows["banking.transactions"]
+        ]
+        super().__init__({**rows, "banking.transactions": transactions})
+
+
+@caught_by("test_filters_count_before_a_list_is_cut_into_pages")
+class FiltersThePage(Reference):
+    def answer(self, query):
+        own = super().answer(replace(query, filters=query.filters[:1]))
+        wanted = super().answer(replace(query, offset=0, limit=None))
+        return Page(records=[row for row in own.records if row in wanted.records], total=wanted.total)
+
+
 @caught_by("test_no_page_is_longer_than_its_limit")
 class IgnoresLimit(Reference):
     def answer(self, query):
@@ -408,6 +474,72 @@ class NeverWell(Reference):
     @hookimpl
     async def health(self):
         raise SourceFault("unwell")
+
+
+@caught_by("test_an_operator_that_is_not_known_is_a_fault")
+class LeavesOutWhatItDoesNotKnow(Reference):
+    def answer(self, query):
+        known = [condition for condition in query.filters if " " not in condition.operator]
+        return super().answer(replace(query, filters=tuple(known)))
+
+
+@caught_by("test_a_collection_that_is_not_served_is_a_fault_and_no_empty_page")
+class UnknownIsKeyError(Reference):
+    def answer(self, query):
+        self.rows[query.collection]
+        return super().answer(query)
+
+
+@caught_by("test_a_collection_that_is_not_served_is_a_fault_and_no_empty_page")
+class FaultsQuoteWhatWasAskedFor(Reference):
+    def answer(self, query):
+        if query.collection not in self.rows:
+            raise SourceFault(f"nothing for {query.filters}")
+        return super().answer(query)
+
+
+@caught_by("test_it_is_healthy_while_it_is_open")
+class HealthKeepsAConnection(Reference):
+    left = 8
+
+    @hookimpl
+    async def health(self):
+        self.left -= 1
+        if not self.left:
+            raise SourceFault("no connection left")
+
+
+@caught_by("test_closing_one_source_leaves_others_of_its_kind_alone")
+class StateOfTheClass(Reference):
+    shared: ClassVar = {}
+
+    @hookimpl
+    async def open(self):
+        await super().open()
+        self.shared["rows"] = self.rows
+
+    @hookimpl
+    async def close(self):
+        self.shared.clear()
+
+    def answer(self, query):
+        if not self.shared:
+            raise SourceFault("not open")
+        return super().answer(query)
+
+
+@caught_by("test_nothing_of_anybody_is_printed_or_logged")
+class Prints(WithOtherPages):
+    def changed(self, page, query):
+        print(page)  # noqa: T201
+        return page
+
+
+@caught_by("test_nothing_of_anybody_is_printed_or_logged")
+class Logs(WithOtherPages):
+    def changed(self, page, query):
+        logging.getLogger("a.plugin").info("found %s", page)
+        return page
 
 
 @caught_by("test_closing_twice_is_fine")

@@ -156,6 +156,8 @@ class Filter:
         wants_text = isinstance(self.value, str | tuple)
         if found is None or (wants_text and isinstance(found, bool)):
             return False
+        if self.operator not in _COMPARISONS:
+            raise SourceFault(f"no operator {self.operator!r}")
         read = _READERS[type(self.value)]
         wanted = read(self.value) if isinstance(self.value, datetime) else self.value
         return _COMPARISONS[self.operator](read(found), wanted)

@@ -94,11 +94,17 @@ class AnswerTests(ContractBase):
         """012 is not 12, nor is A1 a1."""
 
         async def scenario(source: Asked) -> None:
-            for collection in self._owned_collections():
-                for owner in ALIKE:
+            for owner in ALIKE:
+                for collection in self._owned_collections():
                     await self._check_owner(source, owned(collection, owner), owner)
+                for collection in self._chosen():
+                    await self._check_owner(source, of_several(collection, (owner,)), owner)
 
         self._play(tmp_path, scenario)
+
+    def _chosen(self) -> list[str]:
+        """The collections that are asked for the records of several accounts."""
+        return [name for name in SEVERAL if name in self.collections]
 
     async def _check_owner(self, source: Asked, query: Query, owner: str) -> None:
         _, member = owner_of(query.collection)
@@ -122,7 +128,10 @@ class AnswerTests(ContractBase):
 
     def test_a_thousand_accounts_can_be_asked_for_at_once(self, tmp_path: Path) -> None:
         """And one: ``in`` with ids that are there and ids that are not."""
-        many = (*(f"none-{number}" for number in range(MANY - len(IDS))), *IDS)
+        many = [f"none-{number}" for number in range(MANY)]
+        many[:: -(MANY // len(IDS) + 1)] = (
+            IDS  # the last one, and all over: each lot of a source that asks in lots has some
+        )
 
         async def scenario(source: Asked) -> None:
             collections = self._served(SEVERAL)

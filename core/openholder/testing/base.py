@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -79,7 +80,7 @@ class ContractBase:
         page, meant = await source.ask(query), self._expected(query)
         with about(query):
             self._check_records(query, page.records, meant.records)
-            assert page.total == meant.total, f"the total is {page.total}, not {meant.total}"
+            assert page.total == meant.total, f"the total is {page.total!r}, not {meant.total}"
 
     def _check_records(self, query: Query, found: Sequence[Record], meant: Sequence[Record]) -> None:
         """Compare which records these are, and their order as far as the question or the source has one."""
@@ -130,4 +131,6 @@ def _difference(have: Sequence[Identity], want: Sequence[Identity]) -> str:
     """What is too much and what is not there."""
     more = sorted(set(have) - set(want))[:3]
     less = sorted(set(want) - set(have))[:3]
-    return f"records that were not asked for: {more!r}; records that are missing: {less!r}; {len(have)} came"
+    twice = sorted(one for one, count in Counter(have).items() if count > 1)[:3]
+    told = {"records that were not asked for": more, "records that are missing": less, "records that come twice": twice}
+    return "; ".join([*(f"{what}: {which!r}" for what, which in told.items() if which), f"{len(have)} came"])

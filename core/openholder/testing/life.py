@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager
+import io
+import logging
+from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from openholder.errors import NotFound
-from openholder.sources.query import Page, Query
+from openholder.errors import NotFound, SourceFault
+from openholder.sources.filters import Filter, Operator
+from openholder.sources.query import Query
 from openholder.testing.base import ContractBase
-from openholder.testing.running import Asked, about, shown, within
+from openholder.testing.rows import TEXTS, rows_of
+from openholder.testing.running import Asked, about, logged_to, shown, within
 
 NOWHERE = "kit.no_such_collection"
+MARKER = "somebody-s-id"
+OFTEN = 20
+"""Times after which a pool is empty, if what is taken out of it does not go back."""
 MOMENT = 0.2
 """Seconds after which a question to a source that hangs is given up."""
+PERSONAL = 9
+"""From so many letters on a text of the rows is nothing that stands in a log by chance."""
 TURNS = (0, 1, 2, 3, 5, 8, 13, 50)
 """Turns of the event loop after which a question is given up: at its beginning, on its way, at its end."""
 
@@ -47,17 +58,40 @@ class LifeTests(ContractBase):
         """Any exception will do but `NotFound`, which the host takes for an empty page."""
 
         async def scenario(source: Asked) -> None:
-            try:
-                page = await within(self.patience, source.fetch(Query(collection=NOWHERE)), "the question")
-            except NotFound:
-                page = Page(records=(), total=0)
-            except AssertionError:
-                raise
-            except Exception:
-                return
-            pytest.fail(f"answered with {page.total} records")
+            for _ in range(OFTEN):
+                await self._check_fault(source, Query(collection=NOWHERE, filters=(Filter("id", "eq", MARKER),)))
+            await self._check_some(source)
 
         self._play(tmp_path, scenario)
+
+    def test_an_operator_that_is_not_known_is_a_fault(self, tmp_path: Path) -> None:
+        """Whoever leaves a filter out answers with more than was asked for. Operators may be added to the interface."""
+        unheard = cast(Operator, "no such operator")
+
+        async def scenario(source: Asked) -> None:
+            for query in self._lists():
+                member = query.filters[0].member  # each record has it
+                await self._check_fault(
+                    source, replace(query, filters=(*query.filters, Filter(member, unheard, MARKER)))
+                )
+
+        self._play(tmp_path, scenario)
+
+    async def _check_fault(self, source: Asked, query: Query) -> None:
+        """A fault of the source, with a text that may stand in a log."""
+        with about(query):
+            try:
+                page = await within(self.patience, source.fetch(query), "the question")
+            except SourceFault as exc:
+                assert MARKER not in str(exc), f"the fault quotes what was asked for: {exc}"
+            except NotFound:
+                pytest.fail("NotFound, which the host takes for an empty page")
+            except AssertionError:
+                raise
+            except Exception as exc:
+                pytest.fail(f"{type(exc).__name__} where SourceFault is due")
+            else:
+                pytest.fail(f"answered with {page.total} records")
 
     # -- opening and closing ------------------------------------------------------------------------------------
 
@@ -65,7 +99,8 @@ class LifeTests(ContractBase):
         """A probe that fails takes the host out of service."""
 
         async def scenario(source: Asked) -> None:
-            await source.run("health")
+            for _ in range(OFTEN):
+                await source.run("health")
             await self._check_some(source)
             await source.run("health")
 
@@ -104,6 +139,20 @@ class LifeTests(ContractBase):
         for query in self._lists():
             await self._check(source, query)
 
+    def test_closing_one_source_leaves_others_of_its_kind_alone(self, tmp_path: Path) -> None:
+        """A new configuration is opened beside the old one, which is closed then."""
+        rows = rows_of(self.collections, documents=self.documents)
+        (tmp_path / "other").mkdir()
+        other = Asked(self.make_source(tmp_path / "other", rows), self.patience)
+
+        async def scenario(source: Asked) -> None:
+            await other.run("open")
+            await self._check_some(other)
+            await other.run("close")
+            await self._check_some(source)
+
+        self._play(tmp_path, scenario)
+
     def test_advice_is_given_in_sentences(self, tmp_path: Path) -> None:
         """Of every question, where the source has advice."""
 
@@ -114,6 +163,20 @@ class LifeTests(ContractBase):
                     assert all(len(text) > 1 for text in said), f"advice that is no sequence of texts: {said!r}"
 
         self._play(tmp_path, scenario)
+
+    def test_nothing_of_anybody_is_printed_or_logged(self, tmp_path: Path) -> None:
+        """Logs are kept longer, and by more people, than data may be."""
+        printed = io.StringIO()
+        written = logging.StreamHandler(printed)
+
+        async def scenario(source: Asked) -> None:
+            for query in self._questions():
+                await source.ask(query)
+
+        with redirect_stdout(printed), redirect_stderr(printed), logged_to(written):
+            self._play(tmp_path, scenario)
+        told = [text for text in TEXTS if len(text) >= PERSONAL and text in printed.getvalue()]
+        assert not told, f"printed or logged: {told[0]!r}"
 
     # -- many at once, and given up -----------------------------------------------------------------------------
 

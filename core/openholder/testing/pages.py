@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from openholder.sources.query import Query
 from openholder.testing.base import ContractBase
 from openholder.testing.comparing import Identity, identities
-from openholder.testing.questions import of_several
+from openholder.testing.questions import AMOUNTS, MOMENTS, narrowed, of_several
 from openholder.testing.rows import ACCOUNT_IDS
 from openholder.testing.running import Asked, about
 
@@ -62,6 +63,22 @@ class PageTests(ContractBase):
         """Which records come, in which order."""
         return identities(query.collection, (await self._part(source, query, offset, limit)).records)
 
+    def test_an_answer_is_to_its_own_question_and_to_none_before(self, tmp_path: Path) -> None:
+        """Where answers are kept, order and page are a part of the question."""
+
+        async def scenario(source: Asked) -> None:
+            for query in self._lists():
+                for again in (
+                    query,
+                    replace(query, order=()),
+                    replace(query, limit=2),
+                    replace(query, offset=1),
+                    query,
+                ):
+                    await self._check(source, again)
+
+        self._play(tmp_path, scenario)
+
     # -- pages --------------------------------------------------------------------------------------------------
 
     def test_no_page_is_longer_than_its_limit(self, tmp_path: Path) -> None:
@@ -100,6 +117,17 @@ class PageTests(ContractBase):
                     joined = [one for at in starts for one in await self._come(source, query, at, size)]
                     with about(query):
                         assert joined == whole, f"pages of {size} are not the list"
+
+        self._play(tmp_path, scenario)
+
+    def test_filters_count_before_a_list_is_cut_into_pages(self, tmp_path: Path) -> None:
+        """Otherwise a page has fewer records than there are, or none."""
+
+        async def scenario(source: Asked) -> None:
+            for collection in self._served(["banking.transactions", "energy.invoices"]):
+                for filters in {**MOMENTS, **AMOUNTS}[collection].values():
+                    for query in narrowed(collection, filters):
+                        await self._check(source, replace(query, offset=1, limit=3))
 
         self._play(tmp_path, scenario)
 

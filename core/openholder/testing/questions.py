@@ -127,6 +127,9 @@ _WORDS = (
     "ref",
     "*",
     "z" * 90,
+    "coffee and cakeR-1",
+    "coffee and cake R-1",
+    "e ",
 )
 
 MOMENTS: Final[Cases] = {

@@ -48,7 +48,9 @@ IDS: Final = (
     "\u00fcn\u00ef\u2013\u00e9",
     "e\u0301",
     "\u65e5\u672c\U0001f3e6",
+    "\u00e9",
     "long-" * 40,
+    "long-" * 39 + "long_",
 )
 """Ids of customers, and of accounts: some are the same number, or the same text to who does not look closely."""
 
@@ -61,6 +63,8 @@ TEXTS: Final = (
     'it\'s a "quoted", comma; semicolon\ttab',
     "back\\slash % percent _ under ${x} {y} <b>&amp;",
     "two\nlines",
+    "as\r\nWindows writes them",
+    "long " * 1000 + "text",
     "line\u2028separator \ufeffbom",
     " blanks around ",
     "NULL",
@@ -94,8 +98,10 @@ _TRANSACTIONS: tuple[_Transaction, ...] = (
     ("2026-01-01T04:00:00Z", None, None, "1000.00", "Cafe\u0301", None),
     (None, None, "2026-06-16T00:00:00+10:00", "1234567890123456.89", 'O\'Brien said "\\"', None),
     ("2026-06-15T12:00:00.000Z", None, None, "-9.5", "\U0001f600 tip", "caf\u00e9"),
+    ("2026-06-15T12:00:00.5Z", None, None, "9.499", "half a second later", None),
+    ("2026-06-15T12:00:00.000001Z", None, None, "-9.504", "a millionth later", None),
 )
-_SUFFIXES = ("z", "Z", "\u00e9", "\uffee", "\U0001f600", "10", "9", "a", "_")
+_SUFFIXES = ("z", "Z", "\u00e9", "\uffee", "\U0001f600", "10", "9", "a", "_", "\U0001f601", "\U0001f602")
 """By code points their order is not that of an alphabet, nor of UTF-16."""
 _SCHEDULES = (
     None,
@@ -202,7 +208,7 @@ def _payees() -> Iterator[Record]:
     for number in range(2 * len(IDS)):
         yield {
             "customerId": IDS[number % len(IDS)],
-            "payeeId": f"p{99 - number}",
+            "payeeId": f"p{99 - number // 2}",  # two customers may have a payee of the same id
             "type": _pick(("BILLER", "DOMESTIC", "INTERNATIONAL"), number),
             "nickname": _pick(TEXTS, number),
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
@@ -124,6 +125,20 @@ def told(what: str, *allowed: type[Exception]) -> Iterator[None]:
         raise
     except Exception as exc:
         raise AssertionError(f"{what}: raised {type(exc).__name__}: {exc}") from exc
+
+
+@contextmanager
+def logged_to(handler: logging.Handler) -> Iterator[None]:
+    """Have a handler see what is logged meanwhile, but for what is said to those who look for mistakes only."""
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
 
 
 def shown(query: Query) -> str:
