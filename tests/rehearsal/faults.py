@@ -355,6 +355,11 @@ def a_balance_by_itself_lacks_what_the_list_has(call: Call) -> None:
         put(call, "data.availableBalance", None)
 
 
+@fault("not-kept", TRANSACTIONS)
+def answers_may_be_cached_by_anybody(call: Call) -> None:
+    call.answer["Cache-Control"] = "public, max-age=300"
+
+
 @fault("default-filters", TRANSACTIONS, asking=True)
 def a_window_is_of_ninety_days_by_default(call: Call) -> None:
     if "oldest-time" not in call.query:

@@ -1,4 +1,5 @@
-"""Attacks, polite and bounded: about 230 requests, one after the other but for one race, all with known answers.
+"""Attacks, polite and bounded: about 240 requests and six for each operation, one after the other but for
+one race, all with known answers.
 
 Each module has a table of rows under the rules that they may show broken: what is tried, and what must come.
 """
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 from openholder.operations.table import JSON
-from openholder.rehearsal.attacks import bodies, headers, methods, refusals, replay, wire
+from openholder.rehearsal.attacks import bodies, everywhere, headers, methods, refusals, replay, wire
 from openholder.rehearsal.attacks.target import Target, first, stranger
 from openholder.rehearsal.findings import SERVER, Outcome, Rule, skipped
 from openholder.rehearsal.scene import Scene
@@ -26,6 +27,7 @@ class Kind(NamedTuple):
 
 KINDS: tuple[Kind, ...] = (
     Kind("tokens", refusals.RULES, refusals.played),
+    Kind("tokens for each operation", everywhere.RULES, everywhere.played),
     Kind("tokens that are used again", replay.RULES, replay.played),
     Kind("methods and paths", methods.RULES, methods.played),
     Kind("bodies", bodies.RULES, bodies.played),

@@ -158,6 +158,7 @@ ATTACKS = (
     Attack(GOOD, accepted, {
         "unknown claims": _with(scope="a b", rehearsal={"a": [1, None]}, **{"https://example/claim": "é"}),
         "an exp with a fraction": _in(300.5, "exp"),
+        "no iat": _with(iat=None),
         "no typ": lambda target: target.token({"typ": None}),
         "headers of the standard": lambda target: target.request(headers=HEADERS),
     }),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -155,5 +156,13 @@ def _multiset(legs: list[Leg]) -> Counter[bytes]:
 
 
 def canonical(record: Any) -> bytes:
-    """A record as bytes, the same for the same members in whichever order they came."""
-    return _ENCODER.encode(record)
+    """A record as bytes, the same for the same members in whichever order they came, and for 1.5 and 1.50."""
+    return _ENCODER.encode(_by_value(record))
+
+
+def _by_value(content: Any) -> Any:
+    if isinstance(content, Decimal):
+        return content.normalize()
+    if isinstance(content, dict):
+        return {name: _by_value(value) for name, value in content.items()}
+    return list(map(_by_value, content)) if isinstance(content, list) else content

@@ -70,6 +70,13 @@ REFUSAL_HEADER = Rule(
     written="Fiskil, errors: X-Sharing-Refused",
     mend="Set the header where the account is blocked or sharing would do harm; never in a filter for all errors.",
 )  # fmt: skip
+NOT_KEPT = Rule(
+    "not-kept", "error",
+    expected="Data is not said to be for caches that several people share.",
+    why="A proxy hands one customer's data to whoever asks next.",
+    written="RFC 9111 section 5.2.2: public, s-maxage",
+    mend="Send Cache-Control: no-store with every answer.",
+)  # fmt: skip
 _TRACES = re.compile(
     rb"Traceback \(most recent|Exception in thread|goroutine \d+ \[|node_modules/|SQLSTATE|\bORA-\d{5}\b"
     rb"|\bat [\w.$<>]+[^\n]{0,200}:\d+\)|\.(?:js|ts|py|java|cs|go|rb|php)\W{1,4}(?:line )?\d+"
@@ -144,6 +151,15 @@ def _misplaced(exchange: Exchange) -> Iterator[str]:
         yield f"the header with status {exchange.status}"
 
 
+def _kept(exchange: Exchange) -> Iterator[str]:
+    directives = re.split(r"[\s,=]+", exchange.headers.get("Cache-Control", "").lower())
+    yield from (f"Cache-Control: {name}" for name in ("public", "s-maxage") if name in directives)
+
+
+def _has_data(exchange: Exchange) -> bool:
+    return exchange.good
+
+
 def _answer_came(exchange: Exchange) -> bool:
     return not exchange.fault
 
@@ -165,5 +181,6 @@ HTTP = (
     Check(ERROR_FORM, _other_form, _has_error),
     Check(NO_INTERNALS, _internals, _has_error),
     Check(REFUSAL_HEADER, _misplaced, _answer_came),
+    Check(NOT_KEPT, _kept, _has_data),
 )
 """On every exchange there was, those of the attacks too."""

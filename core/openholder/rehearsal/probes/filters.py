@@ -18,7 +18,7 @@ from openholder.rehearsal.exchange import Leg, at, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
 from openholder.rehearsal.judges.lists import account_of, listed
 from openholder.rehearsal.probes import compared, fullest
-from openholder.rehearsal.scene import LARGE_PAGE, Scene, next_query
+from openholder.rehearsal.scene import FIRST_PAGE, LARGE_PAGE, Scene, next_query
 from openholder.serving.parameters import read_parameters
 from openholder.sources.filters import Filter
 
@@ -66,7 +66,6 @@ _ENDS = {
     "date": ("2026-02-01", "2026-01-01"),
 }
 _LONG_AGO = {"date-time": "1990-01-01T00:00:00Z", "date": "1990-01-01"}
-_NARROW = {"page": {"page-size": "1"}, "offset": {"limit": "1"}}
 
 
 async def filtered(scene: Scene) -> AsyncIterator[Outcome]:
@@ -110,7 +109,7 @@ async def _tried(scene: Scene, leg: Leg, whole: Leg, queries: Sequence[dict[str,
         yield _compared(scene, whole, came, query)
         for outcome in listed(came):
             yield outcome
-        yield await _kept(scene, leg, query)
+        yield await (_kept if leg.operation.reply.paging == "page" else _walked)(scene, came, query)
 
 
 async def _misused(scene: Scene, leg: Leg, parameter: Parameter) -> AsyncIterator[Outcome]:
@@ -166,12 +165,17 @@ def _account(scene: Scene, operation: Operation, record: dict[str, Any]) -> dict
     return next((row for row in known if row.get("accountId") == account_of(record)), {})
 
 
+async def _walked(scene: Scene, came: Leg, query: Mapping[str, str]) -> Outcome:
+    """Whether the cursors of small pages keep the filters."""
+    small = "&".join(filter(None, (FIRST_PAGE[came.operation.reply.paging], urlencode(query))))
+    parts = await scene.leg(came.operation, came.ids, small, accounts=came.asked)
+    return compared(KEPT, parts, came.records, "in small pages: ")
+
+
 async def _kept(scene: Scene, leg: Leg, query: Mapping[str, str]) -> Outcome:
     """Whether the links of a first small page keep the filters."""
-    where, paging = route(leg.operation), leg.operation.reply.paging
-    if paging != "page":
-        return skipped(KEPT, where, "cursors show nothing")
-    narrow = urlencode({**_NARROW[paging], **query})
+    where = route(leg.operation)
+    narrow = urlencode({"page-size": "1", **query})
     exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=narrow)
     following = parse_qs(next_query(leg.operation, exchange, narrow))
     lost = [name for name, value in query.items() if following and following.get(name) != [value]]

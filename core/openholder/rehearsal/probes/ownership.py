@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from openholder.operations import Operation
@@ -78,7 +79,8 @@ async def owned(scene: Scene) -> AsyncIterator[Outcome]:
         statuses: dict[bool, set[Refusal]] = {True: set(), False: set()}
         for case in cases:
             exchange = await _tried(scene, operation, own, case)
-            statuses[case.foreign].add(_refusal(case, exchange))
+            if not exchange.good:
+                statuses[case.foreign].add(_refusal(case, exchange))
             for outcome in _judged(operation, case, exchange):
                 yield outcome
         if all(statuses.values()):
@@ -100,6 +102,8 @@ def _cases(operation: Operation, own: Visit, others: Sequence[Visit]) -> Iterato
         yield Case(f"an unknown {name}", False, {**ids, name: MADE_UP})
         for value in _theirs(operation, name, own, others):
             yield Case(f"another's {name}", True, {**ids, name: value})
+        for value in _of_another_account(operation, name, ids, own):
+            yield Case(f"the {name} of another account", True, {**ids, name: value})
     if "accountId" in ids:
         for other in others:
             if other.customer_id and ids["accountId"] not in other.offered:
@@ -118,6 +122,14 @@ def _theirs(operation: Operation, name: str, own: Visit, others: Sequence[Visit]
     seen = [record.get(name) for other in others for _, record in other.records(operation.collection)]
     mine = {record.get(name) for _, record in own.records(operation.collection)}
     return [value for value in seen if isinstance(value, str) and value not in mine][:1]
+
+
+def _of_another_account(operation: Operation, name: str, ids: Ids, own: Visit) -> list[str]:
+    """One id of that name which another of the customer's accounts has, and this one has not."""
+    shown = [(leg.ids.get("accountId"), record.get(name)) for leg, record in own.records(operation.collection)]
+    here = {value for account, value in shown if account == ids.get("accountId")}
+    other = (value for account, value in shown if account and isinstance(value, str) and value not in here)
+    return [] if name == "accountId" else list(islice(other, 1))
 
 
 def _judged(operation: Operation, case: Case, exchange: Exchange) -> Iterator[Outcome]:

@@ -103,7 +103,7 @@ def _legs(visits: Sequence[Visit], operation: Operation) -> list[Leg]:
 
 async def _whole(scene: Scene, leg: Leg) -> AsyncIterator[Outcome]:
     large = await scene.leg(leg.operation, leg.ids, LARGE_PAGE[leg.operation.reply.paging], accounts=leg.asked)
-    yield compared(WHOLE, large, leg.records)
+    yield compared(WHOLE, large, leg.records, "in one large page, against small ones: ")
     for outcome in listed(large):
         yield outcome
 
@@ -151,7 +151,8 @@ async def _searched(scene: Scene) -> AsyncIterator[Outcome]:
 
 
 def _nobody_s(email: str) -> Iterator[tuple[str, str]]:
-    """Addresses that nobody has, two of them close to one that somebody has."""
+    """Addresses that nobody has, three of them close to one that somebody has."""
     yield NOBODY_S, "an address nobody has"
     yield email[:-1], "an address without its last letter"
     yield email[1:], "an address without its first letter"
+    yield f"_{email[1:]}", "an address with a wildcard of SQL in it"
