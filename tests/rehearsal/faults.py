@@ -33,6 +33,8 @@ class Fault:
 
 
 FAULTS: list[Fault] = []
+SEEN: dict[str, Any] = {}
+"""What a server answered somebody, and answers others."""
 
 
 def fault(rule: str, *operations: str, asking: bool = False) -> Callable[[Change], Change]:
@@ -358,6 +360,32 @@ def a_balance_by_itself_lacks_what_the_list_has(call: Call) -> None:
 @fault("not-kept", TRANSACTIONS)
 def answers_may_be_cached_by_anybody(call: Call) -> None:
     call.answer["Cache-Control"] = "public, max-age=300"
+
+
+@fault("links-keep-filters", FDX_TRANSACTIONS)
+def a_cursor_forgets_the_filter(call: Call) -> None:
+    if "startTime" in call.query and "offset" in call.query:
+        call.with_records(call.records[1:])
+
+
+@fault("one-owner", PAYEES)
+def everybody_has_the_same_payees(call: Call) -> None:
+    if "cust-1001" not in call.path:
+        call.with_records(SEEN.get(PAYEES, []))
+    elif call.status == 200 and call.records:
+        SEEN[PAYEES] = call.records
+
+
+@fault("starter-agrees", STARTER, BALANCE)
+def the_starter_balance_is_of_yesterday(call: Call) -> None:
+    if call.name == STARTER and call.status == 200:
+        put(call, "current", call.json["current"] + 10)
+
+
+@fault("unknown-id", TRANSACTIONS)
+def an_unknown_account_is_counted_as_a_refusal_to_share(call: Call) -> None:
+    if call.status == 404 and "no-such" in call.path:
+        call.answer["X-Sharing-Refused"] = "true"
 
 
 @fault("default-filters", TRANSACTIONS, asking=True)

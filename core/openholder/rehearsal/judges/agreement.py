@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -45,6 +45,20 @@ SAME_PERSON = Rule(
     mend="Select by the id of the path, compared letter by letter.",
 )  # fmt: skip
 
+ONE_OWNER = Rule(
+    "one-owner", "critical",
+    expected="A payee of one customer is no other's.",
+    why="Whom somebody pays is shown to somebody else.",
+    written="Fiskil, reference pages: ids are permanent and mean one record; OWASP API Security 2023, API1",
+    mend="Select payees by the customer of the path.",
+)  # fmt: skip
+STARTER = Rule(
+    "starter-agrees", "error",
+    expected="The current balance for Fiskil's starter is the one that the CDR's own operation has.",
+    why="The customer sees two balances for one account.",
+    written="Fiskil, resource server guide: balances; Consumer Data Standards, banking balance",
+    mend="Answer both from the same rows.",
+)  # fmt: skip
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
 _ID = {
     "customerId": ("id", "customerId"),
@@ -64,7 +78,38 @@ def agreed(scene: Scene) -> Iterator[Outcome]:
                 yield from _details(visit, operation, legs)
             if legs and operation.whose == "chosen":
                 yield from _sums(scene, visit, operation, legs[0])
+        yield from _starters(visit)
     yield from _shared(scene)
+    yield from _owned(scene)
+
+
+def _starters(visit: Visit) -> Iterator[Outcome]:
+    """The starter's balances against those of the CDR, account by account. Of loans the FDX has no sign."""
+    known = {row.get("accountId"): row for _, row in visit.records("banking.balances")}
+    for leg, record in visit.records("balances"):
+        where, other = route(leg.operation), known.get(leg.ids.get("accountId"), {})
+        if "current" in record and "currentBalance" in other:
+            same = _number(record["current"]) == _number(other["currentBalance"])
+            came = "another current balance than the CDR's"
+            yield passed(STARTER, where) if same else found(STARTER, where, came, leg.first.request)
+
+
+def _number(value: object) -> Decimal | None:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return None  # the judges of shapes say so
+
+
+def _owned(scene: Scene) -> Iterator[Outcome]:
+    """Whether what hangs on the customer, and on no account, is shown to one customer."""
+    owner: dict[bytes, Visit] = {}
+    for visit in scene.visits:
+        for leg, record in visit.records("banking.payees"):
+            first, where = owner.setdefault(canonical(record), visit), route(leg.operation)
+            one = first.customer_id == visit.customer_id
+            came = "a record that another customer has too, under the same id"
+            yield passed(ONE_OWNER, where) if one else found(ONE_OWNER, where, came, leg.first.request)
 
 
 def _shared(scene: Scene) -> Iterator[Outcome]:

@@ -147,6 +147,8 @@ def _judged(operation: Operation, case: Case, exchange: Exchange) -> Iterator[Ou
         )
     elif exchange.status != status:
         yield found(refusal, where, f"{exchange.came}: {case.note}", exchange.request)
+    elif REFUSED in exchange.headers and not case.foreign:
+        yield found(refusal, where, f"{exchange.came} with {REFUSED}: {case.note}", exchange.request)
     else:
         yield passed(leak if case.foreign else refusal, where)
 
