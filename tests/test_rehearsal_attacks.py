@@ -268,6 +268,8 @@ class Standin(RequestHandler):
 
     def chosen(self, body):
         data = body.get("data") if isinstance(body, dict) else None
+        if self.has("data alone") and set(body) != {"data"}:
+            raise HTTPError(400)
         ids = data.get("accountIds") if isinstance(data, dict) else None
         if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
             raise HTTPError(400)
@@ -410,6 +412,7 @@ FAULTS = (
     (bodies, "last member wins", {"strict-body"}),
     (bodies, "any content type", {"content-type"}),
     (bodies, "search by pattern", {"search-injection"}),
+    (bodies, "data alone", {"body-as-agreed"}),
     (headers, "ids by pattern", {"id-injection"}),
     (headers, "ids in headers", {"id-injection"}),
     (headers, "no patience with addresses", {"odd-headers"}),

@@ -85,8 +85,7 @@ class ContractBase:
     def _check_records(self, query: Query, found: Sequence[Record], meant: Sequence[Record]) -> None:
         """Compare which records these are, and their order as far as the question or the source has one."""
         have, want = identities(query.collection, found), identities(query.collection, meant)
-        difference = _difference(have, want)
-        assert sorted(have) == sorted(want), difference
+        assert sorted(have) == sorted(want), difference(have, want)
         assert not self.keeps_order or have == want, f"another order: {have!r}, not {want!r}"
         keys = {one: [order.key(record) for order in query.order] for one, record in zip(want, meant, strict=True)}
         in_order = [keys[one] for one in have] == [keys[one] for one in want]
@@ -127,7 +126,7 @@ class ContractBase:
         return await source.ask(replace(query, offset=offset, limit=limit))
 
 
-def _difference(have: Sequence[Identity], want: Sequence[Identity]) -> str:
+def difference(have: Sequence[Identity], want: Sequence[Identity]) -> str:
     """What is too much and what is not there."""
     more = sorted(set(have) - set(want))[:3]
     less = sorted(set(want) - set(have))[:3]

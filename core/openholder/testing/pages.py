@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openholder.sources.query import Query
-from openholder.testing.base import ContractBase
+from openholder.testing.base import ContractBase, difference
 from openholder.testing.comparing import Identity, identities
 from openholder.testing.questions import AMOUNTS, MOMENTS, narrowed, of_several
 from openholder.testing.rows import ACCOUNT_IDS
@@ -116,7 +116,7 @@ class PageTests(ContractBase):
                     starts = range(0, len(whole), size)
                     joined = [one for at in starts for one in await self._come(source, query, at, size)]
                     with about(query):
-                        assert joined == whole, f"pages of {size} are not the list"
+                        assert joined == whole, f"pages of {size} are not the list: {difference(joined, whole)}"
 
         self._play(tmp_path, scenario)
 

@@ -144,7 +144,8 @@ def logged_to(handler: logging.Handler) -> Iterator[None]:
 def shown(query: Query) -> str:
     """A question in few words: what fails is easier to find when it is named."""
     filters = ", ".join(f"{one.member} {one.operator} {_short(one.value)}" for one in query.filters)
-    return f"{query.collection} [{filters}] offset {query.offset} limit {query.limit}"
+    order = ", ".join(f"{'/'.join(one.members)}{' descending' * one.descending}" for one in query.order)
+    return f"{query.collection} [{filters}] order [{order}] offset {query.offset} limit {query.limit}"
 
 
 def _short(value: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from openholder.operations.table import Whose
-from openholder.rehearsal.attacks.target import Attack, Make, Target, named, outcomes, refused
+from openholder.rehearsal.attacks.target import Attack, Make, Target, accepted, named, outcomes, refused
 from openholder.rehearsal.exchange import Exchange, records
 from openholder.rehearsal.findings import Outcome, Rule, skipped
 
@@ -49,7 +49,14 @@ WILDCARDS = Rule(
     written="OWASP ASVS 5.0, section 1.2: injection prevention",
     mend="Bind the address as a parameter, and compare with =, never with LIKE or a pattern.",
 )  # fmt: skip
-RULES = (NOT_JSON, TYPES, STRICT, CONTENT_TYPE, WILDCARDS)
+AGREED = Rule(
+    "body-as-agreed", "error",
+    expected="A body may have the `meta` of the standard, and be called application/json with a charset.",
+    why="Both are allowed: the day they are sent, every request for several accounts fails.",
+    written="Consumer Data Standards, payload conventions: meta; RFC 9110 section 8.3.1: parameters of a media type",
+    mend="Ignore members that are not needed; compare the media type without its parameters.",
+)  # fmt: skip
+RULES = (NOT_JSON, TYPES, STRICT, CONTENT_TYPE, WILDCARDS, AGREED)
 
 
 def _body(write: Callable[[bytes], bytes], *headers: tuple[str, str]) -> Make:
@@ -136,6 +143,10 @@ _CHOSEN = (
         "numbers in accountIds": _inside(lambda good: [1, 2], *_ACCOUNTS),
         "null in accountIds": _inside(lambda good: [*good, None], *_ACCOUNTS),
         "a list in accountIds": _inside(lambda good: [good], *_ACCOUNTS),
+    }),
+    Attack(AGREED, accepted, {
+        "meta in the body": _body(lambda good: good[:-1] + b', "meta": {}}'),
+        "application/json with a charset": _called("application/json; charset=utf-8"),
     }),
 )  # fmt: skip
 _TABLES: Mapping[Whose, tuple[Attack, ...]] = {"search": _SEARCH, "chosen": _CHOSEN}
