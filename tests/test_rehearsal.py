@@ -40,7 +40,7 @@ def plan_for(fault: Fault) -> Plan:
 
 ASKED_FOR = {
     "Whose data it is": {"foreign-data", "foreign-data-body", "foreign-like-unknown", "unknown-id", "unknown-id-body"},
-    "Few of the accounts": {"chosen-none", "chosen-one", "chosen-twice"},
+    "Few of the accounts": {"chosen-all", "chosen-none", "chosen-one", "chosen-twice"},
     "Filters": {"bad-parameter", "default-filters", "filters-filter", "links-keep-filters", "unknown-parameter"},
     "Several at once": {"own-answer"},
     "Pages, and the same again": {

@@ -362,6 +362,12 @@ def answers_may_be_cached_by_anybody(call: Call) -> None:
     call.answer["Cache-Control"] = "public, max-age=300"
 
 
+@fault("chosen-all", "listBankingAccountsSpecific", "getBankingAccount")
+def an_account_that_was_closed_is_in_no_list(call: Call) -> None:
+    if call.name == "listBankingAccountsSpecific":
+        call.with_records([row for row in call.records if row["accountId"] != "acc-2002"])
+
+
 @fault("links-keep-filters", FDX_TRANSACTIONS)
 def a_cursor_forgets_the_filter(call: Call) -> None:
     if "startTime" in call.query and "offset" in call.query:
