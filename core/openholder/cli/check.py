@@ -122,9 +122,11 @@ async def _sources(configuration: Configuration) -> AsyncIterator[Finding]:
             operations = operations_of(configuration.settings)
             for operation in operations:
                 yield await _operation(sources, operation)
-            for advice in (_misspelt, _slow):
-                for finding in dict.fromkeys([one for row in operations for one in await advice(sources, row)]):
+            for collection in dict.fromkeys(operation.collection for operation in operations):
+                for finding in await _misspelt(sources, collection):
                     yield finding
+            for finding in dict.fromkeys([one for operation in operations for one in await _slow(sources, operation)]):
+                yield finding
     except (UnusableSource, UnusableKind) as exc:
         yield Finding("sources", "configuration", str(exc))
     except Unreachable as exc:
@@ -156,11 +158,10 @@ def _question(operation: Operation) -> Query:
     return query_of(operation.collection, ids)
 
 
-async def _misspelt(sources: Directory, operation: Operation) -> list[Finding]:
+async def _misspelt(sources: Directory, collection: str) -> list[Finding]:
     """Columns that look like one that is not there. Where that may be missing, nothing else would tell."""
-    collection = operation.collection
     with suppress(OpenholderError):  # has been judged before
-        wrong = misspelt(collection, await _few(sources, operation)) if collection in COLLECTIONS else ()
+        wrong = misspelt(collection, await _few(sources, collection)) if collection in COLLECTIONS else ()
         told = [f"{name!r} is no member: is {meant!r} meant?" for name, meant in wrong]
         return [Finding(f"columns of {collection}", "advice", text) for text in told]
     return []
@@ -178,15 +179,15 @@ async def _slow(sources: Directory, operation: Operation) -> list[Finding]:
 
 async def _fitting(sources: Directory, operation: Operation) -> int:
     """Turn a few rows into records."""
-    rows = await _few(sources, operation)
+    rows = await _few(sources, operation.collection)
     for row in filter(partial(has_needed, operation), rows):
         to_record(row, operation.record, collection_named(operation.collection).owners.values())
     return len(rows)
 
 
-async def _few(sources: Directory, operation: Operation) -> Sequence[Record]:
+async def _few(sources: Directory, collection: str) -> Sequence[Record]:
     """The first rows. A source that hands over nothing unasked is let off."""
     try:
-        return (await sources.fetch(Query(collection=operation.collection, limit=A_FEW))).records
+        return (await sources.fetch(Query(collection=collection, limit=A_FEW))).records
     except SourceFault:
         return []

@@ -85,7 +85,7 @@ def misspelt(collection: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[tup
     known = [name for name, _, _ in rows_of(collection)]
     found = dict.fromkeys(name for row in rows for name in row)
     absent = {_plain(name): name for name in known if name not in found}
-    for name in found.keys() - known:
+    for name in (name for name in found if name not in known):
         for meant in get_close_matches(_plain(name), absent, n=1, cutoff=0.85):
             yield name, absent[meant]
 

@@ -156,11 +156,12 @@ class Filter:
         wants_text = isinstance(self.value, str | tuple)
         if found is None or (wants_text and isinstance(found, bool)):
             return False
-        if self.operator not in _COMPARISONS:
+        compare = _COMPARISONS.get(self.operator)
+        if compare is None:
             raise SourceFault(f"no operator {self.operator!r}")
         read = _READERS[type(self.value)]
         wanted = read(self.value) if isinstance(self.value, datetime) else self.value
-        return _COMPARISONS[self.operator](read(found), wanted)
+        return compare(read(found), wanted)
 
     def _items(self, record: Record) -> Iterator[object]:
         listed = record.get(self.member) or ()

@@ -84,8 +84,9 @@ async def filtered(scene: Scene) -> AsyncIterator[Outcome]:
                 yield outcome
         async for outcome in _tried(scene, leg, whole, list(_together(queries))):
             yield outcome
-        if _unfiltered(operation) or _beginnings(operation):
-            yield await _defaulted(scene, leg)
+        undone = _unfiltered(operation) | _beginnings(operation)
+        if undone:
+            yield await _defaulted(scene, leg, undone)
         yield await _unheard(scene, leg)
 
 
@@ -127,9 +128,9 @@ def _together(queries: Iterable[Sequence[dict[str, str]]]) -> Iterator[dict[str,
         yield {name: value for query in firsts for name, value in query.items()}
 
 
-async def _defaulted(scene: Scene, leg: Leg) -> Outcome:
+async def _defaulted(scene: Scene, leg: Leg, undone: Mapping[str, str]) -> Outcome:
     """Ask without any parameter, and with those that switch off what holds then."""
-    whole = await _asked(scene, leg, {**_unfiltered(leg.operation), **_beginnings(leg.operation)})
+    whole = await _asked(scene, leg, undone)
     return _compared(scene, whole, await _asked(scene, leg, {}), {}, DEFAULTS)
 
 
