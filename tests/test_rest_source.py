@@ -8,6 +8,7 @@ import gzip
 import json
 import time
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 from tornado.iostream import StreamClosedError
@@ -407,6 +408,79 @@ async def test_from_a_template_without_variables_come_all_records_and_the_host_s
     accounts = (await world.call(ACCOUNTS)).json["accounts"]
     assert [account["id"] for account in accounts] == ["acc-2001", "acc-2002", "acc-2003", "acc-2005"]
     assert (await world.call("/auth/v1/customer/cust-9999")).status == 404
+
+
+BOTH = "/customers/{customerId}/accounts/{accountId}"
+LISTED = "/customers/{customerId}/accounts"
+SELECTED = "/accounts?owner={customerId}"
+WHOLE = {"id": "acc-2001", "customerId": "cust-1001", "type": "x", "displayName": "x"}
+NO_OWNER = {"id": "acc-2001", "type": "x", "displayName": "x"}
+NO_ID = {"customerId": "cust-1001", "type": "x", "displayName": "x"}
+
+
+@pytest.mark.parametrize(
+    ("template", "answered", "status"),
+    [
+        pytest.param(BOTH, {}, 404, id="empty object"),
+        pytest.param(BOTH, {"error": "no such account"}, 404, id="error in a 200"),
+        pytest.param(BOTH, {"id": None}, 500, id="null id"),
+        pytest.param(BOTH, {"id": ""}, 500, id="empty id"),
+        pytest.param(BOTH, NO_ID, 404, id="record without its own id"),
+        pytest.param(BOTH, [], 404, id="empty list"),
+        pytest.param(BOTH, [{}], 500, id="empty object in a list"),
+        pytest.param(BOTH, NO_OWNER, 500, id="record without its owner"),
+        pytest.param(BOTH, WHOLE | {"customerId": "cust-1002"}, 500, id="record of another customer"),
+        pytest.param(BOTH, WHOLE, 200, id="whole record"),
+        pytest.param(LISTED, {}, 404, id="list: empty object"),
+        pytest.param(LISTED, [{}], 404, id="list: empty object in it"),
+        pytest.param(LISTED, [NO_ID], 404, id="list: record without its own id"),
+        pytest.param(LISTED, [NO_OWNER], 200, id="list below the customer's path"),
+        pytest.param(LISTED, [WHOLE | {"customerId": "cust-1002"}], 500, id="list: record of another customer"),
+        pytest.param(SELECTED, [NO_OWNER], 500, id="parameter that need not have selected"),
+        pytest.param(SELECTED, [WHOLE], 200, id="parameter that selected"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_only_the_upstream_proves_whose_an_account_is(world, template, answered, status):
+    """The ids of the request never stand in for those that decide whether a balance may be seen."""
+    upstream = await start(world, accounts=template)
+    links = answering(json.dumps({"data": answered}))
+    usual = upstream.find
+
+    def answer(handler):
+        if "owner=" in handler.request.uri or "/customers/cust-1001/accounts" in handler.request.uri:
+            return links(handler)
+        handler.set_header("Content-Type", "application/json")
+        return handler.finish(msgspec.json.encode({"data": usual(handler.request.uri.removeprefix("/api"))}))
+
+    upstream.break_with = answer
+    assert (await world.call(BALANCE)).status == status
+
+
+@pytest.mark.parametrize(
+    ("collection", "record"),
+    [
+        ("customers", {"email": "jane@example.com"}),
+        ("logins", {"customerId": "cust-1001"}),
+        ("logins", {"email": "jane@example.com"}),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_parameter_proves_neither_who_a_customer_is_nor_who_may_log_in(world, collection, record):
+    """An upstream that ignores ``email`` answers with everybody: without the address in them, these are nobody's."""
+    upstream = await start(world, logins="/logins?email={email}")
+    upstream.break_with = lambda handler: answering(
+        json.dumps({"data": [record] if collection in handler.request.uri else []})
+    )(handler)
+    answer = await world.call(SEARCH, body={"email": "jane@example.com"})
+    assert (answer.status, b"cust-1001" in answer.text) == (500, False)
+
+
+@pytest.mark.gen_test
+async def test_a_customer_without_an_id_of_its_own_does_not_exist(world):
+    upstream = await start(world)
+    upstream.break_with = answering('{"data": {}}')
+    assert (await world.call(DETAILS)).status == 404
 
 
 @pytest.mark.gen_test

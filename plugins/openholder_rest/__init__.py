@@ -20,6 +20,9 @@ from openholder_rest.settings import RESTSettings, Template
 
 __all__ = ["Pace", "RESTSettings", "RESTSource"]
 
+OWN_ID = {"customers": "id", "accounts": "id", "logins": "customerId"}
+"""The collections that decide who may see what, and the member that a record of them is nothing without."""
+
 
 class RESTSource:
     """Answers from one upstream API over pooled connections."""
@@ -57,11 +60,11 @@ class RESTSource:
         if not urls:
             return Page(records=(), total=0)
         with self._breaker.watching():
-            lists = await _together([self._listed(url, query.collection) for url in urls])
+            walks = await _together([self._walked(url, query.collection) for url in urls])
             records = [
-                self._completed(record, template, query, each)
-                for found, each in zip(lists, values, strict=True)
-                for record in found
+                record
+                for walk, each in zip(walks, values, strict=True)
+                for record in self._records(walk, template, query, each)
             ]
             return await self._selected(records, template, query)
 
@@ -91,24 +94,33 @@ class RESTSource:
                 return template, [{**known, name: value} for value in several[name]]
         raise SourceFault(f"no URL template of {query.collection!r} can be filled for this request")
 
-    def _completed(
-        self, record: Mapping[str, Any], template: Template, query: Query, values: Mapping[str, str]
-    ) -> dict[str, Any]:
-        """A record under the names of members. Below /accounts/{accountId} an upstream need not repeat whose it is."""
-        known = {
-            condition.member: values[condition.variable]
-            for condition in query.filters
-            if condition.variable in template.variables
-        }
-        return known | _renamed(record, self._settings.columns.get(query.collection, {}))
+    def _records(
+        self, walk: Walk, template: Template, query: Query, values: Mapping[str, str]
+    ) -> Iterable[dict[str, Any]]:
+        """Return the records of one answer under the names of members.
 
-    async def _listed(self, url: str, collection: str) -> list[dict[str, Any]]:
-        """All records of a list, whichever pages they come in."""
+        Below /accounts/{accountId} an upstream need not repeat the account, so the request completes its records. Not
+        so where a record decides who may see what: a request proves nothing about whose an account is.
+        """
+        columns = self._settings.columns.get(query.collection, {})
+        asked = [condition for condition in query.filters if condition.variable in template.variables]
+        if query.collection in OWN_ID:
+            asked = [condition for condition in asked if _may_fill(query.collection, condition.member, template)]
+        filled = {condition.member: values[condition.variable] for condition in asked}
+        if query.collection not in OWN_ID:
+            return [filled | _renamed(record, columns) for record in walk.records]
+        own = columns.get(OWN_ID[query.collection], OWN_ID[query.collection])
+        # A single answer without an id of its own, such as {} or an error in a 200, is no record.
+        found = [record for record in walk.records if not walk.is_single or _has(record, own)]
+        return _proven([filled | _renamed(record, columns) for record in found], query, template)
+
+    async def _walked(self, url: str, collection: str) -> Walk:
+        """Fetch all records of a list, whichever pages they come in."""
         walk = Walk(self._settings.base_url, url, self._settings.records, self._paging(collection))
         following: str | None = walk.start()
         while following:
             following = walk.take(await self._opened().get(following, JSON))
-        return walk.records
+        return walk
 
     def _paging(self, collection: str) -> Paging | None:
         paging = self._settings.paging
@@ -135,6 +147,33 @@ async def _together(questions: list[Coroutine[Any, Any, Any]]) -> list[Any]:
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+def _may_fill(collection: str, member: str, template: Template) -> bool:
+    """Tell whether the path of `template` may stand in for `member` of a record that decides who may see what.
+
+    Only for the customer of a list of accounts: in ``/customers/{customerId}/accounts`` the upstream says which ids
+    belong to that customer. A template that names the account as well would be proof of its own question.
+    """
+    return (
+        (collection, member) == ("accounts", "customerId")
+        and "customerId" in template.path_variables
+        and "accountId" not in template.variables
+    )
+
+
+def _proven(records: list[dict[str, Any]], query: Query, template: Template) -> list[dict[str, Any]]:
+    """Return the records. Raises `SourceFault` for one without a member that the request named in the URL."""
+    named = [condition.member for condition in query.filters if condition.variable in template.variables]
+    for record in records:
+        missing = [member for member in named if record.get(member) in (None, "")]
+        if missing:
+            raise SourceFault(f"upstream sent a record without {' and '.join(missing)}, which decides who may see it")
+    return records
+
+
+def _has(record: Mapping[str, Any], column: str) -> bool:
+    return column in record or column.partition(".")[0] in record
 
 
 def _renamed(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:

@@ -85,6 +85,8 @@ class Walk:
     paging: Paging | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
+    is_single: bool = False
+    """Whether the answer was one record, not a list."""
     _page: list[dict[str, Any]] = field(default_factory=list)
 
     def start(self) -> str:
@@ -105,6 +107,7 @@ class Walk:
         found = _at(parsed, self.pointer)
         page = _records(found)
         self.records += page
+        self.is_single = not isinstance(found, list)
         if not self.paging or not isinstance(found, list):
             return None
         following = self._following(self.paging, page, parsed, answer)

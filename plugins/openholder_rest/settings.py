@@ -34,6 +34,11 @@ class Template:
     text: str
     variables: frozenset[str]
 
+    @property
+    def path_variables(self) -> frozenset[str]:
+        """The variables in the path. Those of the query string only ask an upstream to select."""
+        return _variables(self.text.partition("?")[0])
+
     def url(self, base_url: str, values: Mapping[str, str]) -> str:
         """The URL with each value percent-encoded. Raises `NotFound` rather than leave ``base_url``."""
         filled = {name: quote(values[name], safe="") for name in self.variables}
@@ -44,12 +49,16 @@ class Template:
         return base_url.rstrip("/") + path
 
 
+def _variables(text: str) -> frozenset[str]:
+    return frozenset(name for _, name, _, _ in Formatter().parse(text) if name is not None)
+
+
 def _template(text: str) -> Template:
     try:
         parts = list(Formatter().parse(text))
     except ValueError as exc:
         raise ValueError(f"is no URL template: {exc}") from None
-    names = frozenset(name for _, name, _, _ in parts if name is not None)
+    names = _variables(text)
     plain = all(not form and not conversion for _, _, form, conversion in parts)
     if not text.startswith("/") or "#" in text or not plain or not names <= VARIABLES:
         known = ", ".join(f"{{{name}}}" for name in sorted(VARIABLES))
