@@ -80,7 +80,7 @@ def test_a_moment_is_the_same_whatever_offset_it_is_written_with(text, expected)
 )
 def test_what_names_no_moment_is_a_fault_each_time_it_is_read(text):
     for _ in range(2):
-        with pytest.raises(SourceFault, match=r"^a value is no date-time with an offset, and no date$"):
+        with pytest.raises(SourceFault, match=r"^a value is neither a date-time with an offset nor a date$"):
             instant(text)
 
 
@@ -112,7 +112,7 @@ def test_a_number_is_read_exactly_as_it_is_written(found, expected):
     "found", ["", "ten", "1,000.00", "$5.00", "5.00 AUD", "NaN", "-Infinity", "sNaN", "--1", float("nan"), [], True]
 )
 def test_what_is_no_finite_number_is_a_fault(found):
-    with pytest.raises(SourceFault, match=r"^a value is no number$"):
+    with pytest.raises(SourceFault, match=r"^a value is not a (finite )?number$"):
         number(found)
 
 

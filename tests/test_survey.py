@@ -26,7 +26,7 @@ CHANGES = {
     "a time that is none": (
         "UPDATE energy_invoices SET issueDate = 'SECRET' WHERE rowid = 1",
         "energy.invoices",
-        "collection 'energy.invoices': table 'energy_invoices': member 'issueDate': a value is no date-time",
+        "collection 'energy.invoices': table 'energy_invoices': member 'issueDate': a value is neither a date-time",
     ),
     "an account of nobody": (
         "INSERT INTO accounts (customerId, id, name) VALUES ('cust-none', 'acc-none', 'SECRET')",

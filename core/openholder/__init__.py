@@ -5,9 +5,8 @@ use. Not affiliated with Fiskil.
 """
 
 from openholder.errors import NotFound, SharingRefused, SourceError, SourceFault, SourceUnavailable, UntrustedJSON
-from openholder.sources.filters import Filter, Order, Record, instant, number, truth
+from openholder.query import Filter, Order, Page, Query, Record, Row, instant, number, select, truth
 from openholder.sources.hookspecs import API_VERSION, FinishedRequest, hookimpl
-from openholder.sources.query import Page, Query, select
 from openholder.sources.settings import ExistingFile, ExistingFolder, NewFile, Secret, split_url
 from openholder.strict_json import parse_json
 
@@ -23,6 +22,7 @@ __all__ = [
     "Page",
     "Query",
     "Record",
+    "Row",
     "Secret",
     "SharingRefused",
     "SourceError",

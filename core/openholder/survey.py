@@ -16,15 +16,14 @@ import msgspec
 
 from openholder.errors import OpenholderError
 from openholder.models.collections import collection_named
-from openholder.models.formats import Record as Model
+from openholder.models.formats import Record
 from openholder.models.rows import Misfit, to_record
 from openholder.operations import Operation
+from openholder.query import Filter, Query, Row
 from openholder.serving.answers import has_needed
 from openholder.serving.lookup import is_served, query_of
 from openholder.sources.directory import Directory
-from openholder.sources.filters import Filter, Record
 from openholder.sources.ownership import accounts_of, may_be_shared
-from openholder.sources.query import Query
 
 AT_ONCE = 1000
 """Records that are asked for at a time."""
@@ -36,7 +35,7 @@ class Holding:
 
     collection: str
     ids: Mapping[str, str]
-    rows: list[Record] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     seconds: float = 0.0
     fault: str = ""
     """Why there are no rows, where the source failed."""
@@ -95,7 +94,7 @@ async def _holding(sources: Directory, collection: str, ids: Mapping[str, str]) 
     return holding
 
 
-def key_of(collection: str, row: Record) -> str:
+def key_of(collection: str, row: Row) -> str:
     """The id of a record, where its collection has one."""
     key = collection_named(collection).key
     return str(row.get(key, "?")) if key else "?"
@@ -124,7 +123,7 @@ def unaskable(holding: Holding, operations: Sequence[Operation], pattern: re.Pat
 
 def records_of(holding: Holding, operations: Sequence[Operation]) -> Iterator[tuple[str, Any, Misfit | None]]:
     """Each row as each of the records that operations make of it: id, what would leave, and why it would not."""
-    kinds: dict[type[Model], Operation] = {
+    kinds: dict[type[Record], Operation] = {
         row.record: row for row in operations if row.collection == holding.collection
     }
     hidden = collection_named(holding.collection).hidden
@@ -134,7 +133,7 @@ def records_of(holding: Holding, operations: Sequence[Operation]) -> Iterator[tu
                 yield key_of(holding.collection, row), *_made(row, record, hidden)
 
 
-def _made(row: Record, record: type[Model], hidden: Collection[str]) -> tuple[Any, Misfit | None]:
+def _made(row: Row, record: type[Record], hidden: Collection[str]) -> tuple[Any, Misfit | None]:
     try:
         return msgspec.to_builtins(to_record(row, record, hidden), builtin_types=(bytes,), str_keys=True), None
     except Misfit as exc:

@@ -28,14 +28,13 @@ from openholder.logs import configure_for_command
 from openholder.models.collections import COLLECTIONS, collection_named
 from openholder.models.rows import to_record
 from openholder.operations import Operation
+from openholder.query import Filter, Query, Row
 from openholder.serving.answers import has_needed
 from openholder.serving.lookup import BELOW_ACCOUNTS, everything, is_served, query_of
 from openholder.serving.tls import make_context
 from openholder.settings import Settings
 from openholder.sources.directory import Directory, UnusableSource
-from openholder.sources.filters import Filter, Record
 from openholder.sources.kinds import UnusableKind
-from openholder.sources.query import Query
 
 EXIT_CODES: dict[Verdict, int] = {
     "ok": 0,
@@ -185,7 +184,7 @@ async def _fitting(sources: Directory, operation: Operation) -> int:
     return len(rows)
 
 
-async def _few(sources: Directory, collection: str) -> Sequence[Record]:
+async def _few(sources: Directory, collection: str) -> Sequence[Row]:
     """The first rows. A source that hands over nothing unasked is let off."""
     try:
         return (await sources.fetch(Query(collection=collection, limit=A_FEW))).records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from openholder.sources.filters import Order
+from openholder.query import Order
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
+from openholder.query import DATE, DATE_TIME
+
 NonEmptyString = Annotated[str, Meta(min_length=1)]
 """An id: permanent, opaque, compared character by character."""
 
@@ -16,11 +18,6 @@ ShortID = Annotated[str, Meta(min_length=1, max_length=256)]
 
 PhoneNumber = Annotated[str, Meta(pattern=r"\A\+[1-9][0-9]{1,14}\Z")]
 """E.164: Fiskil sends one-time codes there."""
-
-DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-"""RFC 3339 full-date, as a pattern."""
-_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
-_OFFSET = r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 
 
 def is_real_date(text: str) -> bool:
@@ -36,9 +33,6 @@ REAL_DATE = {"check": is_real_date}
 
 DateString = Annotated[str, Meta(pattern=rf"\A{DATE}\Z", extra=REAL_DATE, extra_json_schema={"format": "date"})]
 """RFC 3339 full-date."""
-
-DATE_TIME = rf"{DATE}T{_TIME}{_OFFSET}"
-"""RFC 3339 date-time, as a pattern."""
 
 DateTimeString = Annotated[
     str,

@@ -7,7 +7,7 @@ from typing import get_args
 from openholder.models.banking import ProductCategory
 from openholder.models.collections import EFFECTIVE_TIME
 from openholder.operations.table import Choice, Given, Window
-from openholder.sources.filters import Filter
+from openholder.query import Filter
 
 _EFFECTIVE, *_OTHERWISE = EFFECTIVE_TIME
 _POSTED, _TRANSACTED = "postedTimestamp", "transactionTimestamp"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from openholder.models.formats import Record
-from openholder.sources.filters import Filter
+from openholder.query import Filter
 
 Method = Literal["GET", "POST"]
 Sector = Literal["auth", "banking", "energy", "common", "fdx", "custom"]

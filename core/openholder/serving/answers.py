@@ -16,13 +16,12 @@ from openholder.models.collections import collection_named
 from openholder.models.rows import record_from
 from openholder.operations import Operation
 from openholder.operations.table import PDF
+from openholder.query import Filter, Order, Page, Query, Row, moment
 from openholder.serving.cursors import Cursor, Cursors
 from openholder.serving.lookup import Found, everything
-from openholder.serving.paging import MAX_SIZE, limit_asked, page_asked
+from openholder.serving.paging import MAX_SIZE, read_limit, read_page
 from openholder.serving.problems import Case, Problem
 from openholder.sources.directory import Directory
-from openholder.sources.filters import Filter, Order, Record, moment
-from openholder.sources.query import Page, Query
 
 MAX_DOCUMENT = 33_554_432
 """Bytes of a document: 32 MiB."""
@@ -54,7 +53,7 @@ class Listing:
         return self.path, dict(self.filters), self.wanted
 
 
-class Whole:
+class Single:
     """A record, a document, or a list without pages."""
 
     def __init__(self, context: Context, listing: Listing, fields: Mapping[str, str]) -> None:
@@ -98,11 +97,11 @@ class Whole:
         return content
 
 
-class Paged(Whole):
+class PagedList(Single):
     """A page of a list of the CDR, with links and meta."""
 
     def _read(self, fields: Mapping[str, str]) -> None:
-        self._asked, self.problems = page_asked(fields)
+        self._asked, self.problems = read_page(fields)
 
     async def content(self, found: Found) -> Any:
         """The page that was asked for. Raises `Problem` where there is none of that number."""
@@ -112,11 +111,11 @@ class Paged(Whole):
         return self._wrapped(self._records(page.records)) | self._asked.members(page.total, self._listing.filters, base)
 
 
-class Scrolled(Whole):
+class CursorList(Single):
     """A part of an FDX list, with a cursor for the next one."""
 
     def _read(self, fields: Mapping[str, str]) -> None:
-        self._limit, self.problems = limit_asked(fields)
+        self._limit, self.problems = read_limit(fields)
         self._cursor = Cursor()
         self._collection = collection_named(self._operation.collection)
         try:
@@ -163,7 +162,7 @@ class Scrolled(Whole):
             if here < len(page.records) or not here:
                 return count
 
-    def _was_handed_over(self, record: Record) -> bool:
+    def _was_handed_over(self, record: Row) -> bool:
         return self._moment(record) == self._cursor.moment and self._key(record) <= self._cursor.last
 
     async def _position(self, found: Found) -> int:
@@ -173,24 +172,24 @@ class Scrolled(Whole):
         keys = [self._key(record) for record in (await self._page(found, 0, MAX_SIZE)).records]
         return keys.index(self._cursor.last) + 1 if self._cursor.last in keys else self._cursor.position
 
-    def _behind(self, record: Record, position: int, total: int) -> Cursor:
+    def _behind(self, record: Row, position: int, total: int) -> Cursor:
         return Cursor(position, self._key(record), self._moment(record), total)
 
-    def _moment(self, record: Record) -> int | None:
+    def _moment(self, record: Row) -> int | None:
         """The time by which the list is ordered, where it is ordered by one."""
         order = self._collection.order
         absent, found = order[0].key(record) if order else (True, 0)
         return None if absent else int(found)
 
-    def _key(self, record: Record) -> str:
+    def _key(self, record: Row) -> str:
         return str(record.get(self._collection.key, "")) if self._collection.key else ""
 
 
-STYLES: Mapping[str | None, type[Whole]] = {None: Whole, "page": Paged, "offset": Scrolled}
+STYLES: Mapping[str | None, type[Single]] = {None: Single, "page": PagedList, "offset": CursorList}
 """What `Reply.paging` names."""
 
 
-def has_needed(operation: Operation, row: Record) -> bool:
+def has_needed(operation: Operation, row: Row) -> bool:
     """Whether a row has the member without which there is nothing to answer with, or a part of it."""
     needed = operation.needs
     return not needed or any(
@@ -198,7 +197,7 @@ def has_needed(operation: Operation, row: Record) -> bool:
     )
 
 
-def _document(operation: Operation, row: Record) -> bytes:
+def _document(operation: Operation, row: Row) -> bytes:
     document = row.get("document")
     if not isinstance(document, bytes) or not document.startswith(b"%PDF-") or len(document) > MAX_DOCUMENT:
         raise SourceFault(f"collection {operation.collection!r}: member 'document' is no PDF of at most 32 MiB")

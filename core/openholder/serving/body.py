@@ -20,7 +20,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Characters that no text of a caller may hold: controls, and those that turn the direction of writing."""
 
 
-def wanted(operation: Operation, body: bytes) -> tuple[tuple[str, ...], list[Problem]]:
+def read_body(operation: Operation, body: bytes) -> tuple[tuple[str, ...], list[Problem]]:
     """What the body asks for, an address or ids of accounts, each once, and what is wrong with it.
 
     Nothing, where the operation has no body.

@@ -19,7 +19,7 @@ def id_pattern(more: str = "") -> re.Pattern[str]:
     return re.compile(rf"[A-Za-z0-9._~\-{re.escape(more)}]{{1,{MAX_ID}}}")
 
 
-def checked_ids(raw: Mapping[str, bytes], pattern: re.Pattern[str]) -> dict[str, str]:
+def read_ids(raw: Mapping[str, bytes], pattern: re.Pattern[str]) -> dict[str, str]:
     """The ids in the path, percent-decoded once. One that no data holder can have is one that does not exist."""
     ids = {}
     for name, value in raw.items():

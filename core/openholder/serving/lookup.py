@@ -11,12 +11,11 @@ from openholder.models.collections import collection_named
 from openholder.models.rows import record_from
 from openholder.operations import Operation
 from openholder.operations.table import JSON
+from openholder.query import Filter, Query, Row
 from openholder.serving.parameters import Asked
 from openholder.serving.problems import Case, Problem, raise_all
 from openholder.sources.directory import Directory
-from openholder.sources.filters import Filter, Record
 from openholder.sources.ownership import MOST, accounts_of, customer_exists, may_be_shared
-from openholder.sources.query import Query
 
 BELOW_ACCOUNTS = ("account", "chosen", "every")
 PRODUCTS = "banking.accounts"
@@ -39,7 +38,7 @@ class Question:
     """Whether a text can be an id at all."""
 
 
-Found = Query | Sequence[Record]
+Found = Query | Sequence[Row]
 """A question to put to a source, a page at a time, or all records at once."""
 
 
@@ -127,7 +126,7 @@ LOOKUPS: Mapping[str, Callable[[Directory, Question], Awaitable[Found]]] = {
 """What `Operation.whose` names."""
 
 
-async def everything(sources: Directory, query: Query) -> list[Record]:
+async def everything(sources: Directory, query: Query) -> list[Row]:
     """Every record, where an answer has no pages. More than `MOST` is a fault, never a shortened list."""
     page = await sources.fetch(replace(query, limit=MOST + 1))
     if len(page.records) > MOST:
@@ -185,7 +184,7 @@ async def _narrowed(
     return [str(row["accountId"]) for row in await everything(sources, query)]
 
 
-async def _shareable(sources: Directory, ids: Ids) -> list[Record]:
+async def _shareable(sources: Directory, ids: Ids) -> list[Row]:
     """The customer's accounts but for those that may not be shared."""
     rows = await accounts_of(sources, ids["customerId"])
     if not rows:

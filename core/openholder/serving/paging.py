@@ -17,7 +17,7 @@ _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class PageAsked:
+class PageRequest:
     """A page of a list of the CDR, by its number."""
 
     number: int
@@ -56,7 +56,7 @@ class PageAsked:
         return f"{base}?{query}" if base else query
 
 
-def page_asked(fields: Mapping[str, str]) -> tuple[PageAsked, list[Problem]]:
+def read_page(fields: Mapping[str, str]) -> tuple[PageRequest, list[Problem]]:
     """The page that the query asks for, and what is wrong with it."""
     problems = []
     number, size = _whole(fields.get("page", "1")), _whole(fields.get("page-size", str(DEFAULT_SIZE)))
@@ -66,10 +66,10 @@ def page_asked(fields: Mapping[str, str]) -> tuple[PageAsked, list[Problem]]:
         problems.append(Problem(Case.FIELD_INVALID, "page_size_invalid", detail="page-size"))
     elif size > MAX_SIZE:
         problems.append(Problem(Case.PAGE_SIZE_INVALID, "page_size_too_large", detail="page-size"))
-    return PageAsked(number or 1, size or 1), problems
+    return PageRequest(number or 1, size or 1), problems
 
 
-def limit_asked(fields: Mapping[str, str]) -> tuple[int, list[Problem]]:
+def read_limit(fields: Mapping[str, str]) -> tuple[int, list[Problem]]:
     """The number of elements that an FDX query asks for; one above `MAX_SIZE` is read as that."""
     limit = _whole(fields.get("limit", str(DEFAULT_SIZE)))
     if not limit:

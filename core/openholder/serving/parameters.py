@@ -15,11 +15,10 @@ from typing import Literal
 from urllib.parse import parse_qsl
 
 from openholder.errors import SourceFault
-from openholder.models.formats import DATE_TIME
 from openholder.operations.table import Choice, Given, Operation, Parameter, Window
+from openholder.query import DATE_TIME, Filter, Value, instant, moment
 from openholder.serving.body import CONTROL
 from openholder.serving.problems import Case, Problem, raise_all
-from openholder.sources.filters import Filter, Value, instant, moment
 
 MAX_FIELDS = 100
 """Parameters in a query; more are refused unread."""

@@ -13,8 +13,8 @@ from openholder.errors import SharingRefused, SourceUnavailable
 from openholder.gate import CannotJudge, Gate, Reason, Refused
 from openholder.operations import Operation
 from openholder.serving.answers import STYLES, Context, Listing
-from openholder.serving.body import wanted
-from openholder.serving.ids import checked_ids, id_pattern
+from openholder.serving.body import read_body
+from openholder.serving.ids import id_pattern, read_ids
 from openholder.serving.lookup import BELOW_ACCOUNTS, LOOKUPS, Question, is_served
 from openholder.serving.parameters import fields_of, read_parameters
 from openholder.serving.problems import Case, Problem, raise_all
@@ -102,12 +102,12 @@ class Service:
         operation = request.operation
         fields, problems = fields_of(operation, request.query)
         asked, more = read_parameters(operation, fields, datetime.now(UTC))
-        named, body_problems = wanted(operation, request.body)
+        named, body_problems = read_body(operation, request.body)
         answer = STYLES[operation.reply.paging](
             self._context, Listing(operation, request.path, asked.given, named), fields
         )
         raise_all([*problems, *more, *answer.problems, *body_problems])
-        request.ids = checked_ids(request.raw_ids, self._ids)
+        request.ids = read_ids(request.raw_ids, self._ids)
         question = Question(operation, request.ids, asked, named, self._ids.fullmatch)
         return await answer.content(await LOOKUPS[operation.whose](self._sources, question))
 

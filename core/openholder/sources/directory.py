@@ -28,9 +28,9 @@ from openholder.errors import (
     SourceUnavailable,
     Unreachable,
 )
+from openholder.query import Page, Query
 from openholder.sources.hookspecs import PROJECT, FinishedRequest, Hookspecs
 from openholder.sources.kinds import find_kind
-from openholder.sources.query import Page, Query
 from openholder.sources.settings import SourceEntry
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import pluggy
 
 if TYPE_CHECKING:
-    from openholder.sources.query import Page, Query
+    from openholder.query import Page, Query
 
 API_VERSION: Final = 1
 """The version of the plugin interface. A plugin's class says with ``api_version`` which one it is written for."""

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from openholder.errors import SourceFault
 from openholder.models.auth import AccountLink
 from openholder.models.rows import record_from
+from openholder.query import Filter, Query, Row
 from openholder.sources.directory import Directory
-from openholder.sources.filters import Filter, Record
-from openholder.sources.query import Query
 
 MOST = 1000
 """Records in an answer that has no pages: far more than one customer has, and a bound on what one request costs."""
@@ -18,7 +17,7 @@ REFUSED = ("blocked", "suspended")
 """States of an account in which nothing of it may be shared."""
 
 
-def may_be_shared(row: Record) -> bool:
+def may_be_shared(row: Row) -> bool:
     """Whether the account of this row of ``accounts`` may be shared. A state we do not know is a fault."""
     return record_from("accounts", row, AccountLink).status not in REFUSED
 
@@ -32,7 +31,7 @@ async def customer_exists(sources: Directory, customer_id: str) -> bool:
     return bool((await sources.fetch(Query(collection="customers", filters=(condition,), variables=variables))).records)
 
 
-async def accounts_of(sources: Directory, customer_id: str, account_ids: Sequence[str] | None = None) -> list[Record]:
+async def accounts_of(sources: Directory, customer_id: str, account_ids: Sequence[str] | None = None) -> list[Row]:
     """The rows of ``accounts`` for one customer: all of them, or those of the given accounts."""
     filters = [Filter("customerId", "eq", customer_id, variable="customerId")]
     variables = {"customerId": customer_id}

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from openholder.sources.filters import Filter, Order
-from openholder.sources.query import Query
+from openholder.query import Filter, Order, Query
 from openholder.sql.tables import Table
 
 Bind = Callable[[Any], str]

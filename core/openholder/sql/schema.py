@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from typing import Any
 
 from openholder.errors import SourceFault
-from openholder.sources.filters import Record
-from openholder.sources.query import Page, Query, select
+from openholder.query import Page, Query, Row, select
 from openholder.sql.dialect import Dialect
 from openholder.sql.statements import Question, Statement
 from openholder.sql.tables import Table
@@ -105,7 +104,7 @@ class Schema:
         return await asyncio.to_thread(select, _records(question, found), question.query)
 
 
-def _records(question: Question, rows: Sequence[Sequence[Any]]) -> list[Record]:
+def _records(question: Question, rows: Sequence[Sequence[Any]]) -> list[Row]:
     wanted = question.wanted()
     return [dict(zip(wanted, row, strict=True)) for row in rows]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from openholder.sources.query import Query
+from openholder.query import Query
 from openholder.sql.dialect import Dialect
 from openholder.sql.tables import Table
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from openholder.sources.filters import Record
-from openholder.sources.query import Query
+from openholder.query import Query, Row
 from openholder.testing.base import LOGINS, ContractBase
 from openholder.testing.comparing import identities, identity
 from openholder.testing.questions import (
@@ -212,7 +211,7 @@ class AnswerTests(ContractBase):
             with about(query):
                 self._check_record(query.collection, record, meant[identity(query.collection, record)], members)
 
-    def _check_record(self, collection: str, found: Record, meant: Record, members: frozenset[str]) -> None:
+    def _check_record(self, collection: str, found: Row, meant: Row, members: frozenset[str]) -> None:
         reader = replace(self._reader(collection), columns=self._reader(collection).columns & members)
         have, want = reader.read(found), reader.read(meant)
         wrong = [name for name in sorted(reader.columns) if have.get(name) != want.get(name)]
@@ -232,7 +231,7 @@ class AnswerTests(ContractBase):
 
         self._play(tmp_path, scenario)
 
-    async def _check_document(self, source: Asked, row: Record, *, wanted: bool) -> None:
+    async def _check_document(self, source: Asked, row: Row, *, wanted: bool) -> None:
         query = statement(row["accountId"], row["statementId"], document=wanted)
         records = (await source.ask(query)).records
         with about(query):

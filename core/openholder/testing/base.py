@@ -11,8 +11,7 @@ from typing import ClassVar
 
 import pytest
 
-from openholder.sources.filters import Record
-from openholder.sources.query import Page, Query, select
+from openholder.query import Page, Query, Row, select
 from openholder.testing.comparing import Identity, Reader, identities
 from openholder.testing.questions import Cases, narrowed, owned, owners
 from openholder.testing.rows import COLLECTIONS, Rows, pristine, rows_of
@@ -60,7 +59,7 @@ class ContractBase:
 
     # -- what the answer should be ------------------------------------------------------------------------------
 
-    def _rows(self, collection: str) -> Sequence[Record]:
+    def _rows(self, collection: str) -> Sequence[Row]:
         """The rows of a collection, as they were given to the source."""
         return pristine(collection, self.documents)
 
@@ -82,7 +81,7 @@ class ContractBase:
             self._check_records(query, page.records, meant.records)
             assert page.total == meant.total, f"the total is {page.total!r}, not {meant.total}"
 
-    def _check_records(self, query: Query, found: Sequence[Record], meant: Sequence[Record]) -> None:
+    def _check_records(self, query: Query, found: Sequence[Row], meant: Sequence[Row]) -> None:
         """Compare which records these are, and their order as far as the question or the source has one."""
         have, want = identities(query.collection, found), identities(query.collection, meant)
         assert sorted(have) == sorted(want), difference(have, want)

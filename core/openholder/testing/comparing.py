@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openholder.errors import SourceFault, UntrustedJSON
-from openholder.sources.filters import Record, instant, number, truth
+from openholder.query import Row, instant, number, truth
 from openholder.strict_json import parse_json
 from openholder.testing.questions import owner_of
 from openholder.testing.rows import AMOUNTS, IDENTITIES, LISTS, MOMENTS, TRUTHS
@@ -15,13 +15,13 @@ from openholder.testing.rows import AMOUNTS, IDENTITIES, LISTS, MOMENTS, TRUTHS
 Identity = tuple[str, str]
 
 
-def identity(collection: str, record: Record) -> Identity:
+def identity(collection: str, record: Row) -> Identity:
     """Whose record it is, and which."""
     _, owner = owner_of(collection)
     return str(record.get(owner)), str(record.get(IDENTITIES[collection]))
 
 
-def identities(collection: str, records: Sequence[Record]) -> list[Identity]:
+def identities(collection: str, records: Sequence[Row]) -> list[Identity]:
     """Which records these are."""
     return [identity(collection, record) for record in records]
 
@@ -36,12 +36,12 @@ class Reader:
     columns: frozenset[str]
     exact: bool
 
-    def read(self, record: Record) -> dict[str, object]:
+    def read(self, record: Row) -> dict[str, object]:
         """The members that have a value. Columns of the source's own do not count."""
         found = dict(self._flat(record))
         return {name: self._value(name, found[name]) for name in sorted(self.columns & found.keys())}
 
-    def _flat(self, record: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    def _flat(self, record: Row, prefix: str = "") -> Iterator[tuple[str, Any]]:
         for name, value in record.items():
             path = prefix + name
             inner = self._inner(path, value)

@@ -13,8 +13,7 @@ from typing import cast
 import pytest
 
 from openholder.errors import NotFound, SourceFault
-from openholder.sources.filters import Filter, Operator
-from openholder.sources.query import Query
+from openholder.query import Filter, Operator, Query
 from openholder.testing.base import ContractBase
 from openholder.testing.rows import TEXTS, rows_of
 from openholder.testing.running import Asked, about, logged_to, shown, within

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from openholder.sources.query import Query
+from openholder.query import Query
 from openholder.testing.base import ContractBase, difference
 from openholder.testing.comparing import Identity, identities
 from openholder.testing.questions import AMOUNTS, MOMENTS, narrowed, of_several

@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from openholder.models.collections import COLLECTIONS, collection_named
-from openholder.sources.filters import Filter, Operator
-from openholder.sources.query import Query
+from openholder.query import Filter, Operator, Query
 from openholder.testing.rows import ACCOUNT_IDS, BUSY, IDS, JOINT
 
 NOON: Final = datetime(2026, 6, 15, 12, tzinfo=UTC)

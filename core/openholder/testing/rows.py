@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from openholder.sources.filters import Record
+from openholder.query import Row
 
 AMOUNTS: Final = frozenset({"amount", "available", "current", "invoiceAmount", "gst"})
 """Members that are numbers, of up to eighteen digits: a float does not hold them."""
@@ -124,7 +124,7 @@ def _pick(values: Sequence[str | None], number: int) -> str | None:
     return values[number % len(values)]
 
 
-def _customers() -> Iterator[Record]:
+def _customers() -> Iterator[Row]:
     for number, customer_id in enumerate(IDS):
         yield {
             "id": customer_id,
@@ -136,12 +136,12 @@ def _customers() -> Iterator[Record]:
         }
 
 
-def _logins() -> Iterator[Record]:
+def _logins() -> Iterator[Row]:
     for number, email in enumerate((*EMAILS, EMAILS[0])):
         yield {"email": email, "customerId": IDS[-1 - number]}
 
 
-def _accounts() -> Iterator[Record]:
+def _accounts() -> Iterator[Row]:
     owned = [(number, (number + step) % len(IDS)) for step in (5, 2) for number in range(len(IDS))]
     links = [(IDS[customer], IDS[account]) for customer, account in owned] + [(IDS[0], JOINT), (IDS[1], JOINT)]
     for number, (customer_id, account_id) in enumerate(links):
@@ -153,7 +153,7 @@ def _accounts() -> Iterator[Record]:
         }
 
 
-def _balances() -> Iterator[Record]:
+def _balances() -> Iterator[Row]:
     amounts = ("1234567890123456.90", "0.10", "-0.01", "1000000.00", "0", "9007199254740993")
     for number, account_id in enumerate(ACCOUNT_IDS):
         available = _pick(amounts, number)
@@ -165,7 +165,7 @@ def _balances() -> Iterator[Record]:
         }
 
 
-def _bank_accounts() -> Iterator[Record]:
+def _bank_accounts() -> Iterator[Row]:
     for number, account_id in enumerate(ACCOUNT_IDS):
         yield {
             "accountId": account_id,
@@ -177,7 +177,7 @@ def _bank_accounts() -> Iterator[Record]:
         }
 
 
-def _transactions() -> Iterator[Record]:
+def _transactions() -> Iterator[Row]:
     rounds = [(turn, account_id) for turn in range(3) for account_id in (ACCOUNT_IDS if turn == 0 else (BUSY,))]
     for index, (suffix, row) in enumerate(zip(_SUFFIXES, _TRANSACTIONS, strict=True)):
         for turn, account_id in rounds:
@@ -194,7 +194,7 @@ def _transactions() -> Iterator[Record]:
             }
 
 
-def _direct_debits() -> Iterator[Record]:
+def _direct_debits() -> Iterator[Row]:
     for number in range(3 * len(ACCOUNT_IDS)):
         account_id = BUSY if number % 3 == 2 else ACCOUNT_IDS[number % len(ACCOUNT_IDS)]
         yield {
@@ -204,7 +204,7 @@ def _direct_debits() -> Iterator[Record]:
         }
 
 
-def _payees() -> Iterator[Record]:
+def _payees() -> Iterator[Row]:
     for number in range(2 * len(IDS)):
         yield {
             "customerId": IDS[number % len(IDS)],
@@ -214,7 +214,7 @@ def _payees() -> Iterator[Record]:
         }
 
 
-def _plans() -> Iterator[Record]:
+def _plans() -> Iterator[Row]:
     for number in range(6 * len(IDS)):
         yield {
             "accountId": IDS[number % len(IDS)],
@@ -224,7 +224,7 @@ def _plans() -> Iterator[Record]:
         }
 
 
-def _invoices() -> Iterator[Record]:
+def _invoices() -> Iterator[Row]:
     for number in range(5 * len(IDS)):
         yield {
             "accountId": IDS[number % len(IDS)],
@@ -234,7 +234,7 @@ def _invoices() -> Iterator[Record]:
         }
 
 
-def _billing() -> Iterator[Record]:
+def _billing() -> Iterator[Row]:
     times = ("2026-06-15T12:00:00Z", "2026-06-15T22:00:00+10:00", "2026-06-14T23:00:00Z", None)
     for number in range(4 * len(IDS)):
         yield {
@@ -245,7 +245,7 @@ def _billing() -> Iterator[Record]:
         }
 
 
-def _statements() -> Iterator[Record]:
+def _statements() -> Iterator[Row]:
     for number in range(2 * len(IDS)):
         yield {
             "accountId": IDS[number % len(IDS)],
@@ -255,7 +255,7 @@ def _statements() -> Iterator[Record]:
         }
 
 
-_MADE_BY: Mapping[str, Callable[[], Iterator[Record]]] = {
+_MADE_BY: Mapping[str, Callable[[], Iterator[Row]]] = {
     "customers": _customers,
     "logins": _logins,
     "accounts": _accounts,
@@ -288,7 +288,7 @@ IDENTITIES: Mapping[str, str] = {
 COLLECTIONS: Final = tuple(_MADE_BY)
 """The collections that the kit has rows for."""
 
-Rows = Mapping[str, Sequence[Record]]
+Rows = Mapping[str, Sequence[Row]]
 """The rows of each collection, in the order in which they were put in."""
 
 
@@ -298,7 +298,7 @@ def rows_of(collections: Sequence[str], *, documents: bool) -> Rows:
 
 
 @cache
-def pristine(collection: str, documents: bool) -> Sequence[Record]:
+def pristine(collection: str, documents: bool) -> Sequence[Row]:
     """The rows of a collection, not to be changed."""
     left_out = set() if documents else {"document"}
     rows = [dict(row) for row in _MADE_BY[collection]()]

@@ -16,9 +16,9 @@ from typing import Any, TypeVar, cast
 import pluggy
 
 from openholder.errors import NotFound
+from openholder.query import Page, Query
 from openholder.sources.directory import ASYNC_HOOKS
 from openholder.sources.hookspecs import PROJECT, Hookspecs
-from openholder.sources.query import Page, Query
 
 T = TypeVar("T")
 OWED = ("collections", "fetch")

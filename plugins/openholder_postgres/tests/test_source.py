@@ -124,7 +124,7 @@ def test_each_type_is_read_as_a_value_that_records_may_have(schema):
 def test_what_is_no_moment_is_a_fault_that_names_the_member(schema):
     opened = schema("CREATE TABLE things (id text, at timestamptz); INSERT INTO things VALUES ('1', 'infinity')")
     page = answer(opened, Query(collection="things"))
-    with pytest.raises(SourceFault, match=r"^member 'at': a value is no date-time with an offset, and no date$"):
+    with pytest.raises(SourceFault, match=r"^member 'at': a value is neither a date-time with an offset nor a date$"):
         select(page.records, Query(collection="things", order=(Order("at", reads="instant"),)))
 
 

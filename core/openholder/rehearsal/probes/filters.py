@@ -14,13 +14,13 @@ from urllib.parse import parse_qs, urlencode
 from openholder.errors import SourceFault
 from openholder.operations import Operation
 from openholder.operations.table import Choice, Given, Parameter, Window
+from openholder.query import Filter
 from openholder.rehearsal.exchange import Leg, at, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
 from openholder.rehearsal.judges.lists import account_of, listed
 from openholder.rehearsal.probes import compared, fullest
 from openholder.rehearsal.scene import FIRST_PAGE, LARGE_PAGE, Scene, next_query
 from openholder.serving.parameters import read_parameters
-from openholder.sources.filters import Filter
 
 FILTERS = Rule(
     "filters-filter", "error",

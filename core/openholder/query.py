@@ -1,0 +1,303 @@
+"""The language of queries: what the host asks of a source, what it gets back, and what both mean.
+
+A source reads ``query.collection``, ``query.filters`` and ``query.order``; nothing else is needed to answer correctly.
+`select` is the reference implementation over plain rows.
+
+The type of a filter's value decides how the values of rows are read: as text, truth values, moments or numbers. A value
+that cannot be read that way is a `SourceFault`: leaving its row out would make an incomplete answer look complete.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, Literal
+
+from openholder.errors import SourceFault, UntrustedJSON
+from openholder.strict_json import parse_json
+
+DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+"""RFC 3339 full-date, as a pattern."""
+
+DATE_TIME = rf"{DATE}T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?" r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+"""RFC 3339 date-time, as a pattern. The offset is required."""
+
+Row = Mapping[str, Any]
+"""A flat row of a source: a column named by a member's path (``accountId``, ``address.locality``) fills that member."""
+
+Record = Row
+"""The name that plugins know `Row` by."""
+
+Value = str | bool | Decimal | datetime | tuple[str, ...]
+
+Operator = Literal["eq", "ieq", "in", "ge", "le", "contains", "some", "none"]
+"""
+``eq``        the same value
+``ieq``       the same text, ignoring the case of A-Z
+``in``        one of several texts
+``ge``, ``le``  not smaller, not greater; both for moments and numbers
+``contains``  text that contains the value, in this member or in one of ``otherwise``
+``some``      an object in the list (or in the JSON text of one) whose ``item`` equals the value
+``none``      no such object
+"""
+
+_FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_DATE_OR_DATE_TIME = re.compile(f"{DATE}|{DATE_TIME}", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+@lru_cache(maxsize=65_536)
+def instant(text: str) -> int:
+    """Read the moment that an RFC 3339 date-time names, or the UTC midnight at which a date begins.
+
+    Args:
+        text: A date-time with its offset, or a date. Digits beyond the microsecond are cut off, and a leap second
+            (RFC 3339 section 5.6) counts as the second before it.
+
+    Returns:
+        Microseconds since 1970-01-01T00:00:00Z.
+
+    Raises:
+        SourceFault: The text is neither. The message does not repeat it.
+    """
+    try:
+        if not _DATE_OR_DATE_TIME.fullmatch(text):
+            raise ValueError
+        if len(text) == len("2026-01-31"):
+            return microseconds(datetime.combine(date.fromisoformat(text), time(), UTC))
+        # The datetime module does not know leap seconds.
+        is_leap = text[16:19] == ":60"
+        return microseconds(datetime.fromisoformat(text[:16] + ":59" + text[19:] if is_leap else text))
+    except ValueError:
+        raise SourceFault("a value is neither a date-time with an offset nor a date") from None
+
+
+def microseconds(moment: datetime) -> int:
+    """Convert an aware `datetime` to microseconds since 1970-01-01T00:00:00Z: the inverse of `moment`."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(microseconds: int) -> datetime:
+    """Convert microseconds since 1970-01-01T00:00:00Z to an aware `datetime`: the inverse of `microseconds`."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+def number(found: object) -> Decimal:
+    """Read an amount as an exact decimal.
+
+    Args:
+        found: A number, or its text. A `float` counts as the digits that ``repr`` shows.
+
+    Raises:
+        SourceFault: It is not a finite number.
+    """
+    try:
+        value = Decimal(repr(found) if isinstance(found, float) else str(found))
+    except InvalidOperation:
+        raise SourceFault("a value is not a number") from None
+    if not value.is_finite():
+        raise SourceFault("a value is not a finite number")
+    return value
+
+
+def truth(found: object) -> bool:
+    """Read a truth value: true or false, 1 or 0, or the text of one in any letter case.
+
+    Raises:
+        SourceFault: It is anything else.
+    """
+    try:
+        return _TRUTH[str(found).lower()]
+    except KeyError:
+        raise SourceFault("a value is neither true nor false") from None
+
+
+def _read_moment(found: object) -> int:
+    if not isinstance(found, datetime):
+        return instant(str(found))
+    if found.tzinfo is None:
+        raise SourceFault("a value is a time without an offset")
+    return microseconds(found)
+
+
+_READERS: Mapping[type, Callable[[Any], Any]] = {
+    str: str,
+    tuple: str,
+    bool: truth,
+    Decimal: number,
+    datetime: _read_moment,
+}
+"""How the values of rows are read, for each type that a filter's value may have."""
+
+_COMPARISONS: Mapping[Operator, Callable[[Any, Any], bool]] = {
+    "eq": lambda found, wanted: found == wanted,
+    "ieq": lambda found, wanted: found.translate(_FOLD) == wanted.translate(_FOLD),
+    "in": lambda found, wanted: found in wanted,
+    "ge": lambda found, wanted: found >= wanted,
+    "le": lambda found, wanted: found <= wanted,
+    "contains": lambda found, wanted: wanted in found,
+    "some": lambda found, wanted: found == wanted,
+    "none": lambda found, wanted: found == wanted,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition on one member.
+
+    Ids and e-mail addresses are compared as text, character by character: the number 12 equals the text ``12`` and no
+    other. ``ieq`` folds A-Z only, because wider folding would make two people's addresses one.
+    """
+
+    member: str
+    operator: Operator
+    value: Value
+    variable: str = ""
+    """The name under which `Query.variables` has the value, if the request fixed it to one."""
+    otherwise: tuple[str, ...] = ()
+    """Members to look at, in this order, if the first has no value.
+
+    The time of a transaction is its posting time, or else its value date, or else its execution time: one filter
+    judges whichever the row has, as the CDS prescribe for ``oldest-time`` and ``newest-time``.
+    """
+    absent: str | bool | datetime | None = None
+    """The value that counts if no member has one. ``None``: the row does not pass.
+
+    A pending transaction has no time yet and counts as one of now, so a window up to now includes it.
+    """
+    item: str = ""
+    """For ``some`` and ``none``: the member of the list's objects to compare."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """All members that the filter looks at, in order."""
+        return (self.member, *self.otherwise)
+
+    def admits(self, row: Row) -> bool:
+        """Tell whether a row passes.
+
+        Raises:
+            SourceFault: The row's value cannot be read as the filter's type. The message names the member only.
+        """
+        try:
+            if self.operator in ("some", "none"):
+                return any(map(self._admits_value, self._items(row))) == (self.operator == "some")
+            found = [row[member] for member in self.members if row.get(member) is not None]
+            if self.operator == "contains":
+                return any(map(self._admits_value, found))
+            return self._admits_value(found[0] if found else self.absent)
+        except SourceFault as exc:
+            raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}") from None
+
+    def _admits_value(self, found: object) -> bool:
+        wants_text = isinstance(self.value, str | tuple)
+        if found is None or (wants_text and isinstance(found, bool)):
+            return False
+        compare = _COMPARISONS.get(self.operator)
+        if compare is None:
+            raise SourceFault(f"unknown operator {self.operator!r}")
+        read = _READERS[type(self.value)]
+        wanted = read(self.value) if isinstance(self.value, datetime) else self.value
+        return compare(read(found), wanted)
+
+    def _items(self, row: Row) -> Iterator[object]:
+        listed = row.get(self.member) or ()
+        try:
+            listed = parse_json(listed) if isinstance(listed, str | bytes) else listed
+            for entry in listed:
+                yield self.absent if entry.get(self.item) is None else entry[self.item]
+        except (UntrustedJSON, AttributeError, TypeError):
+            raise SourceFault("a value is not a list of objects") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One member to sort by: its moments, or its text by code points.
+
+    Rows without a value sort as if theirs were the greatest: a pending transaction that has no time yet is the newest.
+    """
+
+    member: str
+    descending: bool = False
+    reads: Literal["text", "instant"] = "text"
+    otherwise: tuple[str, ...] = ()
+    """Members to look at, in this order, if the first has no value."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """All members that the order looks at."""
+        return (self.member, *self.otherwise)
+
+    def key(self, row: Row) -> tuple[bool, int | str]:
+        """Return what to sort a row by.
+
+        Raises:
+            SourceFault: The value names no moment although ``reads`` is ``instant``.
+        """
+        found = next((row[member] for member in self.members if row.get(member) is not None), None)
+        if found is None:
+            return True, 0
+        try:
+            return False, _read_moment(found) if self.reads == "instant" else str(found)
+        except SourceFault as exc:
+            raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A query of one collection: the rows that pass all filters, in the given order, cut to one page.
+
+    ``offset`` rows are skipped at the beginning and at most ``limit`` are returned; ``None`` is no limit.
+    """
+
+    collection: str
+    filters: tuple[Filter, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What the request names, for URL templates: ``customerId``, ``accountId``, ``email`` and other ids in its path.
+
+    It repeats values of ``filters``; a source that applies the filters needs none of it.
+    """
+    order: tuple[Order, ...] = ()
+    """What to sort by. Rows that are equal, or all if it is empty, keep the source's own order.
+
+    A source has its rows in one order, and new ones at the end: pages of one list must not overlap.
+    """
+    offset: int = 0
+    limit: int | None = None
+    document: bool = False
+    """Whether the member ``document`` (bytes) is wanted. Otherwise leave it out: it may be large."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The rows of one page, and the number of rows on all pages together."""
+
+    records: Sequence[Row]
+    total: int
+
+
+def select(records: Sequence[Row], query: Query) -> Page:
+    """Answer a query from plain rows: the meaning of `Query`, and all that a small source needs.
+
+    Args:
+        records: All rows of the collection, in the source's own order.
+        query: The query. Its collection and variables are not read.
+
+    Returns:
+        The page, and the total over all pages.
+
+    Raises:
+        SourceFault: A filter or an order cannot read a row's value.
+    """
+    found = [row for row in records if all(condition.admits(row) for condition in query.filters)]
+    for order in reversed(query.order):
+        found.sort(key=order.key, reverse=order.descending)
+    end = None if query.limit is None else query.offset + query.limit
+    return Page(records=found[query.offset : end], total=len(found))
