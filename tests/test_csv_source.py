@@ -17,7 +17,7 @@ from openholder.errors import Unreachable
 from openholder.generation import make_sources
 from openholder_csv import CSVSettings, CSVSource, heartbeat
 from openholder_csv.heartbeat import Heartbeat
-from openholder_csv.loading import index, load
+from openholder_csv.loading import build_database, load
 
 HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
 SOURCE = '[sources.bank]\nkind = "csv"\npath = "bank"\nreload = 0.05\n'
@@ -90,10 +90,10 @@ def short(value):
         (b"id,na\0me\nSECRET,b\n", "line 1, column 2", "NUL"),
         (b",".join(b"c%d" % number for number in range(501)), "line 1", "more than 500 columns"),
         (b"id,name\nSECRET,b\0c\n", "line 2, column 2", "NUL"),
-        (b"id,name\na,b\nSECRET\n", "line 3", "1 cells where 2 are expected"),
-        (b"id,name\na,b\nSECRET,b,c\n", "line 3", "3 cells where 2 are expected"),
-        (b"id,name\na,b\n\nSECRET,b\n", "line 3", "0 cells where 2 are expected"),
-        (b'id,name\na,"two\nlines"\nSECRET\n', "line 4", "1 cells where 2 are expected"),
+        (b"id,name\na,b\nSECRET\n", "line 3", "found 1 cells, expected 2"),
+        (b"id,name\na,b\nSECRET,b,c\n", "line 3", "found 3 cells, expected 2"),
+        (b"id,name\na,b\n\nSECRET,b\n", "line 3", "found 0 cells, expected 2"),
+        (b'id,name\na,"two\nlines"\nSECRET\n', "line 4", "found 1 cells, expected 2"),
         (b'id,name\n"two\nlines",b\0c\n', "line 3, column 2", "NUL"),
         (b'id,name\n"SECRET\n\0","\0"\n', "line 3, column 1", "NUL"),
         (b"id,name\n" + b"1,aaaaaaaaaaaaa\n" * 2000 + b"SECRET,Jos\xe9\n", "line 2002, column 2", "not UTF-8"),
@@ -101,13 +101,13 @@ def short(value):
         (b"id,name\nSECRET,\xed\xb3\xbf\n", "line 2, column 2", "not UTF-8"),
         (b"id,name\nSECRET,b\xc3", "line 2, column 2", "not UTF-8"),
         ("id,name\nSECRET,b\n".encode("utf-16"), "line 1, column 1", "not UTF-8"),
-        (b'id,name\nSECRET,"open\n', "line 2, column 2", "nothing closes"),
-        (b'id,name\nSECRET,"open', "line 2, column 2", "nothing closes"),
-        (b'id,name\n"a\r\nb","SECRET\r\nc\r\n', "line 3, column 2", "nothing closes"),
-        (b'id,name\na,b\n"SECRET', "line 3, column 1", "nothing closes"),
-        (b'id,"name\n', "line 1, column 2", "nothing closes"),
-        (b'id,name\n1,"SECRET\n2,"b"\n', "line 3", "its cell begins with a quote on line 2, column 2"),
-        (b'id,name\n1,"SECRET\n' + b"2,b\n" * 40_000, "line 32769", "its cell begins with a quote on line 2, column 2"),
+        (b'id,name\nSECRET,"open\n', "line 2, column 2", "never closed"),
+        (b'id,name\nSECRET,"open', "line 2, column 2", "never closed"),
+        (b'id,name\n"a\r\nb","SECRET\r\nc\r\n', "line 3, column 2", "never closed"),
+        (b'id,name\na,b\n"SECRET', "line 3, column 1", "never closed"),
+        (b'id,"name\n', "line 1, column 2", "never closed"),
+        (b'id,name\n1,"SECRET\n2,"b"\n', "line 3", "the cell starts with a quote on line 2, column 2"),
+        (b'id,name\n1,"SECRET\n' + b"2,b\n" * 40_000, "line 32769", "the cell starts with a quote on line 2, column 2"),
         (b"id,name\nSECRET" + b"," * 4_194_304 + b"\n", "line 2", "more than 4194304 characters"),
         (b'id,name\nSECRET,"a\n"' + b',"\n"' * 1_100_000 + b"\n", "line 2", "more than 4194304 characters"),
         (b'id,name\nSECRET,"closed"b\n', "line 2", "expected after"),
@@ -143,7 +143,7 @@ async def test_two_files_for_one_collection_are_refused(io_loop, tmp_path, one, 
 async def test_a_named_pipe_is_not_waited_for(io_loop, tmp_path):
     put(tmp_path)
     os.mkfifo(tmp_path / "bank" / "customers.csv")
-    await refused(tmp_path, "customers.csv: is no file")
+    await refused(tmp_path, "customers.csv: not a regular file")
 
 
 PACKED = gzip.compress(b"id,name\n" + b"1,SECRET\n" * 1000)
@@ -152,14 +152,14 @@ PACKED = gzip.compress(b"id,name\n" + b"1,SECRET\n" * 1000)
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"id,name\n1,SECRET\n", "is no gzip file, or is damaged or cut off"),
-        (PACKED[:-20], "is no gzip file, or is damaged or cut off"),
-        (PACKED[:-8] + bytes(8), "is no gzip file, or is damaged or cut off"),
-        (PACKED[:20] + b"\xff" * 10 + PACKED[30:], "is no gzip file, or is damaged or cut off"),
-        (PACKED + b"more", "is no gzip file, or is damaged or cut off"),
-        (b"", "line 1: there are no headers"),
-        (gzip.compress(b"id,name\n1,SECRET\n2\n"), "line 3: 1 cells where 2 are expected"),
-        (gzip.compress(bytes(100_000)), "has more than the 10000 bytes of text that `max_bytes` allows"),
+        (b"id,name\n1,SECRET\n", "not a gzip file, or damaged or truncated"),
+        (PACKED[:-20], "not a gzip file, or damaged or truncated"),
+        (PACKED[:-8] + bytes(8), "not a gzip file, or damaged or truncated"),
+        (PACKED[:20] + b"\xff" * 10 + PACKED[30:], "not a gzip file, or damaged or truncated"),
+        (PACKED + b"more", "not a gzip file, or damaged or truncated"),
+        (b"", "line 1: the file has no headers"),
+        (gzip.compress(b"id,name\n1,SECRET\n2\n"), "line 3: found 1 cells, expected 2"),
+        (gzip.compress(bytes(100_000)), "larger than `max_bytes` allows (10000 bytes of uncompressed text)"),
     ],
     ids=["not packed", "cut off", "wrong check", "damaged", "more behind", "nothing", "short row", "a bomb"],
 )
@@ -173,14 +173,18 @@ async def test_a_packed_file_is_refused_where_it_does_not_unpack_well(io_loop, t
 @pytest.mark.gen_test
 async def test_a_file_larger_than_the_limit_is_refused(io_loop, tmp_path):
     put(tmp_path, customers="id\n" + "SECRET\n" * 2000)
-    await refused(tmp_path, "customers.csv: has more than the 10000 bytes of text", "max_bytes = 10_000\n")
+    await refused(
+        tmp_path,
+        "customers.csv: larger than `max_bytes` allows (10000 bytes of uncompressed text)",
+        "max_bytes = 10_000\n",
+    )
 
 
 @pytest.mark.gen_test
 async def test_an_index_on_disk_that_cannot_be_made_is_refused(io_loop, tmp_path):
     sources = bank(tmp_path, on_disk(tmp_path), customers="id\nSECRET\n")
     (tmp_path / "index").rmdir()
-    with pytest.raises(Unreachable, match=r"no index can be made on disk \(FileNotFoundError\)"):
+    with pytest.raises(Unreachable, match=r"cannot create the index on disk \(FileNotFoundError\)"):
         async with sources:
             pass
 
@@ -387,7 +391,7 @@ async def test_a_load_that_is_given_up_ends_at_once_and_leaves_nothing(io_loop, 
     given_up = Heartbeat("bank")
     given_up.stop()
     with pytest.raises(SourceFault, match=r"banking\.transactions\.csv: interrupted"):
-        await asyncio.to_thread(index, settings, given_up)
+        await asyncio.to_thread(build_database, settings, given_up)
     assert list((tmp_path / "index").iterdir()) == []
 
 
@@ -420,18 +424,18 @@ async def test_a_file_added_later_is_served_too(io_loop, tmp_path):
 
 @pytest.mark.gen_test
 async def test_files_that_have_lost_a_column_or_are_gone_leave_the_last_good_version_serving(io_loop, tmp_path, caplog):
-    def told(table, column):
+    def logs_missing(table, column):
         async def logged():
-            return f"the file of {table!r} has lost the column {column!r}, or is gone" in caplog.text
+            return f"table {table!r}: column {column!r} is missing from the new files" in caplog.text
 
         return logged
 
     async with bank(tmp_path, customers="id,name\nold,a\n", accounts="id\n1\n") as sources:
         put(tmp_path, customers="id\nnew\n")
-        await until(told("customers", "name"))
+        await until(logs_missing("customers", "name"))
         put(tmp_path, customers="id,name\nnew,b\n")
         (tmp_path / "bank" / "accounts.csv").unlink()
-        await until(told("accounts", "id"))
+        await until(logs_missing("accounts", "id"))
         assert (await sources.fetch(Query(collection="accounts"))).records == [{"id": "1"}]
 
 

@@ -23,7 +23,7 @@ from openholder.models.rows import to_record
 from openholder.models.starter import Balance
 from openholder.sql import Schema, Table
 from openholder_sqlite import SQLiteSettings, SQLiteSource
-from openholder_sqlite.statements import SQLite, quoted
+from openholder_sqlite.dialect import SQLiteDialect, quote_identifier
 
 HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
 SOURCE = '[sources.bank]\nkind = "sqlite"\npath = "bank.db"\n'
@@ -199,7 +199,7 @@ NAMES = ["order", "two words", "it's", 'a "quoted" name', "100%", "a.b.c", "Grö
 
 @pytest.mark.gen_test
 async def test_each_name_that_a_source_gives_a_collection_can_be_asked_for(io_loop, tmp_path):
-    write(tmp_path, "".join(f"CREATE TABLE {quoted(name)} (id);" for name in NAMES))
+    write(tmp_path, "".join(f"CREATE TABLE {quote_identifier(name)} (id);" for name in NAMES))
     source = SQLiteSource("bank", SQLiteSettings(path=tmp_path / "bank.db"))
     await source.open()
     try:
@@ -214,7 +214,7 @@ async def test_each_name_that_a_source_gives_a_collection_can_be_asked_for(io_lo
 @pytest.mark.parametrize("name", ["select", "group", "two words", "it's", 'a "quoted" name', "?", ":id", "id; --"])
 @pytest.mark.gen_test
 async def test_columns_may_be_called_anything(io_loop, tmp_path, name):
-    schema = f"CREATE TABLE customers ({quoted(name)}); INSERT INTO customers VALUES ('1'), ('2')"
+    schema = f"CREATE TABLE customers ({quote_identifier(name)}); INSERT INTO customers VALUES ('1'), ('2')"
     async with bank(tmp_path, schema) as sources:
         assert (await sources.fetch(asking("customers", **{name: "2"}))).records == [{name: "2"}]
 
@@ -259,7 +259,7 @@ async def test_ids_and_addresses_are_found_through_an_index(io_loop, tmp_path):
     )
     write(tmp_path, schema)
     types = {"id": "TEXT", "number": "INTEGER", "email": "TEXT"}
-    schema = Schema(SQLite(), [Table("customers", types)], {})
+    schema = Schema(SQLiteDialect(), [Table("customers", types)], {})
     with closing(sqlite3.connect(tmp_path / "bank.db")) as connection:
         for condition in (Filter("id", "eq", "1"), Filter("number", "eq", "1"), Filter("email", "ieq", "a@b.example")):
             text, parameters = schema.page(Query(collection="customers", filters=(condition,)))

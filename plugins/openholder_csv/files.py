@@ -1,4 +1,4 @@
-"""The files of a folder: which there are, what changes when they do, and how their text is opened."""
+"""The CSV files of a folder: list them, detect changes, and open their text."""
 
 from __future__ import annotations
 
@@ -13,79 +13,88 @@ from typing import TextIO
 from openholder import SourceFault
 
 Stamp = tuple[tuple[str, int, int, int], ...]
-Unpacked = BufferedReader | gzip.GzipFile
+"""Name, inode, size and modification time (nanoseconds) of each file."""
+Bytes = BufferedReader | gzip.GzipFile
 BLOCK = 1_048_576
-"""Bytes that are unpacked at a time while the text of a ``.csv.gz`` is measured."""
+"""Bytes to decompress at a time while the text of a ``.csv.gz`` is measured."""
 
 
-def stamp(folder: Path) -> Stamp:
-    """What changes when a file of the folder does: name, inode, size and time of each."""
-    states = [(path.name, path.stat()) for path in _paths(folder)]
+def read_stamp(folder: Path) -> Stamp:
+    """Return a value that changes whenever a file of the folder does.
+
+    All three are needed: a file moved into place has another inode even if ``mv`` or ``cp -p`` kept its time, and a
+    file rewritten in place keeps its inode but not its time, or at least not its size.
+    """
+    states = [(path.name, path.stat()) for path in _list_paths(folder)]
     return tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
 
 
-def _paths(folder: Path) -> list[Path]:
+def _list_paths(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.csv"), *folder.glob("*.csv.gz")])
 
 
-def table_of(path: Path) -> str:
-    """The table that a file becomes: by its name without the endings."""
-    return table_called(path.name.removesuffix(".gz").removesuffix(".csv"))
+def get_table(path: Path) -> str:
+    """Return the table that a file is loaded into: its name without the suffixes."""
+    return name_table(path.name.removesuffix(".gz").removesuffix(".csv"))
 
 
-def table_called(collection: str) -> str:
-    """The table of a collection, whether its name is written with dots or underscores."""
+def name_table(collection: str) -> str:
+    """Return the table of a collection, whose name may be written with dots or underscores."""
     return collection.replace(".", "_")
 
 
-def files(folder: Path) -> list[Path]:
-    """Every file of the folder. Raises `SourceFault` where two would be the same table."""
-    found: dict[str, Path] = {}
-    for path in _paths(folder):
-        if not path.is_file():  # a named pipe would be waited for without end
-            raise SourceFault(f"{path.name}: is no file")
-        other = found.setdefault(table_of(path).lower(), path)  # SQLite's names of tables fold case
+def list_files(folder: Path) -> list[Path]:
+    """Return every CSV file of the folder. Raises `SourceFault` if two of them belong to the same table."""
+    files: dict[str, Path] = {}
+    for path in _list_paths(folder):
+        if not path.is_file():  # reading a named pipe would block for ever
+            raise SourceFault(f"{path.name}: not a regular file")
+        other = files.setdefault(get_table(path).lower(), path)  # SQLite folds the case of table names
         if other is not path:
-            raise SourceFault(f"{other.name} and {path.name}: two files for one collection")
-    return list(found.values())
+            raise SourceFault(f"{other.name} and {path.name}: two files for one collection; remove one of them")
+    return list(files.values())
 
 
-def text_bytes(path: Path, most: int, pause: Callable[[], None]) -> int:
-    """How many bytes of text a file has; at most ``most``, or it is refused. ``pause`` is called now and then."""
-    with opened(path) as file:
-        size = _unpacked(file, most, pause) if _packed(path) else path.stat().st_size
+def measure_text(path: Path, most: int, pause: Callable[[], None]) -> int:
+    """Return the uncompressed size of a file in bytes.
+
+    Raises `SourceFault` if it is larger than ``most``. Calls ``pause`` after every block.
+    """
+    with open_bytes(path) as file:
+        if _is_gzip(path):
+            # Count the bytes: the size that a gzip file states may be wrong (RFC 1952, 2.3.1: modulo 2^32).
+            size = 0
+            while size <= most and (block := file.read(BLOCK)):
+                size += len(block)
+                pause()
+        else:
+            size = path.stat().st_size
     if size > most:
-        raise SourceFault(f"{path.name}: has more than the {most} bytes of text that `max_bytes` allows")
-    return size
-
-
-def _unpacked(file: Unpacked, most: int, pause: Callable[[], None]) -> int:
-    """Count what comes out: the size that a gzip file states may be a lie (RFC 1952, 2.3.1: modulo 2^32)."""
-    size = 0
-    while size <= most and (block := file.read(BLOCK)):
-        size += len(block)
-        pause()
+        raise SourceFault(f"{path.name}: larger than `max_bytes` allows ({most} bytes of uncompressed text)")
     return size
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Unpacked]:
-    """The bytes of a file, unpacked. What goes wrong while they are read is a `SourceFault` with the file's name."""
+def open_bytes(path: Path) -> Iterator[Bytes]:
+    """Open a file, decompressed. Turns errors while it is read into `SourceFault` with the file's name."""
     try:
-        with gzip.open(path) if _packed(path) else path.open("rb") as file:
+        with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
             yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
-        raise SourceFault(f"{path.name}: is no gzip file, or is damaged or cut off") from exc
+        raise SourceFault(f"{path.name}: not a gzip file, or damaged or truncated") from exc
     except OSError as exc:
-        raise SourceFault(f"{path.name}: {type(exc).__name__}") from exc
+        raise SourceFault(f"{path.name}: cannot be read ({type(exc).__name__})") from exc
 
 
 @contextmanager
-def text_of(path: Path) -> Iterator[TextIO]:
-    """The text of a file. A byte that is not UTF-8 comes as a lone surrogate, which no UTF-8 text has (PEP 383)."""
-    with opened(path) as file, TextIOWrapper(file, "utf-8", errors="surrogateescape", newline="") as text:
+def open_text(path: Path) -> Iterator[TextIO]:
+    """Open the text of a file. Bytes that are not UTF-8 become lone surrogates, which valid UTF-8 never contains.
+
+    This is PEP 383. It lets `CSVRows` report the line and column of such a byte.
+    """
+    with open_bytes(path) as file, TextIOWrapper(file, "utf-8", errors="surrogateescape", newline="") as text:
         yield text
 
 
-def _packed(path: Path) -> bool:
+def _is_gzip(path: Path) -> bool:
     return path.suffix == ".gz"

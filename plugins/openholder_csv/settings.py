@@ -1,4 +1,4 @@
-"""What can be set for a folder of CSV files."""
+"""Settings of the CSV source."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class CSVSettings(BaseModel):
     columns: dict[str, dict[str, str]] = {}
     """For a collection, the headers of members that have another name in the file: ``accountId = "Account No"``."""
     reload: float = Field(default=5.0, gt=0, le=3600)
-    """Seconds between two looks at whether a file has changed."""
+    """Seconds between checks whether a file has changed."""
     memory_bytes: int = Field(default=67_108_864, ge=0)
-    """Text of all files together, unpacked, up to which their index is in memory: 64 MiB. Beyond, it is on disk."""
+    """Bytes of uncompressed text of all files up to which the index is in memory: 64 MiB. Above, it is on disk."""
     index_folder: ExistingFolder | None = None
-    """Where an index on disk is; the system's folder for temporary files unless set."""
+    """The folder of an index on disk; by default the system's folder for temporary files."""
     max_bytes: int = Field(default=17_179_869_184, ge=1024)
-    """Text of the largest file that is read, unpacked: 16 GiB."""
+    """The largest file, in bytes of uncompressed text: 16 GiB."""

@@ -1,7 +1,7 @@
 """Data from an SQLite file: a table or view for each collection, read and never written.
 
-The collection ``banking.transactions`` is the table or view ``banking_transactions``; its columns are named by the
-members they fill. ``SELECT`` aliases in a view, or ``columns`` in the settings, map a schema of one's own.
+The collection ``banking.transactions`` is the table or view ``banking_transactions``; its columns have the names of the
+members they fill. To map another schema, use ``SELECT`` aliases in a view, or ``columns`` in the settings.
 """
 
 from __future__ import annotations
@@ -26,22 +26,26 @@ class SQLiteSettings(BaseModel):
     columns: dict[str, dict[str, str]] = {}
     """For a collection, the columns of members that cannot be renamed in a view: ``accountId = "acct_no"``."""
     connections: int = Field(default=4, ge=1, le=32)
-    """Connections, each with a thread of its own: as many questions are answered at the same time."""
+    """The number of connections, each with its own thread: the number of queries that run at the same time."""
     reload: float = Field(default=1.0, gt=0, le=3600)
-    """Seconds between two looks at whether the file was replaced by another."""
+    """Seconds between checks whether the file was replaced."""
 
 
 class SQLiteSource(WatchedSource):
-    """Answers from one SQLite file, and from the next one when that takes its place."""
+    """Serves records from one SQLite file, and from its replacement when another file takes its place."""
 
     Settings = SQLiteSettings
 
     def __init__(self, name: str, settings: SQLiteSettings) -> None:
         self._settings = settings
-        super().__init__(Watched(name, self._stamp, self._load, settings.reload))
+        super().__init__(Watched(name, self._read_stamp, self._load, settings.reload))
 
-    def _stamp(self) -> tuple[int, int]:
-        """Which file stands there. An open connection would read one that was replaced for ever."""
+    def _read_stamp(self) -> tuple[int, int]:
+        """Return device and inode of the file. Raises `SourceFault` if it is missing.
+
+        Commits to the same file, in WAL mode too, need no reload: every SELECT reads the last committed state. But a
+        connection keeps reading the inode that it opened, even after another file has taken its name.
+        """
         try:
             state = self._settings.path.stat()
         except OSError as exc:
@@ -54,19 +58,20 @@ class SQLiteSource(WatchedSource):
         return database
 
     async def _connect(self) -> aiosqlite.Connection:
-        # mode=ro: the default mode would create an empty database where the file is missing.
+        # The default mode, rwc, would create an empty database if the file is missing.
         uri = f"{self._settings.path.absolute().as_uri()}?mode=ro"
-        # Where it cannot be opened, aiosqlite's thread outlives the error and finds its event loop closed.
+        # If the file cannot be opened, aiosqlite's thread outlives the error and finds its event loop closed. So try
+        # without aiosqlite first.
         await asyncio.to_thread(lambda: sqlite3.connect(uri, uri=True).close())
         return await aiosqlite.connect(uri, uri=True)
 
     @hookimpl
     async def fetch(self, query: Query) -> Page:
-        """Answer one question with one or two SELECTs."""
-        self._stamp()  # a file that is gone is a fault, not data of which nobody knows how old they are
+        """Fetch one page with one or two SELECTs. Raises `SourceFault` if the file is missing."""
+        self._read_stamp()  # open connections would keep serving a deleted file, however old its data is
         return await super().fetch(query)
 
     @hookimpl
     async def health(self) -> None:
-        """Read a byte of the file."""
-        await self._watched.database.rows("SELECT count(*) FROM sqlite_master")
+        """Read from the file."""
+        await self._watched.database.select("SELECT count(*) FROM sqlite_master")

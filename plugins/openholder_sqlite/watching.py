@@ -1,4 +1,4 @@
-"""Data that is replaced while it is served: the new version is made beside the old one, and takes its place whole."""
+"""Data that changes while it is served: a new version is loaded beside the old one, then replaces it as a whole."""
 
 from __future__ import annotations
 
@@ -13,65 +13,74 @@ log = logging.getLogger("openholder_sqlite")
 
 
 class Watched:
-    """The current version of some data, looked after every ``interval`` seconds.
+    """The current version of some data, checked for changes every ``interval`` seconds.
 
-    ``stamp`` gives what changes when the data does; ``load`` reads it all into an open database. What does not read
-    well never replaces what did.
+    ``read_stamp`` returns a value that changes when the data does; ``load`` reads all of it into an open database. A
+    version that fails to load never replaces a good one.
     """
 
     def __init__(
-        self, name: str, stamp: Callable[[], Hashable], load: Callable[[], Awaitable[Database]], interval: float
+        self,
+        name: str,
+        read_stamp: Callable[[], Hashable],
+        load: Callable[[], Awaitable[Database]],
+        interval: float,
     ) -> None:
-        self._name, self._stamp, self._load, self._interval = name, stamp, load, interval
-        self._seen: Hashable = None
+        self._name = name
+        self._read_stamp = read_stamp
+        self._load = load
+        self._interval = interval
+        self._loaded_stamp: Hashable = None
         self._database: Database | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def database(self) -> Database:
-        """The last good version."""
+        """The last version that loaded well."""
         if self._database is None:
-            raise SourceFault("nothing has been read yet")
+            raise SourceFault("the data has not been loaded yet")
         return self._database
 
     async def open(self) -> None:
-        """Read the first version, and watch from now on. Raises `SourceFault` when it does not read well."""
+        """Load the first version, and start watching. Raises `SourceFault` if it fails to load."""
         await self._replace()
-        self._watch = asyncio.create_task(self._keep_current())
+        self._task = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
-        """Stop watching, and let the data go."""
-        if self._watch:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        """Stop watching, and close the database."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         if self._database:
             await self._database.close()
 
     async def _replace(self) -> None:
-        self._seen = self._stamp()
+        self._loaded_stamp = self._read_stamp()
         fresh = await self._load()
-        if self._stamp() != self._seen:
+        # The stamp is read before and after: files that were written meanwhile may have been read half old, half new.
+        if self._read_stamp() != self._loaded_stamp:
             await fresh.close()
-            self._seen = None
-            raise SourceFault("the data changed while it was read")
-        old, self._database = self._database, fresh
+            self._loaded_stamp = None  # so that the next check loads again
+            raise SourceFault("the data changed while it was being read")
+        old = self._database
+        self._database = fresh
         if old:
-            await old.close()
+            await old.close()  # waits for the queries that still use it
 
-    async def _keep_current(self) -> None:
+    async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
             try:
-                if self._stamp() != self._seen:
+                if self._read_stamp() != self._loaded_stamp:
                     await self._replace()
-                    log.info("source %s: a new version is served", self._name)
-            except Exception as exc:  # whatever it is, the watch goes on
+                    log.info("source %s: reloaded, serving the new version", self._name)
+            except Exception as exc:  # an error of any kind must not end the task: later versions would be missed
                 reason = str(exc) if isinstance(exc, SourceFault) else type(exc).__name__
-                log.error("source %s: the last good version stays in use: %s", self._name, reason)
+                log.error("source %s: reload failed, keeping the current version: %s", self._name, reason)
 
 
 class WatchedSource:
-    """A source that answers from the current version of watched data."""
+    """A source that serves the current version of watched data."""
 
     api_version = 1
 
@@ -80,7 +89,7 @@ class WatchedSource:
 
     @hookimpl
     async def open(self) -> None:
-        """Read the data, and look after it from now on."""
+        """Load the data, and start watching it."""
         await self._watched.open()
 
     @hookimpl
@@ -90,15 +99,15 @@ class WatchedSource:
 
     @hookimpl
     def collections(self) -> Iterable[str]:
-        """The collections for which there is a table or view."""
+        """Return the collections that have a table or view."""
         return self._watched.database.collections()
 
     @hookimpl
     async def fetch(self, query: Query) -> Page:
-        """Answer one question with one or two SELECTs."""
+        """Fetch one page with one or two SELECTs."""
         return await self._watched.database.fetch(query)
 
     @hookimpl
     async def advice(self, query: Query) -> Sequence[str]:
-        """The index that a question lacks."""
+        """Return the statement that creates the index which the query lacks, if it lacks one."""
         return await self._watched.database.advice(query)

@@ -257,10 +257,10 @@ async def bad_files(world: World) -> None:
             replace(path, content)
             said = await heard.next()
             reply = await asked(world, DETAILS)
-            if "last good version stays" not in said or reply.status != 200 or b'"Jane Citizen"' not in reply.body:
+            if "keeping the current version" not in said or reply.status != 200 or b'"Jane Citizen"' not in reply.body:
                 failures.append((what, said, reply.status))
             replace(path, good)
-            while "a new version is served" not in await heard.next():
+            while "serving the new version" not in await heard.next():
                 pass
         assert failures == []
     finally:

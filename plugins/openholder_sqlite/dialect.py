@@ -1,0 +1,90 @@
+"""How SQLite writes a query. With the functions of `openholder_sqlite.sql_functions` it can run every query itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from openholder import Filter, Order, instant
+from openholder.sql import Bind, Dialect, Table
+from openholder_sqlite.sql_functions import encode_condition
+
+__all__ = ["SQLiteDialect", "quote_identifier"]
+
+SIGNS = {"ge": ">=", "le": "<="}
+
+
+def quote_identifier(name: str) -> str:
+    """Quote an SQL identifier, so that it means exactly ``name``."""
+    return Dialect().quoted(name)
+
+
+class SQLiteDialect(Dialect):
+    """The dialect of SQLite, whose columns may hold any type and compare as they were declared."""
+
+    def text(self, table: Table, column: str) -> str:
+        return f"{super().text(table, column)} COLLATE BINARY"
+
+    def one_of(self, table: Table, column: str, values: Sequence[str], bind: Bind) -> str | None:
+        if not _matches_text(table, column):
+            return super().one_of(table, column, values, bind)
+        # The first half finds the rows through an index. The second compares the text: it keeps a numeric column with
+        # 12 from matching '12.0' or ' 12', and a COLLATE NOCASE column from matching other letters.
+        found = f"{self.quoted(column)} IN ({', '.join(map(bind, values))})"
+        return f"({found} AND {super().one_of(table, column, values, bind)})"
+
+    def condition(self, table: Table, condition: Filter, bind: Bind) -> str:
+        is_plain = not condition.otherwise and condition.absent is None
+        if is_plain and condition.operator == "ieq":
+            # NOCASE folds A-Z only, exactly as Filter defines ieq.
+            return f"{self.searched(table, condition)} = {bind(condition.value)}"
+        if isinstance(condition.value, datetime) and condition.operator in SIGNS:
+            return self._compare_instants(table, condition, condition.value, bind)
+        sql = super().condition(table, condition, bind)
+        if sql:
+            return sql
+        columns = [self.first(table, (member,)) for member in condition.members]
+        return f"openholder_admits({bind(encode_condition(condition))}, {', '.join(columns)})"
+
+    def _compare_instants(self, table: Table, condition: Filter, limit: datetime, bind: Bind) -> str:
+        # A comparison of the column's text could use an index, but it would silently leave out values that are not
+        # date-times. They must be reported.
+        absent = condition.absent.isoformat() if isinstance(condition.absent, datetime) else condition.absent
+        value = f"COALESCE({self.first(table, condition.members)}, {bind(absent)})"
+        sign, microseconds = SIGNS[condition.operator], bind(instant(limit.isoformat()))
+        return f"openholder_instant({value}, {_quote_members(condition.members)}) {sign} {microseconds}"
+
+    def order(self, table: Table, order: Order) -> str:
+        if not table.columns(order.members):
+            return ""
+        value = self.first(table, order.members)
+        if order.reads == "instant":
+            key = f"openholder_instant({value}, {_quote_members(order.members)})"
+        else:
+            key = f"CAST({value} AS TEXT) COLLATE BINARY"
+        # Records without a value sort last (first if descending), as Order defines it.
+        return f"{key} {'DESC NULLS FIRST' if order.descending else 'ASC NULLS LAST'}"
+
+    def searched(self, table: Table, condition: Filter) -> str:
+        """Return the column, or its text if it may hold any type."""
+        column = table.column(condition.member)
+        declared = table.types[column].upper()
+        name = self.quoted(column)
+        if condition.operator == "ieq":
+            is_text = "CHAR" in declared or "TEXT" in declared
+            return f"{name if is_text else f'CAST({name} AS TEXT)'} COLLATE NOCASE"
+        return name if _matches_text(table, column) else f"CAST({name} AS TEXT)"
+
+
+def _matches_text(table: Table, column: str) -> bool:
+    """Return whether comparing the column with a text finds all values with that text.
+
+    A column declared without a type, or as BLOB, converts nothing: the number 12 in it never equals '12'.
+    """
+    declared = table.types[column].upper()
+    return bool(declared) and "BLOB" not in declared
+
+
+def _quote_members(members: tuple[str, ...]) -> str:
+    """Quote the names of members as an SQL string: the host chose them, but SQL is never written unquoted."""
+    return "'" + "/".join(members).replace("'", "''") + "'"
