@@ -21,8 +21,7 @@ from openholder.app import bind
 from openholder.errors import UntrustedJSON
 from openholder.operations import OPERATIONS
 from openholder.rehearsal.attacks import (
-    KINDS,
-    attacked,
+    GROUPS,
     audience,
     bearer,
     bodies,
@@ -33,10 +32,11 @@ from openholder.rehearsal.attacks import (
     methods,
     refusals,
     replay,
+    run_attacks,
     signature,
     wire,
 )
-from openholder.rehearsal.attacks.target import first
+from openholder.rehearsal.attacks.target import find_target
 from openholder.rehearsal.caller import calling
 from openholder.rehearsal.exchange import Exchange, Leg
 from openholder.rehearsal.play import Act, rehearsed
@@ -55,8 +55,8 @@ NAMES = (
     "listBankingAccountsSpecific",
 )
 PLAN = Plan(tuple(operation for operation in OPERATIONS if operation.name in NAMES), (EMAIL,))
-ALL = Act("all attacks", attacked)
-RULES = {rule.name for kind in KINDS for rule in kind.rules}
+ALL = Act("all attacks", run_attacks)
+RULES = {rule.name for group in GROUPS for rule in group.rules}
 
 CUSTOMER = {"id": "c-1", "name": "Jane Citizen"}
 ACCOUNT = {"id": "a-1", "name": "Everyday", "type": "savings", "displayName": "Everyday xxxx 1234"}
@@ -321,7 +321,7 @@ async def test_openholder_stands_all_attacks(world):
     report = await report_on(world.url, world.signer, told=told.append)
     assert [(found.rule.name, found.deviations) for found in report.findings] == []
     assert {outcome.rule.name for outcome in report.outcomes if outcome.verdict == "passed"} >= RULES
-    rows = [note for attack in refusals.ATTACKS for note in attack.rows]
+    rows = [note for attack in refusals.ATTACKS for note in attack.attempts]
     assert len(set(rows)) == len(rows) > 100
     assert [note for note in rows if sum(line.endswith(f" ({note})") for line in told) != 1] == []
     assert report.requests < 240 + 6 * len(PLAN.operations)
@@ -334,14 +334,14 @@ async def test_attacks_that_are_not_planned_send_nothing(world):
     report = await report_on(world.url, world.signer, plan=plan)
     assert report.requests < 10
     skipped = {outcome.rule.name: outcome.skipped for outcome in report.outcomes if outcome.rule.name in RULES}
-    assert skipped == dict.fromkeys(RULES, "left out as asked")
+    assert skipped == dict.fromkeys(RULES, "attacks are disabled")
 
 
 @pytest.mark.gen_test(timeout=30)
 async def test_where_nothing_is_served_attacks_say_so(signer):
     async with calling("http://127.0.0.1:9", "http://127.0.0.1:9", ISSUER, signer, seconds=1) as caller:
-        outcomes = [outcome async for outcome in attacked(Scene(caller, PLAN))]
-    assert {outcome.skipped for outcome in outcomes} == {"no operation with GET has answered with data"}
+        outcomes = [outcome async for outcome in run_attacks(Scene(caller, PLAN))]
+    assert {outcome.skipped for outcome in outcomes} == {"no GET operation returned data"}
 
 
 LENIENT = {"crit", "duplicate-members", "lifetime", "one-spelling", "time-types", "token-json"}
@@ -422,13 +422,17 @@ FAULTS = (
 """The part of the attacks, what the stand-in does wrong, and the rules that are broken beside those of `LENIENT`."""
 
 
+def find_get_target(scene):
+    return find_target(scene, [operation for operation in scene.served if operation.method == "GET"])
+
+
 def only(module):
     """The attacks of one module as an act."""
 
     async def act(scene):
-        target = first(scene, lambda operation: operation.method == "GET")
-        played = refusals.played(target, module.ATTACKS) if module in TOKENS else module.played(target)
-        async for outcome in played:
+        target = find_get_target(scene)
+        outcomes = refusals.run(target, module.ATTACKS) if module in TOKENS else module.run(target)
+        async for outcome in outcomes:
             yield outcome
 
     return Act("some attacks", act)
@@ -450,10 +454,10 @@ def test_every_rule_has_a_fault_that_breaks_it():
 @pytest.mark.gen_test(timeout=30)
 async def test_a_token_that_was_pushed_out_of_the_record_is_found_at_the_end(signer, fault, expected):
     async def many(scene):
-        target = first(scene, lambda operation: operation.method == "GET")
+        target = find_get_target(scene)
         for _ in range(10):
-            await scene.send(target.request())
-        async for outcome in replay.used_later(scene):
+            await scene.send(target.build_request())
+        async for outcome in replay.replay_first_token(scene):
             yield outcome
 
     async with standin(signer, fault) as url:
@@ -497,6 +501,6 @@ async def test_a_server_that_loses_count_of_requests_is_found(signer, monkeypatc
         visit.legs[operation.name].append(Leg(operation, ids, [Exchange(request=asking(operation, ids), status=200)]))
     async with naive() as url, calling(url, url, ISSUER, signer, seconds=5) as caller:
         scene = Scene(caller, PLAN, visits=[visit])
-        target = first(scene, lambda operation: operation.method == "GET")
-        found = {outcome.rule.name async for outcome in wire.played(target) if outcome.deviations}
+        target = find_get_target(scene)
+        found = {outcome.rule.name async for outcome in wire.run(target) if outcome.deviations}
     assert found == {"request-framing", "request-bounds", "replay-at-once"}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from openholder.operations import OPERATIONS
-from openholder.rehearsal.attacks import attacked
-from openholder.rehearsal.attacks.replay import used_later
+from openholder.rehearsal.attacks import run_attacks
+from openholder.rehearsal.attacks.replay import replay_first_token
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.exchange import NOT_SERVED, route
 from openholder.rehearsal.findings import SERVER, Ledger, Outcome, Rule, found, passed
@@ -59,9 +59,9 @@ ACTS: tuple[Act, ...] = (
     Act("Pages, and the same again", repeated),
     Act("How long it takes", measured),
     Act("Several at once", asked_together),
-    Act("Attacks", attacked),
+    Act("Attacks", run_attacks),
     Act("Under load", loaded),
-    Act("The first token again", used_later),
+    Act("The first token again", replay_first_token),
 )
 """Whatever comes first is known to what comes after."""
 TALK = ACTS[:2]

@@ -1,7 +1,7 @@
-"""Attacks, polite and bounded: about 240 requests and six for each operation, one after the other but for
-one race, all with known answers.
+"""Attacks with known outcomes: about 240 requests plus six for each operation.
 
-Each module has a table of rows under the rules that they may show broken: what is tried, and what must come.
+They are sent one after the other, except for one race. Each module has tables of attempts, and the rules that an
+attempt can show to be broken.
 """
 
 from __future__ import annotations
@@ -10,51 +10,51 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
-from openholder.operations.table import JSON
 from openholder.rehearsal.attacks import bodies, everywhere, headers, methods, refusals, replay, wire
-from openholder.rehearsal.attacks.target import Target, first, stranger
+from openholder.rehearsal.attacks.target import Target, find_target, get_untrusted_signer, is_json_get
 from openholder.rehearsal.findings import SERVER, Outcome, Rule, skipped
 from openholder.rehearsal.scene import Scene
 
 
-class Kind(NamedTuple):
-    """Attacks that belong together."""
+class AttackGroup(NamedTuple):
+    """Attacks of one module."""
 
     name: str
     rules: Sequence[Rule]
-    play: Callable[[Target], AsyncIterator[Outcome]]
+    run: Callable[[Target], AsyncIterator[Outcome]]
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind("tokens", refusals.RULES, refusals.played),
-    Kind("tokens for each operation", everywhere.RULES, everywhere.played),
-    Kind("tokens that are used again", replay.RULES, replay.played),
-    Kind("methods and paths", methods.RULES, methods.played),
-    Kind("bodies", bodies.RULES, bodies.played),
-    Kind("headers and ids", headers.RULES, headers.played),
-    Kind("bytes", wire.RULES, wire.played),
+GROUPS: tuple[AttackGroup, ...] = (
+    AttackGroup("tokens", refusals.RULES, refusals.run),
+    AttackGroup("tokens for each operation", everywhere.RULES, everywhere.run),
+    AttackGroup("replayed tokens", replay.RULES, replay.run),
+    AttackGroup("methods and paths", methods.RULES, methods.run),
+    AttackGroup("bodies", bodies.RULES, bodies.run),
+    AttackGroup("headers and ids", headers.RULES, headers.run),
+    AttackGroup("bytes", wire.RULES, wire.run),
 )
 
 
-async def attacked(scene: Scene) -> AsyncIterator[Outcome]:
-    """Attack the operations that answered with data, if that is planned."""
-    target = first(scene, lambda operation: operation.method == "GET" and operation.reply.media == JSON)
-    reason = await _reason(scene, target)
-    for kind in KINDS:
+async def run_attacks(scene: Scene) -> AsyncIterator[Outcome]:
+    """Attack the operations that returned data, if the plan includes attacks."""
+    target = find_target(scene, filter(is_json_get, scene.served))
+    reason = await _find_obstacle(scene, target)
+    for group in GROUPS:
         if target is None or reason:
-            for rule in kind.rules:
+            for rule in group.rules:
                 yield skipped(rule, SERVER, reason)
         else:
-            async for outcome in kind.play(target):
+            async for outcome in group.run(target):
                 yield outcome
 
 
-async def _reason(scene: Scene, target: Target | None) -> str:
-    """Why nothing can be learnt from attacks."""
+async def _find_obstacle(scene: Scene, target: Target | None) -> str:
+    """Return why attacks are impossible or would prove nothing; empty if there is no obstacle."""
     if not scene.plan.attacks:
-        return "left out as asked"
+        return "attacks are disabled"
     if target is None:
-        return "no operation with GET has answered with data"
-    await asyncio.to_thread(stranger)  # it takes a while, and the server may share the event loop, as the demo does
-    exchange = await scene.send(target.request(note="a good token, before the attacks"))
-    return "" if exchange.good else f"a good token came to {exchange.came}"
+        return "no GET operation returned data"
+    # Generating a key takes a while, and the server may share the event loop, as in the demo.
+    await asyncio.to_thread(get_untrusted_signer)
+    exchange = await scene.send(target.build_request(note="a valid token, before the attacks"))
+    return "" if exchange.good else f"a valid token was answered with {exchange.came}"

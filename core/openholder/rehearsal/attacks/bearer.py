@@ -1,8 +1,10 @@
-"""Where the token stands, and in which form: one compact JWT in one Authorization header, and nowhere else."""
+"""Attacks on the transport of the token: one compact JWT in one Authorization header, and nowhere else."""
 
 from __future__ import annotations
 
-from openholder.rehearsal.attacks.target import Attack, Target, accepted, no_data
+from functools import partial
+
+from openholder.rehearsal.attacks.target import Attack, Target, is_accepted, is_rejected
 from openholder.rehearsal.exchange import Request
 from openholder.rehearsal.findings import Rule
 
@@ -10,111 +12,168 @@ _AUTH = "Authorization"
 _RFC6750 = "RFC 6750 section 2.1; Fiskil, resource server guide"
 
 NEEDED = Rule(
-    "token-needed", "critical",
+    name="token-needed",
+    severity="critical",
     expected="A request without a token is refused with 401 or 403.",
-    why="Anybody on the internet reads everybody's data.",
+    why="Anyone on the internet could read everybody's data.",
     written=_RFC6750,
-    mend="Check the token before the request is routed, for every path; refuse where there is none.",
-)  # fmt: skip
+    mend="Check the token before routing, for every path, and refuse requests without one.",
+)
 SCHEME = Rule(
-    "token-scheme", "warning",
-    expected="A token under another scheme than Bearer is refused.",
-    why="Whatever follows the first space is taken for a token; other schemes promise checks that are not made.",
+    name="token-scheme",
+    severity="warning",
+    expected="A token sent with a scheme other than Bearer is refused.",
+    why="The server takes anything after the first space for a token; other schemes promise checks that it lacks.",
     written="RFC 9110 section 11.6.2; RFC 6750 section 2.1",
-    mend="Compare the scheme with Bearer, in any letter case, before the token is read.",
-)  # fmt: skip
+    mend="Compare the scheme with Bearer, ignoring case, before reading the token.",
+)
 ANY_CASE = Rule(
-    "scheme-any-case", "warning",
+    name="scheme-any-case",
+    severity="warning",
     expected="bearer and BEARER are accepted like Bearer.",
-    why="A proxy or a new client library may write it otherwise, and every request fails.",
-    written="RFC 9110 section 11.1: schemes are compared without regard to case",
+    why="A proxy or a new client library may change the case; then every request fails.",
+    written="RFC 9110 section 11.1: schemes are case-insensitive",
     mend="Compare the scheme in lower case.",
-)  # fmt: skip
+)
 IN_HEADER = Rule(
-    "token-in-header-only", "error",
-    expected="A token in the query is not read: the request is refused like one without a token.",
-    why="Queries stand in the logs of proxies and servers, and tokens with them.",
+    name="token-in-header-only",
+    severity="error",
+    expected="A token in the query string is ignored: the request is refused like one without a token.",
+    why="Proxies and servers log query strings, and any token in them.",
     written="RFC 9700 section 4.3.2; FAPI 1.0 part 1 section 6.2.1",
-    mend="Read the Authorization header only; switch the library's other places off.",
-)  # fmt: skip
+    mend="Read only the Authorization header; disable other token locations in the library.",
+)
 ONE = Rule(
-    "one-token", "warning",
+    name="one-token",
+    severity="warning",
     expected="A request with two tokens is refused with 400, 401 or 403.",
-    why="A proxy may check the one and the server take the other.",
+    why="A proxy may check one token and the server use the other.",
     written="RFC 6750 section 3.1: invalid_request; RFC 9110 section 5.3",
-    mend="Count the Authorization headers and the words in them before one is read.",
-)  # fmt: skip
+    mend="Refuse requests with several Authorization headers, or with several tokens in one.",
+)
 COMPACT = Rule(
-    "compact-form", "error",
-    expected="Only the compact form of a signed JWT is accepted: three parts.",
-    why="Libraries that guess the form have been led to skip the signature.",
+    name="compact-form",
+    severity="error",
+    expected="Only the compact serialization of a signed JWT is accepted: three parts.",
+    why="Libraries that guess the serialization have been tricked into skipping the signature.",
     written="RFC 7519 section 3; RFC 7515 section 7.1",
-    mend="Check that there are exactly three base64url parts before a library sees the token.",
-)  # fmt: skip
+    mend="Check for exactly three base64url parts before passing the token to a library.",
+)
 SPELLING = Rule(
-    "one-spelling", "warning",
-    expected="A token with padding, or with other bits behind its last byte, is refused.",
-    why="One token gets several spellings; a record of used tokens by their text misses the second.",
+    name="one-spelling",
+    severity="warning",
+    expected="A token with padding, or with changed unused bits in its last character, is refused.",
+    why="One token then has several spellings, and a replay store keyed by the text misses the second.",
     written="RFC 7515 section 2: trailing = omitted; RFC 4648 section 3.5",
-    mend="Encode the decoded parts once more and compare; remember tokens by jti, not by text.",
-)  # fmt: skip
+    mend="Re-encode the decoded parts and compare; record tokens by jti, not by text.",
+)
 
 
-def _under(target: Target, *values: str) -> Request:
-    """Authorization headers with these values."""
-    return target.request(headers=tuple((_AUTH, value) for value in values))
+def _set_authorization(target: Target, *values: str) -> Request:
+    """Send one Authorization header for each value; ``{token}`` becomes a valid token."""
+    token = target.build_token()
+    return target.build_request(headers=tuple((_AUTH, value.replace("{token}", token)) for value in values))
 
 
-def _as_json(target: Target) -> Request:
-    """The flattened JSON serialisation, without white space (RFC 7515 section 7.2.2)."""
-    protected, payload, signature = target.token().split(".")
+def _send_as_json(target: Target) -> Request:
+    """Send the flattened JSON serialization, without white space (RFC 7515 section 7.2.2)."""
+    protected, payload, signature = target.build_token().split(".")
     text = f'{{"protected":"{protected}","payload":"{payload}","signature":"{signature}"}}'
-    return _under(target, f"Bearer {text}")
+    return target.build_request(headers=((_AUTH, f"Bearer {text}"),))
 
 
-def _other_bits(target: Target) -> str:
-    """The last character of most signatures has bits to spare: change the lowest of them."""
-    token, alphabet = target.token(), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+def _send_in_query(target: Target, name: str) -> Request:
+    return target.build_request(token="", query=f"{name}={target.build_token()}")
+
+
+def _append_to_token(target: Target, suffix: str) -> str:
+    return target.build_token() + suffix
+
+
+def _drop_signature(target: Target) -> str:
+    return target.build_token().rpartition(".")[0]
+
+
+def _change_unused_bits(target: Target) -> str:
+    """Change the lowest bit of the last character, which is unused in signatures of common key sizes."""
+    token = target.build_token()
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
 
 
-FORM = (400, 401, 403)
-"""A request whose form is wrong may be refused with 400 (RFC 6750 section 3.1)."""
+MALFORMED = (400, 401, 403)
+"""A malformed request may also be refused with 400 (RFC 6750 section 3.1)."""
 ATTACKS = (
-    Attack(NEEDED, no_data, {
-        "without a token": lambda target: "",
-        "an empty token": lambda target: _under(target, "Bearer "),
-        "a user name and password": lambda target: _under(target, "Basic dXNlcjpwYXNz"),
-        "text that is no token": lambda target: "token",
-    }, FORM),
-    Attack(SCHEME, no_data, {
-        "a good token as DPoP": lambda target: _under(target, f"DPoP {target.token()}"),
-        "a good token as Bearerx": lambda target: _under(target, f"Bearerx {target.token()}"),
-        "a good token without a scheme": lambda target: _under(target, target.token()),
-    }, FORM),
-    Attack(ANY_CASE, accepted, {
-        "the scheme as bearer": lambda target: _under(target, f"bearer {target.token()}"),
-        "the scheme as BEARER": lambda target: _under(target, f"BEARER {target.token()}"),
-    }),
-    Attack(IN_HEADER, no_data, {
-        "a good token in the query as access_token":
-            lambda target: target.request(token="", query=f"access_token={target.token()}"),
-        "a good token in the query as token":
-            lambda target: target.request(token="", query=f"token={target.token()}"),
-    }, FORM),
-    Attack(ONE, no_data, {
-        "two headers, a good token first": lambda target: _under(target, f"Bearer {target.token()}", "Bearer x.y.z"),
-        "two headers, a good token last": lambda target: _under(target, "Bearer x.y.z", f"Bearer {target.token()}"),
-        "two tokens in one header": lambda target: _under(target, f"Bearer {target.token()}, Bearer x.y.z"),
-    }, FORM),
-    Attack(COMPACT, no_data, {
-        "a good token as JSON": _as_json,
-        "five parts": lambda target: f"{target.token()}.e30.e30",
-        "a good token and a fourth part": lambda target: f"{target.token()}.e30",
-        "two parts": lambda target: target.token().rpartition(".")[0],
-    }, FORM),
-    Attack(SPELLING, no_data, {
-        "padding behind the signature": lambda target: f"{target.token()}==",
-        "other bits behind the signature": _other_bits,
-    }, FORM),
-)  # fmt: skip
+    Attack(
+        rule=NEEDED,
+        expect=is_rejected,
+        attempts={
+            "without a token": partial(Target.build_request, token=""),
+            "an empty token": lambda target: _set_authorization(target, "Bearer "),
+            "a user name and password": lambda target: _set_authorization(target, "Basic dXNlcjpwYXNz"),
+            "text that is not a token": lambda target: "token",
+        },
+        refusals=MALFORMED,
+    ),
+    Attack(
+        rule=SCHEME,
+        expect=is_rejected,
+        attempts={
+            "a valid token as DPoP": lambda target: _set_authorization(target, "DPoP {token}"),
+            "a valid token as Bearerx": lambda target: _set_authorization(target, "Bearerx {token}"),
+            "a valid token without a scheme": lambda target: _set_authorization(target, "{token}"),
+        },
+        refusals=MALFORMED,
+    ),
+    Attack(
+        rule=ANY_CASE,
+        expect=is_accepted,
+        attempts={
+            "the scheme as bearer": lambda target: _set_authorization(target, "bearer {token}"),
+            "the scheme as BEARER": lambda target: _set_authorization(target, "BEARER {token}"),
+        },
+    ),
+    Attack(
+        rule=IN_HEADER,
+        expect=is_rejected,
+        attempts={
+            "a valid token in the query as access_token": partial(_send_in_query, name="access_token"),
+            "a valid token in the query as token": partial(_send_in_query, name="token"),
+        },
+        refusals=MALFORMED,
+    ),
+    Attack(
+        rule=ONE,
+        expect=is_rejected,
+        attempts={
+            "two headers, the valid token first": lambda target: _set_authorization(
+                target, "Bearer {token}", "Bearer x.y.z"
+            ),
+            "two headers, the valid token last": lambda target: _set_authorization(
+                target, "Bearer x.y.z", "Bearer {token}"
+            ),
+            "two tokens in one header": lambda target: _set_authorization(target, "Bearer {token}, Bearer x.y.z"),
+        },
+        refusals=MALFORMED,
+    ),
+    Attack(
+        rule=COMPACT,
+        expect=is_rejected,
+        attempts={
+            "a valid token as JSON": _send_as_json,
+            "five parts": partial(_append_to_token, suffix=".e30.e30"),
+            "a valid token and a fourth part": partial(_append_to_token, suffix=".e30"),
+            "two parts": _drop_signature,
+        },
+        refusals=MALFORMED,
+    ),
+    Attack(
+        rule=SPELLING,
+        expect=is_rejected,
+        attempts={
+            "padding after the signature": partial(_append_to_token, suffix="=="),
+            "changed unused bits in the signature": _change_unused_bits,
+        },
+        refusals=MALFORMED,
+    ),
+)

@@ -1,166 +1,219 @@
-"""Bodies that are broken, of the wrong type, or not what they are called."""
+"""Attacks with bodies that are malformed, of the wrong type, or not what their Content-Type says."""
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
-from openholder.operations.table import Whose
-from openholder.rehearsal.attacks.target import Attack, Make, Target, accepted, named, outcomes, refused
-from openholder.rehearsal.exchange import Exchange, records
+from openholder.rehearsal.attacks.target import (
+    Attack,
+    RequestBuilder,
+    Target,
+    find_target_for,
+    is_accepted,
+    is_error,
+    try_attacks,
+)
+from openholder.rehearsal.exchange import Exchange, Request, records
 from openholder.rehearsal.findings import Outcome, Rule, skipped
 
 _ERRORS = "Fiskil, errors: 400; Consumer Data Standards, error codes: Field/Invalid and Field/Missing"
 
 NOT_JSON = Rule(
-    "broken-body", "error",
-    expected="A body that is no JSON object is refused with 400.",
-    why="What it is taken for depends on chance: an empty answer looks as if nobody was found.",
+    name="broken-body",
+    severity="error",
+    expected="A body that is not a JSON object is refused with 400.",
+    why="Otherwise the result is arbitrary: an empty response looks as if the customer did not exist.",
     written=f"{_ERRORS}; RFC 8259",
-    mend="Parse within a check; answer 400 with the body as the field that is wrong.",
-)  # fmt: skip
+    mend="Catch parse errors, and answer 400 with the body as the invalid field.",
+)
 TYPES = Rule(
-    "body-types", "error",
-    expected="A member that is missing or of the wrong type is refused with 400.",
-    why="Objects and lists in place of texts become operators of a query, and find everybody.",
+    name="body-types",
+    severity="error",
+    expected="A body with a missing member, or a member of the wrong type, is refused with 400.",
+    why="An object or a list in place of a string may become a query operator that matches everyone.",
     written=f"{_ERRORS}; OWASP ASVS 5.0, section 2.2: input validation",
-    mend="Check the type of every member of the body before it is used.",
-)  # fmt: skip
+    mend="Check the type of every member of the body before using it.",
+)
 STRICT = Rule(
-    "strict-body", "warning",
-    expected="A body with a member twice, with NaN, or with bytes that are no UTF-8 is refused with 400.",
-    why="A gateway may check the one and the server use the other.",
+    name="strict-body",
+    severity="warning",
+    expected="A body with a repeated member, NaN or invalid UTF-8 is refused with 400.",
+    why="A gateway may check one value and the server use the other.",
     written="RFC 8259 sections 4, 6 and 8.1",
-    mend="Parse with a reader that refuses repeated members and what is no JSON.",
-)  # fmt: skip
+    mend="Use a JSON parser that rejects repeated members and anything that is not JSON.",
+)
 CONTENT_TYPE = Rule(
-    "content-type", "warning",
-    expected="A body that is not called application/json is refused with 415 or 400.",
-    why="Browsers may send such bodies from any page without asking first.",
+    name="content-type",
+    severity="warning",
+    expected="A body whose media type is not application/json is refused with 415 or 400.",
+    why="Any web page can make a browser send other types without a preflight request.",
     written="Consumer Data Standards, HTTP response codes: 415; RFC 9110 section 15.5.16",
-    mend="Compare the media type before the body is parsed.",
-)  # fmt: skip
+    mend="Check the media type before parsing the body.",
+)
 WILDCARDS = Rule(
-    "search-injection", "critical",
-    expected="An address that is a wildcard or a piece of SQL finds nobody.",
-    why="Anybody may log in as anybody.",
+    name="search-injection",
+    severity="critical",
+    expected="A search for a wildcard or an SQL fragment finds nobody.",
+    why="Otherwise anyone can log in as anyone.",
     written="OWASP ASVS 5.0, section 1.2: injection prevention",
-    mend="Bind the address as a parameter, and compare with =, never with LIKE or a pattern.",
-)  # fmt: skip
+    mend="Bind the address as a parameter and compare with =, never with LIKE or a pattern.",
+)
 AGREED = Rule(
-    "body-as-agreed", "error",
-    expected="A body may have the `meta` of the standard, and be called application/json with a charset.",
-    why="Both are allowed: the day they are sent, every request for several accounts fails.",
+    name="body-as-agreed",
+    severity="error",
+    expected="A body may have the `meta` member of the standard, and application/json may have a charset.",
+    why="Both are allowed. As soon as they are sent, every request for several accounts fails.",
     written="Consumer Data Standards, payload conventions: meta; RFC 9110 section 8.3.1: parameters of a media type",
-    mend="Ignore members that are not needed; compare the media type without its parameters.",
-)  # fmt: skip
+    mend="Ignore unknown members, and compare the media type without its parameters.",
+)
 RULES = (NOT_JSON, TYPES, STRICT, CONTENT_TYPE, WILDCARDS, AGREED)
 
 
-def _body(write: Callable[[bytes], bytes], *headers: tuple[str, str]) -> Make:
-    """The good body, written otherwise."""
-    return lambda target: target.request(body=write(target.request().body or b""), headers=headers)
+def _set_body(content: bytes, target: Target) -> Request:
+    return target.build_request(body=content)
 
 
-def _called(media: str) -> Make:
-    return _body(lambda good: good, ("Content-Type", media))
+def _rewrite_body(rewrite: Callable[[bytes], bytes], target: Target) -> Request:
+    return target.build_request(body=rewrite(target.build_request().body or b""))
 
 
-def _inside(write: Callable[[Any], object], *path: str) -> Make:
-    """The good body, with something else in one place."""
+def _set_content_type(media_type: str, target: Target) -> Request:
+    return target.build_request(headers=(("Content-Type", media_type),))
 
-    def written(good: bytes) -> bytes:
-        content = place = json.loads(good)
+
+def _send_truncated_gzip(target: Target) -> Request:
+    body = gzip.compress(target.build_request().body or b"")[:20]
+    return target.build_request(body=body, headers=(("Content-Encoding", "gzip"),))
+
+
+def _rewrite_member(rewrite: Callable[[Any], object], *path: str) -> RequestBuilder:
+    """Return a builder that rewrites the member at this path of the valid body."""
+
+    def rewrite_json(body: bytes) -> bytes:
+        content = parent = json.loads(body)
         for name in path[:-1]:
-            place = place[name]
-        place[path[-1]] = write(place[path[-1]])
+            parent = parent[name]
+        parent[path[-1]] = rewrite(parent[path[-1]])
         return json.dumps(content).encode()
 
-    return _body(written)
+    return partial(_rewrite_body, rewrite_json)
 
 
-def _said(email: str) -> Make:
-    return _inside(lambda good: email, "email")
+def _search_for(email: object) -> RequestBuilder:
+    return partial(_set_body, json.dumps({"email": email}).encode())
 
 
-def _nobody(exchange: Exchange) -> bool:
+def _is_empty(exchange: Exchange) -> bool:
     return not records(exchange)
 
 
-_NOT_JSON = Attack(NOT_JSON, refused, {
-    "an empty body": _body(lambda good: b""),
-    "text that is no JSON": _body(lambda good: b"{email"),
-    "a list": _body(lambda good: b"[" + good + b"]"),
-    "null": _body(lambda good: b"null"),
-    "a text": _body(lambda good: b'"email"'),
-    "something behind the JSON": _body(lambda good: good + b"}"),
-    "10000 brackets": _body(lambda good: b"[" * 10_000 + b"]" * 10_000),
-    "gzip that breaks off": _body(lambda good: gzip.compress(good)[:20], ("Content-Encoding", "gzip")),
-})  # fmt: skip
-_SEARCH = (
-    _NOT_JSON,
-    Attack(TYPES, refused, {
-        "no email": _body(lambda good: b"{}"),
-        "null as email": _inside(lambda good: None, "email"),
-        "a number as email": _inside(lambda good: 7, "email"),
-        "a list as email": _inside(lambda good: [good], "email"),
-        "an object as email": _inside(lambda good: {"$ne": None}, "email"),
-    }),
-    Attack(STRICT, refused, {
-        "email twice": _body(lambda good: b'{"email": "nobody@stranger.example", ' + good[1:]),
-        "bytes that are no UTF-8": _body(lambda good: good[:-1] + b', "x": "\xff\xfe"}'),
-        "NaN in another member": _body(lambda good: good[:-1] + b', "x": NaN}'),
-    }),
-    Attack(CONTENT_TYPE, refused, {
-        "called text/plain": _called("text/plain"),
-        "called a form": _called("application/x-www-form-urlencoded"),
-    }),
-    Attack(WILDCARDS, _nobody, {
-        "a percent sign as email": _said("%"),
-        "the end of an address as email": _inside(lambda good: good[1:], "email"),
-        "the domain of an address as email": _inside(lambda good: good.partition("@")[2], "email"),
-        "an at sign as email": _said("@"),
-        "a percent sign and an at sign as email": _said("%@%"),
-        "an asterisk as email": _said("*"),
-        "a piece of SQL as email": _said("x' OR '1'='1"),
-        "a regular expression as email": _said(".*@.*"),
-    }),
-)  # fmt: skip
-_ACCOUNTS = ("data", "accountIds")
-_CHOSEN = (
-    Attack(NOT_JSON, refused, {
-        "an empty body": _body(lambda good: b""),
-        "a list": _body(lambda good: b"[" + good + b"]"),
-        "something behind the JSON": _body(lambda good: good + b"}"),
-    }),
-    Attack(TYPES, refused, {
-        "no accountIds": _body(lambda good: b'{"data": {}}'),
-        "null as data": _inside(lambda good: None, "data"),
-        "a text as accountIds": _inside(lambda good: "".join(good[:1]), *_ACCOUNTS),
-        "an object as accountIds": _inside(lambda good: {"$ne": None}, *_ACCOUNTS),
-        "numbers in accountIds": _inside(lambda good: [1, 2], *_ACCOUNTS),
-        "null in accountIds": _inside(lambda good: [*good, None], *_ACCOUNTS),
-        "a list in accountIds": _inside(lambda good: [good], *_ACCOUNTS),
-    }),
-    Attack(AGREED, accepted, {
-        "meta in the body": _body(lambda good: good[:-1] + b', "meta": {}}'),
-        "application/json with a charset": _called("application/json; charset=utf-8"),
-    }),
-)  # fmt: skip
-_TABLES: Mapping[Whose, tuple[Attack, ...]] = {"search": _SEARCH, "chosen": _CHOSEN}
+ACCOUNT_IDS = ("data", "accountIds")
+SEARCH_ATTACKS = (
+    Attack(
+        rule=NOT_JSON,
+        expect=is_error,
+        attempts={
+            "an empty body": partial(_set_body, b""),
+            "text that is not JSON": partial(_set_body, b"{email"),
+            "a list": partial(_rewrite_body, lambda body: b"[" + body + b"]"),
+            "null": partial(_set_body, b"null"),
+            "a string": partial(_set_body, b'"email"'),
+            "extra text after the JSON": partial(_rewrite_body, lambda body: body + b"}"),
+            "10000 nested lists": partial(_set_body, b"[" * 10_000 + b"]" * 10_000),
+            "truncated gzip": _send_truncated_gzip,
+        },
+    ),
+    Attack(
+        rule=TYPES,
+        expect=is_error,
+        attempts={
+            "no email": partial(_set_body, b"{}"),
+            "null as email": _search_for(None),
+            "a number as email": _search_for(7),
+            "a list as email": _rewrite_member(lambda email: [email], "email"),
+            "an object as email": _search_for({"$ne": None}),
+        },
+    ),
+    Attack(
+        rule=STRICT,
+        expect=is_error,
+        attempts={
+            "email twice": partial(_rewrite_body, lambda body: b'{"email": "nobody@stranger.example", ' + body[1:]),
+            "invalid UTF-8": partial(_rewrite_body, lambda body: body[:-1] + b', "x": "\xff\xfe"}'),
+            "NaN in another member": partial(_rewrite_body, lambda body: body[:-1] + b', "x": NaN}'),
+        },
+    ),
+    Attack(
+        rule=CONTENT_TYPE,
+        expect=is_error,
+        attempts={
+            "Content-Type: text/plain": partial(_set_content_type, "text/plain"),
+            "Content-Type of an HTML form": partial(_set_content_type, "application/x-www-form-urlencoded"),
+        },
+    ),
+    Attack(
+        rule=WILDCARDS,
+        expect=_is_empty,
+        attempts={
+            "a percent sign as email": _search_for("%"),
+            "an address without its first character": _rewrite_member(lambda email: email[1:], "email"),
+            "the domain of an address as email": _rewrite_member(lambda email: email.partition("@")[2], "email"),
+            "an at sign as email": _search_for("@"),
+            "an at sign between percent signs as email": _search_for("%@%"),
+            "an asterisk as email": _search_for("*"),
+            "an SQL fragment as email": _search_for("x' OR '1'='1"),
+            "a regular expression as email": _search_for(".*@.*"),
+        },
+    ),
+)
+ACCOUNTS_ATTACKS = (
+    Attack(
+        rule=NOT_JSON,
+        expect=is_error,
+        attempts={
+            "an empty body": partial(_set_body, b""),
+            "a list": partial(_rewrite_body, lambda body: b"[" + body + b"]"),
+            "extra text after the JSON": partial(_rewrite_body, lambda body: body + b"}"),
+        },
+    ),
+    Attack(
+        rule=TYPES,
+        expect=is_error,
+        attempts={
+            "no accountIds": partial(_set_body, b'{"data": {}}'),
+            "null as data": _rewrite_member(lambda data: None, "data"),
+            "a string as accountIds": _rewrite_member(lambda ids: "".join(ids[:1]), *ACCOUNT_IDS),
+            "an object as accountIds": _rewrite_member(lambda ids: {"$ne": None}, *ACCOUNT_IDS),
+            "numbers in accountIds": _rewrite_member(lambda ids: [1, 2], *ACCOUNT_IDS),
+            "null in accountIds": _rewrite_member(lambda ids: [*ids, None], *ACCOUNT_IDS),
+            "a list in accountIds": _rewrite_member(lambda ids: [ids], *ACCOUNT_IDS),
+        },
+    ),
+    Attack(
+        rule=AGREED,
+        expect=is_accepted,
+        attempts={
+            "meta in the body": partial(_rewrite_body, lambda body: body[:-1] + b', "meta": {}}'),
+            "application/json with a charset": partial(_set_content_type, "application/json; charset=utf-8"),
+        },
+    ),
+)
 
 
-async def played(target: Target) -> AsyncIterator[Outcome]:
-    """Try the bodies on the search, and on one operation that names accounts in its body."""
-    for whose, attacks in _TABLES.items():
-        aimed = named(target.scene, whose)
-        if aimed is None:
+async def run(target: Target) -> AsyncIterator[Outcome]:
+    """Send the bodies to the search, and to one operation with account ids in its body."""
+    search = find_target_for(target.scene, "search")
+    by_accounts = find_target_for(target.scene, "chosen")
+    for attacked, name, attacks in (
+        (search, "the search", SEARCH_ATTACKS),
+        (by_accounts, "operations with account ids in the body", ACCOUNTS_ATTACKS),
+    ):
+        if attacked is None:
             for attack in attacks:
-                yield skipped(attack.rule, _MISSING[whose], "not served")
-        async for outcome in outcomes(aimed, attacks):
+                yield skipped(attack.rule, name, "not served")
+        async for outcome in try_attacks(attacked, attacks):
             yield outcome
-
-
-_MISSING = {"search": "the search", "chosen": "operations with accounts in the body"}

@@ -1,11 +1,12 @@
-"""What a token with a good signature claims: by whom, from when, until when, and under which id."""
+"""Attacks on the claims of tokens with a valid signature: issuer, subject, times and token id."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
-from openholder.rehearsal.attacks.target import Attack, Make, Target, accepted, no_data
+from openholder.rehearsal.attacks.target import Attack, RequestBuilder, Target, is_accepted, is_rejected
 from openholder.rehearsal.findings import Rule
 
 _GUIDE = "Fiskil, resource server guide: the checks on the JWT"
@@ -13,82 +14,93 @@ OTHER = "other-bank.cdr.fiskil.example"
 """Another data holder."""
 
 EXPIRED = Rule(
-    "exp", "critical",
-    expected="A token without exp, or long past it, is refused.",
-    why="Whoever finds an old token, in a log perhaps, can use it for ever.",
+    name="exp",
+    severity="critical",
+    expected="A token without exp, or with an exp long past, is refused.",
+    why="Otherwise an old token, found in a log for example, works forever.",
     written=f"{_GUIDE}; RFC 7519 section 4.1.4",
-    mend="Require exp, and compare it with the clock; 30 seconds of tolerance are enough.",
-)  # fmt: skip
+    mend="Require exp and compare it with the clock; a tolerance of 30 seconds is enough.",
+)
 OVERDUE = Rule(
-    "exp-tolerance", "warning",
-    expected="A token that is past its exp by more than 30 seconds is refused.",
-    why="The record of used tokens may have forgotten it by then.",
+    name="exp-tolerance",
+    severity="warning",
+    expected="A token is refused more than 30 seconds after its exp.",
+    why="By then the replay store may have forgotten the token.",
     written="Fiskil, resource server guide: a clock tolerance of 30 seconds",
-    mend="Set the tolerance to 30 seconds, and remember each jti for as long as that.",
-)  # fmt: skip
+    mend="Set the tolerance to 30 seconds, and store each jti until exp plus the tolerance.",
+)
 TOLERANT = Rule(
-    "clock-tolerance", "warning",
-    expected="A token is accepted whose times are off by 10 seconds.",
-    why="Clocks differ by seconds; good requests fail now and then, and nobody finds out why.",
+    name="clock-tolerance",
+    severity="warning",
+    expected="A token is accepted if its times are off by 10 seconds.",
+    why="Clocks differ by seconds. Without a tolerance, valid requests fail now and then for no visible reason.",
     written="Fiskil, resource server guide: a clock tolerance of 30 seconds; FAPI 2.0 section 5.3.2.1",
-    mend="Give the library a tolerance of 30 seconds, for exp, nbf and iat alike.",
-)  # fmt: skip
+    mend="Configure a tolerance of 30 seconds in the library, for exp, nbf and iat alike.",
+)
 NOT_BEFORE = Rule(
-    "nbf", "error",
-    expected="A token whose nbf is an hour ahead is refused.",
-    why="Tokens that were made in advance can be used at once.",
-    written="RFC 7519 section 4.1.5: it must not be accepted",
-    mend="Compare nbf with the clock where a token has it.",
-)  # fmt: skip
+    name="nbf",
+    severity="error",
+    expected="A token with an nbf 50 minutes ahead is refused.",
+    why="Otherwise tokens that were issued in advance can be used at once.",
+    written="RFC 7519 section 4.1.5: must not be accepted before nbf",
+    mend="If a token has nbf, compare it with the clock.",
+)
 ISSUED = Rule(
-    "iat", "warning",
-    expected="A token whose iat is an hour ahead is refused.",
-    why="Nobody can have made it: a clock is wrong, or the token is a forgery.",
+    name="iat",
+    severity="warning",
+    expected="A token with an iat 50 minutes ahead is refused.",
+    why="It cannot be genuine: a clock is wrong, or the token is forged.",
     written="FAPI 2.0 section 5.3.2.1: more than 60 seconds ahead is refused",
-    mend="Compare iat with the clock where a token has it; the library may not do it.",
-)  # fmt: skip
+    mend="If a token has iat, compare it with the clock: the library may not.",
+)
 NUMBERS = Rule(
-    "time-types", "warning",
-    expected="A token whose exp or nbf is no number is refused.",
-    why="Readers make different times of it.",
+    name="time-types",
+    severity="warning",
+    expected="A token whose exp or nbf is not a number is refused.",
+    why="Libraries convert such values to different times.",
     written="RFC 7519 section 2: NumericDate is a JSON number",
-    mend="Check the type of exp, nbf and iat before their values.",
-)  # fmt: skip
+    mend="Check the types of exp, nbf and iat before their values.",
+)
 LIFETIME = Rule(
-    "lifetime", "warning",
-    expected="A token that is good for ten years is refused.",
-    why="Its jti must be remembered for ten years, or the token can be used again.",
+    name="lifetime",
+    severity="warning",
+    expected="A token that is valid for ten years is refused.",
+    why="Its jti would have to be stored for ten years; otherwise the token can be replayed.",
     written="RFC 9700 section 2.2; Fiskil, resource server guide: tokens are short-lived",
-    mend="Refuse tokens whose exp is more than an hour ahead.",
-)  # fmt: skip
+    mend="Refuse tokens with an exp more than one hour ahead.",
+)
 ISSUER = Rule(
-    "iss", "critical",
-    expected="A token whose iss is missing or another's is refused.",
-    why="Tokens that were made for another data holder open this one.",
+    name="iss",
+    severity="critical",
+    expected="A token without iss, or with the iss of another issuer, is refused.",
+    why="Otherwise tokens for another data holder are accepted here.",
     written=f"{_GUIDE}: iss; RFC 8725 section 3.8",
-    mend="Require iss, and compare it with the configured value, the whole text exactly.",
-)  # fmt: skip
+    mend="Require iss, and compare the whole string with the configured value.",
+)
 SUBJECT = Rule(
-    "sub", "error",
-    expected="A token whose sub is missing or another's is refused.",
-    why="Tokens that were made for another purpose pass.",
+    name="sub",
+    severity="error",
+    expected="A token without sub, or with another sub, is refused.",
+    why="Otherwise tokens that were issued for another purpose are accepted.",
     written=f"{_GUIDE}: sub; RFC 8725 section 3.8",
-    mend="Require sub, and compare it with the configured value, the same as for iss.",
-)  # fmt: skip
+    mend="Require sub, and compare the whole string with the configured value, as for iss.",
+)
 TOKEN_ID = Rule(
-    "jti", "error",
+    name="jti",
+    severity="error",
     expected="A token without a jti is refused.",
-    why="It cannot be remembered, so that it can be used again and again.",
+    why="Without a jti a token cannot be recorded as used, so it can be replayed.",
     written=f"{_GUIDE}: jti; RFC 7519 section 4.1.7",
-    mend="Require jti: a text that is not empty.",
-)  # fmt: skip
+    mend="Require jti: a string that is not empty.",
+)
 GOOD = Rule(
-    "good-token", "error",
-    expected="A good token is accepted with whatever else it or the request may have.",
-    why="Fiskil may add a claim or a header any day, and every request fails then.",
+    name="good-token",
+    severity="error",
+    expected="A valid token is accepted together with additional claims and headers.",
+    why="Fiskil may add a claim or a header at any time; then every request fails.",
     written="RFC 7519 section 4: claims that are not understood are ignored; Consumer Data Standards, HTTP headers",
-    mend="Ignore unknown claims and headers; refuse for what the guide says only.",
-)  # fmt: skip
+    mend="Ignore unknown claims and headers; refuse a token only for the reasons that the guide lists.",
+)
 HEADERS = (
     ("x-v", "1"),
     ("x-min-v", "1"),
@@ -98,68 +110,117 @@ HEADERS = (
 )
 
 
-def _in(seconds: float, *names: str) -> Make:
-    """The claims so many seconds from now."""
-    return lambda target: target.token(None, **dict.fromkeys(names, int(time.time()) + seconds))
+def _shift_times(target: Target, seconds: float, *names: str) -> str:
+    """Set these claims to a time so many seconds from now."""
+    return target.build_token(**dict.fromkeys(names, int(time.time()) + seconds))
 
 
-def _with(**claims: Any) -> Make:
-    return lambda target: target.token(None, **claims)
-
-
-def _around(name: str) -> dict[str, Make]:
-    """A claim that is nearly the issuer."""
-    written = {
-        "missing": lambda issuer: None,
-        "of another data holder": lambda issuer: OTHER,
-        "with something behind": lambda issuer: f"{issuer}.example",
-        "with something before": lambda issuer: f"x{issuer}",
-        "without its end": lambda issuer: issuer[:-1],
-        "in other letters": str.swapcase,
-        "in a list": lambda issuer: [issuer],
-    }
-    return {f"{name} {note}": _of_issuer(name, write) for note, write in written.items()}
-
-
-def _of_issuer(name: str, write: Any) -> Make:
-    return lambda target: target.token(None, **{name: write(target.issuer)})
-
-
-def _long_past(target: Target) -> str:
+def _build_year_old_token(target: Target) -> str:
     now = int(time.time())
-    return target.token(None, exp=now - 86_400 * 365, iat=now - 86_400 * 366)
+    return target.build_token(exp=now - 86_400 * 365, iat=now - 86_400 * 366)
+
+
+def _convert_exp(convert: Callable[[int], object], target: Target) -> str:
+    return target.build_token(exp=convert(int(time.time()) + 300))
+
+
+def _rewrite_issuer(name: str, rewrite: Callable[[str], object], target: Target) -> str:
+    """Set the claim of this name to a rewritten issuer."""
+    return target.build_token(**{name: rewrite(target.issuer)})
+
+
+def _list_wrong_issuers(name: str) -> dict[str, RequestBuilder]:
+    """Return attempts in which a claim only resembles the issuer."""
+    rewrites: dict[str, Callable[[str], object]] = {
+        f"no {name}": lambda issuer: None,
+        f"{name} of another data holder": lambda issuer: OTHER,
+        f"{name} with a suffix": lambda issuer: f"{issuer}.example",
+        f"{name} with a prefix": lambda issuer: f"x{issuer}",
+        f"{name} without its last character": lambda issuer: issuer[:-1],
+        f"{name} in the opposite case": str.swapcase,
+        f"{name} in a list": lambda issuer: [issuer],
+    }
+    return {note: partial(_rewrite_issuer, name, rewrite) for note, rewrite in rewrites.items()}
 
 
 ATTACKS = (
-    Attack(EXPIRED, no_data, {
-        "exp an hour ago": _in(-3600, "exp"),
-        "exp a year ago": _long_past,
-        "no exp": _with(exp=None),
-    }),
-    Attack(OVERDUE, no_data, {"exp 35 seconds ago": _in(-35, "exp")}, given=EXPIRED),
-    Attack(TOLERANT, accepted, {
-        "exp 10 seconds ago": _in(-10, "exp"),
-        "iat and nbf in 10 seconds": _in(10, "iat", "nbf"),
-    }),
-    Attack(NOT_BEFORE, no_data, {"nbf in an hour": _in(3000, "nbf")}),
-    Attack(ISSUED, no_data, {"iat in an hour": _in(3000, "iat")}),
-    Attack(NUMBERS, no_data, {
-        "exp as text": lambda target: target.token(None, exp=str(int(time.time()) + 300)),
-        "exp in a list": lambda target: target.token(None, exp=[int(time.time()) + 300]),
-        "nbf as text": _with(nbf="now"),
-    }, given=EXPIRED),
-    Attack(LIFETIME, no_data, {"exp in ten years": _in(315_360_000, "exp")}, given=EXPIRED),
-    Attack(ISSUER, no_data, {
-        **_around("iss"),
-        "iss and sub of another data holder": _with(iss=OTHER, sub=OTHER),
-    }),
-    Attack(SUBJECT, no_data, _around("sub")),
-    Attack(TOKEN_ID, no_data, {"no jti": _with(jti=None), "an empty jti": _with(jti="")}),
-    Attack(GOOD, accepted, {
-        "unknown claims": _with(scope="a b", rehearsal={"a": [1, None]}, **{"https://example/claim": "é"}),
-        "an exp with a fraction": _in(300.5, "exp"),
-        "no iat": _with(iat=None),
-        "no typ": lambda target: target.token({"typ": None}),
-        "headers of the standard": lambda target: target.request(headers=HEADERS),
-    }),
-)  # fmt: skip
+    Attack(
+        rule=EXPIRED,
+        expect=is_rejected,
+        attempts={
+            "exp an hour ago": lambda target: _shift_times(target, -3600, "exp"),
+            "exp a year ago": _build_year_old_token,
+            "no exp": partial(Target.build_token, exp=None),
+        },
+    ),
+    Attack(
+        rule=OVERDUE,
+        expect=is_rejected,
+        attempts={"exp 35 seconds ago": lambda target: _shift_times(target, -35, "exp")},
+        implied_by=EXPIRED,
+    ),
+    Attack(
+        rule=TOLERANT,
+        expect=is_accepted,
+        attempts={
+            "exp 10 seconds ago": lambda target: _shift_times(target, -10, "exp"),
+            "iat and nbf in 10 seconds": lambda target: _shift_times(target, 10, "iat", "nbf"),
+        },
+    ),
+    Attack(
+        rule=NOT_BEFORE,
+        expect=is_rejected,
+        attempts={"nbf in 50 minutes": lambda target: _shift_times(target, 3000, "nbf")},
+    ),
+    Attack(
+        rule=ISSUED,
+        expect=is_rejected,
+        attempts={"iat in 50 minutes": lambda target: _shift_times(target, 3000, "iat")},
+    ),
+    Attack(
+        rule=NUMBERS,
+        expect=is_rejected,
+        attempts={
+            "exp as a string": partial(_convert_exp, str),
+            "exp in a list": partial(_convert_exp, lambda exp: [exp]),
+            "nbf as a string": partial(Target.build_token, nbf="now"),
+        },
+        implied_by=EXPIRED,
+    ),
+    Attack(
+        rule=LIFETIME,
+        expect=is_rejected,
+        attempts={"exp in ten years": lambda target: _shift_times(target, 315_360_000, "exp")},
+        implied_by=EXPIRED,
+    ),
+    Attack(
+        rule=ISSUER,
+        expect=is_rejected,
+        attempts={
+            **_list_wrong_issuers("iss"),
+            "iss and sub of another data holder": partial(Target.build_token, iss=OTHER, sub=OTHER),
+        },
+    ),
+    Attack(rule=SUBJECT, expect=is_rejected, attempts=_list_wrong_issuers("sub")),
+    Attack(
+        rule=TOKEN_ID,
+        expect=is_rejected,
+        attempts={
+            "no jti": partial(Target.build_token, jti=None),
+            "an empty jti": partial(Target.build_token, jti=""),
+        },
+    ),
+    Attack(
+        rule=GOOD,
+        expect=is_accepted,
+        attempts={
+            "unknown claims": partial(
+                Target.build_token, scope="a b", rehearsal={"a": [1, None]}, **{"https://example/claim": "é"}
+            ),
+            "an exp with a fraction": lambda target: _shift_times(target, 300.5, "exp"),
+            "no iat": partial(Target.build_token, iat=None),
+            "no typ": lambda target: target.build_token({"typ": None}),
+            "headers of the standard": partial(Target.build_request, headers=HEADERS),
+        },
+    ),
+)

@@ -1,101 +1,102 @@
-"""Headers and ids with something odd in them."""
+"""Attacks with invalid header values and invalid ids."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from urllib.parse import quote
 
 from openholder.operations import Operation
-from openholder.operations.table import JSON
-from openholder.rehearsal.attacks.target import Attack, Make, Target, first, outcomes, tolerated
+from openholder.rehearsal.attacks.target import Attack, Target, find_target, is_error, is_json_get, try_attacks
 from openholder.rehearsal.exchange import Exchange, Request, records
 from openholder.rehearsal.findings import Outcome, Rule
 
 HEADERS = Rule(
-    "odd-headers", "error",
-    expected="A header with an odd value is ignored, or refused with 400 or 406.",
-    why="Requests that Fiskil only passes on would fail for good.",
+    name="odd-headers",
+    severity="error",
+    expected="A header with an invalid value is ignored, or refused with 400 or 406.",
+    why="Fiskil passes these headers on unchanged: such requests would always fail.",
     written="Consumer Data Standards, HTTP headers; RFC 9110 section 5.5",
-    mend="Check what a header holds before it is used; make a new interaction id where it is no UUID.",
-)  # fmt: skip
+    mend="Validate a header before using it; generate a new interaction id if it is not a UUID.",
+)
 IDS = Rule(
-    "id-injection", "critical",
-    expected="An id that is a wildcard, a path or a piece of SQL is refused with 404 or 400.",
-    why="Somebody's data goes to a stranger: a notifiable breach.",
+    name="id-injection",
+    severity="critical",
+    expected="An id that is a wildcard, a path or an SQL fragment is refused with 404 or 400.",
+    why="Otherwise a customer's data may go to a stranger: a notifiable breach.",
     written="Fiskil, errors: 404 for an id in the path; OWASP ASVS 5.0, section 1.2: injection prevention",
-    mend="Bind ids as parameters and compare with =; allow few characters in ids; build no path or URL from them.",
-)  # fmt: skip
+    mend="Bind ids as parameters and compare with =; restrict their characters; never build a path or URL from them.",
+)
 RULES = (HEADERS, IDS)
 LONG = 4096
-"""Characters: less than proxies allow a line to have."""
+"""Characters: fewer than the limit of most proxies for a line."""
 
 
-def _header(name: str, value: str) -> Make:
-    return lambda target: target.request(headers=((name, value),))
+def _set_header(name: str, value: str, target: Target) -> Request:
+    return target.build_request(headers=((name, value),))
 
 
-def _patient(exchange: Exchange) -> bool:
-    return tolerated(exchange) and exchange.status not in (401, 403, 404)
+def _is_ignored_or_invalid(exchange: Exchange) -> bool:
+    """Tell whether the header was ignored, or was refused as such and not as a bad token or an unknown id."""
+    return (exchange.good or is_error(exchange)) and exchange.status not in (401, 403, 404)
 
 
-_HEADERS = Attack(HEADERS, _patient, {
-    "an interaction id that is no UUID": _header("x-fapi-interaction-id", "no UUID"),
-    "an interaction id of 4096 characters": _header("x-fapi-interaction-id", "a" * LONG),
-    "an address of the customer's that is none": _header("x-fapi-customer-ip-address", "999.0.0.1'"),
-    "a date that is none": _header("x-fapi-auth-date", "yesterday"),
-    "Accept: text/html": _header("Accept", "text/html"),
-    "a version that is none": _header("x-v", "-1; x"),
-})  # fmt: skip
-_ODD = {
+HEADER_ATTACK = Attack(
+    rule=HEADERS,
+    expect=_is_ignored_or_invalid,
+    attempts={
+        "an interaction id that is not a UUID": partial(_set_header, "x-fapi-interaction-id", "no UUID"),
+        "an interaction id of 4096 characters": partial(_set_header, "x-fapi-interaction-id", "a" * LONG),
+        "an invalid customer IP address": partial(_set_header, "x-fapi-customer-ip-address", "999.0.0.1'"),
+        "an invalid date": partial(_set_header, "x-fapi-auth-date", "yesterday"),
+        "Accept: text/html": partial(_set_header, "Accept", "text/html"),
+        "an invalid version": partial(_set_header, "x-v", "-1; x"),
+    },
+)
+INVALID_IDS = {
     "two dots": "..",
     "a path": "..%2F..%2Fetc%2Fpasswd",
-    "a NUL behind": "{id}%00",
+    "a trailing NUL": "{id}%00",
     "a line feed and a header": "{id}%0D%0AX-Injected:%201",
-    "a piece of SQL": "x%27%20OR%20%271%27=%271",
-    "a comment of SQL": "{id}%27--",
+    "an SQL fragment": "x%27%20OR%20%271%27=%271",
+    "an SQL comment": "{id}%27--",
     "a percent sign": "%25",
     "an asterisk": "*",
     "a question mark": "{id}%3Fx=1",
-    "bytes that are no UTF-8": "%ff%c0%af",
+    "invalid UTF-8": "%ff%c0%af",
     "4096 characters": "a" * LONG,
 }
-"""Ids as they go over the wire; ``{id}`` is the good one."""
+"""Percent-encoded ids; ``{id}`` becomes the valid one."""
 
 
-def _nothing(exchange: Exchange) -> bool:
-    """No data, and no header of the id's own. That an empty answer should be 404 is another rule."""
+def _is_harmless(exchange: Exchange) -> bool:
+    """Tell whether there are neither data nor an injected header. Empty answers are judged by another rule."""
     return not any(records(exchange)) and "X-Injected" not in exchange.headers
 
 
-def _id(name: str, odd: str) -> Make:
-    """The path with an odd id in it."""
-
-    def made(target: Target) -> Request:
-        ids = {key: quote(value, safe="") for key, value in target.leg.ids.items()}
-        path = target.operation.path.format_map({**ids, name: odd.replace("{id}", ids[name])})
-        return replace(target.request(), path=path)
-
-    return made
+def _replace_id(name: str, invalid: str, target: Target) -> Request:
+    """Put an invalid id into the path, for the parameter of this name."""
+    ids = {key: quote(value, safe="") for key, value in target.leg.ids.items()}
+    path = target.operation.path.format_map({**ids, name: invalid.replace("{id}", ids[name])})
+    return replace(target.build_request(), path=path)
 
 
-def _ids(name: str) -> Attack:
-    return Attack(IDS, _nothing, {f"{note} as {name}": _id(name, odd) for note, odd in _ODD.items()})
+def _has_id(operation: Operation, name: str) -> bool:
+    """Tell whether a GET path has this id, and no id besides those of customer and account."""
+    return is_json_get(operation) and operation.path.count("{") <= 2 and f"{{{name}}}" in operation.path
 
 
-async def played(target: Target) -> AsyncIterator[Outcome]:
-    """Try the headers, and the ids in both places where there are any."""
-    async for outcome in outcomes(target, [_HEADERS]):
+async def run(target: Target) -> AsyncIterator[Outcome]:
+    """Try the headers, and the ids in place of customer and account ids."""
+    async for outcome in try_attacks(target, [HEADER_ATTACK]):
         yield outcome
     for name in ("customerId", "accountId"):
-        async for outcome in outcomes(first(target.scene, _reads(name)), [_ids(name)]):
+        operations = [operation for operation in target.scene.served if _has_id(operation, name)]
+        attack = Attack(
+            rule=IDS,
+            expect=_is_harmless,
+            attempts={f"{note} as {name}": partial(_replace_id, name, text) for note, text in INVALID_IDS.items()},
+        )
+        async for outcome in try_attacks(find_target(target.scene, operations), [attack]):
             yield outcome
-
-
-def _reads(name: str) -> Callable[[Operation], bool]:
-    return lambda operation: (
-        operation.method == "GET"
-        and operation.reply.media == JSON
-        and operation.path.count("{") <= 2
-        and f"{{{name}}}" in operation.path
-    )

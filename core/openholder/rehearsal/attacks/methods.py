@@ -1,104 +1,136 @@
-"""Methods that a path does not have, and paths that there are not."""
+"""Attacks with methods that a path does not support, and with paths that are not served."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
-from openholder.rehearsal.attacks.target import Attack, Make, Target, accepted, named, outcomes, refused, tried
-from openholder.rehearsal.exchange import Exchange
+from openholder.rehearsal.attacks.target import (
+    Attack,
+    Target,
+    find_target_for,
+    is_accepted,
+    is_error,
+    try_attack,
+    try_attacks,
+)
+from openholder.rehearsal.exchange import Exchange, Request
 from openholder.rehearsal.findings import Outcome, Rule
 from openholder.rehearsal.judges import Check, examined
 from openholder.rehearsal.scene import MADE_UP
 
 METHODS = Rule(
-    "other-methods", "error",
-    expected="A method that the path does not have is refused with 405 or 404.",
-    why="Something may be changed, or shown, that was never meant to be.",
+    name="other-methods",
+    severity="error",
+    expected="A method that the path does not support is refused with 405 or 404.",
+    why="An unintended handler may change or disclose data.",
     written="RFC 9110 section 15.5.6; Consumer Data Standards, HTTP response codes: 405",
-    mend="Route by method and path; handle the methods of the contract and no others.",
-)  # fmt: skip
+    mend="Route by method and path, and handle only the methods of the contract.",
+)
 ALLOW = Rule(
-    "allow-header", "warning",
-    expected="An answer with 405 names the methods that there are in Allow.",
-    why="Clients cannot tell what would have worked.",
-    written="RFC 9110 section 15.5.6: it must be sent",
-    mend="Send Allow with each 405.",
-)  # fmt: skip
+    name="allow-header",
+    severity="warning",
+    expected="A 405 response lists the supported methods in Allow.",
+    why="Without it, clients cannot tell which method would work.",
+    written="RFC 9110 section 15.5.6: Allow is required",
+    mend="Send Allow with every 405.",
+)
 HEAD = Rule(
-    "head", "warning",
+    name="head",
+    severity="warning",
     expected="HEAD is answered like GET without content, or refused with 405.",
-    why="Monitors and proxies send it.",
+    why="Monitoring systems and proxies send it.",
     written="RFC 9110 section 9.3.2",
     mend="Let the framework answer HEAD, or refuse it.",
-)  # fmt: skip
+)
 OVERRIDE = Rule(
-    "method-override", "warning",
-    expected="X-HTTP-Method-Override and the like change nothing.",
-    why="A gateway that lets GET pass does not see what the server does then.",
+    name="method-override",
+    severity="warning",
+    expected="X-HTTP-Method-Override and similar headers have no effect.",
+    why="A gateway that only allows GET does not see which method the server executes.",
     written="RFC 9110 section 9.1: the method is that of the request line",
     mend="Remove the middleware that reads these headers.",
-)  # fmt: skip
+)
 UNKNOWN_PATH = Rule(
-    "unknown-path", "error",
+    name="unknown-path",
+    severity="error",
     expected="A path that is not served is refused with 404, whatever the token.",
-    why="What answers there was never meant to be seen.",
+    why="Anything that answers there was not meant to be reachable.",
     written="Fiskil, errors: 404; Consumer Data Standards, HTTP response codes",
-    mend="Serve the paths of the contract only; switch off index pages and consoles of the framework.",
-)  # fmt: skip
+    mend="Serve only the paths of the contract; disable index pages and consoles of the framework.",
+)
 
 
-def _with_method(method: str) -> Make:
-    return lambda target: target.bare(method)
+def _change_method(method: str, target: Target) -> Request:
+    return target.build_bare_request(method)
 
 
-def _overridden(name: str) -> Make:
-    return lambda target: target.request(headers=((name, "DELETE"),))
+def _override_method(header: str, target: Target) -> Request:
+    return target.build_request(headers=((header, "DELETE"),))
 
 
-def _path(path: str) -> Make:
-    return lambda target: target.bare("GET", path)
+def _request_longer_path(target: Target) -> Request:
+    return target.build_bare_request("GET", f"{target.build_request().path}/{MADE_UP}/{MADE_UP}")
 
 
-def _answered_or_refused(exchange: Exchange) -> bool:
+def _is_accepted_or_client_error(exchange: Exchange) -> bool:
     return exchange.good or 400 <= exchange.status < 500
 
 
-def _without(exchange: Exchange) -> Iterator[str]:
+def _find_missing_allow(exchange: Exchange) -> Iterator[str]:
     if "Allow" not in exchange.headers:
         yield "405 without the header"
 
 
-_ALLOW = (Check(ALLOW, _without, lambda exchange: exchange.status == 405),)
-_OTHERS = Attack(METHODS, refused, {
-    f"{method} where there is GET": _with_method(method) for method in ("PUT", "PATCH", "DELETE", "TRACE")
-})  # fmt: skip
-_NO_GET = Attack(METHODS, refused, {f"{method} where there is POST": _with_method(method) for method in ("GET", "PUT")})
-_MORE = (
-    Attack(HEAD, _answered_or_refused, {"HEAD where there is GET": _with_method("HEAD")}),
-    Attack(OVERRIDE, accepted, {
-        "X-HTTP-Method-Override: DELETE": _overridden("X-HTTP-Method-Override"),
-        "X-Method-Override: DELETE": _overridden("X-Method-Override"),
-    }),
-    Attack(UNKNOWN_PATH, refused, {
-        "a path that there is not": _path(f"/{MADE_UP}"),
-        "a longer path": lambda target: target.bare("GET", f"{target.request().path}/{MADE_UP}/{MADE_UP}"),
-    }),
-)  # fmt: skip
-RULES = (METHODS, ALLOW, *(attack.rule for attack in _MORE))
+_ALLOW = (Check(ALLOW, _find_missing_allow, lambda exchange: exchange.status == 405),)
+NOT_GET = Attack(
+    rule=METHODS,
+    expect=is_error,
+    attempts={
+        f"{method} on a GET operation": partial(_change_method, method)
+        for method in ("PUT", "PATCH", "DELETE", "TRACE")
+    },
+)
+NOT_POST = Attack(
+    rule=METHODS,
+    expect=is_error,
+    attempts={f"{method} on a POST operation": partial(_change_method, method) for method in ("GET", "PUT")},
+)
+ATTACKS = (
+    Attack(
+        rule=HEAD,
+        expect=_is_accepted_or_client_error,
+        attempts={"HEAD on a GET operation": partial(_change_method, "HEAD")},
+    ),
+    Attack(
+        rule=OVERRIDE,
+        expect=is_accepted,
+        attempts={
+            "X-HTTP-Method-Override: DELETE": partial(_override_method, "X-HTTP-Method-Override"),
+            "X-Method-Override: DELETE": partial(_override_method, "X-Method-Override"),
+        },
+    ),
+    Attack(
+        rule=UNKNOWN_PATH,
+        expect=is_error,
+        attempts={
+            "an unknown path": partial(Target.build_bare_request, method="GET", path=f"/{MADE_UP}"),
+            "an operation's path with more segments": _request_longer_path,
+        },
+    ),
+)
+RULES = (METHODS, ALLOW, *(attack.rule for attack in ATTACKS))
 
 
-async def played(target: Target) -> AsyncIterator[Outcome]:
+async def run(target: Target) -> AsyncIterator[Outcome]:
     """Try the methods and paths."""
-    search = named(target.scene, "search")
-    for attacked, attack in ((target, _OTHERS), (search, _NO_GET)):
-        async for outcome in _methods(attacked, attack):
+    search = find_target_for(target.scene, "search")
+    for attacked, attack in ((target, NOT_GET), (search, NOT_POST)):
+        if attacked is None:
+            continue
+        async for outcome, exchange in try_attack(attacked, attack):
             yield outcome
-    async for outcome in outcomes(target, _MORE):
+            for other in examined(_ALLOW, exchange, outcome.subject, exchange.request):
+                yield other
+    async for outcome in try_attacks(target, ATTACKS):
         yield outcome
-
-
-async def _methods(target: Target | None, attack: Attack) -> AsyncIterator[Outcome]:
-    async for outcome, exchange in tried(target, attack):
-        yield outcome
-        for other in examined(_ALLOW, exchange, outcome.subject, exchange.request):
-            yield other

@@ -1,4 +1,4 @@
-"""Whether a token works once: used again, used by many at once, used up by a forgery."""
+"""Attacks that use a token again: later, concurrently, and after forgeries with the same jti."""
 
 from __future__ import annotations
 
@@ -8,124 +8,137 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from openholder.rehearsal.attacks.target import Target, first, no_data, sent, stranger, verdict
+from openholder.rehearsal.attacks.target import (
+    Target,
+    find_target,
+    get_untrusted_signer,
+    is_rejected,
+    judge_attempt,
+    send_attempt,
+)
 from openholder.rehearsal.exchange import Request
 from openholder.rehearsal.findings import SERVER, Outcome, Rule, found, passed, skipped
 from openholder.rehearsal.scene import MADE_UP, Scene, asking
 
 NOT_FOUND = 404
 TIMES = 20
-"""Requests at once with one token."""
+"""Concurrent requests with one token."""
 _GUIDE = "Fiskil, resource server guide: a jti that was seen before is refused"
 
 REPLAY = Rule(
-    "replay", "critical",
+    name="replay",
+    severity="critical",
     expected="A token is accepted once; a second request with its jti is refused.",
-    why="Whoever sees a token in a log or on the way can use it too.",
+    why="Otherwise anyone who sees a token in a log or in transit can use it.",
     written=f"{_GUIDE}; RFC 7519 section 4.1.7",
-    mend="Remember each jti until the token's exp and the tolerance are over; refuse what is remembered.",
-)  # fmt: skip
+    mend="Store each jti until the token's exp plus the tolerance, and refuse any jti that is stored.",
+)
 RACE = Rule(
-    "replay-at-once", "critical",
-    expected=f"Of {TIMES} requests at once with one token, a single one is answered with data.",
-    why="The record is looked at first and written later, or each process has its own: a copied token works too.",
+    name="replay-at-once",
+    severity="critical",
+    expected=f"Of {TIMES} concurrent requests with one token, only one is answered with data.",
+    why="If the server first reads the store and writes later, or has a store for each process, a copied token works.",
     written=_GUIDE,
-    mend="Record in one step (insert if absent, SET NX) in a store that all processes and machines share.",
-)  # fmt: skip
+    mend="Record the jti in one step (insert if absent, SET NX), in a store that all processes and machines share.",
+)
 BURNED = Rule(
-    "jti-kept-for-owner", "error",
-    expected="A token is accepted although forged and misdirected ones with its jti were refused before.",
-    why="Somebody who cannot read data can still keep Fiskil's requests from being answered.",
+    name="jti-kept-for-owner",
+    severity="error",
+    expected="A token is accepted even after forged or misdirected tokens with its jti were refused.",
+    why="Otherwise an attacker who cannot read data can still block Fiskil's requests.",
     written="RFC 7515 section 5.2: nothing in a token counts before its signature is verified",
-    mend="Record the jti last, after the signature and all other claims.",
-)  # fmt: skip
+    mend="Record the jti last, after the signature and all other claims are verified.",
+)
 RULES = (REPLAY, RACE, BURNED)
 LATER = Rule(
-    "replay-later", "critical",
-    expected="The token of the first answer is refused at the end, however many tokens came between.",
-    why="A copied token works once enough others, or enough seconds, have pushed it out of the record.",
+    name="replay-later",
+    severity="critical",
+    expected="The first accepted token is still refused at the end, however many tokens were used in between.",
+    why="Otherwise a copied token works again once other tokens, or time, have evicted it from the store.",
     written=f"{_GUIDE}; RFC 7519 section 4.1.7",
-    mend="Keep each jti until its token's own exp and the tolerance are over: no fixed time, no fixed number.",
-)  # fmt: skip
+    mend="Keep each jti until the exp of its own token plus the tolerance, not for a fixed time or number of tokens.",
+)
 
 
-async def played(target: Target) -> AsyncIterator[Outcome]:
-    """Use one token again, one many times at once, and one that others have tried to use up."""
-    again = [outcome async for outcome in _again(target)]
-    for outcome in again:
+async def run(target: Target) -> AsyncIterator[Outcome]:
+    """Replay one token, race another, and use one after forgeries with its jti."""
+    replays = [outcome async for outcome in _try_replays(target)]
+    for outcome in replays:
         yield outcome
-    if all(outcome.verdict == "passed" for outcome in again):
-        yield await _at_once(target)
+    if all(outcome.verdict == "passed" for outcome in replays):
+        yield await _try_race(target)
     else:
-        yield skipped(RACE, target.subject, "a token is accepted again even without haste")
-    yield await _after_forgeries(target)
+        yield skipped(RACE, target.subject, f"implied by the result for {REPLAY.name}")
+    yield await _try_after_forgeries(target)
 
 
-async def used_later(scene: Scene) -> AsyncIterator[Outcome]:
-    """Use the first token that brought data once more, if attacks are planned and it has not expired."""
-    kept = scene.caller.first
-    if not scene.plan.attacks or kept is None:
-        yield skipped(LATER, SERVER, "no token was answered with data" if scene.plan.attacks else "left out as asked")
-    elif time.time() > kept.expires:
-        yield skipped(LATER, SERVER, "the rehearsal took longer than a token lives")
+async def replay_first_token(scene: Scene) -> AsyncIterator[Outcome]:
+    """Replay the first accepted token, if attacks are planned and it has not expired."""
+    first = scene.caller.first
+    if not scene.plan.attacks:
+        yield skipped(LATER, SERVER, "attacks are disabled")
+    elif first is None:
+        yield skipped(LATER, SERVER, "no request returned data")
+    elif time.time() > first.expires:
+        yield skipped(LATER, SERVER, "the first token has expired")
     else:
-        exchange = await scene.send(replace(kept.request, note="the first token of all, again"))
-        where = exchange.request.route
-        yield passed(LATER, where) if no_data(exchange) else found(LATER, where, exchange.came, exchange.request)
+        exchange = await scene.send(replace(first.request, note="the first token again"))
+        route = exchange.request.route
+        yield passed(LATER, route) if is_rejected(exchange) else found(LATER, route, exchange.came, exchange.request)
 
 
-async def _again(target: Target) -> AsyncIterator[Outcome]:
+async def _try_replays(target: Target) -> AsyncIterator[Outcome]:
     jti = str(uuid.uuid4())
-    token = target.token(None, jti=jti)
-    once = await sent(target, "a token for the first time", token)
+    token = target.build_token(jti=jti)
+    once = await send_attempt(target, "a token for the first time", token)
     if not once.good:
-        yield skipped(REPLAY, target.subject, f"a good token came to {once.came}")
+        yield skipped(REPLAY, target.subject, f"a valid token was answered with {once.came}")
         return
-    elsewhere = first(target.scene, lambda row: row is not target.operation and row.method == "GET") or target
-    made: dict[str, Request | str] = {
+    others = [row for row in target.scene.served if row is not target.operation and row.method == "GET"]
+    elsewhere = find_target(target.scene, others) or target
+    attempts: dict[str, Request | str] = {
         "the same token again": token,
-        "another token with the same jti": target.token(None, jti=jti, exp=target.claims()["exp"] + 1),
-        "the same jti for another URI": elsewhere.request(token=elsewhere.token(None, jti=jti)),
+        "another token with the same jti": target.build_token(jti=jti, exp=target.build_claims()["exp"] + 1),
+        "the same jti for another URI": elsewhere.build_request(token=elsewhere.build_token(jti=jti)),
     }
-    for note, request in made.items():
-        exchange = await sent(target, note, request)
-        yield verdict(REPLAY, target, exchange, no_data(exchange))
-    yield await _after_nothing(target)
+    for note, built in attempts.items():
+        exchange = await send_attempt(target, note, built)
+        yield judge_attempt(REPLAY, target, exchange, is_rejected(exchange))
+    yield await _try_after_not_found(target)
 
 
-async def _after_nothing(target: Target) -> Outcome:
-    """A token is used up also where it led to nothing."""
+async def _try_after_not_found(target: Target) -> Outcome:
+    """Replay a token whose first use was answered with 404: that use counts as well."""
     request = asking(target.operation, dict.fromkeys(target.leg.ids, MADE_UP))
-    token = target.token(None, aud=target.scene.caller.audience + request.path)
-    once = await sent(target, "an unknown id", replace(request, token=token))
-    again = await sent(
-        target, "the token of a request that was answered with 404, again", replace(request, token=token)
-    )
+    token = target.build_token(aud=target.scene.caller.audience + request.path)
+    once = await send_attempt(target, "an unknown id", replace(request, token=token))
+    again = await send_attempt(target, "the token of a request answered with 404, again", replace(request, token=token))
     if once.status != NOT_FOUND:
-        return skipped(REPLAY, target.subject, f"an unknown id came to {once.came}")
-    return verdict(REPLAY, target, again, again.status in (401, 403))
+        return skipped(REPLAY, target.subject, f"an unknown id was answered with {once.came}")
+    return judge_attempt(REPLAY, target, again, again.status in (401, 403))
 
 
-async def _at_once(target: Target) -> Outcome:
-    token = target.token()
-    note = f"one token, {TIMES} times at once"
-    exchanges = await asyncio.gather(*(sent(target, note, token) for _ in range(TIMES)))
+async def _try_race(target: Target) -> Outcome:
+    token = target.build_token()
+    note = f"one token, {TIMES} concurrent requests"
+    exchanges = await asyncio.gather(*(send_attempt(target, note, token) for _ in range(TIMES)))
     good = sum(exchange.good for exchange in exchanges)
     if good == 0:
-        return skipped(RACE, target.subject, f"none was answered with data, the first with {exchanges[0].came}")
+        return skipped(RACE, target.subject, f"no request returned data; the first returned {exchanges[0].came}")
     if good > 1:
         return found(RACE, target.subject, f"{good} of {TIMES} answered with data", exchanges[0].request)
     return passed(RACE, target.subject)
 
 
-async def _after_forgeries(target: Target) -> Outcome:
-    claims = target.claims()
-    forged = (
-        ("signed by another key", target.signed(target.header(), claims, stranger())),
-        ("for another URI", target.token(None, **claims | {"aud": f"{target.uri}/x"})),
-        ("an hour too old", target.token(None, **claims | {"exp": claims["exp"] - 4000})),
+async def _try_after_forgeries(target: Target) -> Outcome:
+    claims = target.build_claims()
+    forgeries = (
+        ("signed by another key", target.sign(target.build_header(), claims, get_untrusted_signer())),
+        ("for another URI", target.build_token(**claims | {"aud": f"{target.uri}/x"})),
+        ("expired an hour ago", target.build_token(**claims | {"exp": claims["exp"] - 4000})),
     )
-    for note, token in forged:
-        await sent(target, note, token)
-    exchange = await sent(target, "a good token after forgeries with its jti", target.signed(target.header(), claims))
-    return verdict(BURNED, target, exchange, exchange.good)
+    for note, token in forgeries:
+        await send_attempt(target, note, token)
+    token = target.sign(target.build_header(), claims)
+    exchange = await send_attempt(target, "a valid token after forgeries with its jti", token)
+    return judge_attempt(BURNED, target, exchange, exchange.good)

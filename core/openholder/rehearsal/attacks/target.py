@@ -1,17 +1,17 @@
-"""What is attacked, the rows of the tables of attacks, and how a row is tried."""
+"""The target of an attack, the entries of the attack tables, and how one attempt is made."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from openholder.fiskil.signer import Signer
 from openholder.operations import Operation
-from openholder.operations.table import Whose
+from openholder.operations.table import JSON, Whose
 from openholder.rehearsal.exchange import Exchange, Leg, Request, records, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
 from openholder.rehearsal.scene import Scene, Visit, asking
@@ -19,7 +19,7 @@ from openholder.rehearsal.scene import Scene, Visit, asking
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An operation that has answered with data, and what it was asked about."""
+    """An operation that has returned data, and the request that it returned them for."""
 
     scene: Scene
     operation: Operation
@@ -28,142 +28,140 @@ class Target:
 
     @property
     def subject(self) -> str:
-        """What outcomes are about."""
+        """The route of the operation, as the subject of results."""
         return route(self.operation)
 
     @property
     def signer(self) -> Signer:
-        """Whoever has the key that the server trusts."""
+        """The signer whose key the server trusts."""
         return self.scene.caller.signer
 
     @property
     def issuer(self) -> str:
-        """Who good tokens are from."""
+        """The issuer of valid tokens."""
         return self.scene.caller.issuer
 
     @property
     def uri(self) -> str:
-        """What a good token is for."""
-        return self.scene.caller.audience + self.request().path
-
-    def request(self, **more: Any) -> Request:
-        """The request that was answered with data, with something else about it."""
-        return asking(self.operation, self.leg.ids, accounts=self.leg.asked, email=self.visit.email, **more)
-
-    def bare(self, method: str, path: str = "", **more: Any) -> Request:
-        """A request that is no operation of the contract."""
-        return Request(method=method, path=path or self.request().path, **more)
+        """The audience of a valid token."""
+        return self.scene.caller.audience + self.build_request().path
 
     @property
-    def other(self) -> str:
-        """The algorithm, of the two that Fiskil may use, that good tokens are not signed with here."""
+    def other_algorithm(self) -> str:
+        """The algorithm that valid tokens do not use here: Fiskil may use PS256 or RS256."""
         return "RS256" if self.scene.caller.algorithm == "PS256" else "PS256"
 
-    def claims(self, **changes: Any) -> dict[str, Any]:
-        """Those of a good token, but for the changes; None leaves one out."""
+    def build_request(self, **changes: Any) -> Request:
+        """Build the request that was answered with data, with these changes."""
+        return asking(self.operation, self.leg.ids, accounts=self.leg.asked, email=self.visit.email, **changes)
+
+    def build_bare_request(self, method: str, path: str = "", **more: Any) -> Request:
+        """Build a request that does not match an operation of the contract."""
+        return Request(method=method, path=path or self.build_request().path, **more)
+
+    def build_claims(self, **changes: Any) -> dict[str, Any]:
+        """Return the claims of a valid token with these changes; None removes a claim."""
         now = int(time.time())
-        good = {"iss": self.issuer, "sub": self.issuer, "aud": self.uri, "iat": now, "exp": now + 300}
-        members = {**good, "jti": str(uuid.uuid4()), **changes}
+        valid = {"iss": self.issuer, "sub": self.issuer, "aud": self.uri, "iat": now, "exp": now + 300}
+        members = {**valid, "jti": str(uuid.uuid4()), **changes}
         return {name: value for name, value in members.items() if value is not None}
 
-    def header(self, **changes: Any) -> dict[str, Any]:
-        """That of a good token, but for the changes; None leaves one out."""
+    def build_header(self, **changes: Any) -> dict[str, Any]:
+        """Return the header of a valid token with these changes; None removes a member."""
         members = {"alg": self.scene.caller.algorithm, "kid": self.signer.kid, "typ": "JWT", **changes}
         return {name: value for name, value in members.items() if value is not None}
 
-    def token(self, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
-        """A token with a good signature over a header and claims that are changed."""
-        return self.signed(self.header(**header or {}), self.claims(**claims))
+    def build_token(self, header: Mapping[str, Any] | None = None, /, **claims: Any) -> str:
+        """Build a token with a valid signature over a changed header and changed claims."""
+        return self.sign(self.build_header(**header or {}), self.build_claims(**claims))
 
-    def signed(self, header: object, payload: object, signer: Signer | None = None) -> str:
-        """A token of any header and payload, with the signature of whoever is given, else the one that is trusted."""
+    def sign(self, header: object, payload: object, signer: Signer | None = None) -> str:
+        """Sign any header and payload, with the trusted key unless another signer is given."""
         return (signer or self.signer).sign(header, payload, self.scene.caller.algorithm)
 
 
-def first(scene: Scene, suits: Callable[[Operation], bool]) -> Target | None:
-    """The first operation that suits, and the first answer with data that it gave."""
-    legs = (
-        Target(scene, operation, visit, leg)
-        for operation in filter(suits, scene.served)
-        for visit in scene.visits
-        for leg in visit.legs.get(operation.name, ())
-    )
-    return next((target for target in legs if target.leg.first.good), None)
+def find_target(scene: Scene, operations: Iterable[Operation]) -> Target | None:
+    """Return the first answer with data to one of these operations, or None."""
+    for operation in operations:
+        for visit in scene.visits:
+            for leg in visit.legs.get(operation.name, ()):
+                if leg.first.good:
+                    return Target(scene, operation, visit, leg)
+    return None
 
 
-def named(scene: Scene, whose: Whose) -> Target | None:
-    """The first operation of a kind."""
-    return first(scene, lambda operation: operation.whose == whose)
+def find_target_for(scene: Scene, whose: Whose) -> Target | None:
+    """Return a target among the operations that select records in this way."""
+    return find_target(scene, [operation for operation in scene.served if operation.whose == whose])
 
 
-Make = Callable[[Target], Request | str]
-"""A request, or only the token of one that is good otherwise."""
-Wanted = Callable[[Exchange], bool]
+def is_json_get(operation: Operation) -> bool:
+    """Tell whether an operation is a GET that returns JSON."""
+    return operation.method == "GET" and operation.reply.media == JSON
 
 
-@dataclass(frozen=True, slots=True)
+RequestBuilder = Callable[[Target], Request | str]
+"""Builds a request, or only the token of an otherwise valid request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
-    """A rule, and all that is tried to see it broken. A row has what is special about it, and how it is made."""
+    """A rule, and the attempts to break it: a note for the report, and the function that builds the request."""
 
     rule: Rule
-    wanted: Wanted
-    rows: Mapping[str, Make]
-    statuses: Sequence[int] = (401, 403)
-    """How a token may be refused."""
-    given: Rule | None = None
-    """Where that rule is broken, this one is too, and is not worth a finding of its own."""
+    expect: Callable[[Exchange], bool]
+    attempts: Mapping[str, RequestBuilder]
+    refusals: Sequence[int] = (401, 403)
+    """Statuses with which a token may be refused."""
+    implied_by: Rule | None = None
+    """If this rule is broken, the attack would succeed too: it is skipped rather than reported twice."""
 
 
 @cache
-def stranger() -> Signer:
-    """Somebody whose key nobody trusts."""
+def get_untrusted_signer() -> Signer:
+    """Return a signer whose key no server trusts. The key is generated once."""
     return Signer.generate()
 
 
-def no_data(exchange: Exchange) -> bool:
-    """Not accepted. A fault, and no answer at all, are found by the judges of every answer."""
+def is_rejected(exchange: Exchange) -> bool:
+    """Tell whether the status is not 2xx. Server errors and missing answers are failures of other rules."""
     return not 200 <= exchange.status < 300
 
 
-def refused(exchange: Exchange) -> bool:
-    """Answered with an error."""
+def is_error(exchange: Exchange) -> bool:
+    """Tell whether the answer is an error, or is missing."""
     return bool(exchange.fault) or exchange.status >= 400
 
 
-def accepted(exchange: Exchange) -> bool:
-    """Answered with data."""
+def is_accepted(exchange: Exchange) -> bool:
+    """Tell whether the answer has data."""
     return exchange.good
 
 
-def tolerated(exchange: Exchange) -> bool:
-    """Answered with data, or with an error that is not the server's own fault."""
-    return exchange.good or refused(exchange)
-
-
-async def sent(target: Target, note: str, made: Request | str) -> Exchange:
-    """Send what a row has made."""
-    request = target.request(token=made) if isinstance(made, str) else made
+async def send_attempt(target: Target, note: str, built: Request | str) -> Exchange:
+    """Send a built request, or the target's request with a built token."""
+    request = target.build_request(token=built) if isinstance(built, str) else built
     return await target.scene.send(replace(request, note=note))
 
 
-async def tried(target: Target | None, attack: Attack) -> AsyncIterator[tuple[Outcome, Exchange]]:
-    """Try the rows of an attack, one after the other, if there is something to try them on."""
-    for note, make in attack.rows.items() if target else ():
-        assert target
-        exchange = await sent(target, note, make(target))
-        yield verdict(attack.rule, target, exchange, attack.wanted(exchange)), exchange
+async def try_attack(target: Target, attack: Attack) -> AsyncIterator[tuple[Outcome, Exchange]]:
+    """Make the attempts of an attack, one after the other."""
+    for note, build in attack.attempts.items():
+        exchange = await send_attempt(target, note, build(target))
+        yield judge_attempt(attack.rule, target, exchange, attack.expect(exchange)), exchange
 
 
-def verdict(rule: Rule, target: Target, exchange: Exchange, good: bool) -> Outcome:
-    """The outcome of one request."""
+def judge_attempt(rule: Rule, target: Target, exchange: Exchange, good: bool) -> Outcome:
+    """Return the result of one attempt."""
     if good:
         return passed(rule, target.subject)
     empty = exchange.good and exchange.request.operation and not any(records(exchange))
-    return found(rule, target.subject, "200 with an empty answer" if empty else exchange.came, exchange.request)
+    return found(rule, target.subject, "200 with an empty response" if empty else exchange.came, exchange.request)
 
 
-async def outcomes(target: Target | None, attacks: Sequence[Attack]) -> AsyncIterator[Outcome]:
-    """Try all attacks of a table."""
-    for attack in attacks:
-        async for outcome, _ in tried(target, attack):
+async def try_attacks(target: Target | None, attacks: Sequence[Attack]) -> AsyncIterator[Outcome]:
+    """Try all attacks of a table if there is a target for them."""
+    for attack in attacks if target else ():
+        assert target
+        async for outcome, _ in try_attack(target, attack):
             yield outcome

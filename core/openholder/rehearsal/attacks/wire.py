@@ -1,4 +1,4 @@
-"""Requests that no client library would write: sent byte by byte, over connections of their own."""
+"""Attacks with bytes that no HTTP library would send, each on a connection of its own."""
 
 from __future__ import annotations
 
@@ -12,139 +12,147 @@ from yarl import URL
 
 from openholder.operations.table import JSON
 from openholder.rehearsal.attacks import replay
-from openholder.rehearsal.attacks.target import Target, named
+from openholder.rehearsal.attacks.target import Target, find_target_for
 from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
 
 SECONDS = 3.0
-"""For one connection: a server may well wait for the rest of a request that is broken."""
+"""Time limit of one connection: a server may wait for the rest of a malformed request."""
 MOST = 1_048_576
-"""Bytes of answers that are read, and of a body that is too large."""
+"""Bytes: the size of a body that is too large, and the most that is read of the answers."""
 _CLOSE = "Connection: close"
 
 FRAMING = Rule(
-    "request-framing", "error",
-    expected="A request whose end can be read in two ways is refused with 400, or answered once; what follows is not.",
-    why="A proxy and the server disagree where it ends, and somebody's request is hidden in another's.",
+    name="request-framing",
+    severity="error",
+    expected="A request with an ambiguous end is refused with 400 or answered once; the rest is not a second request.",
+    why="If a proxy and the server disagree where a request ends, an attacker can hide a request in another.",
     written="RFC 9112 sections 5.1, 6.1 and 6.3",
-    mend="Update the HTTP server or the proxy before it; let neither of them mend what is broken.",
-)  # fmt: skip
+    mend="Update the HTTP server, or the proxy in front of it; let neither of them repair malformed requests.",
+)
 BOUNDS = Rule(
-    "request-bounds", "warning",
+    name="request-bounds",
+    severity="warning",
     expected="Headers of 100 kB and a body of 1 MiB are refused with 431, 413 or 400, or the connection is closed.",
-    why="Few clients that send much fill the server's memory.",
+    why="A few clients with large requests can exhaust the server's memory.",
     written="RFC 6585 section 5; RFC 9110 section 15.5.14; OWASP API Security 2023, API4",
-    mend="Set limits of 16 kB for headers and 64 kB for bodies: no request of the contract needs more.",
-)  # fmt: skip
+    mend="Limit headers to 16 kB and bodies to 64 kB: no request of the contract needs more.",
+)
 RULES = (FRAMING, BOUNDS)
 
-Wanted = Callable[[Sequence[int]], bool]
 
-
-def _once(statuses: Sequence[int]) -> bool:
+def _is_answered_once(statuses: Sequence[int]) -> bool:
     return len(statuses) <= 1 and 500 not in statuses
 
 
-def _never(statuses: Sequence[int]) -> bool:
-    return _once(statuses) and not any(200 <= status < 300 for status in statuses)
+def _is_never_accepted(statuses: Sequence[int]) -> bool:
+    return _is_answered_once(statuses) and not any(200 <= status < 300 for status in statuses)
 
 
-def _one_is_good(statuses: Sequence[int]) -> bool:
+def _is_accepted_once(statuses: Sequence[int]) -> bool:
     return sum(200 <= status < 300 for status in statuses) <= 1
 
 
-def head(target: Target, *lines: str, end: str = "\r\n") -> bytes:
-    """The head of a good request, with further lines as they are."""
-    request, caller = target.request(), target.scene.caller
-    good = (
+def _build_head(target: Target, *lines: str, end: str = "\r\n") -> bytes:
+    """Build the head of a valid request, with further lines."""
+    request, caller = target.build_request(), target.scene.caller
+    valid = (
         f"{request.method} {request.path} HTTP/1.1",
         f"Host: {URL(caller.base_url).authority}",
-        f"Authorization: Bearer {target.token()}",
+        f"Authorization: Bearer {target.build_token()}",
     )
-    return (end.join((*good, *lines)) + 2 * end).encode()
+    return (end.join((*valid, *lines)) + 2 * end).encode()
 
 
-def _post(target: Target, *lines: str, body: bytes | None = None) -> bytes:
-    """A good request with a body, whose length the lines say."""
-    good = target.request().body or b""
-    said = (line.replace("{length}", str(len(good))) for line in lines)
-    return head(target, f"Content-Type: {JSON}", *said) + (good if body is None else body)
+def _build_post(target: Target, *lines: str, body: bytes | None = None) -> bytes:
+    """Build a request with a body; ``{length}`` in a line becomes the length of the valid body."""
+    valid = target.build_request().body or b""
+    filled = (line.replace("{length}", str(len(valid))) for line in lines)
+    return _build_head(target, f"Content-Type: {JSON}", *filled) + (valid if body is None else body)
 
 
-def _smuggled(target: Target) -> bytes:
-    """By its length one request; by its chunks it ends at once, and another one follows."""
-    body = b"0\r\n\r\n" + head(target, "Content-Length: 0", _CLOSE)
-    return _post(target, f"Content-Length: {len(body)}", "Transfer-Encoding: chunked", body=body)
+def _smuggle_request(target: Target) -> bytes:
+    """Build one request by its length; by its chunks it ends at once, and another one follows."""
+    body = b"0\r\n\r\n" + _build_head(target, "Content-Length: 0", _CLOSE)
+    return _build_post(target, f"Content-Length: {len(body)}", "Transfer-Encoding: chunked", body=body)
 
 
-def _twice(target: Target) -> bytes:
-    """One request, and just the same behind it on the connection."""
-    request = head(target)
+def _repeat_request(target: Target) -> bytes:
+    """Build a request, and the same one again behind it on the connection."""
+    request = _build_head(target)
     return request + request[:-2] + f"{_CLOSE}\r\n\r\n".encode()
 
 
-def _spaced(target: Target) -> bytes:
-    return head(target, _CLOSE).replace(b"Authorization:", b"Authorization :")
+def _add_space_before_colon(target: Target) -> bytes:
+    return _build_head(target, _CLOSE).replace(b"Authorization:", b"Authorization :")
 
 
-def _large(target: Target) -> bytes:
-    body = (target.request().body or b"") + b" " * MOST
-    return _post(target, f"Content-Length: {len(body)}", _CLOSE, body=body)
+def _build_large_body(target: Target) -> bytes:
+    body = (target.build_request().body or b"") + b" " * MOST
+    return _build_post(target, f"Content-Length: {len(body)}", _CLOSE, body=body)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What is written, and which statuses may come."""
+class RawAttack:
+    """A rule, the bytes to send, and the statuses that keep the rule."""
 
     rule: Rule
-    wanted: Wanted
-    write: Callable[[Target], bytes]
+    expect: Callable[[Sequence[int]], bool]
+    build: Callable[[Target], bytes]
 
 
-_WITHOUT_BODY: Mapping[str, Row] = {
-    "a header folded into two lines": Row(FRAMING, _once, lambda target: head(target, "X-A: a\r\n b", _CLOSE)),
-    "lines that end with a line feed only": Row(FRAMING, _once, lambda target: head(target, _CLOSE, end="\n")),
-    "a blank before the colon of Authorization": Row(FRAMING, _never, _spaced),
-    "a header of 100 kB": Row(BOUNDS, _never, lambda target: head(target, f"X-A: {'a' * 100_000}", _CLOSE)),
-    "a token twice on one connection": Row(replay.RACE, _one_is_good, _twice),
-}
-_WITH_BODY: Mapping[str, Row] = {
-    "Content-Length and Transfer-Encoding": Row(FRAMING, _once, _smuggled),
-    "two Content-Lengths that differ": Row(
-        FRAMING, _never, lambda target: _post(target, "Content-Length: {length}", "Content-Length: 5", _CLOSE)
+WITHOUT_BODY: Mapping[str, RawAttack] = {
+    "a header folded into two lines": RawAttack(
+        FRAMING, _is_answered_once, lambda target: _build_head(target, "X-A: a\r\n b", _CLOSE)
     ),
-    "a Content-Length with a sign": Row(
-        FRAMING, _never, lambda target: _post(target, "Content-Length: +{length}", _CLOSE)
+    "lines that end with a line feed only": RawAttack(
+        FRAMING, _is_answered_once, lambda target: _build_head(target, _CLOSE, end="\n")
     ),
-    "a body of 1 MiB": Row(BOUNDS, _never, _large),
+    "a space before the colon of Authorization": RawAttack(FRAMING, _is_never_accepted, _add_space_before_colon),
+    "a header of 100 kB": RawAttack(
+        BOUNDS, _is_never_accepted, lambda target: _build_head(target, f"X-A: {'a' * 100_000}", _CLOSE)
+    ),
+    "one token twice on one connection": RawAttack(replay.RACE, _is_accepted_once, _repeat_request),
+}
+WITH_BODY: Mapping[str, RawAttack] = {
+    "Content-Length and Transfer-Encoding": RawAttack(FRAMING, _is_answered_once, _smuggle_request),
+    "two different Content-Lengths": RawAttack(
+        FRAMING,
+        _is_never_accepted,
+        lambda target: _build_post(target, "Content-Length: {length}", "Content-Length: 5", _CLOSE),
+    ),
+    "a Content-Length with a sign": RawAttack(
+        FRAMING, _is_never_accepted, lambda target: _build_post(target, "Content-Length: +{length}", _CLOSE)
+    ),
+    "a body of 1 MiB": RawAttack(BOUNDS, _is_never_accepted, _build_large_body),
 }
 
 
-async def played(target: Target) -> AsyncIterator[Outcome]:
-    """Try all of them, one connection after the other."""
-    search = named(target.scene, "search")
-    for aimed, rows in ((target, _WITHOUT_BODY), (search, _WITH_BODY)):
-        if aimed is None:
+async def run(target: Target) -> AsyncIterator[Outcome]:
+    """Send the bytes, one connection after the other."""
+    search = find_target_for(target.scene, "search")
+    for attacked, attacks in ((target, WITHOUT_BODY), (search, WITH_BODY)):
+        if attacked is None:
             yield skipped(FRAMING, "the search", "not served")
             continue
-        for note, row in rows.items():
-            yield await _tried(aimed, note, row)
+        for note, attack in attacks.items():
+            yield await _try_raw_attack(attacked, note, attack)
 
 
-async def _tried(target: Target, note: str, row: Row) -> Outcome:
-    target.scene.told(target.request(note=note).told)
+async def _try_raw_attack(target: Target, note: str, attack: RawAttack) -> Outcome:
+    request = target.build_request(note=note)
+    target.scene.told(request.told)
     try:
-        answers = await _talk(target, row.write(target))
+        answers = await _exchange_bytes(target, attack.build(target))
     except (OSError, TimeoutError) as exc:
-        return skipped(row.rule, target.subject, f"no connection: {type(exc).__name__}")
+        return skipped(attack.rule, target.subject, f"no connection: {type(exc).__name__}")
     statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] ([2-5]\d\d)\b", answers)]
-    if row.wanted(statuses):
-        return passed(row.rule, target.subject)
-    came = " and ".join(map(str, statuses))
-    return found(row.rule, target.subject, came, target.request(note=note))
+    if attack.expect(statuses):
+        return passed(attack.rule, target.subject)
+    return found(attack.rule, target.subject, " and ".join(map(str, statuses)), request)
 
 
-async def _talk(target: Target, sent: bytes) -> bytes:
-    """Write, and give what comes back until the server closes or the time is over."""
+async def _exchange_bytes(target: Target, sent: bytes) -> bytes:
+    """Send bytes, and return what is received until the server closes the connection or the time is over."""
     url = URL(target.scene.caller.base_url)
     secure = target.scene.caller.trust if url.scheme == "https" else None
     async with asyncio.timeout(SECONDS):
@@ -154,11 +162,7 @@ async def _talk(target: Target, sent: bytes) -> bytes:
     # A reset is an answer too: the server did not wait for the rest.
     with suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(SECONDS):
-            await _read(reader, received)
+            while len(received) < MOST and (some := await reader.read(65_536)):
+                received += some
     writer.transport.abort()
     return bytes(received)
-
-
-async def _read(reader: asyncio.StreamReader, received: bytearray) -> None:
-    while len(received) < MOST and (some := await reader.read(65_536)):
-        received += some
