@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+import contract
 from openholder._version import __version__
 from openholder.cli import main
 from openholder.fiskil import sample
@@ -26,9 +26,8 @@ from openholder.serving.lookup import BELOW_ACCOUNTS
 from processes import openholder
 from support import World, sample_rows, start_with
 
-CONTRACT = Path(__file__).parents[2] / "shared" / "contract" / "openapi.yaml"
-
 WHOLE = document(OPERATIONS)
+CONTRACT = contract.build_document()
 NAMED = {operation.name: operation for operation in OPERATIONS}
 
 
@@ -301,34 +300,26 @@ DELIBERATE: list[tuple[Difference, Rows, str]] = [
         "leaves as the source has it, unchecked",
     ),
 ]
-"""Where the server or its document is not what the reconstructed contract says: what, in which operations, and why."""
+"""Where the server or its document differs from the contract: what, in which operations, and why."""
 
 
-@pytest.fixture(scope="module")
-def contract() -> dict[str, Any]:
-    if not CONTRACT.is_file():
-        pytest.skip("the contract is a file of the project's developers, beside the checkout and not part of it")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(CONTRACT.read_text(encoding="utf-8"), loader)
+def test_paths_and_methods_are_those_of_the_contract():
+    assert set(operations_in(WHOLE)) == set(operations_in(CONTRACT))
 
 
-def test_paths_and_methods_are_those_of_the_contract(contract):
-    assert set(operations_in(WHOLE)) == set(operations_in(contract))
-
-
-def test_the_document_differs_from_the_contract_only_as_listed(contract):
-    found, theirs = defaultdict(set), operations_in(contract)
+def test_the_document_differs_from_the_contract_only_as_listed():
+    found, theirs = defaultdict(set), operations_in(CONTRACT)
     for place, operation in operations_in(WHOLE).items():
-        for difference in differences(facts(WHOLE, operation), facts(contract, theirs[place])):
+        for difference in differences(facts(WHOLE, operation), facts(CONTRACT, theirs[place])):
             found[difference].add(operation["operationId"])
     listed = {difference: {row.name for row in OPERATIONS if rows(row)} for difference, rows, _ in DELIBERATE}
     assert {row: names for row, names in found.items() if names != listed.get(row)} == {}
     assert {row: names for row, names in listed.items() if names != found.get(row)} == {}
 
 
-def test_the_comparison_with_the_contract_sees_members_enums_parameters_and_codes(contract):
+def test_the_comparison_with_the_contract_sees_members_enums_parameters_and_codes():
     place = ("GET", "/v1/banking/customer/{customerId}/accounts/{accountId}/transactions")
-    theirs = facts(contract, operations_in(contract)[place])
+    theirs = facts(CONTRACT, operations_in(CONTRACT)[place])
     assert len(theirs) > 80
     assert theirs[f"{ANSWER}.data.transactions[].amount"] == "string required"
     assert theirs[f"{ANSWER}.data.transactions[].status enum"] == "PENDING POSTED"

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 import contract
-from contract import needs_contract
 from errors import BELOW, CHOSEN, UNKNOWN_RECORD, URN, code, errors, path_of
 from openholder.operations import OPERATIONS
 from support import SOURCES, sample_rows, start_with
@@ -113,16 +112,15 @@ async def test_without_a_window_the_last_twelve_months_count_and_of_invoices_twe
     assert [found["invoiceNumber"] for found in invoices] == ["invoiceNumber0", "invoiceNumber-728"]
 
 
-@needs_contract
 @pytest.mark.gen_test(timeout=60)
 async def test_every_answer_is_one_that_the_contract_allows(world, subtests):
     await start_with(world, "sqlite", sample_rows(), settings=DEPRECATED)
     for case in CASES:
         with subtests.test(msg=label(case)):
             answer = await world.call(case.path, body=case.body)
-            assert list(contract.mistakes(case.operation, answer.status, "application/json", answer.json)) == []
+            assert list(contract.find_mistakes(case.operation, answer.status, "application/json", answer.json)) == []
     answer = await world.call(STATEMENT[1])
-    assert list(contract.mistakes(STATEMENT[0], answer.status, answer.headers["Content-Type"], None)) == []
+    assert list(contract.find_mistakes(STATEMENT[0], answer.status, answer.headers["Content-Type"], None)) == []
 
 
 PLACES = {
@@ -136,7 +134,6 @@ PLACES = {
 """Where in an answer its records are."""
 
 
-@needs_contract
 @pytest.mark.parametrize("kind", ["sqlite", "csv"])
 @pytest.mark.gen_test(timeout=30)
 async def test_no_member_that_the_contract_knows_is_lost_or_reshaped(world, subtests, kind):
@@ -150,7 +147,7 @@ async def test_no_member_that_the_contract_knows_is_lost_or_reshaped(world, subt
     for cases in rounds:
         rows, full = sample_rows(), {}
         for collection, case in cases.items():
-            instance = contract.full_instance(case.operation, *PLACES[case.shape](case.name))
+            instance = contract.make_full_record(case.operation, *PLACES[case.shape](case.name))
             row = next(row for row in rows[collection] if row[case.column] in case.wanted)
             full[collection] = {**instance, **{name: row[name] for name in owners & set(instance)}}
             kept = {name: row.get(name) for name in owners if name in row}
@@ -191,10 +188,9 @@ async def test_further_members_of_ones_own_leave_in_the_fdx_alone(world, kind):
             assert b"Branch 7" not in answer.text, label(case)
 
 
-@needs_contract
 def test_the_operations_are_those_of_the_contract():
-    served = {row.name: (row.method, row.path, row.collection) for row in OPERATIONS}
-    assert served == {name: tuple(agreed) for name, agreed in contract.operations().items()}
+    served = {row.name: (row.method, row.path, row.collection, row.evidence) for row in OPERATIONS}
+    assert served == {name: tuple(agreed) for name, agreed in contract.read_operations().items()}
 
 
 def with_nothing() -> Any:
@@ -225,8 +221,7 @@ async def test_of_an_account_without_records_come_empty_lists_and_no_single_reco
                 continue
             shape = {None: listed, "page": paged, "offset": scrolled}[row.reply.paging]
             assert (answer.status, answer.json) == (200, shape(names[name], []))
-            if contract.CONTRACT.is_file():
-                assert list(contract.mistakes(name, 200, "application/json", answer.json)) == []
+            assert list(contract.find_mistakes(name, 200, "application/json", answer.json)) == []
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "rest"])
