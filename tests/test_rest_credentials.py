@@ -159,7 +159,7 @@ async def test_fixed_credentials_are_sent_with_every_request(settings, header):
 @pytest.mark.gen_test
 async def test_fixed_credentials_that_are_refused_are_not_tried_again():
     async with Place(lambda handler: say(handler, {}, 401)) as place, source_of(place.url, token="SECRET") as source:
-        with pytest.raises(SourceFault, match="answered 401"):
+        with pytest.raises(SourceFault, match="returned status 401"):
             await ids(source)
         assert len(place.requests) == 1
 
@@ -184,8 +184,10 @@ async def test_the_token_request_is_that_of_the_client_credentials_grant(oauth, 
         await ids(source)
         (request,) = issuer.requests
         assert (request.method, request.uri, request.headers["Content-Type"]) == (
-            "POST", "/api/token", "application/x-www-form-urlencoded"
-        )  # fmt: skip
+            "POST",
+            "/api/token",
+            "application/x-www-form-urlencoded",
+        )
         authorization = request.headers.get("Authorization")
         assert (authorization and decoded(authorization)) == header
         assert form(request) == {"grant_type": "client_credentials", **sent}
@@ -294,7 +296,7 @@ async def test_many_requests_that_are_refused_at_once_get_one_new_token():
 @pytest.mark.gen_test
 async def test_an_upstream_that_refuses_the_new_token_too_is_a_fault(tokens, shown):
     async with with_tokens(issuing(*tokens), taking()) as (_, place, source):
-        with pytest.raises(SourceFault, match="answered 401"):
+        with pytest.raises(SourceFault, match="returned status 401"):
             await ids(source)
         assert place.shown == shown
 
@@ -302,27 +304,45 @@ async def test_an_upstream_that_refuses_the_new_token_too_is_a_fault(tokens, sho
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        pytest.param(lambda h: say(h, {"error": "invalid_client", "error_description": "SECRET-2"}, 401),
-                     "token request: answered 401 (invalid_client)", id="error"),
-        pytest.param(lambda h: say(h, {"error": "SECRET-2"}, 400), "token request: answered 400", id="unknown error"),
-        pytest.param(lambda h: say(h, {"error": ["SECRET-2"]}, 400), "token request: answered 400", id="odd error"),
-        pytest.param(lambda h: say(h, "<h1>SECRET-2", 403, "text/html"), "token request: answered 403", id="HTML"),
-        pytest.param(lambda h: say(h, {}, 500), "token request: answered 500", id="500"),
-        pytest.param(lambda h: say(h, {}, 429), "token request: answered 429", id="429"),
-        pytest.param(lambda h: say(h, {}, 302), "token request: answered 302", id="redirect"),
-        pytest.param(lambda h: say(h, "SECRET-2"), "token request: the answer has no access_token", id="no JSON"),
-        pytest.param(lambda h: say(h, []), "token request: the answer has no access_token", id="list"),
-        pytest.param(issuing(None), "token request: the answer has no access_token", id="no token"),
-        pytest.param(issuing("SECRET-2\r\nX: y"), "token request: the answer has no access_token", id="two lines"),
-        pytest.param(issuing(7), "token request: the answer has no access_token", id="number"),
-        pytest.param(issuing("SECRET-2", token_type="DPoP"), "token request: token_type is not Bearer", id="DPoP"),
-        pytest.param(issuing("SECRET-2", token_type=None), "token request: token_type is not Bearer", id="no type"),
-        pytest.param(issuing("SECRET-2", expires_in=-1), "token request: expires_in is no number of seconds", id="-1"),
-        pytest.param(issuing("SECRET-2", expires_in=True), "token request: expires_in is no number of seconds",
-                     id="true"),
-        pytest.param(issuing("x" * 70_000), "upstream sent more than 65536 bytes", id="too large"),
+        pytest.param(
+            lambda h: say(h, {"error": "invalid_client", "error_description": "SECRET-2"}, 401),
+            "token request: status 401 (invalid_client)",
+            id="error",
+        ),
+        pytest.param(lambda h: say(h, {"error": "SECRET-2"}, 400), "token request: status 400", id="unknown error"),
+        pytest.param(lambda h: say(h, {"error": ["SECRET-2"]}, 400), "token request: status 400", id="odd error"),
+        pytest.param(lambda h: say(h, "<h1>SECRET-2", 403, "text/html"), "token request: status 403", id="HTML"),
+        pytest.param(lambda h: say(h, {}, 500), "token request: status 500", id="500"),
+        pytest.param(lambda h: say(h, {}, 429), "token request: status 429", id="429"),
+        pytest.param(lambda h: say(h, {}, 302), "token request: status 302", id="redirect"),
+        pytest.param(
+            lambda h: say(h, "SECRET-2"),
+            "token response: access_token is missing, or not visible ASCII text",
+            id="no JSON",
+        ),
+        pytest.param(
+            lambda h: say(h, []), "token response: access_token is missing, or not visible ASCII text", id="list"
+        ),
+        pytest.param(
+            issuing(None), "token response: access_token is missing, or not visible ASCII text", id="no token"
+        ),
+        pytest.param(
+            issuing("SECRET-2\r\nX: y"),
+            "token response: access_token is missing, or not visible ASCII text",
+            id="two lines",
+        ),
+        pytest.param(issuing(7), "token response: access_token is missing, or not visible ASCII text", id="number"),
+        pytest.param(issuing("SECRET-2", token_type="DPoP"), "token response: token_type must be Bearer", id="DPoP"),
+        pytest.param(issuing("SECRET-2", token_type=None), "token response: token_type must be Bearer", id="no type"),
+        pytest.param(
+            issuing("SECRET-2", expires_in=-1), "token response: expires_in must be a number of seconds", id="-1"
+        ),
+        pytest.param(
+            issuing("SECRET-2", expires_in=True), "token response: expires_in must be a number of seconds", id="true"
+        ),
+        pytest.param(issuing("x" * 70_000), "upstream response exceeds 65536 bytes", id="too large"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.gen_test
 async def test_a_token_request_that_fails_is_a_fault_that_shows_no_secret(answer, message, caplog):
     async with with_tokens(answer) as (_, place, source):
@@ -343,7 +363,7 @@ async def test_a_token_request_is_not_redirected_to_another_place(status):
             say(handler, {}, status)
 
         async with with_tokens(redirect) as (_, __, source):
-            with pytest.raises(SourceFault, match=f"answered {status}"):
+            with pytest.raises(SourceFault, match=f"token request: status {status}"):
                 await ids(source)
         assert elsewhere.requests == []
 
@@ -442,7 +462,7 @@ async def test_without_trust_on_both_sides_nothing_is_asked(files, authority, tr
     async with Place(one_account, wanting_certificates(authority)) as place:
         url = place.url.replace("127.0.0.1", "localhost") if trouble == "another name" else place.url
         async with source_of(url, Clock().pace, **settings) as source:
-            with pytest.raises(SourceFault, match="not reached"):
+            with pytest.raises(SourceFault, match="unreachable"):
                 await ids(source)
         assert place.requests == []
 
@@ -480,11 +500,19 @@ OAUTH = 'client_id = "us"\nclient_secret = { env = "SECRET_OF_OURS" }\n'
 @pytest.mark.parametrize(
     ("settings", "key", "message"),
     [
-        ('token = "a"\n[sources.api.basic]\nuser = "a"\npassword = "b"', "basic", "token is given too"),
-        (f'token = "a"\n[sources.api.oauth]\ntoken_url = "https://a.example/t"\n{OAUTH}', "oauth", "token is given"),
-        (f'[sources.api.basic]\nuser = "a"\npassword = "b"\n'
-         f'[sources.api.oauth]\ntoken_url = "https://a.example/t"\n{OAUTH}', "oauth", "basic is given too"),
-        ('token = "a"\nheaders = { authorization = "b" }', "headers", "Authorization is what token is sent as"),
+        ('token = "a"\n[sources.api.basic]\nuser = "a"\npassword = "b"', "basic", "conflicts with token"),
+        (
+            f'token = "a"\n[sources.api.oauth]\ntoken_url = "https://a.example/t"\n{OAUTH}',
+            "oauth",
+            "conflicts with token",
+        ),
+        (
+            f'[sources.api.basic]\nuser = "a"\npassword = "b"\n'
+            f'[sources.api.oauth]\ntoken_url = "https://a.example/t"\n{OAUTH}',
+            "oauth",
+            "conflicts with basic",
+        ),
+        ('token = "a"\nheaders = { authorization = "b" }', "headers", "Authorization conflicts with token"),
         ('[sources.api.basic]\nuser = "SECRET:a"\npassword = "b"', "basic.user", "colon"),
         ('[sources.api.basic]\nuser = "a"', "basic.password", "is missing"),
         ('[sources.api.basic]\nuser = "a"\npassword = { env = "NOT_SET_ANYWHERE" }', "basic.password", "is not set"),
@@ -495,9 +523,9 @@ OAUTH = 'client_id = "us"\nclient_secret = { env = "SECRET_OF_OURS" }\n'
         ('tls_ca = "nowhere.pem"', "tls_ca", "there is no file"),
         ('tls_certificate = "openholder.toml"', "tls_key", "go together"),
         ('tls_key = "openholder.toml"', "tls_key", "go together"),
-        ('base_url = "http://a.example"\ntls_ca = "openholder.toml"', "tls_ca", "needs a base_url that is https"),
+        ('base_url = "http://a.example"\ntls_ca = "openholder.toml"', "tls_ca", "requires an https base_url"),
     ],
-)  # fmt: skip
+)
 def test_settings_that_cannot_work_are_refused_by_key(tmp_path, monkeypatch, settings, key, message):
     monkeypatch.setenv("SECRET_OF_OURS", "SECRET")
     url = "" if "base_url" in settings else 'base_url = "https://a.example"\n'

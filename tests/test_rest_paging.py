@@ -14,8 +14,8 @@ from yarl import URL
 
 from openholder import Filter, Order, Query, SourceFault
 from openholder_rest import RESTSettings, RESTSource
-from openholder_rest.bounds import bounds
-from openholder_rest.following import is_below, linked
+from openholder_rest.pagination import find_next_link, is_below
+from openholder_rest.time_bounds import find_time_bounds
 from support import Upstream
 
 ACCOUNTS = Query(collection="accounts")
@@ -174,7 +174,7 @@ async def test_a_list_beyond_the_limits_is_a_fault_and_not_a_part_of_it(limits, 
 @pytest.mark.gen_test
 async def test_an_upstream_that_does_not_heed_the_parameter_is_found_out(style):
     async with asked(lambda _: {"data": rows(3)}, paging={"style": style}) as (upstream, source):
-        with pytest.raises(SourceFault, match=f"does not heed '{style}'"):
+        with pytest.raises(SourceFault, match=f"ignores the parameter '{style}'"):
             await found(source)
         assert len(upstream.requests) == 2
 
@@ -293,12 +293,12 @@ async def test_urls_that_lead_elsewhere_are_a_fault_and_not_asked_for(address):
 @pytest.mark.parametrize(
     ("paging", "body", "message"),
     [
-        ({"parameter": "c"}, {"data": [], "next": "same"}, "named before"),
-        ({}, {"data": [], "next": "?a=b"}, "named before"),
-        ({}, {"data": [], "next": "/api/accounts"}, "named before"),
-        ({"parameter": "c"}, {"data": [], "next": {"SECRET": 1}}, "no text"),
-        ({"parameter": "c"}, {"data": [], "next": True}, "no text"),
-        ({"parameter": "c"}, {"data": [], "next": ["SECRET"]}, "no text"),
+        ({"parameter": "c"}, {"data": [], "next": "same"}, "same next page twice"),
+        ({}, {"data": [], "next": "?a=b"}, "same next page twice"),
+        ({}, {"data": [], "next": "/api/accounts"}, "same next page twice"),
+        ({"parameter": "c"}, {"data": [], "next": {"SECRET": 1}}, "must be text or an integer"),
+        ({"parameter": "c"}, {"data": [], "next": True}, "must be text or an integer"),
+        ({"parameter": "c"}, {"data": [], "next": ["SECRET"]}, "must be text or an integer"),
     ],
 )
 @pytest.mark.gen_test
@@ -313,14 +313,14 @@ async def test_a_next_page_that_makes_no_sense_is_a_fault(paging, body, message)
 async def test_a_next_page_that_is_not_there_is_a_fault():
     paging = {"style": "next", "pointer": "next", "parameter": "c"}
     async with asked(lambda given: None if given else {"data": [], "next": "x"}, paging=paging) as (_, source):
-        with pytest.raises(SourceFault, match="not there"):
+        with pytest.raises(SourceFault, match="404 for a next page"):
             await found(source)
 
 
 @pytest.mark.gen_test
 async def test_an_answer_that_cannot_name_a_next_page_is_a_fault():
     async with asked(lambda _: rows(2), records="", paging={"style": "next", "pointer": "next"}) as (_, source):
-        with pytest.raises(SourceFault, match="nothing at 'next'"):
+        with pytest.raises(SourceFault, match="no value at 'next'"):
             await found(source)
 
 
@@ -344,7 +344,7 @@ async def test_an_answer_that_cannot_name_a_next_page_is_a_fault():
     ],
 )
 def test_the_link_header_names_the_relation_next(header, target):
-    assert linked(header) == target
+    assert find_next_link(header) == target
 
 
 @given(st.text(st.sampled_from("ab./\\%25eEfFcC@:?#[]"), max_size=30))
@@ -451,4 +451,4 @@ SYDNEY = timezone(timedelta(hours=11))
     ],
 )
 def test_the_closest_bounds_count_in_whole_seconds_of_utc_rounded_outwards(filters, expected):
-    assert bounds(Query(collection="accounts", filters=filters)) == expected
+    assert find_time_bounds(Query(collection="accounts", filters=filters)) == expected

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from openholder import Filter, NotFound, Query, SourceFault, SourceUnavailable
 from openholder.serving.connections import bind
 from openholder_rest import Pace, RESTSettings, RESTSource
-from openholder_rest.transport import retry_after
+from openholder_rest.transport import parse_retry_after
 from support import Upstream
 
 ACCOUNTS = Query(collection="accounts")
@@ -108,7 +108,7 @@ async def outcome(source, query=ACCOUNTS):
     try:
         return [record["id"] for record in (await source.fetch(query)).records]
     except (SourceFault, SourceUnavailable) as exc:
-        return type(exc).__base__ if type(exc).__name__ == "Down" else type(exc)
+        return type(exc).__base__ if type(exc).__name__ == "UpstreamDown" else type(exc)
 
 
 # -- another try --------------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def _one_of(*ids):
     ],
 )
 def test_retry_after_is_a_number_of_seconds_or_a_date_to_come(text, seconds):
-    assert retry_after(text) == seconds
+    assert parse_retry_after(text) == seconds
 
 
 @pytest.mark.gen_test
@@ -401,8 +401,8 @@ async def test_the_log_says_when_it_opens_and_closes_and_no_more(caplog):
         assert await outcome(source) == ["a"]
     lines = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "openholder.rest"]
     assert lines == [
-        ("WARNING", "source core failed 2 times in a row: asked again in 3 s"),
-        ("WARNING", "source core answers again"),
+        ("WARNING", "source core: 2 upstream failures in a row, circuit breaker open for 3 s"),
+        ("WARNING", "source core: upstream has recovered, circuit breaker closed"),
     ]
 
 

@@ -1,7 +1,7 @@
-"""Data from an HTTP API: a URL template for each collection, answered with JSON.
+"""Data from an HTTP API: a URL template for each collection, whose responses are JSON.
 
-A template names what the request fixes: ``/customers/{customerId}/accounts``. Whatever the template leaves open is
-sorted out here; a template without variables hands over all records. Only this source's own credentials are sent.
+A template names what a query sets: ``/customers/{customerId}/accounts``. Filters that the template leaves out are
+applied here; a template without variables returns all records. Only this source's own credentials are sent.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from openholder import Page, Query, SourceFault, hookimpl, select
-from openholder_rest.bounds import bounds
-from openholder_rest.breaker import Breaker
-from openholder_rest.client import JSON, PDF, Client, Pace
-from openholder_rest.following import Paging, Walk
+from openholder import Filter, Page, Query, SourceFault, hookimpl, select
+from openholder_rest.breaker import CircuitBreaker
+from openholder_rest.client import JSON, PDF, Pace, UpstreamClient
+from openholder_rest.pagination import Pagination
 from openholder_rest.settings import RESTSettings, Template
+from openholder_rest.time_bounds import find_time_bounds
 
 __all__ = ["Pace", "RESTSettings", "RESTSource"]
 
 OWN_ID = {"customers": "id", "accounts": "id", "logins": "customerId"}
-"""The collections that decide who may see what, and the member that a record of them is nothing without."""
+"""The collections that decide who may see what, and the member without which an object is not a record of them."""
 
 
 class RESTSource:
-    """Answers from one upstream API over pooled connections."""
+    """Serves records from one upstream API over pooled connections."""
 
     api_version = 1
     Settings = RESTSettings
@@ -33,13 +33,13 @@ class RESTSource:
     def __init__(self, name: str, settings: RESTSettings, pace: Pace | None = None) -> None:
         self._settings = settings
         self._pace = pace or Pace()
-        self._breaker = Breaker(name, settings.breaker_failures, settings.breaker_seconds, self._pace.clock)
-        self._client: Client | None = None
+        self._breaker = CircuitBreaker(name, settings.breaker_failures, settings.breaker_seconds, self._pace.clock)
+        self._client: UpstreamClient | None = None
 
     @hookimpl
     async def open(self) -> None:
-        """Make the connection pool, with the TLS files. Nothing is asked of the upstream yet."""
-        self._client = Client(self._settings, self._pace)
+        """Create the connection pool and load the TLS files. Sends nothing to the upstream yet."""
+        self._client = UpstreamClient(self._settings, self._pace)
 
     @hookimpl
     async def close(self) -> None:
@@ -49,111 +49,126 @@ class RESTSource:
 
     @hookimpl
     def collections(self) -> Iterable[str]:
-        """The collections that have a URL template."""
+        """Return the collections that have a URL template."""
         return self._settings.collections
 
     @hookimpl
     async def fetch(self, query: Query) -> Page:
-        """Ask the upstream with the first template that the request can fill; for several accounts once for each."""
-        template, values = self._asked(query)
-        urls = [template.url(self._settings.base_url, each) for each in values]
+        """Fetch the first template that the query can fill; for several accounts, possibly once for each."""
+        template, fillings = self._choose_template(query)
+        urls = [template.build_url(self._settings.base_url, values) for values in fillings]
         if not urls:
             return Page(records=(), total=0)
-        with self._breaker.watching():
-            walks = await _together([self._walked(url, query.collection) for url in urls])
+        with self._breaker.guard():
+            lists = await _run_together([self._fetch_list(url, query.collection) for url in urls])
             records = [
                 record
-                for walk, each in zip(walks, values, strict=True)
-                for record in self._records(walk, template, query, each)
+                for fetched, values in zip(lists, fillings, strict=True)
+                for record in self._read_records(fetched, template, query, values)
             ]
-            return await self._selected(records, template, query)
+            # Conditions that the URL has applied are not checked again: an upstream need not repeat those members.
+            applied = _find_applied(query, template)
+            remaining = tuple(condition for condition in query.filters if condition not in applied)
+            page = select(records, replace(query, filters=remaining))
+            if query.document and query.collection in self._settings.documents:
+                return replace(page, records=[await self._add_document(record, query) for record in page.records])
+            return page
 
-    async def _selected(self, found: list[dict[str, Any]], template: Template, query: Query) -> Page:
-        """What of the records is wanted. Conditions that the URL has fulfilled are not read from them again."""
-        answered = [condition for condition in query.filters if condition.variable in template.variables]
-        remaining = tuple(condition for condition in query.filters if condition not in answered)
-        page = select(found, replace(query, filters=remaining))
-        if query.document and query.collection in self._settings.documents:
-            return replace(page, records=[await self._with_document(record, query) for record in page.records])
-        return page
-
-    def _asked(self, query: Query) -> tuple[Template, list[dict[str, str]]]:
-        """The template, and the values that fill it: those of the request, once for each account that it names."""
-        several = {
+    def _choose_template(self, query: Query) -> tuple[Template, list[dict[str, str]]]:
+        """Return a template, and the values to fill it with: one set, or one for each account that the query lists."""
+        lists = {
             condition.variable: condition.value
             for condition in query.filters
             if condition.operator == "in" and isinstance(condition.value, tuple)
         }
-        known = {**query.variables, **bounds(query)}
+        known = {**query.variables, **find_time_bounds(query)}
         for template in self._settings.collections.get(query.collection, ()):
             missing = template.variables - known.keys()
             if not missing:
                 return template, [known]
-            if missing <= several.keys() and len(missing) == 1:
+            if missing <= lists.keys() and len(missing) == 1:
                 (name,) = missing
-                return template, [{**known, name: value} for value in several[name]]
-        raise SourceFault(f"no URL template of {query.collection!r} can be filled for this request")
+                return template, [{**known, name: value} for value in lists[name]]
+        names = ", ".join(sorted({*known, *filter(None, lists)})) or "no variables"
+        raise SourceFault(
+            f"no URL template of {query.collection!r} can be filled by this query, which sets {names}; add one"
+        )
 
-    def _records(
-        self, walk: Walk, template: Template, query: Query, values: Mapping[str, str]
-    ) -> Iterable[dict[str, Any]]:
-        """Return the records of one answer under the names of members.
+    def _read_records(
+        self, fetched: Pagination, template: Template, query: Query, values: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        """Return the records of one list under the names of members.
 
-        Below /accounts/{accountId} an upstream need not repeat the account, so the request completes its records. Not
-        so where a record decides who may see what: a request proves nothing about whose an account is.
+        Below /accounts/{accountId} an upstream need not repeat the account, so the values of the URL complete its
+        records. They do not complete records that decide who may see what: a request proves nothing about who owns an
+        account.
         """
-        columns = self._settings.columns.get(query.collection, {})
-        asked = [condition for condition in query.filters if condition.variable in template.variables]
-        if query.collection in OWN_ID:
-            asked = [condition for condition in asked if _may_fill(query.collection, condition.member, template)]
-        filled = {condition.member: values[condition.variable] for condition in asked}
-        if query.collection not in OWN_ID:
-            return [filled | _renamed(record, columns) for record in walk.records]
-        own = columns.get(OWN_ID[query.collection], OWN_ID[query.collection])
-        # A single answer without an id of its own, such as {} or an error in a 200, is no record.
-        found = [record for record in walk.records if not walk.is_single or _has(record, own)]
-        return _proven([filled | _renamed(record, columns) for record in found], query, template)
+        collection = query.collection
+        columns = self._settings.columns.get(collection, {})
+        applied = _find_applied(query, template)
+        if collection not in OWN_ID:
+            from_url = {condition.member: values[condition.variable] for condition in applied}
+            return [from_url | _rename_members(record, columns) for record in fetched.records]
+        from_url = {
+            condition.member: values[condition.variable]
+            for condition in applied
+            if _may_complete(collection, condition.member, template)
+        }
+        own_id = columns.get(OWN_ID[collection], OWN_ID[collection])
+        # A single object without its own id, such as {} or an error with status 200, is not a record.
+        found = [record for record in fetched.records if not fetched.is_single or _has_column(record, own_id)]
+        records = [from_url | _rename_members(record, columns) for record in found]
+        _require_members(records, [condition.member for condition in applied], collection)
+        return records
 
-    async def _walked(self, url: str, collection: str) -> Walk:
-        """Fetch all records of a list, whichever pages they come in."""
-        walk = Walk(self._settings.base_url, url, self._settings.records, self._paging(collection))
-        following: str | None = walk.start()
-        while following:
-            following = walk.take(await self._opened().get(following, JSON))
-        return walk
-
-    def _paging(self, collection: str) -> Paging | None:
+    async def _fetch_list(self, url: str, collection: str) -> Pagination:
+        """Fetch all records of a list, on however many pages they are."""
         paging = self._settings.paging
-        return paging if paging and collection in (paging.collections or [collection]) else None
+        if paging and paging.collections and collection not in paging.collections:
+            paging = None
+        fetched = Pagination(self._settings.base_url, url, self._settings.records, paging)
+        next_url: str | None = fetched.start()
+        while next_url:
+            next_url = fetched.add(await self._require_client().get(next_url, JSON))
+        return fetched
 
-    def _opened(self) -> Client:
-        assert self._client is not None, "open() comes before fetch()"
+    def _require_client(self) -> UpstreamClient:
+        assert self._client is not None, "call open() before fetch()"
         return self._client
 
-    async def _with_document(self, record: Mapping[str, Any], query: Query) -> Mapping[str, Any]:
+    async def _add_document(self, record: Mapping[str, Any], query: Query) -> Mapping[str, Any]:
         template = self._settings.documents[query.collection]
-        if not template.variables <= query.variables.keys():
-            raise SourceFault(f"the URL template of the documents of {query.collection!r} cannot be filled")
-        url = template.url(self._settings.base_url, query.variables)
-        answer = await self._opened().get(url, PDF)
-        return {**record, "document": answer and answer.body}
+        missing = template.variables - query.variables.keys()
+        if missing:
+            raise SourceFault(
+                f"the document template of {query.collection!r} cannot be filled by this query, "
+                f"which does not set {', '.join(sorted(missing))}"
+            )
+        url = template.build_url(self._settings.base_url, query.variables)
+        response = await self._require_client().get(url, PDF)
+        return {**record, "document": response and response.body}
 
 
-async def _together(questions: list[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """All answers in order. The first failure ends the other questions: nobody would hear their answers."""
+async def _run_together(requests: list[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Return all results in order. The first failure cancels the other requests: their results would be dropped."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(question) for question in questions]
+            tasks = [group.create_task(request) for request in requests]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
-def _may_fill(collection: str, member: str, template: Template) -> bool:
-    """Tell whether the path of `template` may stand in for `member` of a record that decides who may see what.
+def _find_applied(query: Query, template: Template) -> list[Filter]:
+    """Return the conditions whose values are part of the URL."""
+    return [condition for condition in query.filters if condition.variable in template.variables]
+
+
+def _may_complete(collection: str, member: str, template: Template) -> bool:
+    """Tell whether the path of ``template`` may stand in for ``member`` of a record that decides who may see what.
 
     Only for the customer of a list of accounts: in ``/customers/{customerId}/accounts`` the upstream says which ids
-    belong to that customer. A template that names the account as well would be proof of its own question.
+    belong to that customer. A template that names the account as well would prove its own claim.
     """
     return (
         (collection, member) == ("accounts", "customerId")
@@ -162,32 +177,36 @@ def _may_fill(collection: str, member: str, template: Template) -> bool:
     )
 
 
-def _proven(records: list[dict[str, Any]], query: Query, template: Template) -> list[dict[str, Any]]:
-    """Return the records. Raises `SourceFault` for one without a member that the request named in the URL."""
-    named = [condition.member for condition in query.filters if condition.variable in template.variables]
+def _require_members(records: list[dict[str, Any]], members: list[str], collection: str) -> None:
+    """Raise `SourceFault` for a record without one of the members that the URL was filled with."""
     for record in records:
-        missing = [member for member in named if record.get(member) in (None, "")]
+        missing = [member for member in members if record.get(member) in (None, "")]
         if missing:
-            raise SourceFault(f"upstream sent a record without {' and '.join(missing)}, which decides who may see it")
-    return records
+            raise SourceFault(
+                f"upstream returned a record of {collection!r} without {' and '.join(missing)}, "
+                "which is required to decide who may see it"
+            )
 
 
-def _has(record: Mapping[str, Any], column: str) -> bool:
+def _has_column(record: Mapping[str, Any], column: str) -> bool:
     return column in record or column.partition(".")[0] in record
 
 
-def _renamed(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """The record with the members' names. What was taken out of an object is not there a second time."""
-    taken = {name for column in columns.values() for name in (column, column.partition(".")[0])}
-    kept = {name: value for name, value in record.items() if name not in taken}
-    return kept | {member: _found(record, column) for member, column in columns.items()}
+def _rename_members(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return the record under the names of members.
+
+    Columns are moved, not copied: an object that a column was taken from is left out altogether.
+    """
+    moved = {name for column in columns.values() for name in (column, column.partition(".")[0])}
+    kept = {name: value for name, value in record.items() if name not in moved}
+    return kept | {member: _get_column(record, column) for member, column in columns.items()}
 
 
-def _found(record: Mapping[str, Any], column: str) -> Any:
-    """What the upstream has under that name, or where its dots lead to through objects; None where nothing is."""
+def _get_column(record: Mapping[str, Any], column: str) -> Any:
+    """Return the value of a column; dots in its name lead through objects. None if there is no value."""
     if column in record:
         return record[column]
-    found: Any = record
+    value: Any = record
     for name in column.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

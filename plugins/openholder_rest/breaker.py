@@ -1,4 +1,4 @@
-"""A circuit breaker: an upstream that keeps failing is left alone for a while, and callers are not kept waiting."""
+"""A circuit breaker: requests to an upstream that keeps failing fail at once for a while, instead of waiting for it."""
 
 from __future__ import annotations
 
@@ -8,68 +8,72 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from openholder import SourceUnavailable
-from openholder_rest.transport import Down
+from openholder_rest.transport import UpstreamDown
 
 log = logging.getLogger("openholder.rest")
 
 
-class Breaker:
-    """Opens after so many failures in a row; when its time is over one question is let through as a trial."""
+class CircuitBreaker:
+    """Opens after ``failures`` failures in a row; after ``seconds`` it lets one query through as a trial."""
 
     def __init__(self, name: str, failures: int, seconds: float, clock: Callable[[], float]) -> None:
         self._name = name
-        self._allowed = failures
+        self._max_failures = failures
         self._seconds = seconds
         self._clock = clock
         self._failures = 0
-        self._opened: float | None = None
-        self._trial = False
+        self._opened_at: float | None = None
+        self._is_trial_running = False
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Put one question under watch. Raises `SourceUnavailable` at once while open.
+    def guard(self) -> Iterator[None]:
+        """Run one query under the breaker. Raises `SourceUnavailable` at once while it is open.
 
-        `Down` and `SourceUnavailable` count. Any other exception came with an answer: the upstream is up. One that was
-        cancelled says nothing.
+        `UpstreamDown` and `SourceUnavailable` count as failures. Any other exception came with a response, so the
+        upstream is up. A cancelled query counts neither way.
         """
-        trial = self._admit()
+        is_trial = self._admit()
         try:
             yield
-        except (Down, SourceUnavailable):
-            self._failed(trial)
+        except (UpstreamDown, SourceUnavailable):
+            self._count_failure(is_trial)
             raise
         except Exception:
-            self._answered()
+            self._reset()
             raise
         else:
-            self._answered()
+            self._reset()
         finally:
-            self._trial = self._trial and not trial
+            if is_trial:
+                self._is_trial_running = False
 
     def _admit(self) -> bool:
-        """Whether this is the trial."""
-        if self._opened is None:
+        """Return whether this query is the trial. Raises `SourceUnavailable` if it must not run."""
+        if self._opened_at is None:
             return False
-        left = self._opened + self._seconds - self._clock()
-        if left > 0 or self._trial:
+        left = self._opened_at + self._seconds - self._clock()
+        if left > 0 or self._is_trial_running:
             raise SourceUnavailable(
-                "upstream is left alone after repeated failures", retry_after=max(1, math.ceil(left))
+                "circuit breaker open after repeated upstream failures", retry_after=max(1, math.ceil(left))
             )
-        self._trial = True
+        self._is_trial_running = True
         return True
 
-    def _failed(self, trial: bool) -> None:
+    def _count_failure(self, is_trial: bool) -> None:
         self._failures += 1
-        if trial:
-            self._opened = self._clock()
-        elif self._opened is None and self._failures >= self._allowed:
-            self._opened = self._clock()
+        if is_trial:
+            self._opened_at = self._clock()
+        elif self._opened_at is None and self._failures >= self._max_failures:
+            self._opened_at = self._clock()
             log.warning(
-                "source %s failed %d times in a row: asked again in %g s", self._name, self._failures, self._seconds
+                "source %s: %d upstream failures in a row, circuit breaker open for %g s",
+                self._name,
+                self._failures,
+                self._seconds,
             )
 
-    def _answered(self) -> None:
-        if self._opened is not None:
-            log.warning("source %s answers again", self._name)
+    def _reset(self) -> None:
+        if self._opened_at is not None:
+            log.warning("source %s: upstream has recovered, circuit breaker closed", self._name)
         self._failures = 0
-        self._opened = None
+        self._opened_at = None

@@ -1,4 +1,4 @@
-"""How a source proves to its upstream who it is: nothing, a fixed header, or tokens of an authorization server."""
+"""The credentials of a source at its upstream: none, a fixed header, or tokens of an OAuth authorization server."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import aiohttp
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from openholder import Secret, SourceFault, UntrustedJSON, parse_json, split_url
-from openholder_rest.transport import Again, Down, body_of, sent
+from openholder_rest.transport import PASSING, RetryableError, UpstreamDown, read_body, send
 
-MAX_TOKEN_ANSWER = 65_536
+MAX_TOKEN_RESPONSE = 65_536
 DEFAULT_LIFETIME = 300
-"""Seconds for which a token is used whose lifetime is not told (RFC 6749 section 5.1 only recommends that it is)."""
+"""Seconds to use a token for if its response has no expires_in, which RFC 6749 section 5.1 only recommends."""
 ERRORS = frozenset(
     {
         "invalid_client",
@@ -30,16 +30,23 @@ ERRORS = frozenset(
         "unsupported_grant_type",
     }
 )
-"""RFC 6749 section 5.2. Nothing else of an answer is shown: it may repeat what was sent."""
+"""The errors of RFC 6749 section 5.2. Nothing else of an error response is logged: it may repeat what was sent."""
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-def _no_colon(user: Secret) -> Secret:
+def _check_user(user: Secret) -> Secret:
     if ":" in user.get_secret_value():
-        raise ValueError("must not have a colon in it (RFC 7617 section 2)")
+        raise ValueError("must not contain a colon (RFC 7617 section 2)")
     return user
+
+
+def _check_token_url(url: str) -> str:
+    parts = split_url(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
+        raise ValueError("must be https (http is allowed for loopback addresses only)")
+    return url
 
 
 def _is_loopback(host: str | None) -> bool:
@@ -49,24 +56,17 @@ def _is_loopback(host: str | None) -> bool:
         return False
 
 
-def _token_url(url: str) -> str:
-    parts = split_url(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
-        raise ValueError("must be https (http is for loopback addresses only)")
-    return url
-
-
 class Basic(BaseModel):
     """``[sources.X.basic]``: HTTP basic authentication (RFC 7617)."""
 
     model_config = STRICT
 
-    user: Annotated[Secret, AfterValidator(_no_colon)]
+    user: Annotated[Secret, AfterValidator(_check_user)]
     password: Secret
 
-    def header(self) -> str:
-        """The value of ``Authorization``."""
-        return _basic(self.user.get_secret_value(), self.password.get_secret_value())
+    def build_header(self) -> str:
+        """Return the value of ``Authorization``."""
+        return _encode_basic(self.user.get_secret_value(), self.password.get_secret_value())
 
 
 class OAuth(BaseModel):
@@ -74,58 +74,60 @@ class OAuth(BaseModel):
 
     model_config = STRICT
 
-    token_url: Annotated[str, AfterValidator(_token_url)]
+    token_url: Annotated[str, AfterValidator(_check_token_url)]
     client_id: Secret
     client_secret: Secret
     scope: str = ""
     parameters: dict[str, str] = {}
     """Further parameters of the token request, such as ``audience``."""
     style: Literal["basic", "body"] = "basic"
-    """Where id and secret of the client stand: in the ``Authorization`` header, or in the form."""
+    """How to send client_id and client_secret: in the ``Authorization`` header, or in the form."""
 
-    def request(self) -> tuple[dict[str, str], dict[str, str]]:
-        """The form of the token request, and its headers."""
-        form = {**self.parameters, "grant_type": "client_credentials"} | ({"scope": self.scope} if self.scope else {})
+    def build_request(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return form and headers of the token request."""
+        form = {**self.parameters, "grant_type": "client_credentials"}
+        if self.scope:
+            form["scope"] = self.scope
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        identity, secret = self.client_id.get_secret_value(), self.client_secret.get_secret_value()
+        client_id, secret = self.client_id.get_secret_value(), self.client_secret.get_secret_value()
         if self.style == "body":
-            return form | {"client_id": identity, "client_secret": secret}, headers
-        # Section 2.3.1: both are form-encoded first, so that a colon in the id does no harm.
-        return form, headers | {"Authorization": _basic(quote_plus(identity), quote_plus(secret))}
+            return form | {"client_id": client_id, "client_secret": secret}, headers
+        # RFC 6749 section 2.3.1: both are form-encoded first, so the id may contain a colon.
+        return form, headers | {"Authorization": _encode_basic(quote_plus(client_id), quote_plus(secret))}
 
 
-def _basic(user: str, password: str) -> str:
+def _encode_basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 class Credentials(Protocol):
-    """Where the value of ``Authorization`` comes from."""
+    """Supplies the value of ``Authorization``."""
 
-    async def header(self, refused: str = "") -> str:
-        """The value to send, empty for none; another one than ``refused`` where there can be another."""
+    async def get_header(self, refused: str = "") -> str:
+        """Return the value to send, empty for none. If ``refused`` is given, return another value if possible."""
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel requests in progress."""
 
 
-class Fixed:
+class FixedCredentials:
     """The same value for every request."""
 
     def __init__(self, value: str) -> None:
         self._value = value
 
-    async def header(self, refused: str = "") -> str:
-        """The value, whatever became of it before."""
+    async def get_header(self, refused: str = "") -> str:
+        """Return the value, even if it was refused before."""
         return self._value
 
     async def close(self) -> None:
-        """Nothing is under way."""
+        """Do nothing."""
 
 
-class Tokens:
-    """Tokens of an authorization server, each used until shortly before it ends.
+class OAuthCredentials:
+    """Tokens of an authorization server, each used until shortly before it expires.
 
-    All who need a new one at the same time wait for one request, and share its failure too.
+    Callers that need a new one at the same time share one request, and its failure too.
     """
 
     def __init__(
@@ -135,74 +137,71 @@ class Tokens:
         self._session = session
         self._clock = clock
         self._value = ""
-        self._until = 0.0
-        self._fetching: asyncio.Task[None] | None = None
+        self._valid_until = 0.0
+        self._request: asyncio.Task[None] | None = None
 
-    async def header(self, refused: str = "") -> str:
-        """A token that has not ended and is not the one that was refused."""
-        if self._value == refused or not self._value or self._clock() >= self._until:
-            if self._fetching is None:
-                self._fetching = asyncio.create_task(self._fetch())
-                self._fetching.add_done_callback(self._fetched)
-            # A caller that goes away must not take the token from the others.
-            await asyncio.shield(self._fetching)
+    async def get_header(self, refused: str = "") -> str:
+        """Return a token that has not expired and is not the refused one."""
+        if self._value == refused or not self._value or self._clock() >= self._valid_until:
+            if self._request is None:
+                self._request = asyncio.create_task(self._fetch_token())
+                self._request.add_done_callback(self._forget_request)
+            # Shielded: a caller that is cancelled must not cancel the request that others wait for.
+            await asyncio.shield(self._request)
         return self._value
 
     async def close(self) -> None:
-        """Give up a request that is under way."""
-        if self._fetching:
-            self._fetching.cancel()
-            await asyncio.wait([self._fetching])
+        """Cancel a token request in progress."""
+        if self._request:
+            self._request.cancel()
+            await asyncio.wait([self._request])
 
-    def _fetched(self, task: asyncio.Task[None]) -> None:
-        self._fetching = None
-        # Nobody may be left to hear of a failure; asyncio would then log it with its text.
+    def _forget_request(self, task: asyncio.Task[None]) -> None:
+        self._request = None
+        # If every caller was cancelled, nobody retrieves the exception, and asyncio would log it with its text.
         if not task.cancelled():
             task.exception()
 
-    async def _fetch(self) -> None:
-        asked = self._clock()
-        form, headers = self._settings.request()
-        async with await sent(self._session, "POST", self._settings.token_url, data=form, headers=headers) as response:
-            _refuse_trouble(response.status)
-            answer = _object(await body_of(response, MAX_TOKEN_ANSWER))
-        if response.status != 200:
-            raise SourceFault(f"token request: answered {response.status}{_reason(answer)}")
-        self._value, lifetime = f"Bearer {_token(answer)}", _lifetime(answer)
-        self._until = asked + lifetime - min(30.0, lifetime / 10)
+    async def _fetch_token(self) -> None:
+        started = self._clock()
+        form, headers = self._settings.build_request()
+        async with await send(self._session, "POST", self._settings.token_url, data=form, headers=headers) as response:
+            status = response.status
+            if status == 429 or status >= 500:
+                down = UpstreamDown(f"token request: status {status}")
+                raise RetryableError(down) if status in PASSING else down
+            fields = _parse_object(await read_body(response, MAX_TOKEN_RESPONSE))
+        if status != 200:
+            error = fields.get("error")
+            reason = f" ({error})" if isinstance(error, str) and error in ERRORS else ""
+            raise SourceFault(f"token request: status {status}{reason}")
+        self._value = f"Bearer {_read_token(fields)}"
+        lifetime = _read_lifetime(fields)
+        # Renewed 30 s early, or a tenth of a short life: the token must still be valid when the upstream checks it.
+        self._valid_until = started + lifetime - min(30.0, lifetime / 10)
 
 
-def _refuse_trouble(status: int) -> None:
-    if status == 429 or status >= 500:
-        down = Down(f"token request: answered {status}")
-        raise Again(down) if status in {502, 503, 504} else down
-
-
-def _object(body: bytes) -> dict[str, Any]:
+def _parse_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in ``body``, empty if there is none: an error status may come with HTML."""
     try:
-        found = parse_json(body)
+        parsed = parse_json(body)
     except UntrustedJSON:
-        found = None
-    return found if isinstance(found, dict) else {}
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
-def _reason(answer: dict[str, Any]) -> str:
-    error = answer.get("error")
-    return f" ({error})" if isinstance(error, str) and error in ERRORS else ""
-
-
-def _token(answer: dict[str, Any]) -> str:
-    token, kind = answer.get("access_token"), answer.get("token_type")
+def _read_token(fields: dict[str, Any]) -> str:
+    token, token_type = fields.get("access_token"), fields.get("token_type")
     if not isinstance(token, str) or not _VISIBLE.fullmatch(token):
-        raise SourceFault("token request: the answer has no access_token")
-    if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise SourceFault("token request: token_type is not Bearer")
+        raise SourceFault("token response: access_token is missing, or not visible ASCII text")
+    if not isinstance(token_type, str) or token_type.lower() != "bearer":
+        raise SourceFault("token response: token_type must be Bearer")
     return token
 
 
-def _lifetime(answer: dict[str, Any]) -> float:
-    """Seconds. Some servers write them as text."""
-    told = str(answer.get("expires_in", DEFAULT_LIFETIME))
-    if not told.isascii() or not told.isdecimal() or len(told) > 9:
-        raise SourceFault("token request: expires_in is no number of seconds")
-    return float(told)
+def _read_lifetime(fields: dict[str, Any]) -> float:
+    """Return expires_in, in seconds. Some servers send it as text."""
+    text = str(fields.get("expires_in", DEFAULT_LIFETIME))
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+        raise SourceFault("token response: expires_in must be a number of seconds")
+    return float(text)

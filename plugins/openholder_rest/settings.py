@@ -1,4 +1,4 @@
-"""Settings of the REST source, and URL templates that cannot leave the place they were made for."""
+"""Settings of the REST source, and URL templates whose values cannot lead to another path."""
 
 from __future__ import annotations
 
@@ -20,77 +20,75 @@ from pydantic import (
 
 from openholder import ExistingFile, NotFound, Secret, split_url
 from openholder_rest.credentials import Basic, OAuth
-from openholder_rest.following import Paging
+from openholder_rest.pagination import PagingSettings
 
 VARIABLES = frozenset({"customerId", "accountId", "id", "email", "from", "to"})
-WAYS = ("token", "basic", "oauth")
-"""The credentials of which a source has one at most."""
+CREDENTIALS = ("token", "basic", "oauth")
+"""The settings of which a source has at most one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A path (and query) below ``base_url`` with variables in braces."""
+    """A path (and query string) below ``base_url`` with variables in braces."""
 
     text: str
     variables: frozenset[str]
 
     @property
     def path_variables(self) -> frozenset[str]:
-        """The variables in the path. Those of the query string only ask an upstream to select."""
-        return _variables(self.text.partition("?")[0])
+        """The variables in the path. Those in the query string only ask an upstream to filter."""
+        return _find_variables(self.text.partition("?")[0])
 
-    def url(self, base_url: str, values: Mapping[str, str]) -> str:
-        """The URL with each value percent-encoded. Raises `NotFound` rather than leave ``base_url``."""
-        filled = {name: quote(values[name], safe="") for name in self.variables}
-        path = self.text.format_map(filled)
-        # quote("..", safe="") is ".." still, and HTTP clients resolve it.
+    def build_url(self, base_url: str, values: Mapping[str, str]) -> str:
+        """Return the URL with each value percent-encoded. Raises `NotFound` if it would leave ``base_url``."""
+        encoded = {name: quote(values[name], safe="") for name in self.variables}
+        path = self.text.format_map(encoded)
+        # quote("..", safe="") is still "..", and HTTP clients resolve it.
         if any(segment in {".", ".."} for segment in path.partition("?")[0].split("/")):
-            raise NotFound("a value that would lead out of the URL template")
+            raise NotFound("the value of a template variable is . or .., which would lead to another path")
         return base_url.rstrip("/") + path
 
 
-def _variables(text: str) -> frozenset[str]:
+def _find_variables(text: str) -> frozenset[str]:
     return frozenset(name for _, name, _, _ in Formatter().parse(text) if name is not None)
 
 
-def _template(text: str) -> Template:
+def _parse_template(value: Any) -> Any:
+    """Parse a text as a template; pydantic itself refuses other types."""
+    if not isinstance(value, str):
+        return value
     try:
-        parts = list(Formatter().parse(text))
+        parts = list(Formatter().parse(value))
     except ValueError as exc:
-        raise ValueError(f"is no URL template: {exc}") from None
-    names = _variables(text)
-    plain = all(not form and not conversion for _, _, form, conversion in parts)
-    if not text.startswith("/") or "#" in text or not plain or not names <= VARIABLES:
+        raise ValueError(f"is not a URL template: {exc}") from None
+    names = _find_variables(value)
+    is_plain = all(not form and not conversion for _, _, form, conversion in parts)
+    if not value.startswith("/") or "#" in value or not is_plain or not names <= VARIABLES:
         known = ", ".join(f"{{{name}}}" for name in sorted(VARIABLES))
-        raise ValueError(f"must begin with / and name no variables but {known}")
-    return Template(text, names)
+        raise ValueError(f"must begin with /, without #, and use only the variables {known}")
+    return Template(value, names)
 
 
-def _single_template(value: Any) -> Any:
-    return _template(value) if isinstance(value, str) else value
+def _parse_templates(value: Any) -> Any:
+    return tuple(_parse_template(each) for each in (value if isinstance(value, list) else [value]))
 
 
-def _templates(value: Any) -> Any:
-    texts = value if isinstance(value, list) else [value]
-    return tuple(_template(text) if isinstance(text, str) else text for text in texts)
-
-
-def _http_url(url: str) -> str:
+def _check_http_url(url: str) -> str:
     if split_url(url).scheme not in {"http", "https"}:
-        raise ValueError("must be http or https")
+        raise ValueError("must be an http or https URL")
     return url
 
 
 class RESTSettings(BaseModel):
     """``[sources.X]`` with ``kind = "rest"``."""
 
-    base_url: Annotated[str, AfterValidator(_http_url)]
-    collections: dict[str, Annotated[tuple[Template, ...], BeforeValidator(_templates)]] = Field(min_length=1)
-    """For each collection one URL template below ``base_url``, or several: the first that can be filled is used."""
-    documents: dict[str, Annotated[Template, BeforeValidator(_single_template)]] = {}
-    """For a collection whose records have a document, the URL template of that: it answers with the document itself."""
+    base_url: Annotated[str, AfterValidator(_check_http_url)]
+    collections: dict[str, Annotated[tuple[Template, ...], BeforeValidator(_parse_templates)]] = Field(min_length=1)
+    """For each collection a URL template below ``base_url``, or several: the first that can be filled is used."""
+    documents: dict[str, Annotated[Template, BeforeValidator(_parse_template)]] = {}
+    """For a collection whose records have a document, the URL template of the document."""
     records: str = ""
-    """Where in an answer the records stand: ``data.items``. Empty: the answer itself."""
+    """Where the records are in a response: ``data.items``. Empty: the response itself."""
     columns: dict[str, dict[str, str]] = {}
     """For a collection, the upstream's names of members: ``accountId = "acct_no"``."""
     token: Secret | None = None
@@ -100,63 +98,69 @@ class RESTSettings(BaseModel):
     headers: dict[str, Secret] = {}
     """Further headers of every request, such as an API key."""
     tls_ca: ExistingFile | None = None
-    """The authorities that the upstream's certificate is checked against, in place of those of the system."""
+    """The authorities to check the upstream's certificate against, instead of those of the system."""
     tls_certificate: ExistingFile | None = None
-    """The source's own certificate, for upstreams that want one (mTLS), and its key."""
+    """The source's own certificate, for upstreams that require one (mTLS), and its key."""
     tls_key: ExistingFile | None = Field(default=None, validate_default=True)
-    paging: Paging | None = None
+    paging: PagingSettings | None = None
     retries: int = Field(default=1, ge=0, le=5)
-    """Further attempts where one fails before there is an answer, or with 502, 503, 504, or 429 with Retry-After."""
+    """Further attempts after one that got no response, or status 502, 503, 504, or 429 with Retry-After."""
     retry_budget: float = Field(default=2.0, ge=0, le=60)
-    """Seconds after the first attempt began in which another one may begin."""
+    """Seconds after the start of the first attempt in which another one may start."""
     breaker_failures: int = Field(default=5, ge=1, le=1000)
-    """Questions that fail in a row before the upstream is left alone."""
+    """Failed queries in a row that open the circuit breaker."""
     breaker_seconds: float = Field(default=10.0, gt=0, le=3600)
-    """For how long it is, before one question is let through as a trial."""
+    """Seconds that it stays open before one query is let through as a trial."""
     connections: int = Field(default=100, ge=1, le=1000)
     connect_timeout: float = Field(default=3.0, gt=0, le=60)
+    """Seconds to connect."""
     read_timeout: float = Field(default=4.0, gt=0, le=60)
-    """Seconds without a byte after which an answer is given up: less than ``timeout``, so that it is a failure."""
+    """Seconds without a byte of the response. Less than ``timeout``, so that a silent upstream counts as a failure."""
     max_bytes: int = Field(default=8_388_608, ge=1024)
-    """The largest answer that is read."""
+    """The largest response in bytes."""
 
     @field_validator("basic", "oauth")
     @classmethod
-    def _only_one(cls, value: Any, info: ValidationInfo) -> Any:
-        given = [name for name in WAYS if info.data.get(name) is not None]
-        if value is not None and given:
-            raise ValueError(f"{given[0]} is given too: a source has one of {', '.join(WAYS)}")
+    def _check_only_credentials(cls, value: Any, info: ValidationInfo) -> Any:
+        other = _find_credentials(info)
+        if value is not None and other:
+            raise ValueError(f"conflicts with {other}: set only one of {', '.join(CREDENTIALS)}")
         return value
 
     @field_validator("headers")
     @classmethod
-    def _no_second_authorization(cls, value: dict[str, SecretStr], info: ValidationInfo) -> dict[str, SecretStr]:
-        given = [name for name in WAYS if info.data.get(name) is not None]
-        if given and any(name.lower() == "authorization" for name in value):
-            raise ValueError(f"Authorization is what {given[0]} is sent as")
+    def _check_no_authorization(cls, value: dict[str, SecretStr], info: ValidationInfo) -> dict[str, SecretStr]:
+        other = _find_credentials(info)
+        if other and any(name.lower() == "authorization" for name in value):
+            raise ValueError(f"Authorization conflicts with {other}, which is sent in that header: remove one of them")
         return value
 
     @field_validator("tls_key")
     @classmethod
-    def _both_or_neither(cls, value: Any, info: ValidationInfo) -> Any:
+    def _check_pair(cls, value: Any, info: ValidationInfo) -> Any:
         if "tls_certificate" in info.data and (value is None) != (info.data["tls_certificate"] is None):
-            raise ValueError("certificate and key go together: give both or neither")
+            raise ValueError("tls_certificate and tls_key go together: set both or neither")
         return value
 
     @field_validator("tls_ca", "tls_certificate")
     @classmethod
-    def _needs_https(cls, value: Any, info: ValidationInfo) -> Any:
+    def _check_https(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None and split_url(info.data.get("base_url", "https://a")).scheme != "https":
-            raise ValueError("needs a base_url that is https")
+            raise ValueError("requires an https base_url")
         return value
 
-    def request_headers(self) -> dict[str, str]:
-        """What every request to the upstream carries besides credentials."""
+    def build_headers(self) -> dict[str, str]:
+        """Return the headers of every request to the upstream, without credentials."""
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         return headers | {name: secret.get_secret_value() for name, secret in self.headers.items()}
 
-    def authorization(self) -> str:
-        """The value of ``Authorization`` that never changes, empty where there is none."""
+    def build_authorization(self) -> str:
+        """Return the fixed value of ``Authorization``, empty if there is none."""
         if self.basic:
-            return self.basic.header()
+            return self.basic.build_header()
         return f"Bearer {self.token.get_secret_value()}" if self.token else ""
+
+
+def _find_credentials(info: ValidationInfo) -> str | None:
+    """Return the name of the credentials that were set before this field, if any."""
+    return next((name for name in CREDENTIALS if info.data.get(name) is not None), None)

@@ -1,4 +1,4 @@
-"""One exchange with an upstream: what may be tried again, what is its fault, and how much of an answer is read."""
+"""One HTTP exchange with an upstream: what may be retried, what counts as an outage, and how much is read."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from openholder import SourceFault, SourceUnavailable
 
 BUSY = frozenset({429, 503})
 PASSING = frozenset({502, 503, 504})
-"""What a gateway says while what is behind it restarts: worth another try even where it does not say when."""
+"""What a gateway returns while the server behind it restarts: worth a retry even without Retry-After."""
 DEFAULT_RETRY_AFTER = 5
 MAX_RETRY_AFTER = 9999
 
 
-class Down(SourceFault):
-    """The upstream as a whole is in trouble, not just one answer of it: what the circuit breaker counts."""
+class UpstreamDown(SourceFault):
+    """The upstream as a whole is in trouble, not just one response: what the circuit breaker counts."""
 
 
-class Again(Exception):
-    """An attempt failed in a way that another one may mend, after ``wait`` seconds where the upstream said so."""
+class RetryableError(Exception):
+    """An attempt failed in a way that a retry may fix, after ``wait`` seconds if the upstream said so."""
 
     def __init__(self, failure: SourceFault | SourceUnavailable, wait: int | None = None) -> None:
         super().__init__()
@@ -31,62 +31,68 @@ class Again(Exception):
         self.wait = wait
 
 
-async def sent(session: aiohttp.ClientSession, method: str, url: str, **more: Any) -> aiohttp.ClientResponse:
-    """Send a request and wait for the head of the answer. Redirects come as they are; the URL goes out as it is."""
+async def send(session: aiohttp.ClientSession, method: str, url: str, **more: Any) -> aiohttp.ClientResponse:
+    """Send a request and wait for the head of the response.
+
+    Redirects are not followed: they could lead to another host. The URL is sent as it is: yarl would normalise its
+    percent-encoding.
+    """
     try:
         return await session.request(method, URL(url, encoded=True), allow_redirects=False, **more)
     except aiohttp.ClientConnectionError as exc:
-        down = Down(f"upstream not reached: {type(exc).__name__}")
-        raise Again(down) if _is_ours_to_repeat(exc, method) else down from exc
+        down = UpstreamDown(f"upstream unreachable ({type(exc).__name__})")
+        raise RetryableError(down) if _may_retry(exc, method) else down from exc
     except aiohttp.ClientError as exc:
-        raise SourceFault(f"upstream answer cannot be read: {type(exc).__name__}") from exc
+        raise SourceFault(f"upstream response is unreadable ({type(exc).__name__})") from exc
 
 
-def _is_ours_to_repeat(exc: aiohttp.ClientConnectionError, method: str) -> bool:
-    """Whether another try is ours to make.
+def _may_retry(exc: aiohttp.ClientConnectionError, method: str) -> bool:
+    """Return whether this client should retry.
 
-    Where a connection is dropped, aiohttp has sent a GET once more already; and one who keeps silent has the question:
-    asking again would double the load.
+    If a connection was dropped, aiohttp has already repeated a GET. If the upstream is silent, it has the request: a
+    retry would double its load.
     """
-    connecting = isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-    return connecting or (method != "GET" and isinstance(exc, aiohttp.ServerDisconnectedError))
+    is_connecting = isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    return is_connecting or (method != "GET" and isinstance(exc, aiohttp.ServerDisconnectedError))
 
 
-async def body_of(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The body as it comes in, given up as soon as it is longer than ``limit``."""
+async def read_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Read the body. Raises `SourceFault` as soon as it exceeds ``limit`` bytes."""
     body = bytearray()
     try:
         async for chunk in response.content.iter_chunked(65_536):
             body += chunk
             if len(body) > limit:
                 response.close()
-                raise SourceFault(f"upstream sent more than {limit} bytes")
+                raise SourceFault(f"upstream response exceeds {limit} bytes")
     except aiohttp.ClientError as exc:
-        raise Down(f"upstream answer broke off: {type(exc).__name__}") from exc
+        raise UpstreamDown(f"upstream response ended early ({type(exc).__name__})") from exc
     return bytes(body)
 
 
-def refuse_trouble(response: aiohttp.ClientResponse) -> None:
-    """Raise for a status that speaks of the upstream's state rather than of the question."""
-    status, wait = response.status, retry_after(response.headers.get("Retry-After", ""))
+def raise_for_outage(response: aiohttp.ClientResponse) -> None:
+    """Raise for a status that is about the state of the upstream, not about the request."""
+    status = response.status
+    wait = parse_retry_after(response.headers.get("Retry-After", ""))
     if status in BUSY:
         seconds = DEFAULT_RETRY_AFTER if wait is None else wait
-        unavailable = SourceUnavailable(f"upstream answered {status}", retry_after=seconds)
-        raise Again(unavailable, wait) if status in PASSING or wait is not None else unavailable
+        unavailable = SourceUnavailable(f"upstream returned status {status}", retry_after=seconds)
+        raise RetryableError(unavailable, wait) if status in PASSING or wait is not None else unavailable
     if status >= 500:
-        down = Down(f"upstream answered {status}")
-        raise Again(down, wait) if status in PASSING else down
+        down = UpstreamDown(f"upstream returned status {status}")
+        raise RetryableError(down, wait) if status in PASSING else down
 
 
-def retry_after(text: str) -> int | None:
-    """``Retry-After`` in seconds, written as such or as an HTTP date that is still to come. ``None``: not usable."""
-    in_seconds = text.isascii() and text.isdecimal() and len(text) < 10
-    seconds = int(text) if in_seconds else _seconds_until(text)
+def parse_retry_after(text: str) -> int | None:
+    """Return the seconds of a ``Retry-After`` header: a number, or an HTTP date in the future (RFC 9110, 10.2.3).
+
+    None if it is neither, or longer than `MAX_RETRY_AFTER`.
+    """
+    if text.isascii() and text.isdecimal() and len(text) < 10:
+        seconds = int(text)
+    else:
+        try:
+            seconds = round(parsedate_to_datetime(text).timestamp() - time.time())
+        except (ValueError, OverflowError):
+            return None
     return seconds if 0 <= seconds <= MAX_RETRY_AFTER else None
-
-
-def _seconds_until(date: str) -> int:
-    try:
-        return round(parsedate_to_datetime(date).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return -1
