@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from openholder import Filter, Query
-from openholder.models.collections import COLLECTIONS, EFFECTIVE_TIME
+from openholder.contract.collections import COLLECTIONS, EFFECTIVE_TIME
 from openholder_sqlite import SQLiteSettings, SQLiteSource
 
 SIZES = (10_000, 100_000, 1_000_000)

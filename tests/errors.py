@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import contract
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
 from support import sample_rows
 from surface import NAMED
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
 from support import Upstream, World, start_with
 
 EXACT = partial(json.loads, parse_float=lambda digits: ("number", digits))

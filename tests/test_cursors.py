@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from openholder.contract.errors import RequestError
 from openholder.serving.cursors import Cursor, Cursors, kept_key
-from openholder.serving.problems import Problem
 from support import SQLITE, World
 
 CUSTOMER = "/fdx/v6/customer/c1"
@@ -350,7 +350,7 @@ def test_no_changed_text_opens_as_another_cursor(keyed, place, sign, is_added):
     changed = sealed[:place] + sign + sealed[place + (not is_added) :]
     try:
         assert keyed[0].open(changed, ["/list", {"a": "b"}]) == Cursor(25, "t25")
-    except Problem:
+    except RequestError:
         assert changed != sealed
 
 
@@ -363,7 +363,7 @@ def test_a_cursor_opens_as_it_was_sealed_whatever_it_names(keyed, position, last
     sealed = cursors.seal(Cursor(position, last), ["/list", filters])
     assert cursors.open(sealed, ["/list", dict(reversed(filters.items()))]) == Cursor(position, last)
     for stranger, path in [(others, "/list"), (cursors, "/lists")]:
-        with pytest.raises(Problem):
+        with pytest.raises(RequestError):
             stranger.open(sealed, [path, filters])
 
 

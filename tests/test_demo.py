@@ -7,7 +7,7 @@ import re
 import subprocess
 
 from openholder.cli.demo import INVITATIONS
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
 from processes import COMMAND, PATIENCE, openholder
 
 

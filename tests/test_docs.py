@@ -14,7 +14,7 @@ import pytest
 from openholder.cli.rehearse import rehearse
 from openholder.cli.routes import support_table
 from openholder.config import Configuration
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
 from openholder.settings import Settings
 from openholder.sources.hookspecs import Hookspecs
 from support import World

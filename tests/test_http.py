@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from openholder.serving.form import MAX_BODY
+from openholder.contract.limits import MAX_BODY
 from support import sample_rows, start_with
 
 URN = "urn:au-cds:error:cds-all:"

@@ -16,13 +16,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import contract
 from openholder._version import __version__
 from openholder.cli import main
+from openholder.contract.formats import Record
+from openholder.contract.operation import BELOW_ACCOUNTS, JSON
+from openholder.contract.operations import OPERATIONS, Operation
+from openholder.contract.parameters import Window
 from openholder.fiskil import sample
-from openholder.models.formats import Record
 from openholder.openapi import as_json, document
 from openholder.openapi.components import record_name, relocated
-from openholder.operations import OPERATIONS, Operation
-from openholder.operations.table import JSON, Window
-from openholder.serving.lookup import BELOW_ACCOUNTS
 from processes import openholder
 from support import World, sample_rows, start_with
 
@@ -88,7 +88,7 @@ def test_records_of_all_sectors_have_names_of_their_own():
         for child in kind.__subclasses__():
             yield from (child, *below(child))
 
-    records = {record for record in below(Record) if record.__module__.startswith("openholder.models.")}
+    records = {record for record in below(Record) if record.__module__.startswith("openholder.contract.records.")}
     names = [record_name(record) for record in records if record.__name__ not in ("OpenRecord", "CustomRecord")]
     assert len(names) == len(set(names)) > 100
     assert {"BankingBalance", "EnergyBalance", "StarterBalance", "AuthCustomer", "CommonCustomer"} < set(names)
@@ -249,13 +249,13 @@ DELIBERATE: list[tuple[Difference, Rows, str]] = [
     (Difference(f"code 400 {URN}all:Header/Invalid", "sent", ""), lambda row: row.urns, "the code of those"),
     (
         Difference("header 404 X-Sharing-Refused", "", "sent"),
-        lambda row: row.sector != "auth" and (row.whose == "chosen" or row.whose not in BELOW_ACCOUNTS),
+        lambda row: row.sector != "auth" and (row.whose == "specific" or row.whose not in BELOW_ACCOUNTS),
         "only an account in the path is refused with 404; elsewhere a refusal is 422 or 403",
     ),
     *(
         (
             Difference(f"code 404 {URN}{sector}:Authorisation/Unavailable{sector.title()}Account", "sent", ""),
-            lambda row, sector=sector: row.sector == sector and row.whose == "every",
+            lambda row, sector=sector: row.sector == sector and row.whose == "all_accounts",
             "a source may refuse the deprecated list too",
         )
         for sector in ("banking", "energy")
@@ -554,7 +554,7 @@ def request_for(operation: Operation) -> dict[str, Any]:
     windows = [parameter for parameter in operation.parameters if isinstance(parameter, Window)]
     oldest = {"date": "2020-01-01", "date-time": "2020-01-01T00:00:00Z"}
     query = "&".join(f"{window.oldest}={oldest[window.reads]}" for window in windows)
-    bodies = {"search": {"email": sample.EMAIL}, "chosen": {"data": {"accountIds": [ids["accountId"]]}}}
+    bodies = {"search": {"email": sample.EMAIL}, "specific": {"data": {"accountIds": [ids["accountId"]]}}}
     return {"path": f"{path}?{query}".rstrip("?"), "body": bodies.get(operation.whose)}
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from openholder.contract.operations import OPERATIONS
 from openholder.fiskil import sample
-from openholder.operations import OPERATIONS
 from openholder.rehearsal import walk
 from openholder.rehearsal.caller import calling
 from openholder.rehearsal.findings import Rule

@@ -18,8 +18,8 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 
 from openholder.app import bind
+from openholder.contract.operations import OPERATIONS
 from openholder.errors import UntrustedJSON
-from openholder.operations import OPERATIONS
 from openholder.rehearsal.attacks import (
     GROUPS,
     audience,

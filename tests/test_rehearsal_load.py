@@ -15,7 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from openholder.app import bind
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal import load, tiers
 from openholder.rehearsal.caller import calling
 from openholder.rehearsal.exchange import Exchange, Leg, route

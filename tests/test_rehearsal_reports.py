@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.exchange import Request
 from openholder.rehearsal.findings import Rule, found, merged, passed, skipped
 from openholder.rehearsal.load import Load, Second

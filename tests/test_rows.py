@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openholder.models.auth import AccountLink, ConsentAccount, Customer
-from openholder.models.rows import Misfit, to_record
-from openholder.models.starter import Balance
+from openholder.contract.records.auth import AccountLink, ConsentAccount, Customer
+from openholder.contract.records.starter import Balance
+from openholder.contract.rows import Misfit, to_record
 
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 LOCALITY = {"locality": "Hobart"}

@@ -16,8 +16,8 @@ from tornado.web import Application, RequestHandler
 from commands import run_command
 from openholder.app import bind
 from openholder.cli.columns import rows_of
-from openholder.models.collections import COLLECTIONS
-from openholder.operations import OPERATIONS
+from openholder.contract.collections import COLLECTIONS
+from openholder.contract.operations import OPERATIONS
 from processes import free_port
 from support import World
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from openholder import Filter, Query, SourceFault, select
 from openholder.config import Configuration
+from openholder.contract.records.auth import Customer
+from openholder.contract.records.starter import Balance
+from openholder.contract.rows import to_record
 from openholder.errors import Unreachable
 from openholder.generation import make_sources
-from openholder.models.auth import Customer
-from openholder.models.rows import to_record
-from openholder.models.starter import Balance
 from openholder.sql import Schema, Table
 from openholder_sqlite import SQLiteSettings, SQLiteSource
 from openholder_sqlite.dialect import SQLiteDialect, quote_identifier

@@ -11,7 +11,7 @@ import pytest
 
 import contract
 from errors import BELOW, CHOSEN, UNKNOWN_RECORD, URN, code, errors, path_of
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
 from support import SOURCES, sample_rows, start_with
 from surface import (
     ALL,

@@ -25,7 +25,7 @@ from errors import (
     path_of,
     with_blocked,
 )
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
 from support import SOURCES, Upstream, document, rest, sample_rows, start_with
 from surface import BANKING, CASES, DEPRECATED, ENERGY, FDX, NAMED, STATEMENT, ids, paged, start_over
 

@@ -19,6 +19,7 @@ from functools import partial
 from tornado.httpserver import HTTPServer
 
 from openholder.config import REPLAY_STORES, Configuration
+from openholder.contract.limits import MAX_BODY
 from openholder.errors import ConfigurationError, Mistake, OpenholderError, Unreachable
 from openholder.gate import Gate
 from openholder.gate.fetching import KnownKeys, fetch_from
@@ -29,7 +30,6 @@ from openholder.logs import log_loop_errors
 from openholder.serving.admin import admin_application
 from openholder.serving.connections import CountingServer, bind, connections_allowed
 from openholder.serving.exchange import Desk
-from openholder.serving.form import MAX_BODY
 from openholder.serving.journal import Journal
 from openholder.serving.lag import watch_loop
 from openholder.serving.routing import Switch

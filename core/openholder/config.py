@@ -20,8 +20,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, SettingsError
 from typing_extensions import TypedDict
 
+from openholder.contract.operations import OPERATIONS
 from openholder.errors import ConfigurationError, Mistake
-from openholder.operations import OPERATIONS
 from openholder.settings import ENV_PREFIX, Replay, Settings, listed
 from openholder.sources.kinds import UnusableKind, find_kind
 from openholder.sources.settings import SourceEntry, paths_relative_to

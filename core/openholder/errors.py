@@ -17,7 +17,9 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -88,3 +90,11 @@ class Unreachable(OpenholderError):
 
 class UntrustedJSON(OpenholderError, ValueError):
     """JSON from outside that has no single, safe meaning."""
+
+
+def describe(exc: BaseException) -> str:
+    """Return the type of an exception and where it was raised. Its text is left out, because it may quote a row."""
+    place = ""
+    for frame, line in traceback.walk_tb(exc.__traceback__):
+        place = f" at {Path(frame.f_code.co_filename).name}:{line}"
+    return f"{type(exc).__name__}{place}"

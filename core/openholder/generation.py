@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from tornado.web import Application
 
 from openholder.config import Configuration
+from openholder.contract.operations import OPERATIONS, Operation
 from openholder.gate import Gate
-from openholder.operations import OPERATIONS, Operation
-from openholder.operations.custom import custom_operation
+from openholder.server.endpoints import custom_operation
 from openholder.serving.answers import Context
 from openholder.serving.cursors import Cursors
 from openholder.serving.exchange import Desk

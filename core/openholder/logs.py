@@ -12,8 +12,8 @@ from typing import Any, TextIO
 import structlog
 
 from openholder.bucket import Bucket
+from openholder.errors import describe
 from openholder.settings import Log
-from openholder.sources.directory import describe
 
 PROGRESS = "openholder.progress"
 """The logger on which sources tell how far they are with what takes long."""

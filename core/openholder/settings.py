@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from openholder.models.custom import load_schema
+from openholder.errors import UntrustedJSON
 from openholder.sources.settings import ExistingFile, NewFile, Secret, split_url
+from openholder.strict_json import parse_json
 
 ENV_PREFIX = "OPENHOLDER_"
 
@@ -124,6 +127,20 @@ def _custom_path(path: str) -> str:
     if not path.startswith("/") or not all(map(_SEGMENT.fullmatch, segments)) or len(set(names)) < len(names):
         raise ValueError("must be a path of plain segments and ids in braces, each named once")
     return path
+
+
+def load_schema(path: Path) -> dict[str, Any]:
+    """Read the JSON Schema of a record from a file. Raises `ValueError` if it is not one."""
+    try:
+        schema = parse_json(path.read_bytes())
+        Draft202012Validator.check_schema(schema)
+    except (OSError, UntrustedJSON) as exc:
+        raise ValueError(f"the file {path} cannot be read as JSON: {type(exc).__name__}") from None
+    except SchemaError as exc:
+        raise ValueError(f"the file {path} is not a JSON Schema (draft 2020-12): {exc.json_path}") from None
+    if not isinstance(schema, dict):
+        raise ValueError(f"the file {path} is not a JSON Schema of a record, which must be an object")
+    return schema
 
 
 def _json_schema(path: Path) -> Path:

@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
+from openholder.contract.collections import collection_named
+from openholder.contract.formats import Record
+from openholder.contract.operations import Operation
+from openholder.contract.rows import Misfit, to_record
 from openholder.errors import OpenholderError
-from openholder.models.collections import collection_named
-from openholder.models.formats import Record
-from openholder.models.rows import Misfit, to_record
-from openholder.operations import Operation
 from openholder.query import Filter, Query, Row
 from openholder.serving.answers import has_needed
 from openholder.serving.lookup import is_served, query_of

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from catalogue.http import closed_by_server, found, get, head, invalid_email, post
 from catalogue.rows import BALANCE, JANE, SEARCH, Reply, Request, Row, Try, mint, no_token, ok, send, status
 from openholder import Page, SharingRefused
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
 from openholder.sources.directory import Directory
 from openholder_sqlite import Database
 from support import World, sample_rows, start_with
@@ -74,7 +74,7 @@ async def foreign_ids(world: World) -> None:
         await world.stop()
         await start_with(world, kind, rows)
         own, foreign = "acc-2002", "acc-2008"
-        for operation in (row for row in OPERATIONS if row.whose == "chosen" and row.sector == "banking"):
+        for operation in (row for row in OPERATIONS if row.whose == "specific" and row.sector == "banking"):
             path = operation.path.replace("{customerId}", "cust-1001")
             assert (await world.call(path, body={"data": {"accountIds": [own]}})).status == 200, path
             for ids in ([own, foreign], [foreign, own], [foreign], [own, foreign.upper()], [own, f"{foreign},{own}"]):

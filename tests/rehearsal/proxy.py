@@ -16,7 +16,7 @@ from tornado.web import Application, RequestHandler
 from yarl import URL
 
 from openholder.app import bind
-from openholder.operations import OPERATIONS, Operation
+from openholder.contract.operations import OPERATIONS, Operation
 from openholder.strict_json import parse_json
 
 _HOP = {"content-length", "transfer-encoding", "connection", "date", "server"}

@@ -20,17 +20,18 @@ from openholder.cli.development import development_keys
 from openholder.cli.examination import Finding, Verdict, examined
 from openholder.cli.options import configuration_option, json_option, sample_options, table
 from openholder.config import Configuration
+from openholder.contract.collections import COLLECTIONS, collection_named
+from openholder.contract.operation import BELOW_ACCOUNTS
+from openholder.contract.operations import Operation
+from openholder.contract.rows import to_record
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
 from openholder.gate.fetching import fetch_from
 from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.generation import make_sources, operations_of
 from openholder.logs import configure_for_command
-from openholder.models.collections import COLLECTIONS, collection_named
-from openholder.models.rows import to_record
-from openholder.operations import Operation
 from openholder.query import Filter, Query, Row
 from openholder.serving.answers import has_needed
-from openholder.serving.lookup import BELOW_ACCOUNTS, everything, is_served, query_of
+from openholder.serving.lookup import everything, is_served, query_of
 from openholder.serving.tls import make_context
 from openholder.settings import Settings
 from openholder.sources.directory import Directory, UnusableSource

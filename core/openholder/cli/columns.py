@@ -11,9 +11,8 @@ import click
 from msgspec import inspect
 
 from openholder.cli.options import json_option, table
-from openholder.models.auth import AccountLink, Login
-from openholder.models.collections import COLLECTIONS
-from openholder.models.formats import (
+from openholder.contract.collections import COLLECTIONS
+from openholder.contract.formats import (
     AmountString,
     CurrencyString,
     DateString,
@@ -23,7 +22,8 @@ from openholder.models.formats import (
     RateString,
     Record,
 )
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
+from openholder.contract.records.auth import AccountLink, Login
 
 COLUMNS = ("column", "owed", "type")
 INSIDE: Mapping[str, type[Record]] = {"accounts": AccountLink, "logins": Login}

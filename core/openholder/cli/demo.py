@@ -23,11 +23,11 @@ from openholder.cli.progress import progress
 from openholder.cli.rehearse import printed
 from openholder.cli.token import curl
 from openholder.config import Configuration
+from openholder.contract.operations import OPERATIONS
 from openholder.fiskil import sample
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
 from openholder.logs import configure_logging
-from openholder.operations import OPERATIONS
 from openholder.rehearsal.caller import calling
 from openholder.rehearsal.play import ACTS, TALK, Act, Report, rehearsed
 from openholder.rehearsal.scene import Plan

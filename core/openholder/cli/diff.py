@@ -16,9 +16,9 @@ import click
 from openholder import survey
 from openholder.cli.options import json_option, sample_options, table
 from openholder.config import Configuration
+from openholder.contract.operations import Operation
 from openholder.generation import make_sources, operations_of
 from openholder.logs import configure_for_command
-from openholder.operations import Operation
 from openholder.sources.directory import Directory
 
 

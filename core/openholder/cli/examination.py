@@ -14,9 +14,9 @@ import click
 
 from openholder import survey
 from openholder.config import Configuration
+from openholder.contract.operations import Operation
 from openholder.errors import SourceFault
 from openholder.generation import make_sources, operations_of
-from openholder.operations import Operation
 from openholder.serving.ids import id_pattern
 from openholder.sources.directory import Directory
 

@@ -28,9 +28,9 @@ from openholder.cli.rehearsing import (
     signing,
     trusted,
 )
+from openholder.contract.operation import Sector
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
-from openholder.operations.table import Sector
 from openholder.rehearsal.caller import Caller, calling
 from openholder.rehearsal.play import Report, rehearsed
 from openholder.rehearsal.report.html import html

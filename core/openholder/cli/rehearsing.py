@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import click
 
+from openholder.contract.operations import OPERATIONS, Operation
 from openholder.errors import Unreachable, UntrustedJSON
 from openholder.fiskil.signer import Signer
-from openholder.operations import OPERATIONS, Operation
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.exchange import Request
 from openholder.rehearsal.openapi import described, read

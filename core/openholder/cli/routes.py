@@ -10,9 +10,9 @@ import click
 
 from openholder.cli.options import configuration_option, json_option, table
 from openholder.config import Configuration
+from openholder.contract.operation import JSON
+from openholder.contract.operations import OPERATIONS, Operation
 from openholder.generation import make_sources, operations_of
-from openholder.operations import OPERATIONS, Operation
-from openholder.operations.table import JSON
 from openholder.serving.lookup import is_served
 from openholder.sources.directory import Directory
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from openholder._version import __version__
+from openholder.contract.operation import Sector
+from openholder.contract.operations import Operation
 from openholder.openapi.components import OPEN_OBJECT, Components, Schema
 from openholder.openapi.exchanges import body_of, responses_of
 from openholder.openapi.parameters import parameters_of
-from openholder.operations import Operation
-from openholder.operations.table import Sector
 from openholder.settings import Endpoint, Scope, Settings
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")

@@ -12,8 +12,8 @@ from urllib.parse import urldefrag, urljoin
 
 from msgspec import inspect
 
-from openholder.models.custom import load_schema
-from openholder.models.formats import OpenRecord, Record
+from openholder.contract.formats import OpenRecord, Record
+from openholder.settings import load_schema
 
 Schema = dict[str, Any]
 """A JSON Schema, or any other object of the document."""

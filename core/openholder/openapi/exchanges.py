@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from openholder.contract.limits import MAX_ACCOUNTS, MAX_EMAIL
+from openholder.contract.operation import JSON
+from openholder.contract.operations import Operation
 from openholder.openapi.components import COUNT, TEXT, Components, Schema, object_of
 from openholder.openapi.failures import answer_to, codes_of, failures_of, headers_of
-from openholder.operations import Operation
-from openholder.operations.table import JSON
-from openholder.serving.body import MAX_ACCOUNTS, MAX_EMAIL
 
 # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -31,9 +31,9 @@ def _body_schema(operation: Operation, components: Components) -> Schema | None:
     match operation.whose, operation.sector:
         case "search", _:
             return components.refer("schemas", "CustomerSearch", _EMAIL)
-        case "chosen", "fdx":
+        case "specific", "fdx":
             return components.refer("schemas", "FdxAccountIds", _account_ids(at_least=1))
-        case "chosen", _:
+        case "specific", _:
             return components.refer("schemas", "AccountIds", _account_ids(at_least=0))
     return None
 

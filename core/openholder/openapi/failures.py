@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from openholder.contract.errors import ErrorKind, RequestError
+from openholder.contract.operation import BELOW_ACCOUNTS, JSON
+from openholder.contract.operations import Operation
+from openholder.contract.parameters import Window
 from openholder.openapi.components import COUNT, TEXT, Components, Schema, object_of, reference
-from openholder.operations import Operation
-from openholder.operations.table import JSON, Window
-from openholder.serving.lookup import BELOW_ACCOUNTS
-from openholder.serving.problems import Case, Problem
 
 
 class Header(NamedTuple):
@@ -25,7 +25,7 @@ _HEADERS = {
     "WWW-Authenticate": Header(TEXT, "The challenge of RFC 6750."),
     "Retry-After": Header(COUNT, "Seconds after which another try makes sense."),
 }
-_CHALLENGED = {Case.AUTHENTICATION_FAILED, Case.HEADER_INVALID}
+_CHALLENGED = {ErrorKind.AUTHENTICATION_FAILED, ErrorKind.HEADER_INVALID}
 _MEANINGS = {
     400: "A parameter, the body or a header is missing or malformed.",
     401: "No token, or one that does not hold.",
@@ -71,64 +71,64 @@ def _above_accounts(operation: Operation) -> bool:
 
 
 def _names_accounts(operation: Operation) -> bool:
-    return operation.whose in ("account", "chosen")
+    return operation.whose in ("account", "specific")
 
 
 def _names_records(operation: Operation) -> bool:
     return operation.whose != "search"
 
 
-_OCCUR: Mapping[Case, _Occurs] = {
-    Case.FIELD_MISSING: _posted,
-    Case.FIELD_INVALID: _always,
-    Case.PAGE_SIZE_INVALID: _paged,
-    Case.DATE_TIME_INVALID: _timed,
-    Case.HEADER_INVALID: _always,
-    Case.AUTHENTICATION_FAILED: _always,
-    Case.HARM: _above_accounts,
-    Case.RECORD_UNKNOWN: _names_records,
-    Case.ACCOUNT_UNKNOWN: _names_accounts,
-    Case.ACCOUNT_REFUSED: _below_accounts,
-    Case.NOT_SERVED: _always,
-    Case.NOT_ACCEPTABLE: _always,
-    Case.BODY_TOO_LARGE: _posted,
-    Case.BODY_NOT_JSON: _posted,
-    Case.PAGE_INVALID: _paged,
-    Case.UNEXPECTED: _always,
-    Case.UNAVAILABLE: _always,
+_OCCUR: Mapping[ErrorKind, _Occurs] = {
+    ErrorKind.FIELD_MISSING: _posted,
+    ErrorKind.FIELD_INVALID: _always,
+    ErrorKind.PAGE_SIZE_INVALID: _paged,
+    ErrorKind.DATE_TIME_INVALID: _timed,
+    ErrorKind.HEADER_INVALID: _always,
+    ErrorKind.AUTHENTICATION_FAILED: _always,
+    ErrorKind.HARM: _above_accounts,
+    ErrorKind.RECORD_UNKNOWN: _names_records,
+    ErrorKind.ACCOUNT_UNKNOWN: _names_accounts,
+    ErrorKind.ACCOUNT_REFUSED: _below_accounts,
+    ErrorKind.NOT_SERVED: _always,
+    ErrorKind.NOT_ACCEPTABLE: _always,
+    ErrorKind.BODY_TOO_LARGE: _posted,
+    ErrorKind.BODY_NOT_JSON: _posted,
+    ErrorKind.PAGE_INVALID: _paged,
+    ErrorKind.UNEXPECTED: _always,
+    ErrorKind.UNAVAILABLE: _always,
 }
 """Which operations a case may befall. Those of paths that have no operation are not here."""
 
 
-def failures_of(operation: Operation, failure_status: int) -> dict[int, list[Case]]:
+def failures_of(operation: Operation, failure_status: int) -> dict[int, list[ErrorKind]]:
     """The cases that may befall an operation, by their status."""
-    found: dict[int, list[Case]] = {}
+    found: dict[int, list[ErrorKind]] = {}
     for case, occurs in _OCCUR.items():
         if occurs(operation):
             found.setdefault(_status(case, operation, failure_status), []).append(case)
     return dict(sorted(found.items()))
 
 
-def _status(case: Case, operation: Operation, failure_status: int) -> int:
-    if case == Case.AUTHENTICATION_FAILED:
+def _status(case: ErrorKind, operation: Operation, failure_status: int) -> int:
+    if case == ErrorKind.AUTHENTICATION_FAILED:
         return failure_status
     # An account that the body names is 422, one in the path 404.
-    named = case in (Case.ACCOUNT_UNKNOWN, Case.ACCOUNT_REFUSED) and operation.whose == "chosen"
+    named = case in (ErrorKind.ACCOUNT_UNKNOWN, ErrorKind.ACCOUNT_REFUSED) and operation.whose == "specific"
     return 422 if named else case.value.status
 
 
-def codes_of(operation: Operation, cases: list[Case]) -> list[str]:
+def codes_of(operation: Operation, cases: list[ErrorKind]) -> list[str]:
     """What the errors of a status may be called."""
-    codes = [Problem(case).error(operation.urns, operation.sector, "")["code"] for case in cases]
+    codes = [RequestError(case).error(operation.urns, operation.sector, "")["code"] for case in cases]
     return list(dict.fromkeys(map(str, codes)))
 
 
-def answer_to(components: Components, status: int, cases: list[Case]) -> Schema:
+def answer_to(components: Components, status: int, cases: list[ErrorKind]) -> Schema:
     """A reference to the answer of a status."""
     special = {
         "X-Sharing-Refused": any(case.value.refused for case in cases),
         "WWW-Authenticate": not _CHALLENGED.isdisjoint(cases),
-        "Retry-After": Case.UNAVAILABLE in cases,
+        "Retry-After": ErrorKind.UNAVAILABLE in cases,
     }
     headers = [name for name, sent in special.items() if sent]
     components.refer("schemas", "Error", _ERROR)

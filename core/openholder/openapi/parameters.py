@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from openholder.contract.limits import DEFAULT_SIZE, MAX_ID, MAX_SIZE, MAX_TEXT
+from openholder.contract.operations import Operation
+from openholder.contract.parameters import Choice, Parameter, ValueParameter, Window
 from openholder.openapi.components import TEXT, Components, Schema
-from openholder.operations import Operation
-from openholder.operations.table import Choice, Given, Parameter, Window
-from openholder.serving.ids import MAX_ID
-from openholder.serving.paging import DEFAULT_SIZE, MAX_SIZE
-from openholder.serving.parameters import MAX_TEXT
 
 CDR = ("banking", "energy", "common")
 """Sectors whose requests may name versions, as the CDS have them."""
@@ -71,7 +69,7 @@ def _queried(parameter: Parameter) -> Iterator[Row]:
     match parameter:
         case Choice():
             yield Row("query", parameter.name, _choice(parameter), "Only those that are so.")
-        case Given():
+        case ValueParameter():
             text = _OPERATORS[parameter.operator].format(" or ".join((parameter.member, *parameter.otherwise)))
             yield Row("query", parameter.name, _READS[parameter.reads], text)
         case Window():

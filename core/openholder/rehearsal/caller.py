@@ -14,9 +14,9 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from openholder.contract.operation import JSON
 from openholder.errors import UntrustedJSON
 from openholder.fiskil.signer import LIFETIME, Signer
-from openholder.operations.table import JSON
 from openholder.rehearsal.exchange import Exchange, Request
 from openholder.strict_json import parse_json
 

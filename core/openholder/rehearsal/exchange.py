@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from openholder.operations import Operation
+from openholder.contract.operations import Operation
 
 TOLD = ("page", "page-size", "limit")
 """Query parameters whose values are told: no others are free of a customer's data."""

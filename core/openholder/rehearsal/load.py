@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from typing import Literal
 
-from openholder.operations import Operation
+from openholder.contract.operations import Operation
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.exchange import Exchange, Request
 from openholder.rehearsal.findings import Deviation, Outcome, Rule, found, passed, skipped

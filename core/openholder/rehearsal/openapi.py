@@ -10,11 +10,11 @@ from typing import Any
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import Draft202012Validator
 
+from openholder.contract.formats import OpenRecord
+from openholder.contract.operation import JSON, Reply
+from openholder.contract.operations import OPERATIONS, Operation
+from openholder.contract.records.custom import record_for
 from openholder.errors import UntrustedJSON
-from openholder.models.custom import record_for
-from openholder.models.formats import OpenRecord
-from openholder.operations import OPERATIONS, Operation
-from openholder.operations.table import JSON, Reply
 from openholder.rehearsal.exchange import Exchange, at, records
 from openholder.rehearsal.findings import Deviation, Outcome, Rule
 from openholder.strict_json import parse_json

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from openholder.operations import OPERATIONS
+from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.attacks import run_attacks
 from openholder.rehearsal.attacks.replay import replay_first_token
 from openholder.rehearsal.caller import Caller

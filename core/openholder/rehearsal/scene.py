@@ -11,8 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from openholder.operations import Operation
-from openholder.operations.table import Sector
+from openholder.contract.operation import Sector
+from openholder.contract.operations import Operation
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.exchange import Exchange, Leg, Request, at, records
 
@@ -155,7 +155,7 @@ def asking(operation: Operation, ids: Ids, *, accounts: Sequence[str] = (), emai
     path = operation.path.format_map({name: quote(value, safe="") for name, value in ids.items()})
     if operation.whose == "search":
         more.setdefault("body", json.dumps({"email": email}).encode())
-    elif operation.whose == "chosen":
+    elif operation.whose == "specific":
         more.setdefault("body", json.dumps({"data": {"accountIds": list(accounts)}}).encode())
     return Request(method=operation.method, path=path, operation=operation, **more)
 
@@ -204,7 +204,7 @@ def _seen(operation: Operation, visit: Visit, name: str) -> list[Ids]:
 
 def chosen(operation: Operation, visit: Visit) -> Sequence[str]:
     """The accounts that a body names: all that are shared, to learn which are the sector's, and then only those."""
-    if operation.whose != "chosen":
+    if operation.whose != "specific":
         return ()
     listing = operation.collection.endswith(".accounts")
     return visit.accounts if listing else visit.accounts_of(operation.sector)

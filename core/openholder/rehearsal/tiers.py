@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from openholder.operations import OPERATIONS, Operation
+from openholder.contract.operations import OPERATIONS, Operation
 from openholder.rehearsal.exchange import Exchange, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
 from openholder.rehearsal.scene import Scene

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from openholder.operations import OPERATIONS, Operation
+from openholder.contract.operations import OPERATIONS, Operation
 from openholder.rehearsal.exchange import NO_ANSWER, Leg, route
 from openholder.rehearsal.findings import SERVER, Outcome, Rule, found, passed, skipped
 from openholder.rehearsal.scene import Scene, Visit, asking, chosen, not_served, targets

@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
+from openholder.contract.collections import collection_named
+from openholder.contract.errors import ErrorKind, RequestError
+from openholder.contract.limits import MAX_SIZE
+from openholder.contract.operation import PDF
+from openholder.contract.operations import Operation
+from openholder.contract.rows import record_from
 from openholder.errors import SourceFault
-from openholder.models.collections import collection_named
-from openholder.models.rows import record_from
-from openholder.operations import Operation
-from openholder.operations.table import PDF
 from openholder.query import Filter, Order, Page, Query, Row, moment
 from openholder.serving.cursors import Cursor, Cursors
 from openholder.serving.lookup import Found, everything
-from openholder.serving.paging import MAX_SIZE, read_limit, read_page
-from openholder.serving.problems import Case, Problem
+from openholder.serving.paging import read_limit, read_page
 from openholder.sources.directory import Directory
 
 MAX_DOCUMENT = 33_554_432
@@ -60,7 +61,7 @@ class Single:
         self._context = context
         self._listing = listing
         self._operation = listing.operation
-        self.problems: list[Problem] = []
+        self.problems: list[RequestError] = []
         self._read(fields)
 
     def _read(self, fields: Mapping[str, str]) -> None:
@@ -72,7 +73,7 @@ class Single:
         if self._operation.reply.many:
             return self._wrapped(self._records(rows))
         if not any(has_needed(self._operation, row) for row in rows):
-            raise Problem(Case.RECORD_UNKNOWN, "record_unknown")
+            raise RequestError(ErrorKind.RECORD_UNKNOWN, "record_unknown")
         if len(rows) > 1:
             raise SourceFault(f"collection {self._operation.collection!r}: more than one record for one id")
         if self._operation.reply.media == PDF:
@@ -104,7 +105,7 @@ class PagedList(Single):
         self._asked, self.problems = read_page(fields)
 
     async def content(self, found: Found) -> Any:
-        """The page that was asked for. Raises `Problem` where there is none of that number."""
+        """The page that was asked for. Raises `RequestError` where there is none of that number."""
         page = await self._page(found, self._asked.offset, self._asked.size)
         self._asked.check(page.total)
         base = self._context.link_base and self._context.link_base + self._listing.path
@@ -121,7 +122,7 @@ class CursorList(Single):
         try:
             if "offset" in fields:
                 self._cursor = self._context.cursors.open(fields["offset"], self._listing.scope)
-        except Problem as problem:
+        except RequestError as problem:
             self.problems.append(problem)
 
     async def content(self, found: Found) -> Any:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from openholder.contract.errors import ErrorKind, RequestError
+from openholder.contract.limits import CONTROL, MAX_ACCOUNTS, MAX_EMAIL
+from openholder.contract.operations import Operation
 from openholder.errors import UntrustedJSON
-from openholder.operations import Operation
-from openholder.serving.problems import Case, Problem
 from openholder.strict_json import parse_json
 
-MAX_EMAIL = 320
-"""Characters of the longest address: 64 before the @ and 255 behind it (RFC 5321 section 4.5.3.1)."""
-MAX_ACCOUNTS = 1000
-"""Accounts that one request may name."""
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Characters that no text of a caller may hold: controls, and those that turn the direction of writing."""
-
-
-def read_body(operation: Operation, body: bytes) -> tuple[tuple[str, ...], list[Problem]]:
+def read_body(operation: Operation, body: bytes) -> tuple[tuple[str, ...], list[RequestError]]:
     """What the body asks for, an address or ids of accounts, each once, and what is wrong with it.
 
     Nothing, where the operation has no body.
@@ -28,28 +20,28 @@ def read_body(operation: Operation, body: bytes) -> tuple[tuple[str, ...], list[
     read = _READERS.get(operation.whose)
     try:
         return read(operation, _parsed(body)) if read else (), []
-    except Problem as problem:
+    except RequestError as problem:
         return (), [problem]
 
 
 def _parsed(body: bytes) -> Mapping[str, Any]:
     if not body:
-        raise Problem(Case.FIELD_MISSING, "body_missing", detail="body")
+        raise RequestError(ErrorKind.FIELD_MISSING, "body_missing", detail="body")
     try:
         content = parse_json(body)
     except UntrustedJSON:
-        raise Problem(Case.FIELD_INVALID, "body_not_json", detail="body") from None
+        raise RequestError(ErrorKind.FIELD_INVALID, "body_not_json", detail="body") from None
     if not isinstance(content, dict):
-        raise Problem(Case.FIELD_INVALID, "body_no_object", detail="body")
+        raise RequestError(ErrorKind.FIELD_INVALID, "body_no_object", detail="body")
     return content
 
 
 def _email(operation: Operation, body: Mapping[str, Any]) -> tuple[str, ...]:
     address = body.get("email")
     if address is None:
-        raise Problem(Case.FIELD_MISSING, "email_missing", detail="email")
+        raise RequestError(ErrorKind.FIELD_MISSING, "email_missing", detail="email")
     if not isinstance(address, str) or not 0 < len(address.strip(" ")) <= MAX_EMAIL or CONTROL.search(address):
-        raise Problem(Case.FIELD_INVALID, "email_invalid", detail="email")
+        raise RequestError(ErrorKind.FIELD_INVALID, "email_invalid", detail="email")
     return (address.strip(" "),)
 
 
@@ -57,17 +49,17 @@ def _account_ids(operation: Operation, body: Mapping[str, Any]) -> tuple[str, ..
     data = {} if body.get("data") is None else body["data"]
     ids = data.get("accountIds") if isinstance(data, dict) else ""
     if ids is None:
-        raise Problem(Case.FIELD_MISSING, "account_ids_missing", detail="data.accountIds")
+        raise RequestError(ErrorKind.FIELD_MISSING, "account_ids_missing", detail="data.accountIds")
     if not isinstance(ids, list) or not all(isinstance(account, str) and account for account in ids):
-        raise Problem(Case.FIELD_INVALID, "account_ids_invalid", detail="data.accountIds")
+        raise RequestError(ErrorKind.FIELD_INVALID, "account_ids_invalid", detail="data.accountIds")
     once = tuple(dict.fromkeys(ids))
     if len(once) > MAX_ACCOUNTS or (not once and operation.sector == "fdx"):
         # An FDX answer holds one account at least, so that there is none for an empty list.
-        raise Problem(Case.FIELD_INVALID, "account_ids_number", detail="data.accountIds")
+        raise RequestError(ErrorKind.FIELD_INVALID, "account_ids_number", detail="data.accountIds")
     return once
 
 
 _READERS: Mapping[str, Callable[[Operation, Mapping[str, Any]], tuple[str, ...]]] = {
     "search": _email,
-    "chosen": _account_ids,
+    "specific": _account_ids,
 }

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from openholder.serving.problems import Case, Problem
+from openholder.contract.errors import ErrorKind, RequestError
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Cursors:
         return self._fernet.encrypt(content.encode()).decode("ascii").rstrip("=")
 
     def open(self, text: str, scope: Sequence[object]) -> Cursor:
-        """The cursor in a text. Raises `Problem` for one that was not made here for this list."""
+        """The cursor in a text. Raises `RequestError` for one that was not made here for this list."""
         try:
             if len(text) > MAX_CURSOR:
                 raise ValueError
@@ -70,7 +70,7 @@ class Cursors:
                 raise ValueError
             return Cursor(*members)
         except (InvalidToken, ValueError, TypeError):
-            raise Problem(Case.FIELD_INVALID, "offset_invalid", detail="offset") from None
+            raise RequestError(ErrorKind.FIELD_INVALID, "offset_invalid", detail="offset") from None
 
 
 def kept_key(path: Path) -> bytes:

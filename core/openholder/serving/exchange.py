@@ -26,14 +26,14 @@ from tornado.httputil import (
     format_timestamp,
 )
 
-from openholder.errors import ForeignRecord, SourceFault
-from openholder.operations import Operation
-from openholder.operations.table import JSON
-from openholder.serving.form import MAX_BODY, check_form, declares_too_much
+from openholder.contract.errors import ErrorKind, RequestError
+from openholder.contract.limits import MAX_BODY
+from openholder.contract.operation import JSON
+from openholder.contract.operations import Operation
+from openholder.errors import ForeignRecord, SourceFault, describe
+from openholder.serving.form import check_form, declares_too_much
 from openholder.serving.journal import Entry, Journal
-from openholder.serving.problems import Case, Problem
 from openholder.serving.service import Request, Service, unavailable
-from openholder.sources.directory import describe
 
 MAX_DISCARDED = 1_048_576
 """Bytes of a body too large that are read and thrown away, so that its sender gets to read the answer."""
@@ -127,15 +127,15 @@ class Exchange(HTTPMessageDelegate):
     async def _answer(self) -> None:
         try:
             body, problem = await self._body_of_answer(), None
-        except Problem as exc:
+        except RequestError as exc:
             body, problem = b"", exc
         except SourceFault as exc:
             self._entry.fault = str(exc)
             reason = "foreign_record" if isinstance(exc, ForeignRecord) else "source_fault"
-            body, problem = b"", Problem(Case.UNEXPECTED, reason)
+            body, problem = b"", RequestError(ErrorKind.UNEXPECTED, reason)
         except Exception as exc:
             self._entry.fault = describe(exc)
-            body, problem = b"", Problem(Case.UNEXPECTED, "fault")
+            body, problem = b"", RequestError(ErrorKind.UNEXPECTED, "fault")
         except asyncio.CancelledError:
             self._entry.status, self._entry.reason = 499, "caller_went_away"
             self._record()
@@ -145,10 +145,10 @@ class Exchange(HTTPMessageDelegate):
 
     async def _body_of_answer(self) -> bytes:
         if not self._operations:
-            raise Problem(Case.PATH_UNKNOWN, "path_unknown")
+            raise RequestError(ErrorKind.PATH_UNKNOWN, "path_unknown")
         if self._operation is None:
             allowed = ", ".join(sorted(operation.method for operation in self._operations))
-            raise Problem(Case.METHOD_NOT_ALLOWED, "method_not_allowed", headers={"Allow": allowed})
+            raise RequestError(ErrorKind.METHOD_NOT_ALLOWED, "method_not_allowed", headers={"Allow": allowed})
         check_form(self._operation, self._request.headers)
         request = Request(
             operation=self._operation,
@@ -170,9 +170,9 @@ class Exchange(HTTPMessageDelegate):
         return self._request.headers.get_list("Authorization") + in_query
 
     def _refuse_body(self) -> None:
-        self._write(b"", Problem(Case.BODY_TOO_LARGE, "body_too_large", headers={"Connection": "close"}))
+        self._write(b"", RequestError(ErrorKind.BODY_TOO_LARGE, "body_too_large", headers={"Connection": "close"}))
 
-    def _write(self, body: bytes, problem: Problem | None) -> None:
+    def _write(self, body: bytes, problem: RequestError | None) -> None:
         media = self._operation.reply.media if self._operation and not problem else JSON
         headers = {
             "Content-Type": f"{media}; charset=UTF-8" if media == JSON else media,

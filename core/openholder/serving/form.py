@@ -7,26 +7,24 @@ from collections.abc import Iterator
 
 from tornado.httputil import HTTPHeaders
 
-from openholder.operations import Operation
-from openholder.serving.problems import Case, Problem
-
-MAX_BODY = 65_536
-"""Bytes: a thousand account ids of the longest kind fit several times over."""
+from openholder.contract.errors import ErrorKind, RequestError
+from openholder.contract.limits import MAX_BODY
+from openholder.contract.operations import Operation
 
 _JSON_BODY = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE | re.ASCII)
 
 
 def check_form(operation: Operation, headers: HTTPHeaders) -> None:
-    """Raise `Problem` for an answer that the caller would not accept, or a body that we would not."""
+    """Raise `RequestError` for an answer that the caller would not accept, or a body that we would not."""
     media = operation.reply.media
     if not _accepts(media, headers):
-        raise Problem(Case.NOT_ACCEPTABLE, "not_acceptable", detail=f"answers are {media}")
+        raise RequestError(ErrorKind.NOT_ACCEPTABLE, "not_acceptable", detail=f"answers are {media}")
     if operation.method != "POST":
         return
     kind = headers.get("Content-Type", "")
     encoding = headers.get("Content-Encoding", "identity").lower()
     if not _JSON_BODY.fullmatch(kind) or encoding != "identity":
-        raise Problem(Case.BODY_NOT_JSON, "body_not_json")
+        raise RequestError(ErrorKind.BODY_NOT_JSON, "body_not_json")
 
 
 def declares_too_much(headers: HTTPHeaders) -> bool:

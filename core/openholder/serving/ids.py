@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from openholder.serving.problems import Case, Problem
-
-MAX_ID = 256
+from openholder.contract.errors import ErrorKind, RequestError
+from openholder.contract.limits import MAX_ID
 
 
 def id_pattern(more: str = "") -> re.Pattern[str]:
@@ -23,11 +22,11 @@ def read_ids(raw: Mapping[str, bytes], pattern: re.Pattern[str]) -> dict[str, st
     """The ids in the path, percent-decoded once. One that no data holder can have is one that does not exist."""
     ids = {}
     for name, value in raw.items():
-        case = Case.ACCOUNT_UNKNOWN if name == "accountId" else Case.RECORD_UNKNOWN
+        case = ErrorKind.ACCOUNT_UNKNOWN if name == "accountId" else ErrorKind.RECORD_UNKNOWN
         try:
             ids[name] = value.decode("utf-8")
         except UnicodeDecodeError:
-            raise Problem(case, "id_malformed") from None
+            raise RequestError(case, "id_malformed") from None
         if not pattern.fullmatch(ids[name]) or ids[name] in {".", ".."}:
-            raise Problem(case, "id_malformed")
+            raise RequestError(case, "id_malformed")
     return ids

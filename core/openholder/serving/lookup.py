@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from openholder.contract.collections import collection_named
+from openholder.contract.errors import ErrorKind, RequestError, raise_all
+from openholder.contract.operation import BELOW_ACCOUNTS, JSON
+from openholder.contract.operations import Operation
+from openholder.contract.query_string import ParsedQuery
+from openholder.contract.records.auth import Login
+from openholder.contract.rows import record_from
 from openholder.errors import SourceFault
-from openholder.models.auth import Login
-from openholder.models.collections import collection_named
-from openholder.models.rows import record_from
-from openholder.operations import Operation
-from openholder.operations.table import JSON
 from openholder.query import Filter, Query, Row
-from openholder.serving.parameters import Asked
-from openholder.serving.problems import Case, Problem, raise_all
 from openholder.sources.directory import Directory
 from openholder.sources.ownership import MOST, accounts_of, customer_exists, may_be_shared
 
-BELOW_ACCOUNTS = ("account", "chosen", "every")
 PRODUCTS = "banking.accounts"
 """The collection that knows category, state and ownership of bank accounts."""
 
@@ -31,7 +30,7 @@ class Question:
     operation: Operation
     ids: Ids
     """The ids in the path."""
-    asked: Asked
+    asked: ParsedQuery
     wanted: tuple[str, ...] = ()
     """What the body names: an e-mail address, or ids of accounts."""
     is_id: Callable[[str], object] = bool
@@ -81,9 +80,9 @@ async def account(sources: Directory, question: Question) -> Found:
     links = await accounts_of(sources, question.ids["customerId"], [question.ids["accountId"]])
     if not links:
         await _check_customer(sources, question.ids)
-        raise Problem(Case.ACCOUNT_UNKNOWN, "account_unknown")
+        raise RequestError(ErrorKind.ACCOUNT_UNKNOWN, "account_unknown")
     if not all(may_be_shared(link) for link in links):
-        raise Problem(Case.ACCOUNT_REFUSED, "account_refused")
+        raise RequestError(ErrorKind.ACCOUNT_REFUSED, "account_refused")
     return _query(question)
 
 
@@ -101,12 +100,12 @@ async def chosen(sources: Directory, question: Question) -> Found:
     return await _of_accounts(sources, question, question.wanted)
 
 
-def _refusal(account_id: str, question: Question, shareable: Mapping[str, bool]) -> Problem:
+def _refusal(account_id: str, question: Question, shareable: Mapping[str, bool]) -> RequestError:
     """An id in a body that is not given: 422, where one in a path is 404 (CDS 1.36.0, error codes)."""
     detail = account_id if question.is_id(account_id) else "data.accountIds"
     if account_id in shareable:
-        return Problem(Case.ACCOUNT_REFUSED, "account_refused", detail=detail, status=422)
-    return Problem(Case.ACCOUNT_UNKNOWN, "account_unknown", detail=detail, status=422)
+        return RequestError(ErrorKind.ACCOUNT_REFUSED, "account_refused", detail=detail, status=422)
+    return RequestError(ErrorKind.ACCOUNT_UNKNOWN, "account_unknown", detail=detail, status=422)
 
 
 async def every(sources: Directory, question: Question) -> Found:
@@ -120,8 +119,8 @@ LOOKUPS: Mapping[str, Callable[[Directory, Question], Awaitable[Found]]] = {
     "customer": customer,
     "consent": consent,
     "account": account,
-    "chosen": chosen,
-    "every": every,
+    "specific": chosen,
+    "all_accounts": every,
 }
 """What `Operation.whose` names."""
 
@@ -178,7 +177,7 @@ async def _narrowed(
 ) -> list[str]:
     """Those of the accounts that fulfil the filters on accounts."""
     if not sources.source_of(PRODUCTS):
-        raise Problem(Case.NOT_SERVED, "not_served")
+        raise RequestError(ErrorKind.NOT_SERVED, "not_served")
     owner = Filter("accountId", "in", tuple(account_ids), variable="accountId")
     query = Query(collection=PRODUCTS, filters=(owner, *filters), variables=question.ids)
     return [str(row["accountId"]) for row in await everything(sources, query)]
@@ -196,4 +195,4 @@ async def _shareable(sources: Directory, ids: Ids) -> list[Row]:
 
 async def _check_customer(sources: Directory, ids: Ids) -> None:
     if not await customer_exists(sources, ids["customerId"]):
-        raise Problem(Case.RECORD_UNKNOWN, "customer_unknown")
+        raise RequestError(ErrorKind.RECORD_UNKNOWN, "customer_unknown")

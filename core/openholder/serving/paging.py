@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from openholder.serving.problems import Case, Problem
-
-DEFAULT_SIZE = 25
-MAX_SIZE = 1000
+from openholder.contract.errors import ErrorKind, RequestError
+from openholder.contract.limits import DEFAULT_SIZE, MAX_SIZE
 
 _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -29,10 +27,10 @@ class PageRequest:
         return min((self.number - 1) * self.size, 2**62)
 
     def check(self, total: int) -> None:
-        """Raise `Problem` where there is no such page. The first one always is there, if only empty."""
+        """Raise `RequestError` where there is no such page. The first one always is there, if only empty."""
         pages = self._pages(total)
         if self.number > max(pages, 1):
-            raise Problem(Case.PAGE_INVALID, "page_out_of_range", detail=str(pages))
+            raise RequestError(ErrorKind.PAGE_INVALID, "page_out_of_range", detail=str(pages))
 
     def members(self, total: int, filters: Mapping[str, str], base: str | None) -> dict[str, Any]:
         """``links`` and ``meta``. Links are full URIs with a ``base``, otherwise query strings that Fiskil completes.
@@ -56,24 +54,24 @@ class PageRequest:
         return f"{base}?{query}" if base else query
 
 
-def read_page(fields: Mapping[str, str]) -> tuple[PageRequest, list[Problem]]:
+def read_page(fields: Mapping[str, str]) -> tuple[PageRequest, list[RequestError]]:
     """The page that the query asks for, and what is wrong with it."""
     problems = []
     number, size = _whole(fields.get("page", "1")), _whole(fields.get("page-size", str(DEFAULT_SIZE)))
     if not number:
-        problems.append(Problem(Case.FIELD_INVALID, "page_invalid", detail="page"))
+        problems.append(RequestError(ErrorKind.FIELD_INVALID, "page_invalid", detail="page"))
     if not size:
-        problems.append(Problem(Case.FIELD_INVALID, "page_size_invalid", detail="page-size"))
+        problems.append(RequestError(ErrorKind.FIELD_INVALID, "page_size_invalid", detail="page-size"))
     elif size > MAX_SIZE:
-        problems.append(Problem(Case.PAGE_SIZE_INVALID, "page_size_too_large", detail="page-size"))
+        problems.append(RequestError(ErrorKind.PAGE_SIZE_INVALID, "page_size_too_large", detail="page-size"))
     return PageRequest(number or 1, size or 1), problems
 
 
-def read_limit(fields: Mapping[str, str]) -> tuple[int, list[Problem]]:
+def read_limit(fields: Mapping[str, str]) -> tuple[int, list[RequestError]]:
     """The number of elements that an FDX query asks for; one above `MAX_SIZE` is read as that."""
     limit = _whole(fields.get("limit", str(DEFAULT_SIZE)))
     if not limit:
-        return DEFAULT_SIZE, [Problem(Case.FIELD_INVALID, "limit_invalid", detail="limit")]
+        return DEFAULT_SIZE, [RequestError(ErrorKind.FIELD_INVALID, "limit_invalid", detail="limit")]
     return min(limit, MAX_SIZE), []
 
 

@@ -11,7 +11,7 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.routing import AnyMatches, PathMatches, Router, Rule
 from tornado.web import Application
 
-from openholder.operations import Operation
+from openholder.contract.operations import Operation
 from openholder.serving.exchange import Desk, Exchange
 
 AUTH_PREFIX, AUTH_ALIAS = "/auth/v1/", "/v1/auth/"

@@ -9,15 +9,16 @@ from typing import Any
 
 import msgspec
 
+from openholder.contract.errors import ErrorKind, RequestError, raise_all
+from openholder.contract.operation import BELOW_ACCOUNTS
+from openholder.contract.operations import Operation
+from openholder.contract.query_string import read_fields, read_parameters
 from openholder.errors import SharingRefused, SourceUnavailable
 from openholder.gate import CannotJudge, Gate, Reason, Refused
-from openholder.operations import Operation
 from openholder.serving.answers import STYLES, Context, Listing
 from openholder.serving.body import read_body
 from openholder.serving.ids import id_pattern, read_ids
-from openholder.serving.lookup import BELOW_ACCOUNTS, LOOKUPS, Question, is_served
-from openholder.serving.parameters import fields_of, read_parameters
-from openholder.serving.problems import Case, Problem, raise_all
+from openholder.serving.lookup import LOOKUPS, Question, is_served
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -45,7 +46,7 @@ class Request:
 
 
 class Service:
-    """Answers requests. Raises `Problem` for everything that is not the data."""
+    """Answers requests. Raises `RequestError` for everything that is not the data."""
 
     def __init__(
         self,
@@ -67,16 +68,16 @@ class Service:
         """The body of the answer to one request whose form is in order."""
         operation = request.operation
         if not is_served(self._sources, operation):
-            raise Problem(Case.NOT_SERVED, "not_served")
+            raise RequestError(ErrorKind.NOT_SERVED, "not_served")
         await self._admit(request)
         source = self._sources.source_of(operation.collection)
         request.facts["source"] = source.name if source else ""
         try:
             content = await self._content(request)
         except SharingRefused:
-            case = Case.ACCOUNT_REFUSED if operation.whose in BELOW_ACCOUNTS else Case.HARM
-            status = 422 if operation.whose == "chosen" else 0
-            raise Problem(case, "sharing_refused", status=status) from None
+            case = ErrorKind.ACCOUNT_REFUSED if operation.whose in BELOW_ACCOUNTS else ErrorKind.HARM
+            status = 422 if operation.whose == "specific" else 0
+            raise RequestError(case, "sharing_refused", status=status) from None
         except SourceUnavailable as exc:
             raise unavailable("source_unavailable", exc.retry_after) from None
         return content if isinstance(content, bytes) else _ENCODER.encode(content)
@@ -90,17 +91,17 @@ class Service:
         except CannotJudge as exc:
             raise unavailable(f"cannot_judge: {exc}", exc.retry_after) from None
 
-    def _failure(self, reason: Reason) -> Problem:
+    def _failure(self, reason: Reason) -> RequestError:
         error = _CHALLENGES.get(reason, "invalid_token")
         challenge = f'Bearer realm="{self._realm}"' + (f', error="{error}"' if error else "")
         headers = {"WWW-Authenticate": challenge}
         if error == "invalid_request":
-            return Problem(Case.HEADER_INVALID, reason, headers=headers)
-        return Problem(Case.AUTHENTICATION_FAILED, reason, status=self._failure_status, headers=headers)
+            return RequestError(ErrorKind.HEADER_INVALID, reason, headers=headers)
+        return RequestError(ErrorKind.AUTHENTICATION_FAILED, reason, status=self._failure_status, headers=headers)
 
     async def _content(self, request: Request) -> Any:
         operation = request.operation
-        fields, problems = fields_of(operation, request.query)
+        fields, problems = read_fields(operation, request.query)
         asked, more = read_parameters(operation, fields, datetime.now(UTC))
         named, body_problems = read_body(operation, request.body)
         answer = STYLES[operation.reply.paging](
@@ -112,6 +113,6 @@ class Service:
         return await answer.content(await LOOKUPS[operation.whose](self._sources, question))
 
 
-def unavailable(reason: str, retry_after: int) -> Problem:
+def unavailable(reason: str, retry_after: int) -> RequestError:
     """503, with the seconds after which another try makes sense (RFC 9110 section 10.2.3)."""
-    return Problem(Case.UNAVAILABLE, reason, headers={"Retry-After": str(retry_after)})
+    return RequestError(ErrorKind.UNAVAILABLE, reason, headers={"Retry-After": str(retry_after)})

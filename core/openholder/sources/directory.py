@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import traceback
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any, Self, cast
 
 import pluggy
@@ -27,6 +25,7 @@ from openholder.errors import (
     SourceFault,
     SourceUnavailable,
     Unreachable,
+    describe,
 )
 from openholder.query import Page, Query
 from openholder.sources.hookspecs import PROJECT, FinishedRequest, Hookspecs
@@ -87,14 +86,6 @@ class Source:
         except Exception as exc:
             raise SourceFault(f"raised {describe(exc)}") from exc
         return _verified(page, query)
-
-
-def describe(exc: BaseException) -> str:
-    """The type of an exception and where it was raised. Its text is left out: it may quote a row."""
-    place = ""
-    for frame, line in traceback.walk_tb(exc.__traceback__):
-        place = f" at {Path(frame.f_code.co_filename).name}:{line}"
-    return f"{type(exc).__name__}{place}"
 
 
 def _verified(page: object, query: Query) -> Page:

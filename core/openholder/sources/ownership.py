@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from openholder.contract.records.auth import AccountLink
+from openholder.contract.rows import record_from
 from openholder.errors import SourceFault
-from openholder.models.auth import AccountLink
-from openholder.models.rows import record_from
 from openholder.query import Filter, Query, Row
 from openholder.sources.directory import Directory
 

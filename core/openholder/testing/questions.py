@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from openholder.models.collections import COLLECTIONS, collection_named
+from openholder.contract.collections import COLLECTIONS, collection_named
 from openholder.query import Filter, Operator, Query
 from openholder.testing.rows import ACCOUNT_IDS, BUSY, IDS, JOINT
 

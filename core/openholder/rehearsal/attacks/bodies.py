@@ -207,7 +207,7 @@ ACCOUNTS_ATTACKS = (
 async def run(target: Target) -> AsyncIterator[Outcome]:
     """Send the bodies to the search, and to one operation with account ids in its body."""
     search = find_target_for(target.scene, "search")
-    by_accounts = find_target_for(target.scene, "chosen")
+    by_accounts = find_target_for(target.scene, "specific")
     for attacked, name, attacks in (
         (search, "the search", SEARCH_ATTACKS),
         (by_accounts, "operations with account ids in the body", ACCOUNTS_ATTACKS),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from urllib.parse import quote
 
-from openholder.operations import Operation
+from openholder.contract.operations import Operation
 from openholder.rehearsal.attacks.target import Attack, Target, find_target, is_error, is_json_get, try_attacks
 from openholder.rehearsal.exchange import Exchange, Request, records
 from openholder.rehearsal.findings import Outcome, Rule

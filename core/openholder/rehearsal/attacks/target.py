@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from openholder.contract.operation import JSON, Whose
+from openholder.contract.operations import Operation
 from openholder.fiskil.signer import Signer
-from openholder.operations import Operation
-from openholder.operations.table import JSON, Whose
 from openholder.rehearsal.exchange import Exchange, Leg, Request, records, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
 from openholder.rehearsal.scene import Scene, Visit, asking

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from yarl import URL
 
-from openholder.operations.table import JSON
+from openholder.contract.operation import JSON
 from openholder.rehearsal.attacks import replay
 from openholder.rehearsal.attacks.target import Target, find_target_for
 from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped

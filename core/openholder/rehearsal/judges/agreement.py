@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from openholder.models.collections import collection_named
-from openholder.operations import Operation
-from openholder.operations.table import JSON
+from openholder.contract.collections import collection_named
+from openholder.contract.operation import JSON
+from openholder.contract.operations import Operation
 from openholder.rehearsal.exchange import Leg, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
 from openholder.rehearsal.scene import Scene, Visit
@@ -76,7 +76,7 @@ def agreed(scene: Scene) -> Iterator[Outcome]:
             legs = [leg for leg in visit.legs.get(operation.name, ()) if leg.whole]
             if legs and not operation.reply.many:
                 yield from _details(visit, operation, legs)
-            if legs and operation.whose == "chosen":
+            if legs and operation.whose == "specific":
                 yield from _sums(scene, visit, operation, legs[0])
         yield from _starters(visit)
     yield from _shared(scene)

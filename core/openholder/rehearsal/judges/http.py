@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from uuid import UUID
 
-from openholder.operations.table import JSON, PDF
+from openholder.contract.operation import JSON, PDF
 from openholder.rehearsal.caller import INTERACTION
 from openholder.rehearsal.exchange import OK, Exchange, at, shown
 from openholder.rehearsal.findings import Rule

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs
 
+from openholder.contract.collections import collection_named
 from openholder.errors import SourceFault
-from openholder.models.collections import collection_named
 from openholder.rehearsal.exchange import Exchange, Leg, at, records, route
 from openholder.rehearsal.findings import Outcome, Rule
 from openholder.rehearsal.judges import Check, examined

@@ -15,10 +15,10 @@ from jsonschema.exceptions import ValidationError, relevance
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from openholder.models.formats import is_real_date
+from openholder.contract.formats import is_real_date
+from openholder.contract.operation import JSON
+from openholder.contract.operations import OPERATIONS, Operation
 from openholder.openapi import document
-from openholder.operations import OPERATIONS, Operation
-from openholder.operations.table import JSON
 from openholder.query import DATE, DATE_TIME
 from openholder.rehearsal.exchange import Exchange
 from openholder.rehearsal.findings import Deviation, Outcome, Rule

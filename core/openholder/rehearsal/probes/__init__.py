@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from openholder.operations import Operation
+from openholder.contract.operations import Operation
 from openholder.rehearsal.exchange import Leg, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
 from openholder.rehearsal.judges.agreement import canonical

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from openholder.operations import Operation
+from openholder.contract.operations import Operation
 from openholder.rehearsal.exchange import records, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
 from openholder.rehearsal.judges.lists import account_of, listed
@@ -48,7 +48,7 @@ async def chosen_few(scene: Scene) -> AsyncIterator[Outcome]:
     """Ask each operation on chosen accounts for few of them."""
     for operation in scene.served:
         leg = fullest(scene, operation)
-        if operation.whose == "chosen" and leg and leg.asked:
+        if operation.whose == "specific" and leg and leg.asked:
             first, query = leg.asked[0], leg.first.request.query
             one = await scene.leg(operation, leg.ids, query, accounts=(first,), note="one account")
             twice = await scene.leg(operation, leg.ids, query, accounts=(first, first), note="one account, twice")
@@ -68,7 +68,7 @@ async def _all_of(scene: Scene, operation: Operation, visit: Visit) -> AsyncIter
     """Ask a list of accounts for all that are offered, and each that it leaves out by itself."""
     same = (row for row in scene.served if (row.collection, row.whose) == (operation.collection, "account"))
     single = next(same, None)
-    if operation.whose != "chosen" or single is None or not operation.collection.endswith(".accounts"):
+    if operation.whose != "specific" or single is None or not operation.collection.endswith(".accounts"):
         return
     ids, where = {"customerId": visit.customer_id}, route(operation)
     whole = await scene.leg(operation, ids, accounts=visit.offered, note="all accounts")

@@ -11,16 +11,16 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from openholder.contract.operations import Operation
+from openholder.contract.parameters import Choice, Parameter, ValueParameter, Window
+from openholder.contract.query_string import read_parameters
 from openholder.errors import SourceFault
-from openholder.operations import Operation
-from openholder.operations.table import Choice, Given, Parameter, Window
 from openholder.query import Filter
 from openholder.rehearsal.exchange import Leg, at, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
 from openholder.rehearsal.judges.lists import account_of, listed
 from openholder.rehearsal.probes import compared, fullest
 from openholder.rehearsal.scene import FIRST_PAGE, LARGE_PAGE, Scene, next_query
-from openholder.serving.parameters import read_parameters
 
 FILTERS = Rule(
     "filters-filter", "error",
@@ -207,7 +207,7 @@ def _of_choice(choice: Choice, records: list[dict[str, Any]]) -> Iterator[dict[s
     return ({choice.name: value} for value in choice.filters)
 
 
-def _of_given(given: Given, records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
+def _of_given(given: ValueParameter, records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
     """A value that some of the records have: of amounts the one in the middle, of texts a word of each member.
 
     And what means any text in SQL: here it is a sign like others.
@@ -257,6 +257,6 @@ _FORMS: Mapping[str, Callable[[str], str]] = {
 }
 _QUERIES: Mapping[type, Callable[[Any, list[dict[str, Any]]], Iterator[dict[str, str]]]] = {
     Choice: _of_choice,
-    Given: _of_given,
+    ValueParameter: _of_given,
     Window: _of_window,
 }

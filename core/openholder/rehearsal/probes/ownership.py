@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from openholder.operations import Operation
+from openholder.contract.operations import Operation
 from openholder.rehearsal.exchange import Exchange, at, records, route, shown
 from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
 from openholder.rehearsal.judges.http import REFUSED
@@ -74,7 +74,7 @@ async def owned(scene: Scene) -> AsyncIterator[Outcome]:
         if operation.whose == "search" or not targets(operation, own):
             continue
         cases = list(_cases(operation, own, others))
-        if not any(case.foreign for case in cases) and operation.whose not in ("customer", "consent", "every"):
+        if not any(case.foreign for case in cases) and operation.whose not in ("customer", "consent", "all_accounts"):
             yield skipped(FOREIGN, route(operation), "needs a second --email, of a customer with data of this kind")
         statuses: dict[bool, set[Refusal]] = {True: set(), False: set()}
         for case in cases:
@@ -95,7 +95,7 @@ async def _tried(scene: Scene, operation: Operation, own: Visit, case: Case) -> 
 def _cases(operation: Operation, own: Visit, others: Sequence[Visit]) -> Iterator[Case]:
     ids = targets(operation, own)[0]
     yield Case("an unknown customerId", False, {**ids, "customerId": MADE_UP})
-    if operation.whose == "chosen":
+    if operation.whose == "specific":
         yield Case("an unknown account in the body", False, ids, (MADE_UP,))
         yield from (Case("another's account in the body", True, ids, (one,)) for one in _accounts(own, others))
     for name in list(ids)[1:]:

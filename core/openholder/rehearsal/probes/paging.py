@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import NamedTuple
 
-from openholder.operations import Operation
+from openholder.contract.operations import Operation
 from openholder.rehearsal.exchange import Leg, records, route
 from openholder.rehearsal.findings import Outcome, Rule, found, passed
 from openholder.rehearsal.judges.lists import listed

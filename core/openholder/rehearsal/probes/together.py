@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import zip_longest
 
-from openholder.operations import Operation
+from openholder.contract.operations import Operation
 from openholder.rehearsal.exchange import Exchange, records
 from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
 from openholder.rehearsal.judges.agreement import canonical

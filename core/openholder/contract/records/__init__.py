@@ -1,0 +1,1 @@
+"""The typed records that leave the server, a module a sector."""

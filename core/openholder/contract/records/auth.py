@@ -1,0 +1,77 @@
+"""What the three consent endpoints answer with, and what core itself reads of an account.
+
+Members: Fiskil's reference pages on customer search and customer details and its build guide. Where they mark nothing
+as required, only the ids are.
+"""
+
+from __future__ import annotations
+
+from openholder.contract.formats import AccountStatus, DateTimeString, NonEmptyString, PhoneNumber, Record
+
+
+class CustomerMatch(Record):
+    """One customer that an e-mail address leads to."""
+
+    id: NonEmptyString
+    name: NonEmptyString
+    phone_number: PhoneNumber | None = None
+
+
+class Address(Record):
+    """The OpenID Connect address claim, in camelCase."""
+
+    street_address: str | None = None
+    locality: str | None = None
+    region: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+class Customer(Record):
+    """Identity claims of one customer: they fill the ID token."""
+
+    id: NonEmptyString
+    email: str | None = None
+    email_verified: bool | None = None
+    family_name: str | None = None
+    given_name: str | None = None
+    name: str | None = None
+    phone_number: PhoneNumber | None = None
+    phone_number_verified: bool | None = None
+    updated_at: DateTimeString | None = None
+    address: Address | None = None
+
+
+class AccountUser(Record):
+    """A person tied to a joint account or to one of an organisation."""
+
+    id: str | int
+    """An integer on Fiskil's page on banking, a UUID on that on energy."""
+    email: str
+    is_account_holder: bool
+
+
+class ConsentAccount(Record):
+    """One account that the customer may choose to share."""
+
+    id: NonEmptyString
+    name: str | None = None
+    type: str | None = None
+    display_name: str | None = None
+    users: list[AccountUser] | None = None
+    complex_account_type: str | None = None
+
+
+class AccountLink(Record):
+    """Which customer may see which account, and whether it may be shared. Never leaves the server."""
+
+    customer_id: NonEmptyString
+    id: NonEmptyString
+    status: AccountStatus = "open"
+
+
+class Login(Record):
+    """A further person who may log in for a customer. Never leaves the server."""
+
+    email: NonEmptyString
+    customer_id: NonEmptyString

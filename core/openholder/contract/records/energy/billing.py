@@ -1,0 +1,116 @@
+"""What has been charged to an energy account and paid on it. CDS 1.36.0, energy."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from openholder.contract.formats import AmountString, DateString, DateTimeString, NonEmptyString, Record
+from openholder.contract.records.energy.tariffs import ChargeType, MeasureUnit
+
+UsageTime = Literal[
+    "PEAK",
+    "OFF_PEAK",
+    "OFF_PEAK_DEMAND_CHARGE",
+    "SHOULDER",
+    "SHOULDER1",
+    "SHOULDER2",
+    "CONTROLLED_LOAD",
+    "SOLAR",
+    "AGGREGATE",
+    "ALL_DAY",
+]
+DemandTime = Literal[UsageTime, "EXCESS"]
+"""The hours that a charge is for; ``EXCESS`` exists for demand alone."""
+
+
+class CalculationFactor(Record):
+    """A loss factor that went into an amount."""
+
+    value: Decimal
+    type: Literal["DLF", "MLF"]
+
+
+class Adjustment(Record):
+    """A correction that an amount contains."""
+
+    amount: AmountString
+    description: str
+
+
+class BillingUsageTransaction(Record):
+    """A charge for energy used, or a credit for energy fed in."""
+
+    time_of_use_type: UsageTime
+    start_date: DateTimeString
+    end_date: DateTimeString
+    usage: Decimal
+    amount: AmountString
+    service_point_id: str | None = None
+    invoice_number: str | None = None
+    description: str | None = None
+    is_estimate: bool | None = None
+    measure_unit: MeasureUnit | None = None
+    calculation_factors: list[CalculationFactor] | None = None
+    adjustments: list[Adjustment] | None = None
+
+
+class BillingDemandTransaction(Record):
+    """A charge for the highest demand within a time."""
+
+    time_of_use_type: DemandTime
+    start_date: DateTimeString
+    end_date: DateTimeString
+    rate: Decimal
+    amount: AmountString
+    service_point_id: str | None = None
+    invoice_number: str | None = None
+    description: str | None = None
+    is_estimate: bool | None = None
+    measure_unit: MeasureUnit | None = None
+    calculation_factors: list[CalculationFactor] | None = None
+    adjustments: list[Adjustment] | None = None
+
+
+class BillingOnceOffTransaction(Record):
+    """A charge or credit that does not come again."""
+
+    amount: AmountString
+    description: str
+    service_point_id: str | None = None
+    invoice_number: str | None = None
+
+
+class BillingOtherTransaction(Record):
+    """A charge that neither usage nor demand explains."""
+
+    amount: AmountString
+    description: str
+    service_point_id: str | None = None
+    invoice_number: str | None = None
+    start_date: DateString | None = None
+    end_date: DateString | None = None
+    type: ChargeType | None = None
+    calculation_factors: list[CalculationFactor] | None = None
+    adjustments: list[Adjustment] | None = None
+
+
+class BillingPaymentTransaction(Record):
+    """A payment by the customer."""
+
+    amount: AmountString
+    method: Literal["DIRECT_DEBIT", "CARD", "TRANSFER", "BPAY", "CASH", "CHEQUE", "OTHER"]
+
+
+class BillingTransaction(Record):
+    """One line of an account's billing; ``transaction_u_type`` names the member with the particulars."""
+
+    account_id: NonEmptyString
+    execution_date_time: DateTimeString
+    transaction_u_type: Literal["usage", "demand", "onceOff", "otherCharges", "payment"]
+    gst: AmountString | None = None
+    usage: BillingUsageTransaction | None = None
+    demand: BillingDemandTransaction | None = None
+    once_off: BillingOnceOffTransaction | None = None
+    other_charges: BillingOtherTransaction | None = None
+    payment: BillingPaymentTransaction | None = None

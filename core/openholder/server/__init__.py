@@ -1,0 +1,1 @@
+"""The process: configuration, listeners, generations of sources, and how they begin and end."""
