@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 from unittest.mock import patch
 
 from openholder.cli import main
-from openholder.logs import PROGRESS
+from openholder.server.logs import PROGRESS
 
 
 def run_command(*arguments: str, cwd: Path, **environment: str) -> CompletedProcess[str]:

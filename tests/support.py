@@ -19,11 +19,11 @@ import msgspec
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from openholder.app import Holder, bind, serving
 from openholder.config import Configuration
 from openholder.fiskil import sample
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
+from openholder.server.app import RunningServer, bind, serve
 
 ISSUER = "examplebank.cdr.fiskil.com"
 UPSTREAM_TOKEN = "upstream-credentials"
@@ -68,11 +68,11 @@ class World:
     folder: Path
     signer: Signer
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
-    holder: Holder | None = None
+    holder: RunningServer | None = None
     url: str = ""
     jwks: bytes = b""
 
-    async def start(self, sources: str, *, settings: str = "", tables: str = "") -> Holder:
+    async def start(self, sources: str, *, settings: str = "", tables: str = "") -> RunningServer:
         """Serve ``sources`` (TOML tables), with further top-level ``settings`` and ``tables``."""
         self.jwks = self.jwks or self.signer.jwks()
         keys, public = bind("127.0.0.1", 0), bind("127.0.0.1", 0)
@@ -85,7 +85,7 @@ class World:
             f'[listen]\nadmin_port = 0\n[replay]\npath = "replay.db"\n{tables}\n{sources}',
             encoding="utf-8",
         )
-        self.holder = await self.stack.enter_async_context(serving(Configuration.load(path), public))
+        self.holder = await self.stack.enter_async_context(serve(Configuration.load(path), public))
         self.session = await self.stack.enter_async_context(aiohttp.ClientSession())
         return self.holder
 

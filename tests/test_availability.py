@@ -15,7 +15,7 @@ from tornado.web import Application, RequestHandler
 
 from openholder.fiskil.signer import Signer
 from openholder.gate.jwks import JWKSCache
-from openholder.serving.connections import bind
+from openholder.server.connections import bind
 from support import World, print_nothing, sample_rows, start_with
 
 BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
@@ -93,7 +93,9 @@ def world(world):
 @pytest.fixture
 def impatient(monkeypatch):
     """Refreshes five times a second, and fetches that may take a third of one: the settings allow nothing so short."""
-    monkeypatch.setattr("openholder.app.JWKSCache", lambda fetch, **more: JWKSCache(fetch, **more | {"refresh": 0.2}))
+    monkeypatch.setattr(
+        "openholder.server.app.JWKSCache", lambda fetch, **more: JWKSCache(fetch, **more | {"refresh": 0.2})
+    )
     monkeypatch.setattr("openholder.gate.jwks.DEADLINE", 0.3)
 
 

@@ -16,7 +16,7 @@ from commands import logging_as_it_was, run_command
 from openholder._version import __version__
 from openholder.contract.operations import OPERATIONS
 from openholder.fiskil.signer import DEVELOPMENT_KEY
-from openholder.logs import PROGRESS, configure_for_command
+from openholder.server.logs import PROGRESS, configure_for_command
 from processes import Server, configuration, free_port, openholder
 from support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 

@@ -14,7 +14,7 @@ import pytest
 from openholder import Filter, Query, SourceFault
 from openholder.config import Configuration
 from openholder.errors import Unreachable
-from openholder.generation import make_sources
+from openholder.server.generation import make_sources
 from openholder_csv import CSVSettings, CSVSource, heartbeat
 from openholder_csv.heartbeat import Heartbeat
 from openholder_csv.loading import build_database, load

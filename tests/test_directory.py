@@ -27,10 +27,10 @@ from openholder import (
 )
 from openholder.config import REPLAY_STORES, Configuration
 from openholder.errors import ConfigurationError, OpenholderError, Unreachable
-from openholder.generation import make_sources
-from openholder.sources.directory import UnusableSource
+from openholder.server.generation import make_sources
 from openholder.sources.hookspecs import SOURCES
 from openholder.sources.kinds import installed_kinds
+from openholder.sources.registry import UnusableSource
 from support import SQLITE, sample_rows, start_with, write_sqlite
 
 HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'

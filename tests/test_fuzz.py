@@ -261,8 +261,8 @@ async def answers(world, sent: bytes) -> list[int]:
 
 
 def test_no_request_breaks_the_server_or_gets_data_without_its_token(world, io_loop, monkeypatch):
-    monkeypatch.setattr("openholder.app.IDLE_TIMEOUT", 0.3)  # half a request is given up soon
-    monkeypatch.setattr("openholder.app.BODY_TIMEOUT", 0.3)
+    monkeypatch.setattr("openholder.server.app.IDLE_TIMEOUT", 0.3)  # half a request is given up soon
+    monkeypatch.setattr("openholder.server.app.BODY_TIMEOUT", 0.3)
     io_loop.run_sync(lambda: start_with(world, "sqlite", sample_rows()))
     token = Mint(world.signer, world.url).token(jti="the only good one")
     bad = Mint(world.signer, world.url, path="/customer").token()

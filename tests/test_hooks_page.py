@@ -16,9 +16,9 @@ from openholder._version import __version__
 from openholder.cli.new_plugin import _compatible
 from openholder.config import REPLAY_STORES
 from openholder.errors import SourceError, SourceFault
-from openholder.sources.directory import ASYNC_HOOKS, OPEN_TIMEOUT
+from openholder.sources.entry import SourceEntry
 from openholder.sources.hookspecs import SOURCES, FinishedRequest, Hookspecs
-from openholder.sources.settings import SourceEntry
+from openholder.sources.registry import ASYNC_HOOKS, OPEN_TIMEOUT
 from openholder.testing.running import OWED, Asked
 
 PAGE = (Path(__file__).parents[1] / "docs/hooks.md").read_text(encoding="utf-8")

@@ -17,13 +17,13 @@ from tornado.httpclient import HTTPClientError
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from openholder.bucket import Bucket
 from openholder.fiskil.signer import Signer
 from openholder.gate.fetching import MAX_BYTES, Fetched, fetch_from
 from openholder.gate.jwks import UNKNOWN_KID_BURST, UNKNOWN_KID_RATE, JWKSCache
 from openholder.gate.keys import MAX_KEYS, UnusableKeySet, parse_key_set
 from openholder.gate.reasons import CannotJudge
-from openholder.serving.connections import bind
+from openholder.ratelimit import TokenBucket
+from openholder.server.connections import bind
 from support import print_nothing
 
 WYCHEPROOF = Path(__file__).parents[1].parent / "shared/security/vectors/json_web_key_test.json"
@@ -468,7 +468,7 @@ async def test_closing_ends_a_fetch_that_hangs(io_loop, cache, host):
 
 
 def test_a_bucket_gives_its_burst_at_once_and_then_its_rate(clock):
-    bucket = Bucket(UNKNOWN_KID_RATE, UNKNOWN_KID_BURST, clock)
+    bucket = TokenBucket(UNKNOWN_KID_RATE, UNKNOWN_KID_BURST, clock)
     assert [bucket.take() for _ in range(4)] == [True, True, False, False]
     clock.now += 11.9
     assert not bucket.take()

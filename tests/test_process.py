@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import trustme
 
-from openholder.serving.tls import keep_current, make_context
+from openholder.server.tls import keep_current, make_context
 from processes import Server, configuration, openholder
 from support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 

@@ -17,7 +17,6 @@ from jwt.algorithms import RSAAlgorithm
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 
-from openholder.app import bind
 from openholder.contract.operations import OPERATIONS
 from openholder.errors import UntrustedJSON
 from openholder.rehearsal.attacks import (
@@ -42,6 +41,7 @@ from openholder.rehearsal.exchange import Exchange, Leg
 from openholder.rehearsal.play import Act, rehearsed
 from openholder.rehearsal.scene import Plan, Scene, Visit, asking
 from openholder.rehearsal.walk import walked
+from openholder.server.app import bind
 from openholder.strict_json import parse_json
 from support import ISSUER, print_nothing, sample_rows, start_with
 

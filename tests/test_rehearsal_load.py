@@ -14,7 +14,6 @@ import pytest
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from openholder.app import bind
 from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal import load, tiers
 from openholder.rehearsal.caller import calling
@@ -22,6 +21,7 @@ from openholder.rehearsal.exchange import Exchange, Leg, route
 from openholder.rehearsal.play import Act, rehearsed
 from openholder.rehearsal.scene import Plan, Scene, Visit, asking
 from openholder.rehearsal.tiers import Measure, Tier, measured, tier_of
+from openholder.server.app import bind
 from support import ISSUER
 
 NAMES = ("searchCustomers", "getCommonCustomer", "getBankingBalance", "listBankingTransactions")

@@ -48,7 +48,7 @@ async def start(world):
 @pytest.fixture
 def hasty(monkeypatch):
     """What is on its way in gets no time: the old sources close at once."""
-    monkeypatch.setattr("openholder.app.BODY_TIMEOUT", 0)
+    monkeypatch.setattr("openholder.server.app.BODY_TIMEOUT", 0)
 
 
 @pytest.mark.gen_test

@@ -17,7 +17,7 @@ from tornado.web import Application, RequestHandler
 from openholder import Query, SourceFault, SourceUnavailable
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
-from openholder.serving.connections import bind
+from openholder.server.connections import bind
 from openholder_rest import Pace, RESTSettings, RESTSource
 from support import print_nothing
 

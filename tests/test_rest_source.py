@@ -16,7 +16,7 @@ from tornado.iostream import StreamClosedError
 from openholder import Filter, Query
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
-from openholder.serving.connections import bind
+from openholder.server.connections import bind
 from support import UPSTREAM_TOKEN, Upstream, as_json, sample_rows
 
 SEARCH = "/auth/v1/customer/search"

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from openholder import Filter, NotFound, Query, SourceFault, SourceUnavailable
-from openholder.serving.connections import bind
+from openholder.server.connections import bind
 from openholder_rest import Pace, RESTSettings, RESTSource
 from openholder_rest.transport import parse_retry_after
 from support import Upstream

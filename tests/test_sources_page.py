@@ -14,10 +14,10 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from commands import run_command
-from openholder.app import bind
 from openholder.cli.columns import rows_of
 from openholder.contract.collections import COLLECTIONS
 from openholder.contract.operations import OPERATIONS
+from openholder.server.app import bind
 from processes import free_port
 from support import World
 

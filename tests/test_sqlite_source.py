@@ -20,7 +20,7 @@ from openholder.contract.records.auth import Customer
 from openholder.contract.records.starter import Balance
 from openholder.contract.rows import to_record
 from openholder.errors import Unreachable
-from openholder.generation import make_sources
+from openholder.server.generation import make_sources
 from openholder.sql import Schema, Table
 from openholder_sqlite import SQLiteSettings, SQLiteSource
 from openholder_sqlite.dialect import SQLiteDialect, quote_identifier

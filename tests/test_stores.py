@@ -310,7 +310,7 @@ def test_a_redis_that_was_restarted_costs_nobody_more_than_a_second_try(bank, ow
 async def test_a_file_that_is_full_or_broken_lets_nobody_in_and_uses_nothing_up(world: World):
     stores, make_store, unavailable = [], app.make_store, status(503, code="Service/Unavailable")
     (world.folder / "replay.db").write_bytes(b"all the tokens, in my own hand\n" * 100)
-    with patch("openholder.app.make_store", lambda settings: stores.append(make_store(settings)) or stores[0]):
+    with patch("openholder.server.app.make_store", lambda settings: stores.append(make_store(settings)) or stores[0]):
         await start_with(world, "sqlite", sample_rows())
     here, soon = mint(world), int(time.time()) + 2
     invalid_token(await send(world, here.token(iat=soon - 60)))  # it may have been in the record that broke

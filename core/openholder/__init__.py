@@ -6,8 +6,8 @@ use. Not affiliated with Fiskil.
 
 from openholder.errors import NotFound, SharingRefused, SourceError, SourceFault, SourceUnavailable, UntrustedJSON
 from openholder.query import Filter, Order, Page, Query, Record, Row, instant, number, select, truth
+from openholder.setting_types import ExistingFile, ExistingFolder, NewFile, Secret, split_url
 from openholder.sources.hookspecs import API_VERSION, FinishedRequest, hookimpl
-from openholder.sources.settings import ExistingFile, ExistingFolder, NewFile, Secret, split_url
 from openholder.strict_json import parse_json
 
 __all__ = [

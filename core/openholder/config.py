@@ -22,9 +22,10 @@ from typing_extensions import TypedDict
 
 from openholder.contract.operations import OPERATIONS
 from openholder.errors import ConfigurationError, Mistake
+from openholder.setting_types import paths_relative_to
 from openholder.settings import ENV_PREFIX, Replay, Settings, listed
+from openholder.sources.entry import SourceEntry
 from openholder.sources.kinds import UnusableKind, find_kind
-from openholder.sources.settings import SourceEntry, paths_relative_to
 
 REPLAY_STORES = "openholder.replay_stores"
 """The entry-point group of stores of used tokens."""

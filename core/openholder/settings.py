@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from openholder.errors import UntrustedJSON
-from openholder.sources.settings import ExistingFile, NewFile, Secret, split_url
+from openholder.setting_types import ExistingFile, NewFile, Secret, split_url
 from openholder.strict_json import parse_json
 
 ENV_PREFIX = "OPENHOLDER_"

@@ -13,7 +13,7 @@ from catalogue.http import closed_by_server, found, get, head, invalid_email, po
 from catalogue.rows import BALANCE, JANE, SEARCH, Reply, Request, Row, Try, mint, no_token, ok, send, status
 from openholder import Page, SharingRefused
 from openholder.contract.operations import OPERATIONS
-from openholder.sources.directory import Directory
+from openholder.sources.registry import SourceRegistry
 from openholder_sqlite import Database
 from support import World, sample_rows, start_with
 
@@ -41,14 +41,14 @@ def same_but_for_the_interaction_id(*replies: Reply) -> None:
 async def questions(world: World, request: Request) -> tuple[Reply, list[tuple[str, ...]]]:
     """What is answered, and which questions the sources were asked for it: what it took, but for what was found."""
     asked = []
-    fetch = Directory.fetch
+    fetch = SourceRegistry.fetch
 
-    async def counted(self: Directory, query: Any) -> Page:
+    async def counted(self: SourceRegistry, query: Any) -> Page:
         asked.append((query.collection, *(condition.member for condition in query.filters)))
         return await fetch(self, query)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Directory, "fetch", counted)
+        patch.setattr(SourceRegistry, "fetch", counted)
         return await send(world, request), asked
 
 

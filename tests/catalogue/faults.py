@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-import openholder.app
+import openholder.server.app
 from catalogue.http import closed_by_server, get, head, post, talk, unknown_path
 from catalogue.rows import BALANCE, JANE, Request, Row, invalid_token, mint, ok, send
 from support import World, sample_rows, start_with
@@ -17,9 +17,9 @@ from support import World, sample_rows, start_with
 async def idle_at_the_end(world: World) -> None:
     """F03. Who has been idle may still send a request, and is cut off only after the grace."""
     await start_with(world, "sqlite", sample_rows())
-    assert openholder.app.IDLE_GRACE >= 3
+    assert openholder.server.app.IDLE_GRACE >= 3
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(openholder.app, "IDLE_GRACE", 1.5)
+        patch.setattr(openholder.server.app, "IDLE_GRACE", 1.5)
         pairs = [await asyncio.open_connection("127.0.0.1", world.holder.port) for _ in range(10)]
         for reader, writer in pairs:
             writer.write(head(mint(world)))

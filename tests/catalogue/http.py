@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-import openholder.app
+import openholder.server.app
 from catalogue.rows import (
     BALANCE,
     JANE,
@@ -33,7 +33,7 @@ from catalogue.rows import (
     status,
 )
 from openholder.serving import exchange as exchanges
-from openholder.sources.directory import Directory
+from openholder.sources.registry import SourceRegistry
 from support import World, sample_rows, start_with
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -183,7 +183,7 @@ async def other_media_types(world: World) -> None:
 async def bodies_too_large(world: World) -> None:
     """H17. What is announced is refused before it comes, what is not announced once it is too much."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(openholder.app, "BODY_TIMEOUT", 1.0)  # for as long its sender may still send, and read 413
+        patch.setattr(openholder.server.app, "BODY_TIMEOUT", 1.0)  # for as long its sender may still send, and read 413
         await start_with(world, "sqlite", sample_rows())
     token = mint(world, SEARCH).token()
     status(413)(await send(world, post(mint(world), b" " * 65_537, token)))
@@ -283,8 +283,8 @@ async def heads_too_large(world: World) -> None:
 async def drip_heads(world: World) -> None:
     """H25. A byte now and then does not keep a connection open: the whole head has to be there in time."""
     with pytest.MonkeyPatch.context() as patch:
-        assert openholder.app.IDLE_TIMEOUT <= 75
-        patch.setattr(openholder.app, "IDLE_TIMEOUT", 1.0)
+        assert openholder.server.app.IDLE_TIMEOUT <= 75
+        patch.setattr(openholder.server.app, "IDLE_TIMEOUT", 1.0)
         await start_with(world, "sqlite", sample_rows())
     sent = head(mint(world), "X-Long: " + "y" * 1000)
     pairs = [await asyncio.open_connection("127.0.0.1", world.holder.port) for _ in range(100)]
@@ -308,8 +308,8 @@ async def drip_heads(world: World) -> None:
 async def drip_bodies(world: World) -> None:
     """H26."""
     with pytest.MonkeyPatch.context() as patch:
-        assert openholder.app.BODY_TIMEOUT <= 5
-        patch.setattr(openholder.app, "BODY_TIMEOUT", 0.5)
+        assert openholder.server.app.BODY_TIMEOUT <= 5
+        patch.setattr(openholder.server.app, "BODY_TIMEOUT", 0.5)
         await start_with(world, "sqlite", sample_rows())
     token = mint(world, SEARCH).token()
     sent = post(mint(world), b"{}", token).wire()
@@ -394,7 +394,7 @@ async def fault_within(world: World) -> None:
         raise RuntimeError("secret of the inside")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Directory, "fetch", broken)
+        patch.setattr(SourceRegistry, "fetch", broken)
         for path in (BALANCE, "/auth/v1/customer/cust-1001"):
             with capture_logs() as logs:
                 reply = await send(world, get(mint(world), path))

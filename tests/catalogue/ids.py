@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from catalogue.http import found, get, post
 from catalogue.rows import BALANCE, Reply, Request, Row, Try, any_of, invalid_token, mint, ok, send, status
-from openholder.logs import configure_logging
+from openholder.server.logs import configure_logging
 from openholder.settings import Log
 from support import SQLITE, World, sample_rows, start_with, write_sqlite
 

@@ -148,7 +148,7 @@ async def start(world: World, url: str = "") -> Clock:
     """Start a server that fetches its keys from ``url``, or from the world's own host; gives the clock of its keys."""
     clock = Clock()
     environment = {"OPENHOLDER_FISKIL__JWKS_URL": url} if url else {}
-    with patch.dict(os.environ, environment), patch("openholder.app.JWKSCache", partial(JWKSCache, clock=clock)):
+    with patch.dict(os.environ, environment), patch("openholder.server.app.JWKSCache", partial(JWKSCache, clock=clock)):
         await start_with(world, "sqlite", sample_rows())
     return clock
 

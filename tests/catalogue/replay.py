@@ -33,7 +33,10 @@ class Clock:
 async def start(world: World, clock: Callable[[], float] = time.time) -> MemoryStore:
     """Start a server whose record of used tokens can be looked into."""
     used = MemoryStore(clock=clock)
-    with patch("openholder.app.make_store", lambda _: used), patch("openholder.app.Gate", partial(Gate, clock=clock)):
+    with (
+        patch("openholder.server.app.make_store", lambda _: used),
+        patch("openholder.server.app.Gate", partial(Gate, clock=clock)),
+    ):
         await start_with(world, "sqlite", sample_rows())
     return used
 

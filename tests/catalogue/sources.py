@@ -24,9 +24,9 @@ from catalogue.rows import BALANCE, Reply, Row, mint, ok, send, status
 from openholder import Page
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError, Unreachable
-from openholder.generation import make_sources
+from openholder.server.connections import bind
+from openholder.server.generation import make_sources
 from openholder.serving import lag
-from openholder.serving.connections import bind
 from openholder_sqlite import Database
 from support import SQLITE, Upstream, World, rest, sample_rows, start_with, write_sqlite
 

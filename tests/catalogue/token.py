@@ -53,9 +53,9 @@ from catalogue.rows import (
     tries,
 )
 from openholder.fiskil.signer import Signer
-from openholder.gate.form import parse
 from openholder.gate.reasons import Reason, Refused
-from openholder.logs import configure_logging
+from openholder.gate.token import parse_token
+from openholder.server.logs import configure_logging
 from openholder.settings import Log
 from support import World
 
@@ -720,7 +720,7 @@ async def deep_json(world: World) -> None:
 def _seconds_to_refuse(token: str) -> float:
     started = time.perf_counter()
     with contextlib.suppress(Refused):
-        parse(token, ("PS256",), ("JWT",))
+        parse_token(token, ("PS256",), ("JWT",))
         raise AssertionError("not refused")
     return time.perf_counter() - started
 

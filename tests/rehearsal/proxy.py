@@ -15,8 +15,8 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 from yarl import URL
 
-from openholder.app import bind
 from openholder.contract.operations import OPERATIONS, Operation
+from openholder.server.app import bind
 from openholder.strict_json import parse_json
 
 _HOP = {"content-length", "transfer-encoding", "connection", "date", "server"}

@@ -13,8 +13,8 @@ import click
 
 from openholder._version import __version__
 from openholder.errors import ConfigurationError, OpenholderError, Unreachable
-from openholder.sources.directory import UnusableSource
 from openholder.sources.kinds import UnusableKind
+from openholder.sources.registry import UnusableSource
 
 EXIT_FAILED, EXIT_CONFIGURATION, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 1, 3, 4, 130
 

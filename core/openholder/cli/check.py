@@ -14,10 +14,8 @@ from pathlib import Path
 
 import click
 
-from openholder.app import make_store
 from openholder.cli.columns import misspelt
 from openholder.cli.development import development_keys
-from openholder.cli.examination import Finding, Verdict, examined
 from openholder.cli.options import configuration_option, json_option, sample_options, table
 from openholder.config import Configuration
 from openholder.contract.collections import COLLECTIONS, collection_named
@@ -27,15 +25,17 @@ from openholder.contract.rows import to_record
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
 from openholder.gate.fetching import fetch_from
 from openholder.gate.keys import UnusableKeySet, parse_key_set
-from openholder.generation import make_sources, operations_of
-from openholder.logs import configure_for_command
+from openholder.inspection.examination import Finding, Verdict, examined
 from openholder.query import Filter, Query, Row
+from openholder.server.app import make_store
+from openholder.server.generation import make_sources, operations_of
+from openholder.server.logs import configure_for_command
+from openholder.server.tls import make_context
 from openholder.serving.answers import has_needed
 from openholder.serving.lookup import everything, is_served, query_of
-from openholder.serving.tls import make_context
 from openholder.settings import Settings
-from openholder.sources.directory import Directory, UnusableSource
 from openholder.sources.kinds import UnusableKind
+from openholder.sources.registry import SourceRegistry, UnusableSource
 
 EXIT_CODES: dict[Verdict, int] = {
     "ok": 0,
@@ -133,7 +133,7 @@ async def _sources(configuration: Configuration) -> AsyncIterator[Finding]:
         yield Finding("sources", "unreachable", str(exc))
 
 
-async def _operation(sources: Directory, operation: Operation) -> Finding:
+async def _operation(sources: SourceRegistry, operation: Operation) -> Finding:
     what = f"{operation.method} {operation.path}"
     source = sources.source_of(operation.collection)
     if not is_served(sources, operation) or source is None:
@@ -158,7 +158,7 @@ def _question(operation: Operation) -> Query:
     return query_of(operation.collection, ids)
 
 
-async def _misspelt(sources: Directory, collection: str) -> list[Finding]:
+async def _misspelt(sources: SourceRegistry, collection: str) -> list[Finding]:
     """Columns that look like one that is not there. Where that may be missing, nothing else would tell."""
     with suppress(OpenholderError):  # has been judged before
         wrong = misspelt(collection, await _few(sources, collection)) if collection in COLLECTIONS else ()
@@ -167,7 +167,7 @@ async def _misspelt(sources: Directory, collection: str) -> list[Finding]:
     return []
 
 
-async def _slow(sources: Directory, operation: Operation) -> list[Finding]:
+async def _slow(sources: SourceRegistry, operation: Operation) -> list[Finding]:
     """What the source says of the operation's question, where it can be asked."""
     source = sources.source_of(operation.collection)
     try:
@@ -177,7 +177,7 @@ async def _slow(sources: Directory, operation: Operation) -> list[Finding]:
     return [Finding("for faster answers", "advice", text) for text in advice]
 
 
-async def _fitting(sources: Directory, operation: Operation) -> int:
+async def _fitting(sources: SourceRegistry, operation: Operation) -> int:
     """Turn a few rows into records."""
     rows = await _few(sources, operation.collection)
     for row in filter(partial(has_needed, operation), rows):
@@ -185,7 +185,7 @@ async def _fitting(sources: Directory, operation: Operation) -> int:
     return len(rows)
 
 
-async def _few(sources: Directory, collection: str) -> Sequence[Row]:
+async def _few(sources: SourceRegistry, collection: str) -> Sequence[Row]:
     """The first rows. A source that hands over nothing unasked is let off."""
     try:
         return (await sources.fetch(Query(collection=collection, limit=A_FEW))).records

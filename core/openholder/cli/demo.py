@@ -18,7 +18,6 @@ from typing import Any
 
 import click
 
-from openholder.app import serving
 from openholder.cli.progress import progress
 from openholder.cli.rehearse import printed
 from openholder.cli.token import curl
@@ -27,11 +26,12 @@ from openholder.contract.operations import OPERATIONS
 from openholder.fiskil import sample
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
-from openholder.logs import configure_logging
 from openholder.rehearsal.caller import calling
 from openholder.rehearsal.play import ACTS, TALK, Act, Report, rehearsed
 from openholder.rehearsal.scene import Plan
-from openholder.serving.connections import bind
+from openholder.server.app import serve
+from openholder.server.connections import bind
+from openholder.server.logs import configure_logging
 from openholder.settings import Log
 
 ISSUER = "demo.cdr.fiskil.com"
@@ -127,7 +127,7 @@ async def _running(port: int, kind: str) -> AsyncIterator[Demo]:
         (folder / "openholder.toml").write_text(text, encoding="utf-8")
         configuration = Configuration.load(folder / "openholder.toml")
         signer = Signer.generate()
-        async with jwks_host(jwks_url, signer.jwks, keys), serving(configuration, public) as holder:
+        async with jwks_host(jwks_url, signer.jwks, keys), serve(configuration, public) as holder:
             yield Demo(url, f"http://127.0.0.1:{holder.admin_port}", signer)
 
 

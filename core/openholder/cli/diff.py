@@ -13,13 +13,13 @@ from typing import Any
 
 import click
 
-from openholder import survey
 from openholder.cli.options import json_option, sample_options, table
 from openholder.config import Configuration
 from openholder.contract.operations import Operation
-from openholder.generation import make_sources, operations_of
-from openholder.logs import configure_for_command
-from openholder.sources.directory import Directory
+from openholder.inspection import survey
+from openholder.server.generation import make_sources, operations_of
+from openholder.server.logs import configure_for_command
+from openholder.sources.registry import SourceRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ async def _compared(
             return len(chosen), [found for customer in shown async for found in _of_customer(customer, *sides)]
 
 
-Side = tuple[Directory, Sequence[Operation]]
+Side = tuple[SourceRegistry, Sequence[Operation]]
 
 
 async def _of_customer(customer: str, old: Side, new: Side) -> AsyncIterator[Difference]:

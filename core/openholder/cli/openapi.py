@@ -10,8 +10,8 @@ import click
 from openholder.cli.options import configuration_option
 from openholder.config import Configuration
 from openholder.contract.operations import OPERATIONS, Operation
-from openholder.generation import make_sources, operations_of
 from openholder.openapi import as_json, document
+from openholder.server.generation import make_sources, operations_of
 from openholder.serving.lookup import is_served
 
 

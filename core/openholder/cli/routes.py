@@ -12,9 +12,9 @@ from openholder.cli.options import configuration_option, json_option, table
 from openholder.config import Configuration
 from openholder.contract.operation import JSON
 from openholder.contract.operations import OPERATIONS, Operation
-from openholder.generation import make_sources, operations_of
+from openholder.server.generation import make_sources, operations_of
 from openholder.serving.lookup import is_served
-from openholder.sources.directory import Directory
+from openholder.sources.registry import SourceRegistry
 
 COLUMNS = ("method", "path", "collection", "source", "evidence")
 
@@ -41,7 +41,7 @@ async def _rows(configuration: Configuration) -> list[tuple[str, ...]]:
         return [_row(sources, operation) for operation in operations_of(configuration.settings)]
 
 
-def _row(sources: Directory, operation: Operation) -> tuple[str, ...]:
+def _row(sources: SourceRegistry, operation: Operation) -> tuple[str, ...]:
     source = sources.source_of(operation.collection) if is_served(sources, operation) else None
     name = source.name if source else "(not served)"
     return operation.method, operation.path, operation.collection, name, operation.evidence

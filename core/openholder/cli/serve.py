@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 
-from openholder.app import run
 from openholder.cli.development import development_keys
 from openholder.cli.options import configuration_option
 from openholder.cli.workers import supervise
 from openholder.config import Configuration
-from openholder.logs import configure_logging
-from openholder.serving.connections import bind
+from openholder.server.app import run
+from openholder.server.connections import bind
+from openholder.server.logs import configure_logging
 
 
 @click.command()

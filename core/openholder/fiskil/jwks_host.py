@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from openholder.serving.connections import bind
+from openholder.server.connections import bind
 
 
 class _Keys(RequestHandler):

@@ -12,10 +12,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from openholder.gate import claims, form, replay
+from openholder.gate import claims, replay
 from openholder.gate.audience import check_audience
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.reasons import CannotJudge, Reason, Refused
+from openholder.gate.token import Token, parse_token, read_bearer
 from openholder.settings import Fiskil
 
 __all__ = ["CannotJudge", "Gate", "Reason", "Refused"]
@@ -57,7 +58,7 @@ class Gate:
         ``authorization`` is every value of that header, ``path`` the path of the request line as it came, without the
         query. ``facts`` is told what the log may know of the token.
         """
-        token = form.parse(form.bearer(authorization), self._fiskil.algorithms, self._fiskil.token_types)
+        token = parse_token(read_bearer(authorization), self._fiskil.algorithms, self._fiskil.token_types)
         facts |= {"kid": _shown(token.kid), "alg": token.algorithm}
         await self._check_signature(token)
         expires_at = self._check_claims(token, path, facts)
@@ -65,7 +66,7 @@ class Gate:
         if not await self._first_use(entry, expires_at + self._fiskil.clock_tolerance + 1):
             raise Refused(Reason.REPLAYED)
 
-    async def _check_signature(self, token: form.Token) -> None:
+    async def _check_signature(self, token: Token) -> None:
         table = await self._keys.table_for(token.kid)
         verified = table.verify(token.kid, token.algorithm, token.signed, token.signature)
         if verified is None:
@@ -73,7 +74,7 @@ class Gate:
         if not verified:
             raise Refused(Reason.SIGNATURE_WRONG)
 
-    def _check_claims(self, token: form.Token, path: str, facts: dict[str, object]) -> float:
+    def _check_claims(self, token: Token, path: str, facts: dict[str, object]) -> float:
         fiskil, now = self._fiskil, self._now()
         claims.check_parties(token.claims, fiskil.issuer)
         # Never from Host or X-Forwarded-*: whoever sends the request writes those.

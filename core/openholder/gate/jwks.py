@@ -8,10 +8,10 @@ import random
 import time
 from collections.abc import Callable
 
-from openholder.bucket import Bucket
 from openholder.gate.fetching import DEADLINE, Fetch, KnownKeys
 from openholder.gate.keys import KeyTable, UnusableKeySet, parse_key_set
 from openholder.gate.reasons import CannotJudge
+from openholder.ratelimit import TokenBucket
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class JWKSCache:
         self._retry_at = 0.0
         self._flight: asyncio.Task[None] | None = None
         self._background: asyncio.Task[None] | None = None
-        self._bucket = Bucket(UNKNOWN_KID_RATE, UNKNOWN_KID_BURST, clock)
+        self._bucket = TokenBucket(UNKNOWN_KID_RATE, UNKNOWN_KID_BURST, clock)
 
     async def start(self) -> None:
         """Fetch the keys, and keep them fresh in the background. A host that is away is logged, not raised."""

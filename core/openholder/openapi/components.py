@@ -116,7 +116,7 @@ def reference(section: str, name: str) -> Schema:
 
 def record_name(record: type[Record]) -> str:
     """The name of a record's schema, which begins with its sector: energy and banking both have a ``Balance``."""
-    return record.__module__.split(".")[2].title() + record.__name__
+    return record.__module__.split(".")[3].title() + record.__name__
 
 
 def relocated(schema: Any, place: str, base: str = "") -> Any:

@@ -22,7 +22,7 @@ from openholder.query import Filter, Order, Page, Query, Row, moment
 from openholder.serving.cursors import Cursor, Cursors
 from openholder.serving.lookup import Found, everything
 from openholder.serving.paging import read_limit, read_page
-from openholder.sources.directory import Directory
+from openholder.sources.registry import SourceRegistry
 
 MAX_DOCUMENT = 33_554_432
 """Bytes of a document: 32 MiB."""
@@ -32,7 +32,7 @@ MAX_DOCUMENT = 33_554_432
 class Context:
     """What answers are made with."""
 
-    sources: Directory
+    sources: SourceRegistry
     cursors: Cursors
     link_base: str = ""
     """Where links that are full URIs begin; empty: links are query strings."""

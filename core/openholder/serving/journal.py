@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from openholder.bucket import Bucket
+from openholder.ratelimit import TokenBucket
 from openholder.sources.hookspecs import FinishedRequest
 
 log = structlog.get_logger("openholder")
@@ -57,7 +57,7 @@ class Journal:
         self.observed: Callable[[FinishedRequest], None] = lambda _: None
         """Is told of each answered request."""
         self._key = key or secrets.token_bytes(32)
-        self._refusals_logged = Bucket(*LOGGED_REFUSALS, time.monotonic)
+        self._refusals_logged = TokenBucket(*LOGGED_REFUSALS, time.monotonic)
         self._unlogged = 0
         self.registry = CollectorRegistry()
         labels = ("route", "method", "status")

@@ -14,8 +14,8 @@ from openholder.contract.records.auth import Login
 from openholder.contract.rows import record_from
 from openholder.errors import SourceFault
 from openholder.query import Filter, Query, Row
-from openholder.sources.directory import Directory
 from openholder.sources.ownership import MOST, accounts_of, customer_exists, may_be_shared
+from openholder.sources.registry import SourceRegistry
 
 PRODUCTS = "banking.accounts"
 """The collection that knows category, state and ownership of bank accounts."""
@@ -41,13 +41,13 @@ Found = Query | Sequence[Row]
 """A question to put to a source, a page at a time, or all records at once."""
 
 
-def is_served(sources: Directory, operation: Operation) -> bool:
+def is_served(sources: SourceRegistry, operation: Operation) -> bool:
     """Whether sources have what the operation needs: its collection, and `accounts` for anything below one."""
     needed = {operation.collection} | ({"accounts"} if operation.whose in BELOW_ACCOUNTS else set())
     return all(sources.source_of(collection) for collection in needed)
 
 
-async def search(sources: Directory, question: Question) -> Found:
+async def search(sources: SourceRegistry, question: Question) -> Found:
     """Every customer with that e-mail address, and every one that it may log in for."""
     (address,) = question.wanted
     condition = Filter("email", "ieq", address, variable="email")
@@ -62,7 +62,7 @@ async def search(sources: Directory, question: Question) -> Found:
     return customers
 
 
-async def customer(sources: Directory, question: Question) -> Found:
+async def customer(sources: SourceRegistry, question: Question) -> Found:
     """What the collection has of the customer in the path. A list of a customer that does not exist is 404."""
     operation = question.operation
     if operation.reply.many and operation.collection != "customers":
@@ -70,12 +70,12 @@ async def customer(sources: Directory, question: Question) -> Found:
     return _query(question)
 
 
-async def consent(sources: Directory, question: Question) -> Found:
+async def consent(sources: SourceRegistry, question: Question) -> Found:
     """The customer's accounts but for those that may not be shared. Closed ones may: their history is shared too."""
     return await _shareable(sources, question.ids)
 
 
-async def account(sources: Directory, question: Question) -> Found:
+async def account(sources: SourceRegistry, question: Question) -> Found:
     """What the collection has of the account in the path, which must be the customer's and may be shared."""
     links = await accounts_of(sources, question.ids["customerId"], [question.ids["accountId"]])
     if not links:
@@ -86,7 +86,7 @@ async def account(sources: Directory, question: Question) -> Found:
     return _query(question)
 
 
-async def chosen(sources: Directory, question: Question) -> Found:
+async def chosen(sources: SourceRegistry, question: Question) -> Found:
     """What the collection has of the accounts that the body names: each must be the customer's and may be shared."""
     possible = [account_id for account_id in question.wanted if question.is_id(account_id)]
     links = await accounts_of(sources, question.ids["customerId"], possible) if possible else []
@@ -108,13 +108,13 @@ def _refusal(account_id: str, question: Question, shareable: Mapping[str, bool])
     return RequestError(ErrorKind.ACCOUNT_UNKNOWN, "account_unknown", detail=detail, status=422)
 
 
-async def every(sources: Directory, question: Question) -> Found:
+async def every(sources: SourceRegistry, question: Question) -> Found:
     """What the collection has of all the customer's accounts that may be shared."""
     links = await _shareable(sources, question.ids)
     return await _of_accounts(sources, question, tuple(str(link["id"]) for link in links))
 
 
-LOOKUPS: Mapping[str, Callable[[Directory, Question], Awaitable[Found]]] = {
+LOOKUPS: Mapping[str, Callable[[SourceRegistry, Question], Awaitable[Found]]] = {
     "search": search,
     "customer": customer,
     "consent": consent,
@@ -125,7 +125,7 @@ LOOKUPS: Mapping[str, Callable[[Directory, Question], Awaitable[Found]]] = {
 """What `Operation.whose` names."""
 
 
-async def everything(sources: Directory, query: Query) -> list[Row]:
+async def everything(sources: SourceRegistry, query: Query) -> list[Row]:
     """Every record, where an answer has no pages. More than `MOST` is a fault, never a shortened list."""
     page = await sources.fetch(replace(query, limit=MOST + 1))
     if len(page.records) > MOST:
@@ -157,7 +157,7 @@ def _query(question: Question) -> Query:
     return replace(query, document=operation.reply.media != JSON)
 
 
-async def _of_accounts(sources: Directory, question: Question, account_ids: Sequence[str]) -> Found:
+async def _of_accounts(sources: SourceRegistry, question: Question, account_ids: Sequence[str]) -> Found:
     """The records of several accounts, in one question."""
     collection, account_filters = question.operation.collection, tuple(question.asked.account_filters)
     filters = (*question.asked.filters, *(account_filters if collection == PRODUCTS else ()))
@@ -173,7 +173,7 @@ async def _of_accounts(sources: Directory, question: Question, account_ids: Sequ
 
 
 async def _narrowed(
-    sources: Directory, question: Question, account_ids: Sequence[str], filters: tuple[Filter, ...]
+    sources: SourceRegistry, question: Question, account_ids: Sequence[str], filters: tuple[Filter, ...]
 ) -> list[str]:
     """Those of the accounts that fulfil the filters on accounts."""
     if not sources.source_of(PRODUCTS):
@@ -183,7 +183,7 @@ async def _narrowed(
     return [str(row["accountId"]) for row in await everything(sources, query)]
 
 
-async def _shareable(sources: Directory, ids: Ids) -> list[Row]:
+async def _shareable(sources: SourceRegistry, ids: Ids) -> list[Row]:
     """The customer's accounts but for those that may not be shared."""
     rows = await accounts_of(sources, ids["customerId"])
     if not rows:
@@ -193,6 +193,6 @@ async def _shareable(sources: Directory, ids: Ids) -> list[Row]:
     return [row for row in rows if may_be_shared(row)]
 
 
-async def _check_customer(sources: Directory, ids: Ids) -> None:
+async def _check_customer(sources: SourceRegistry, ids: Ids) -> None:
     if not await customer_exists(sources, ids["customerId"]):
         raise RequestError(ErrorKind.RECORD_UNKNOWN, "customer_unknown")

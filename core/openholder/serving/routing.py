@@ -12,7 +12,7 @@ from tornado.routing import AnyMatches, PathMatches, Router, Rule
 from tornado.web import Application
 
 from openholder.contract.operations import Operation
-from openholder.serving.exchange import Desk, Exchange
+from openholder.serving.delegate import RequestDelegate, ServingState
 
 AUTH_PREFIX, AUTH_ALIAS = "/auth/v1/", "/v1/auth/"
 
@@ -20,14 +20,14 @@ AUTH_PREFIX, AUTH_ALIAS = "/auth/v1/", "/v1/auth/"
 class Endpoint(Router):
     """One path, with the operations that it has."""
 
-    def __init__(self, desk: Desk, operations: Sequence[Operation]) -> None:
+    def __init__(self, desk: ServingState, operations: Sequence[Operation]) -> None:
         self._desk = desk
         self._operations = operations
 
     def find_handler(self, request: HTTPServerRequest, **found: Any) -> HTTPMessageDelegate:
         """The delegate for one request. Ids arrive percent-decoded once, as bytes."""
         raw_ids: Mapping[str, bytes] = found.get("path_kwargs", {})
-        return Exchange(self._desk, request, self._operations, raw_ids)
+        return RequestDelegate(self._desk, request, self._operations, raw_ids)
 
 
 class Switch(Router):
@@ -52,7 +52,7 @@ def with_alias(operations: Iterable[Operation]) -> list[Operation]:
     return operations + [replace(row, path=row.path.replace(AUTH_PREFIX, AUTH_ALIAS, 1)) for row in aliased]
 
 
-def application(desk: Desk, operations: Iterable[Operation]) -> Application:
+def application(desk: ServingState, operations: Iterable[Operation]) -> Application:
     """The Tornado application of the public port. A literal segment wins over an id at the same place."""
     paths: dict[str, list[Operation]] = {}
     for operation in operations:

@@ -8,7 +8,7 @@ from openholder.contract.records.auth import AccountLink
 from openholder.contract.rows import record_from
 from openholder.errors import SourceFault
 from openholder.query import Filter, Query, Row
-from openholder.sources.directory import Directory
+from openholder.sources.registry import SourceRegistry
 
 MOST = 1000
 """Records in an answer that has no pages: far more than one customer has, and a bound on what one request costs."""
@@ -22,7 +22,7 @@ def may_be_shared(row: Row) -> bool:
     return record_from("accounts", row, AccountLink).status not in REFUSED
 
 
-async def customer_exists(sources: Directory, customer_id: str) -> bool:
+async def customer_exists(sources: SourceRegistry, customer_id: str) -> bool:
     """Whether there is such a customer. Where no source has customers, only accounts make one known."""
     if sources.source_of("customers") is None:
         return bool(await accounts_of(sources, customer_id))
@@ -31,7 +31,7 @@ async def customer_exists(sources: Directory, customer_id: str) -> bool:
     return bool((await sources.fetch(Query(collection="customers", filters=(condition,), variables=variables))).records)
 
 
-async def accounts_of(sources: Directory, customer_id: str, account_ids: Sequence[str] | None = None) -> list[Row]:
+async def accounts_of(sources: SourceRegistry, customer_id: str, account_ids: Sequence[str] | None = None) -> list[Row]:
     """The rows of ``accounts`` for one customer: all of them, or those of the given accounts."""
     filters = [Filter("customerId", "eq", customer_id, variable="customerId")]
     variables = {"customerId": customer_id}

@@ -17,8 +17,8 @@ import pluggy
 
 from openholder.errors import NotFound
 from openholder.query import Page, Query
-from openholder.sources.directory import ASYNC_HOOKS
 from openholder.sources.hookspecs import PROJECT, Hookspecs
+from openholder.sources.registry import ASYNC_HOOKS
 
 T = TypeVar("T")
 OWED = ("collections", "fetch")

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from openholder.gate.replay import Reach
-from openholder.sources.settings import Secret
+from openholder.setting_types import Secret
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ import aiosqlite
 from pydantic import BaseModel, Field
 
 from openholder.gate.replay import Reach
-from openholder.sources.settings import NewFile
+from openholder.setting_types import NewFile
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from openholder.contract.operations import Operation
 _JSON_BODY = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE | re.ASCII)
 
 
-def check_form(operation: Operation, headers: HTTPHeaders) -> None:
+def check_preconditions(operation: Operation, headers: HTTPHeaders) -> None:
     """Raise `RequestError` for an answer that the caller would not accept, or a body that we would not."""
     media = operation.reply.media
     if not _accepts(media, headers):

@@ -12,13 +12,13 @@ from typing import Literal
 
 import click
 
-from openholder import survey
 from openholder.config import Configuration
 from openholder.contract.operations import Operation
 from openholder.errors import SourceFault
-from openholder.generation import make_sources, operations_of
+from openholder.inspection import survey
+from openholder.server.generation import make_sources, operations_of
 from openholder.serving.ids import id_pattern
-from openholder.sources.directory import Directory
+from openholder.sources.registry import SourceRegistry
 
 Verdict = Literal["ok", "advice", "not served", "failed", "configuration", "unreachable"]
 
@@ -69,13 +69,13 @@ async def examined(configuration: Configuration, customers: Sequence[str], numbe
         return [finding for name in tallies for finding in tallies[name].findings(name, _source(sources, name))]
 
 
-def _source(sources: Directory, collection: str) -> str:
+def _source(sources: SourceRegistry, collection: str) -> str:
     source = sources.source_of(collection)
     return source.name if source else ""
 
 
 async def _tallies(
-    sources: Directory, operations: Sequence[Operation], customers: Sequence[str], pattern: re.Pattern[str]
+    sources: SourceRegistry, operations: Sequence[Operation], customers: Sequence[str], pattern: re.Pattern[str]
 ) -> dict[str, Tally]:
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
     with click.progressbar(customers, label="customers", file=sys.stderr, hidden=not sys.stderr.isatty()) as shown:

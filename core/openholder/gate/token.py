@@ -33,7 +33,7 @@ class Token:
     signature: bytes
 
 
-def bearer(headers: Sequence[str]) -> str:
+def read_bearer(headers: Sequence[str]) -> str:
     """The token in the Authorization headers of a request, which must be exactly one (RFC 6750 section 2.1).
 
     Tornado joins repeated headers with a comma when they are read as one; here they are counted.
@@ -51,7 +51,7 @@ def bearer(headers: Sequence[str]) -> str:
     return token
 
 
-def parse(text: str, algorithms: Collection[str], types: Collection[str]) -> Token:
+def parse_token(text: str, algorithms: Collection[str], types: Collection[str]) -> Token:
     """Take a token apart. Raises `Refused` for everything that is not one well-formed signed JWT."""
     if len(text) > MAX_TOKEN:
         raise Refused(Reason.TOKEN_TOO_LONG)

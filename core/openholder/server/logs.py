@@ -11,8 +11,8 @@ from typing import Any, TextIO
 
 import structlog
 
-from openholder.bucket import Bucket
 from openholder.errors import describe
+from openholder.ratelimit import TokenBucket
 from openholder.settings import Log
 
 PROGRESS = "openholder.progress"
@@ -62,7 +62,7 @@ def configure_for_command(stream: TextIO) -> None:
 def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
     """Have ``loop`` log what nobody caught by its type, and not thousands of times a second (as accept does when no
     file descriptor is left)."""
-    bucket = Bucket(1.0, 10, time.monotonic)
+    bucket = TokenBucket(1.0, 10, time.monotonic)
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if bucket.take():

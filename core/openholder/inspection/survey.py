@@ -22,8 +22,8 @@ from openholder.errors import OpenholderError
 from openholder.query import Filter, Query, Row
 from openholder.serving.answers import has_needed
 from openholder.serving.lookup import is_served, query_of
-from openholder.sources.directory import Directory
 from openholder.sources.ownership import accounts_of, may_be_shared
+from openholder.sources.registry import SourceRegistry
 
 AT_ONCE = 1000
 """Records that are asked for at a time."""
@@ -41,13 +41,15 @@ class Holding:
     """Why there are no rows, where the source failed."""
 
 
-async def customers(sources: Directory, number: int) -> list[str]:
+async def customers(sources: SourceRegistry, number: int) -> list[str]:
     """The ids of the first customers. Raises `SourceFault` where the source hands over nothing unasked."""
     rows = (await sources.fetch(Query(collection="customers", limit=number))).records
     return [str(row["id"]) for row in rows]
 
 
-async def holdings(sources: Directory, operations: Sequence[Operation], customer_id: str) -> AsyncIterator[Holding]:
+async def holdings(
+    sources: SourceRegistry, operations: Sequence[Operation], customer_id: str
+) -> AsyncIterator[Holding]:
     """All that the served collections have of one customer, and of each of the accounts that may be shared."""
     accounts, faults = await _accounts(sources, customer_id)
     for fault in faults:
@@ -62,7 +64,7 @@ async def holdings(sources: Directory, operations: Sequence[Operation], customer
             yield await _holding(sources, collection, ids)
 
 
-async def _accounts(sources: Directory, customer_id: str) -> tuple[list[str], list[str]]:
+async def _accounts(sources: SourceRegistry, customer_id: str) -> tuple[list[str], list[str]]:
     """The accounts that may be shared, and why of others nobody knows."""
     accounts, faults = [], []
     try:
@@ -78,7 +80,7 @@ async def _accounts(sources: Directory, customer_id: str) -> tuple[list[str], li
     return accounts, faults
 
 
-async def _holding(sources: Directory, collection: str, ids: Mapping[str, str]) -> Holding:
+async def _holding(sources: SourceRegistry, collection: str, ids: Mapping[str, str]) -> Holding:
     holding = Holding(collection, ids)
     query = query_of(collection, ids)
     started = time.perf_counter()
@@ -140,7 +142,7 @@ def _made(row: Row, record: type[Record], hidden: Collection[str]) -> tuple[Any,
         return None, exc
 
 
-async def orphans(sources: Directory, collection: str) -> list[str]:
+async def orphans(sources: SourceRegistry, collection: str) -> list[str]:
     """Records, among the first ones, whose customer or account does not exist. Empty where a source cannot tell."""
     owned = collection_named(collection)
     if collection in ("customers", "logins") or not (owned.customer or owned.account):
@@ -157,7 +159,7 @@ async def orphans(sources: Directory, collection: str) -> list[str]:
     return [key_of(collection, row) for row in rows if str(row.get(member)) not in known]
 
 
-async def _known(sources: Directory, collection: str, ids: Collection[str]) -> set[str]:
+async def _known(sources: SourceRegistry, collection: str, ids: Collection[str]) -> set[str]:
     if not ids:
         return set()
     condition = Filter("id", "in", tuple(sorted(ids)))

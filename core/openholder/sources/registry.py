@@ -28,9 +28,9 @@ from openholder.errors import (
     describe,
 )
 from openholder.query import Page, Query
+from openholder.sources.entry import SourceEntry
 from openholder.sources.hookspecs import PROJECT, FinishedRequest, Hookspecs
 from openholder.sources.kinds import find_kind
-from openholder.sources.settings import SourceEntry
 
 log = logging.getLogger(__name__)
 
@@ -107,10 +107,10 @@ def _verified(page: object, query: Query) -> Page:
     return page
 
 
-class Directory:
+class SourceRegistry:
     """All configured sources, and which of them serves which collection.
 
-    Use it as ``async with Directory(entries, serve) as sources``: entering opens every source in the order of the
+    Use it as ``async with SourceRegistry(entries, serve) as sources``: entering opens every source in the order of the
     configuration and closes those already open when one fails.
     """
 

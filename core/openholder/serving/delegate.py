@@ -31,8 +31,8 @@ from openholder.contract.limits import MAX_BODY
 from openholder.contract.operation import JSON
 from openholder.contract.operations import Operation
 from openholder.errors import ForeignRecord, SourceFault, describe
-from openholder.serving.form import check_form, declares_too_much
 from openholder.serving.journal import Entry, Journal
+from openholder.serving.preconditions import check_preconditions, declares_too_much
 from openholder.serving.service import Request, Service, unavailable
 
 MAX_DISCARDED = 1_048_576
@@ -45,7 +45,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASC
 
 
 @dataclass(slots=True)
-class Desk:
+class ServingState:
     """What all exchanges of one server share."""
 
     service: Service
@@ -57,12 +57,12 @@ class Desk:
     """Whether the server is going away: answers then ask the caller to open no further request here."""
 
 
-class Exchange(HTTPMessageDelegate):
+class RequestDelegate(HTTPMessageDelegate):
     """One request and its answer, on a path that has the given operations (none: an unknown path)."""
 
     def __init__(
         self,
-        desk: Desk,
+        desk: ServingState,
         request: HTTPServerRequest,
         operations: Sequence[Operation],
         raw_ids: Mapping[str, bytes],
@@ -149,7 +149,7 @@ class Exchange(HTTPMessageDelegate):
         if self._operation is None:
             allowed = ", ".join(sorted(operation.method for operation in self._operations))
             raise RequestError(ErrorKind.METHOD_NOT_ALLOWED, "method_not_allowed", headers={"Allow": allowed})
-        check_form(self._operation, self._request.headers)
+        check_preconditions(self._operation, self._request.headers)
         request = Request(
             operation=self._operation,
             path=self._request.path,

@@ -16,12 +16,12 @@ from openholder.gate import Gate
 from openholder.server.endpoints import custom_operation
 from openholder.serving.answers import Context
 from openholder.serving.cursors import Cursors
-from openholder.serving.exchange import Desk
+from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
 from openholder.serving.routing import application, with_alias
 from openholder.serving.service import Service
 from openholder.settings import Settings
-from openholder.sources.directory import Directory
+from openholder.sources.registry import SourceRegistry
 
 FIXED = frozenset({"public_url", "fiskil", "listen", "replay", "log", "cursor_key"})
 """Settings that are read at the start only: the gate, the ports and the records on disk hold to them."""
@@ -34,9 +34,9 @@ def operations_of(settings: Settings) -> list[Operation]:
     return [*(with_alias(served) if settings.auth_alias else served), *own]
 
 
-def make_sources(configuration: Configuration) -> Directory:
+def make_sources(configuration: Configuration) -> SourceRegistry:
     """The configured sources, not open yet."""
-    return Directory(configuration.sources, configuration.serve, configuration.settings.plugins)
+    return SourceRegistry(configuration.sources, configuration.serve, configuration.settings.plugins)
 
 
 def changed_for_good(old: Settings, new: Settings) -> list[str]:
@@ -50,8 +50,8 @@ class Generation:
     """A configuration, its open sources, and the application that answers from them."""
 
     configuration: Configuration
-    sources: Directory
-    desk: Desk
+    sources: SourceRegistry
+    desk: ServingState
     application: Application
     exits: AsyncExitStack
 
@@ -61,7 +61,7 @@ class Generation:
         settings = configuration.settings
         async with AsyncExitStack() as exits:
             sources = await exits.enter_async_context(make_sources(configuration))
-            desk = Desk(_service(settings, sources, gate), journal, most=settings.listen.max_requests)
+            desk = ServingState(_service(settings, sources, gate), journal, most=settings.listen.max_requests)
             made = application(desk, operations_of(settings))
             return cls(configuration, sources, desk, made, exits.pop_all())
 
@@ -75,7 +75,7 @@ class Generation:
         await self.exits.aclose()
 
 
-def _service(settings: Settings, sources: Directory, gate: Gate) -> Service:
+def _service(settings: Settings, sources: SourceRegistry, gate: Gate) -> Service:
     return Service(
         gate,
         Context(sources, Cursors(settings.cursor_key), settings.public_url[0] if settings.links == "uri" else ""),

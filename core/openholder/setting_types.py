@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 _URL = re.compile(r"[a-z]+://[^\s?#@\x00-\x20\x7f]+", re.IGNORECASE)
 _folder: ContextVar[Path] = ContextVar("openholder_configuration_folder")
@@ -106,15 +106,3 @@ NewFile = Annotated[Path, AfterValidator(_anchored), AfterValidator(_creatable)]
 
 Secret = Annotated[SecretStr, BeforeValidator(_resolve), AfterValidator(_not_empty)]
 """A value that is never printed; written as ``{ env = "NAME" }`` or ``{ file = "PATH" }``."""
-
-
-class SourceEntry(BaseModel):
-    """The keys that every ``[sources.X]`` has; the others belong to its kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    kind: str
-    timeout: float = Field(default=5.0, gt=0, le=60)
-    """Seconds after which a question to this source is given up."""
-    concurrency: int = Field(default=32, ge=1, le=1000)
-    """Questions that this source is asked at the same time; further ones wait their turn."""

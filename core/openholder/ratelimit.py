@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Bucket:
+class TokenBucket:
     """Holds ``burst`` at most and gains ``rate`` a second. ``clock`` gives monotonic seconds."""
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float]) -> None:

@@ -25,18 +25,18 @@ from openholder.gate import Gate
 from openholder.gate.fetching import KnownKeys, fetch_from
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
-from openholder.generation import Generation, changed_for_good
-from openholder.logs import log_loop_errors
-from openholder.serving.admin import admin_application
-from openholder.serving.connections import CountingServer, bind, connections_allowed
-from openholder.serving.exchange import Desk
+from openholder.server.admin import admin_application
+from openholder.server.connections import CountingServer, bind, connections_allowed
+from openholder.server.generation import Generation, changed_for_good
+from openholder.server.lag import watch_loop
+from openholder.server.logs import log_loop_errors
+from openholder.server.tls import keep_current, make_context
+from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
-from openholder.serving.lag import watch_loop
 from openholder.serving.routing import Switch
-from openholder.serving.tls import keep_current, make_context
 from openholder.settings import Settings, is_loopback
-from openholder.sources.directory import Directory
 from openholder.sources.kinds import find_kind
+from openholder.sources.registry import SourceRegistry
 
 log = logging.getLogger("openholder")
 
@@ -50,7 +50,7 @@ BODY_TIMEOUT = 5.0
 
 
 @dataclass
-class Holder:
+class RunningServer:
     """A running server: its parts, and where it listens."""
 
     generation: Generation
@@ -65,17 +65,17 @@ class Holder:
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> ServingState:
         """What all exchanges share, as things are now."""
         return self.generation.desk
 
     @property
-    def sources(self) -> Directory:
+    def sources(self) -> SourceRegistry:
         """The sources, as things are now."""
         return self.generation.sources
 
     async def missing(self) -> str:
-        """What keeps this server from serving, in a word; empty when nothing does."""
+        """What keeps this server from serve, in a word; empty when nothing does."""
         if self.stopping.is_set():
             return "stopping"
         if self.keys.age is None:
@@ -163,9 +163,9 @@ def make_store(settings: Settings) -> ReplayStore:
 
 
 @asynccontextmanager
-async def serving(
+async def serve(
     configuration: Configuration, sockets: Sequence[socket.socket] | None = None, worker: int = 0
-) -> AsyncIterator[Holder]:
+) -> AsyncIterator[RunningServer]:
     """Everything open and the ports listening, as long as the block runs. Leaving it drains and closes.
 
     Raises `Unreachable` when a source, the replay record or a port is not to be had.
@@ -186,7 +186,7 @@ async def serving(
         generation = await Generation.open(configuration, gate, journal)
         journal.observed = generation.sources.notify
         switch = Switch(generation.application)
-        holder = Holder(generation, keys, gate, switch, _server(settings, switch))
+        holder = RunningServer(generation, keys, gate, switch, _server(settings, switch))
         stack.push_async_callback(holder.close)
         await keys.start()
         watch = watch_loop(journal.loop_lag.set, lambda: holder.sources.asked())
@@ -238,7 +238,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         raise ConfigurationError([mistake]) from exc
 
 
-def _listen_for_admin(holder: Holder, settings: Settings, worker: int, stack: AsyncExitStack) -> None:
+def _listen_for_admin(holder: RunningServer, settings: Settings, worker: int, stack: AsyncExitStack) -> None:
     server = HTTPServer(admin_application(holder.missing, holder.desk.journal.registry))
     port = settings.listen.admin_port
     sockets = bind(settings.listen.admin_address, port + worker if port else 0)
@@ -271,7 +271,7 @@ async def run(configuration: Configuration, sockets: Sequence[socket.socket] | N
     log_loop_errors(loop)
     for signum, handle in ((signal.SIGTERM, stop.set), (signal.SIGINT, stop.set), (signal.SIGHUP, lambda: None)):
         loop.add_signal_handler(signum, handle)
-    async with serving(configuration, sockets, worker) as holder:
+    async with serve(configuration, sockets, worker) as holder:
         loop.add_signal_handler(signal.SIGHUP, _begin, holder.reload, running)
         listen = configuration.settings.listen
         log.info(
