@@ -17,9 +17,9 @@ from openholder.cli.new_plugin import _compatible
 from openholder.config import REPLAY_STORES
 from openholder.errors import SourceError, SourceFault
 from openholder.sources.entry import SourceEntry
-from openholder.sources.hookspecs import SOURCES, FinishedRequest, Hookspecs
-from openholder.sources.registry import ASYNC_HOOKS, OPEN_TIMEOUT
-from openholder.testing.running import OWED, Asked
+from openholder.sources.hookspecs import ASYNC_HOOKS, REQUIRED_HOOKS, SOURCES, FinishedRequest, Hookspecs
+from openholder.sources.registry import OPEN_TIMEOUT
+from openholder.testing.harness import SourceUnderTest
 
 PAGE = (Path(__file__).parents[1] / "docs/hooks.md").read_text(encoding="utf-8")
 HOOKS = {name: function for name, function in vars(Hookspecs).items() if not name.startswith("_")}
@@ -51,7 +51,8 @@ def test_the_page_has_the_signatures_that_the_hooks_have_and_no_others():
     assert list(sections()) == [declared(function) for function in HOOKS.values()]
 
 
-def test_a_hook_is_async_in_its_specification_where_the_host_awaits_it():
+def test_the_awaited_hooks_are_those_that_are_async_def():
+    assert set(ASYNC_HOOKS) == {"open", "close", "fetch", "health", "advice"}
     assert {name for name, function in HOOKS.items() if inspect.iscoroutinefunction(function)} == set(ASYNC_HOOKS)
 
 
@@ -61,9 +62,9 @@ def test_each_hook_says_when_it_is_called_what_it_may_raise_and_how_long_it_may_
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_each_hook_says_whether_it_is_owed(hook):
+def test_each_hook_says_whether_it_is_required(hook):
     text = section(hook).partition("| | |")[0]
-    assert ("Owed" in text, "Optional" in text) == (hook in OWED, hook not in OWED)
+    assert ("Required" in text, "Optional" in text) == (hook in REQUIRED_HOOKS, hook not in REQUIRED_HOOKS)
 
 
 def test_the_time_limits_are_those_of_the_host():
@@ -113,9 +114,9 @@ def test_an_implementation_gets_the_arguments_that_it_names():
         async def fetch(self):
             return Page(records=(), total=0)
 
-    source = Asked(Plain(), 1.0)
+    source = SourceUnderTest(Plain(), 1.0)
     source.check_hooks()
-    assert asyncio.run(source.ask(Query(collection="customers"))) == Page(records=(), total=0)
+    assert asyncio.run(source.fetch(Query(collection="customers"))) == Page(records=(), total=0)
 
 
 def test_no_such_record_is_an_empty_page():
@@ -124,4 +125,4 @@ def test_no_such_record_is_an_empty_page():
         async def fetch(self, query):
             raise NotFound
 
-    assert asyncio.run(Asked(Empty(), 1.0).ask(Query(collection="customers"))).total == 0
+    assert asyncio.run(SourceUnderTest(Empty(), 1.0).fetch(Query(collection="customers"))).total == 0

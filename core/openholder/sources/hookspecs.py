@@ -1,12 +1,13 @@
-"""The hooks: what a plugin may implement, with which arguments, and what it owes.
+"""The hooks that a plugin may implement.
 
-A data source is a class named by an entry point of the group ``openholder.plugins``; the entry point's name is the
-``kind`` that configurations use. The host makes one instance for each configured source and asks each question of
-exactly one of them, so these hooks never collect answers from several plugins.
+A data source is a class named by an entry point of the group ``openholder.plugins``. The entry point's name is the
+``kind`` that configurations use. The server makes one instance for each configured source and sends each query to
+exactly one of them: hooks never collect results from several plugins.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from openholder.query import Page, Query
 
 API_VERSION: Final = 1
-"""The version of the plugin interface. A plugin's class says with ``api_version`` which one it is written for."""
+"""The version of the plugin interface, a whole number. A plugin names the one it supports in ``api_version``."""
 
 PROJECT: Final = "openholder"
 SOURCES: Final = "openholder.plugins"
@@ -30,51 +31,138 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def hookimpl(function: F) -> F:
-    """Mark a method of a plugin as the implementation of the hook that has its name."""
+    """Mark a method of a plugin as the implementation of the hook with the same name.
+
+    Args:
+        function: The method. It may leave out arguments of the hook that it does not need.
+
+    Returns:
+        The same method, unchanged but for the mark. Methods without it are not called.
+    """
     return _hookimpl(function)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedRequest:
-    """One answered request, for audit trails. The ids are the real ones: whoever records them must protect them."""
+    """One answered request, for audit trails.
+
+    The ids are the real ones, not the pseudonyms of the log: whoever stores them must protect them.
+    """
 
     interaction_id: str
+    """The ``x-fapi-interaction-id`` of request and response."""
     operation: str
+    """The operation's id; empty if the URL belongs to no operation."""
     method: str
+    """The HTTP method, such as ``GET``."""
     customer_id: str | None
+    """The customer named in the URL, if any."""
     account_id: str | None
+    """The account named in the URL, if any."""
     status: int
+    """The HTTP status; 499 if the client disconnected before the response was sent."""
     reason: str
+    """Why no data was returned, such as ``expired``; empty for a response with data."""
     seconds: float
+    """Seconds from the request's headers to the end of the response."""
 
 
 class Hookspecs:
-    """All hooks. ``fetch`` is owed by every data source; the others are there for those that need them."""
+    """The specification of all hooks. A data source must implement ``collections`` and ``fetch``."""
 
     @hookspec
     async def open(self) -> None:
-        """Connect, load, verify. Called once, before the server listens. Raise when it cannot be used."""
+        """Connect, load and verify. Optional.
+
+        Called once, before the server listens, and by every command that looks at data. It must end within 120
+        seconds.
+
+        Raises:
+            Exception: The source cannot be used. At start the command ends with exit code 4; on a reload the current
+                configuration stays in use. The messages of `SourceFault` and `SourceUnavailable` are shown; of other
+                exceptions only type and location.
+        """
 
     @hookspec
     async def close(self) -> None:
-        """Give back what `open` took. Called once, after the last request has been answered."""
+        """Release everything that `open` acquired. Optional.
+
+        Called once, after the last request has been answered, and also if `open` failed or was cancelled. It may be
+        called twice. It must end within 120 seconds, and must not raise.
+        """
 
     @hookspec
     def collections(self) -> Iterable[str]:  # type: ignore[empty-body]
-        """Name the collections that can be served. Called after `open`."""
+        """Name the collections that the source can serve. Required.
+
+        Called after `open`, and again whenever a request needs a collection that was not named: answer from memory.
+
+        Returns:
+            The names, such as ``accounts`` and ``banking.transactions``.
+        """
 
     @hookspec
     async def fetch(self, query: Query) -> Page:  # type: ignore[empty-body]
-        """Answer one question. May raise `NotFound`, `SharingRefused` or `SourceUnavailable`."""
+        """Return the records that a query selects. Required.
+
+        Up to ``concurrency`` calls (32 by default) run at once, on one thread. It must not block, and must end within
+        the source's ``timeout`` (5 seconds by default). The server cancels it after that, or if the client
+        disconnects. `openholder.select` defines what a query means; `openholder.testing` tests it.
+
+        Args:
+            query: The collection, filters, order and page. Return only records that every filter admits.
+
+        Returns:
+            The records of the page, and the number of records on all pages. ``Page(records=(), total=0)`` if there
+            are no such records.
+
+        Raises:
+            NotFound: There is no such record. Equivalent to an empty page.
+            SharingRefused: The data exists but must not be shared: 403, or 404 or 422 for an account, with the header
+                ``X-Sharing-Refused`` (Fiskil, errors).
+            SourceUnavailable: The source cannot answer now: 503 with ``Retry-After``.
+            SourceFault: Anything else, such as an unknown collection, operator or type of value: 500. So is every
+                exception that is not listed here.
+        """
 
     @hookspec
     async def health(self) -> None:
-        """Return when the source can serve, raise when it cannot."""
+        """Return if the source can serve, raise if it cannot. Optional.
+
+        Called at each ``GET /ready`` and before a reload takes effect, also while queries are running. It must end
+        within the source's ``timeout`` (5 seconds by default).
+
+        Raises:
+            Exception: The source cannot serve. ``/ready`` then returns 503 and names the exception's type.
+        """
 
     @hookspec
     async def advice(self, query: Query) -> Sequence[str]:  # type: ignore[empty-body]
-        """Say what would make a question cheaper: sentences for the operator, which ``openholder check`` prints."""
+        """Suggest how to make a query faster. Optional.
+
+        Called by ``openholder check`` only, with the query of each operation for a customer who does not exist. It
+        must end within the source's ``timeout`` (5 seconds by default). If it raises, there is no advice.
+
+        Args:
+            query: The query, as `fetch` would get it.
+
+        Returns:
+            For each suggestion one sentence, or one statement to paste such as ``CREATE INDEX``.
+        """
 
     @hookspec
     def request_finished(self, event: FinishedRequest) -> None:
-        """Take note of an answered request. Must neither raise nor block: it runs on the event loop."""
+        """Record an answered request. Optional.
+
+        Called on the event loop after each response, with data or without: it must not block. Exceptions are logged
+        with type and location only.
+
+        Args:
+            event: The request and its result.
+        """
+
+
+ASYNC_HOOKS: Final = tuple(name for name, hook in vars(Hookspecs).items() if inspect.iscoroutinefunction(hook))
+"""The hooks that the server awaits: those that are ``async def`` above."""
+REQUIRED_HOOKS: Final = ("fetch", "collections")
+"""The hooks that every data source must implement."""

@@ -29,12 +29,11 @@ from openholder.errors import (
 )
 from openholder.query import Page, Query
 from openholder.sources.entry import SourceEntry
-from openholder.sources.hookspecs import PROJECT, FinishedRequest, Hookspecs
+from openholder.sources.hookspecs import ASYNC_HOOKS, PROJECT, REQUIRED_HOOKS, FinishedRequest, Hookspecs
 from openholder.sources.kinds import find_kind
 
 log = logging.getLogger(__name__)
 
-ASYNC_HOOKS = ("open", "close", "fetch", "health", "advice")
 OPEN_TIMEOUT = 120.0
 """Seconds that opening one source may take: a large CSV folder is indexed in that time."""
 
@@ -161,9 +160,9 @@ class SourceRegistry:
 
     def _source(self, name: str, entry: SourceEntry) -> Source:
         hooks = {hook: self._only(name, hook) for hook in (*ASYNC_HOOKS, "collections")}
-        for owed in ("fetch", "collections"):
-            if not self._implements(name, owed):
-                raise UnusableSource(f"source {name!r} of kind {entry.kind!r} does not implement {owed}")
+        for hook in REQUIRED_HOOKS:
+            if not self._implements(name, hook):
+                raise UnusableSource(f"source {name!r} of kind {entry.kind!r} does not implement {hook}")
         return Source(name, entry, hooks, asyncio.Semaphore(entry.concurrency))
 
     async def __aenter__(self) -> Self:

@@ -1,18 +1,44 @@
-"""The contract kit: tests that prove a source right against `openholder.select`.
+"""The contract kit: tests that compare a source with `openholder.select`.
 
-Subclass `SourceContract` in a test file under a name that begins with ``Test``, say how the source is made, and run
-pytest, which is all that this package needs beside openholder. Every inherited test asks a source of its own.
+Subclass `SourceContract` in a test file, under a name that begins with ``Test``, and implement `make_source`. The kit
+needs pytest and no pytest plugin. Every inherited test makes its own source.
+
+``COLLECTIONS`` names the collections that the kit has rows for. ``AMOUNTS``, ``MOMENTS``, ``TRUTHS`` and ``LISTS`` are
+sets of member names: numbers, times, booleans and lists of objects. Use them to choose column types.
 """
 
 from __future__ import annotations
 
-from openholder.testing.answers import AnswerTests
-from openholder.testing.life import LifeTests
+from openholder.testing.lifecycle import LifecycleTests
 from openholder.testing.pages import PageTests
-from openholder.testing.rows import AMOUNTS, COLLECTIONS, LISTS, MOMENTS, TRUTHS, Rows
+from openholder.testing.results import ResultTests
+from openholder.testing.sample_rows import AMOUNTS, COLLECTIONS, LISTS, MOMENTS, TRUTHS, Rows
 
 __all__ = ["AMOUNTS", "COLLECTIONS", "LISTS", "MOMENTS", "TRUTHS", "Rows", "SourceContract"]
 
 
-class SourceContract(AnswerTests, PageTests, LifeTests):
-    """All that the host relies on. Override `make_source`, and whichever attribute is not so for your source."""
+class SourceContract(ResultTests, PageTests, LifecycleTests):
+    """The contract between openholder and a source: everything that the server relies on.
+
+    Subclass it, implement `make_source`, and override the attributes whose default does not fit your source. Override
+    `hanging` to test that hanging queries can be cancelled.
+
+    Attributes:
+        collections: The collections that the source serves, out of the kit's ``COLLECTIONS``; all by default. Tests
+            of other collections are skipped.
+        exact_types: True if amounts and times are returned exactly as written: ``1.50``, not ``1.5``. Default: False.
+        keeps_order: True if records with equal sort keys are returned in the order of their rows. False if their
+            order is only stable. Default: True.
+        documents: True if ``fdx.statements`` has documents: its rows then hold them as bytes under ``document``.
+            Default: False.
+        patience: Seconds that a hook may take before the test fails. Default: 10.
+
+    Example::
+
+        class TestKimSource(SourceContract):
+            exact_types = True
+
+            def make_source(self, tmp_path, rows):
+                (tmp_path / "kim.json").write_text(json.dumps(rows))
+                return KimSource("kim", KimSettings(path=tmp_path / "kim.json"))
+    """

@@ -1,4 +1,4 @@
-"""What every part of the contract uses: the author's source over the kit's rows, and what it should have answered."""
+"""What all parts of the contract share: running a test with the author's source, and the expected results."""
 
 from __future__ import annotations
 
@@ -6,129 +6,185 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from openholder.query import Page, Query, Row, select
-from openholder.testing.comparing import Identity, Reader, identities
-from openholder.testing.questions import Cases, narrowed, owned, owners
-from openholder.testing.rows import COLLECTIONS, Rows, pristine, rows_of
-from openholder.testing.running import Asked, about, run
+from openholder.testing.comparing import Identity, Reader, identify_all
+from openholder.testing.harness import SourceUnderTest, failures_naming, run
+from openholder.testing.queries import FilterCases, build_filtered_queries, build_owner_query, list_owner_ids
+from openholder.testing.sample_rows import COLLECTIONS, Rows, copy_rows, make_rows
 
-Scenario = Callable[[Asked], Awaitable[None]]
+TestBody = Callable[[SourceUnderTest], Awaitable[None]]
 LOGINS = "logins"
-"""The one collection that is only asked for by e-mail address, never for an owner."""
+"""The one collection that is only queried by e-mail address, never by owner."""
 
 
 class ContractBase:
-    """What an author says of a source, and how the tests ask it."""
+    """Describes the author's source, and runs tests with it."""
 
     collections: ClassVar[Sequence[str]] = COLLECTIONS
-    """The collections that the source can serve, of those that the kit has rows for. Tests of others are skipped."""
+    """The collections that the source serves, out of the kit's. Tests of other collections are skipped."""
     exact_types: ClassVar[bool] = False
-    """Whether values come back letter for letter: ``1.50`` as that and not as ``1.5``."""
+    """True if amounts and times are returned exactly as written: ``1.50``, not ``1.5``."""
     keeps_order: ClassVar[bool] = True
-    """Whether records that are equal in order come as their rows were put in, not only always in the same order."""
+    """True if records with equal sort keys are returned in the order of their rows. False if it is only stable."""
     documents: ClassVar[bool] = False
-    """Whether ``fdx.statements`` has documents: its rows then hold them as bytes, under ``document``."""
+    """True if ``fdx.statements`` has documents: its rows then hold them as bytes under ``document``."""
     patience: ClassVar[float] = 10.0
-    """Seconds after which a hook counts as one that does not end."""
+    """Seconds that a hook may take before the test fails."""
 
     def make_source(self, tmp_path: Path, rows: Rows) -> object:
-        """Make a source that serves exactly these rows, and do not open it."""
-        raise NotImplementedError
+        """Make a source that serves exactly the given rows. Do not open it: the kit calls its hooks.
+
+        Called once or twice a test. The rows are a fresh copy: the source may change them.
+
+        Args:
+            tmp_path: An empty folder of this source alone, such as for a database file.
+            rows: For each name in ``collections`` its rows: mappings from member to text, or ``None`` if the member
+                is absent. Values under ``document`` are bytes. Nested members have dotted names.
+
+        Returns:
+            An instance of the plugin's class.
+
+        Raises:
+            NotImplementedError: A subclass did not implement this method.
+        """
+        raise NotImplementedError("implement make_source(tmp_path, rows): return a source that serves these rows")
 
     def hanging(self, source: object) -> AbstractContextManager[object] | None:
-        """While this lasts, what is behind the source does not answer it. Optional: ``None`` skips that test."""
+        """Make the backend of the source hang, to test that queries can be cancelled. Optional.
+
+        Args:
+            source: The open source, as `make_source` returned it.
+
+        Returns:
+            A context manager inside which the backend does not answer. ``None``, the default, skips the test.
+        """
         return None
 
-    def _play(self, tmp_path: Path, scenario: Scenario, *, opened: bool = True) -> None:
-        """Play a scenario with a source, which is closed whatever happens."""
-        rows = rows_of(self.collections, documents=self.documents)
-        run(self._played(Asked(self.make_source(tmp_path, rows), self.patience), scenario, opened))
+    def _run_with_source(self, tmp_path: Path, body: TestBody, *, opened: bool = True) -> None:
+        """Run *body* with a new source, and close the source afterwards, whatever happens."""
+        plugin = self.make_source(tmp_path, copy_rows(self.collections, documents=self.documents))
+        source = SourceUnderTest(plugin, self.patience)
 
-    async def _played(self, source: Asked, scenario: Scenario, opened: bool) -> None:
-        try:
-            if opened:
-                await source.run("open")
-            await scenario(source)
-        finally:
-            await source.run("close")
+        async def run_and_close() -> None:
+            try:
+                if opened:
+                    await source.call("open")
+                await body(source)
+            finally:
+                await source.call("close")
 
-    # -- what the answer should be ------------------------------------------------------------------------------
+        run(run_and_close())
 
-    def _rows(self, collection: str) -> Sequence[Row]:
-        """The rows of a collection, as they were given to the source."""
-        return pristine(collection, self.documents)
+    # -- expected results ---------------------------------------------------------------------------------------
 
-    def _expected(self, query: Query) -> Page:
-        """What the question means."""
-        return select(self._rows(query.collection), query)
+    def _get_rows(self, collection: str) -> Sequence[Row]:
+        """Return the rows of a collection as the source received them."""
+        return make_rows(collection, self.documents)
 
-    def _reader(self, collection: str) -> Reader:
-        """Reads records of a collection."""
-        columns = frozenset(name for row in self._rows(collection) for name in row) - {"document"}
+    def _select_expected(self, query: Query) -> Page:
+        """Return the page that the query defines."""
+        return select(self._get_rows(query.collection), query)
+
+    def _make_reader(self, collection: str) -> Reader:
+        columns = frozenset(name for row in self._get_rows(collection) for name in row) - {"document"}
         return Reader(columns, self.exact_types)
 
     # -- comparing ----------------------------------------------------------------------------------------------
 
-    async def _check(self, source: Asked, query: Query) -> None:
-        """Ask, and compare which records come, in which order, and how many there are in all."""
-        page, meant = await source.ask(query), self._expected(query)
-        with about(query):
-            self._check_records(query, page.records, meant.records)
-            assert page.total == meant.total, f"the total is {page.total!r}, not {meant.total}"
+    async def _check_query(self, source: SourceUnderTest, query: Query) -> None:
+        """Fetch, and compare the records, their order and the total with what is expected."""
+        page = await source.fetch(query)
+        expected = self._select_expected(query)
+        with failures_naming(query):
+            self._check_records(query, page.records, expected.records)
+            assert page.total == expected.total, f"the total is {page.total!r}, expected {expected.total}"
 
-    def _check_records(self, query: Query, found: Sequence[Row], meant: Sequence[Row]) -> None:
-        """Compare which records these are, and their order as far as the question or the source has one."""
-        have, want = identities(query.collection, found), identities(query.collection, meant)
-        assert sorted(have) == sorted(want), difference(have, want)
-        assert not self.keeps_order or have == want, f"another order: {have!r}, not {want!r}"
-        keys = {one: [order.key(record) for order in query.order] for one, record in zip(want, meant, strict=True)}
-        in_order = [keys[one] for one in have] == [keys[one] for one in want]
-        assert in_order, f"not in the order that was asked for: {have!r}"
+    def _check_records(self, query: Query, found: Sequence[Row], expected: Sequence[Row]) -> None:
+        """Compare which records were returned, and their order as far as the query or the source defines one."""
+        have = identify_all(query.collection, found)
+        want = identify_all(query.collection, expected)
+        assert sorted(have) == sorted(want), describe_difference(have, want)
+        assert not self.keeps_order or have == want, f"wrong order: {have!r}, expected {want!r}"
+        # A source that does not keep the order of its rows must still follow the order of the query.
+        keys = {one: [order.key(record) for order in query.order] for one, record in zip(want, expected, strict=True)}
+        is_in_order = [keys[one] for one in have] == [keys[one] for one in want]
+        assert is_in_order, f"not in the order of the query: {have!r}"
 
-    async def _check_cases(self, source: Asked, cases: Cases) -> None:
-        """Filter by each of the cases."""
-        for collection in self._served(cases):
+    async def _check_filters(self, source: SourceUnderTest, cases: FilterCases) -> None:
+        """Check a query with each of the filters, in each collection that is served."""
+        for collection in self._require_any(cases):
             for filters in cases[collection].values():
-                for query in narrowed(collection, filters):
-                    await self._check(source, query)
+                for query in build_filtered_queries(collection, filters):
+                    await self._check_query(source, query)
 
-    # -- what can be tested -------------------------------------------------------------------------------------
+    # -- what to query ------------------------------------------------------------------------------------------
 
-    def _served(self, wanted: Sequence[str] | Mapping[str, object]) -> list[str]:
-        """Those of some collections that the source serves; without any, the test is skipped."""
-        found = [name for name in wanted if name in self.collections]
-        if not found:
-            pytest.skip(f"serves none of {', '.join(wanted)}")
-        return found
+    def _require_any(self, collections: Sequence[str] | Mapping[str, object]) -> list[str]:
+        """Return those of some collections that the source serves; skip the test if there are none."""
+        served = [name for name in collections if name in self.collections]
+        if not served:
+            pytest.skip(f"the source serves none of {', '.join(collections)}")
+        return served
 
-    def _owned_collections(self) -> list[str]:
-        """The collections that are asked for an owner's records."""
-        return self._served([name for name in COLLECTIONS if name != LOGINS])
+    def _list_owner_collections(self) -> list[str]:
+        """Return the collections that are queried by owner."""
+        return self._require_any([name for name in COLLECTIONS if name != LOGINS])
 
-    def _questions(self) -> list[Query]:
-        """One question for all records of each owner, in each collection."""
-        return [owned(name, owner) for name in self._owned_collections() for owner in owners(name)]
+    def _list_owner_queries(self) -> list[Query]:
+        """Return one query for all records of each owner, in each collection."""
+        return [
+            build_owner_query(collection, owner)
+            for collection in self._list_owner_collections()
+            for owner in list_owner_ids(collection)
+        ]
 
-    def _lists(self) -> list[Query]:
-        """The questions that a few records answer, and those with the most: pages are cut from them."""
-        ranked = sorted(self._questions(), key=lambda query: self._expected(query).total)
-        longest = {query.collection: query for query in ranked}
+    def _list_longest_queries(self) -> list[Query]:
+        """Return the query with the most records in each collection, to cut pages from."""
+        ranked = sorted(self._list_owner_queries(), key=lambda query: self._select_expected(query).total)
+        longest = {query.collection: query for query in ranked}  # later ones replace shorter ones
         return list(longest.values())
 
-    async def _part(self, source: Asked, query: Query, offset: int, limit: int | None) -> Page:
-        """One page of a question."""
-        return await source.ask(replace(query, offset=offset, limit=limit))
+    async def _fetch_part(self, source: SourceUnderTest, query: Query, offset: int, limit: int | None) -> Page:
+        """Fetch one page of a query."""
+        return await source.fetch(replace(query, offset=offset, limit=limit))
 
 
-def difference(have: Sequence[Identity], want: Sequence[Identity]) -> str:
-    """What is too much and what is not there."""
-    more = sorted(set(have) - set(want))[:3]
-    less = sorted(set(want) - set(have))[:3]
-    twice = sorted(one for one, count in Counter(have).items() if count > 1)[:3]
-    told = {"records that were not asked for": more, "records that are missing": less, "records that come twice": twice}
-    return "; ".join([*(f"{what}: {which!r}" for what, which in told.items() if which), f"{len(have)} came"])
+def with_source(test: Callable[[Any, SourceUnderTest], Awaitable[None]]) -> Callable[[Any, Path], None]:
+    """Make an ordinary test method of an async one: it gets an open source, and needs no pytest plugin."""
+    return _make_plain_test(test, opened=True)
+
+
+def with_unopened_source(test: Callable[[Any, SourceUnderTest], Awaitable[None]]) -> Callable[[Any, Path], None]:
+    """Do as `with_source`, but do not open the source."""
+    return _make_plain_test(test, opened=False)
+
+
+def _make_plain_test(
+    test: Callable[[Any, SourceUnderTest], Awaitable[None]], *, opened: bool
+) -> Callable[[Any, Path], None]:
+    def run_test(self: ContractBase, tmp_path: Path) -> None:
+        self._run_with_source(tmp_path, partial(test, self), opened=opened)
+
+    # functools.wraps would set __wrapped__, and pytest would then look for a fixture named "source".
+    run_test.__name__ = test.__name__
+    run_test.__qualname__ = test.__qualname__
+    run_test.__module__ = test.__module__
+    run_test.__doc__ = test.__doc__
+    return run_test
+
+
+def describe_difference(have: Sequence[Identity], want: Sequence[Identity]) -> str:
+    """Describe which records are unexpected, missing or duplicated: up to three of each."""
+    kinds = {
+        "unexpected records": set(have) - set(want),
+        "missing records": set(want) - set(have),
+        "duplicate records": {one for one, count in Counter(have).items() if count > 1},
+    }
+    parts = [f"{kind}: {sorted(records)[:3]!r}" for kind, records in kinds.items() if records]
+    return "; ".join([*parts, f"{len(have)} records returned"])

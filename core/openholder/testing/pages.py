@@ -1,145 +1,126 @@
-"""The contract of lists: their order, and the pages that they are cut into."""
+"""The contract of lists: their order, and the pages cut from them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from openholder.query import Query
-from openholder.testing.base import ContractBase, difference
-from openholder.testing.comparing import Identity, identities
-from openholder.testing.questions import AMOUNTS, MOMENTS, narrowed, of_several
-from openholder.testing.rows import ACCOUNT_IDS
-from openholder.testing.running import Asked, about
+from openholder.testing.base import ContractBase, describe_difference, with_source
+from openholder.testing.comparing import Identity, identify_all
+from openholder.testing.harness import SourceUnderTest, failures_naming
+from openholder.testing.queries import AMOUNTS, MOMENTS, build_accounts_query, build_filtered_queries
+from openholder.testing.sample_rows import ACCOUNT_IDS
 
+ORDERED = ("banking.transactions", "energy.invoices")
 SIZES = (1, 3, 10, 1000)
+"""Page sizes to try."""
 FAR = 2**62
-"""The farthest beyond the end that the host asks for."""
-TIMES = 4
-"""How often the same question is put to see whether the answer is the same."""
+"""The largest offset that the server sends."""
+REPETITIONS = 4
+"""How often a query is repeated to see whether its result is stable."""
 
 
 class PageTests(ContractBase):
-    """The order of lists, and the pages that they are cut into."""
+    """The order of lists, and the pages cut from them."""
 
     # -- order --------------------------------------------------------------------------------------------------
 
-    def test_the_newest_come_first_and_what_is_equally_new_by_its_id(self, tmp_path: Path) -> None:
-        """Moments whatever their offset, texts by code points, and records without a time before all others."""
+    @with_source
+    async def test_the_newest_come_first_and_what_is_equally_new_by_its_id(self, source: SourceUnderTest) -> None:
+        """Records follow ``Query.order``: times as instants, text by code points, absent values as the greatest."""
+        by_accounts = [build_accounts_query(name, ACCOUNT_IDS) for name in self._require_any(ORDERED)]
+        by_owner = [query for query in self._list_owner_queries() if query.order]
+        for query in by_owner + by_accounts:
+            await self._check_query(source, query)
 
-        async def scenario(source: Asked) -> None:
-            for query in self._ordered():
-                await self._check(source, query)
+    @with_source
+    async def test_records_without_an_order_come_as_they_were_put_in(self, source: SourceUnderTest) -> None:
+        """Without ``Query.order`` records are returned in the order of their rows. See `keeps_order`.
 
-        self._play(tmp_path, scenario)
+        New rows go to the end, so that the first pages do not change.
+        """
+        for query in self._list_owner_queries():
+            if not query.order:
+                await self._check_query(source, query)
 
-    def _ordered(self) -> list[Query]:
-        """The questions that ask for an order, those for the records of several accounts among them."""
-        several = [of_several(name, ACCOUNT_IDS) for name in self._served(["banking.transactions", "energy.invoices"])]
-        return [query for query in self._questions() if query.order] + several
+    @with_source
+    async def test_the_order_is_the_same_each_time(self, source: SourceUnderTest) -> None:
+        """The same query returns the same order; otherwise pages of one list overlap."""
+        for query in self._list_longest_queries():
+            results = [await self._fetch_identities(source, query) for _ in range(REPETITIONS)]
+            with failures_naming(query):
+                assert all(result == results[0] for result in results), "the order changes between identical queries"
 
-    def test_records_without_an_order_come_as_they_were_put_in(self, tmp_path: Path) -> None:
-        """New ones at the end: what was on the first page stays there. Needs `keeps_order`."""
+    async def _fetch_identities(
+        self, source: SourceUnderTest, query: Query, offset: int = 0, limit: int | None = None
+    ) -> list[Identity]:
+        """Fetch one page, and return which records are on it, in order."""
+        return identify_all(query.collection, (await self._fetch_part(source, query, offset, limit)).records)
 
-        async def scenario(source: Asked) -> None:
-            for query in self._questions():
-                if not query.order:
-                    await self._check(source, query)
-
-        self._play(tmp_path, scenario)
-
-    def test_the_order_is_the_same_each_time(self, tmp_path: Path) -> None:
-        """Otherwise pages of one list overlap."""
-
-        async def scenario(source: Asked) -> None:
-            for query in self._lists():
-                answers = [await self._come(source, query) for _ in range(TIMES)]
-                with about(query):
-                    assert all(answer == answers[0] for answer in answers), "the order changes from answer to answer"
-
-        self._play(tmp_path, scenario)
-
-    async def _come(self, source: Asked, query: Query, offset: int = 0, limit: int | None = None) -> list[Identity]:
-        """Which records come, in which order."""
-        return identities(query.collection, (await self._part(source, query, offset, limit)).records)
-
-    def test_an_answer_is_to_its_own_question_and_to_none_before(self, tmp_path: Path) -> None:
-        """Where answers are kept, order and page are a part of the question."""
-
-        async def scenario(source: Asked) -> None:
-            for query in self._lists():
-                for again in (
-                    query,
-                    replace(query, order=()),
-                    replace(query, limit=2),
-                    replace(query, offset=1),
-                    query,
-                ):
-                    await self._check(source, again)
-
-        self._play(tmp_path, scenario)
+    @with_source
+    async def test_an_answer_is_to_its_own_question_and_to_none_before(self, source: SourceUnderTest) -> None:
+        """A source that caches results must not mix up queries that differ in order, limit or offset only."""
+        for query in self._list_longest_queries():
+            variants = (
+                query,
+                replace(query, order=()),
+                replace(query, limit=2),
+                replace(query, offset=1),
+                query,
+            )
+            for variant in variants:
+                await self._check_query(source, variant)
 
     # -- pages --------------------------------------------------------------------------------------------------
 
-    def test_no_page_is_longer_than_its_limit(self, tmp_path: Path) -> None:
-        """And none is shorter, where there are more records."""
+    @with_source
+    async def test_no_page_is_longer_than_its_limit(self, source: SourceUnderTest) -> None:
+        """A page has exactly ``limit`` records, or all if there are fewer."""
+        for query in self._list_longest_queries():
+            for size in SIZES:
+                found = len((await self._fetch_part(source, query, 0, size)).records)
+                expected = min(size, self._select_expected(query).total)
+                with failures_naming(query):
+                    assert found == expected, f"limit {size}: {found} records returned, expected {expected}"
 
-        async def scenario(source: Asked) -> None:
-            for query in self._lists():
-                for size in SIZES:
-                    found = len((await self._part(source, query, 0, size)).records)
-                    with about(query):
-                        assert found == min(size, self._expected(query).total), f"{found} records on a page of {size}"
+    @with_source
+    async def test_the_total_counts_all_pages(self, source: SourceUnderTest) -> None:
+        """``Page.total`` is the number of records on all pages together, on each of them."""
+        for query in self._list_longest_queries():
+            expected = self._select_expected(query).total
+            for offset in range(0, expected, 2):
+                total = (await self._fetch_part(source, query, offset, 2)).total
+                with failures_naming(query):
+                    assert total == expected, f"offset {offset}: the total is {total}, expected {expected}"
 
-        self._play(tmp_path, scenario)
+    @with_source
+    async def test_pages_follow_one_another_without_gap_or_overlap(self, source: SourceUnderTest) -> None:
+        """All pages in a row are the whole list, in the same order."""
+        for query in self._list_longest_queries():
+            whole = await self._fetch_identities(source, query)
+            for size in SIZES:
+                joined: list[Identity] = []
+                for offset in range(0, len(whole), size):
+                    joined.extend(await self._fetch_identities(source, query, offset, size))
+                with failures_naming(query):
+                    difference = describe_difference(joined, whole)
+                    assert joined == whole, f"pages of {size} do not add up to the list: {difference}"
 
-    def test_the_total_counts_all_pages(self, tmp_path: Path) -> None:
-        """On each page the same number: that of the records on all of them."""
+    @with_source
+    async def test_filters_count_before_a_list_is_cut_into_pages(self, source: SourceUnderTest) -> None:
+        """Filters apply before the page is cut; otherwise pages have too few records, or none."""
+        for collection in self._require_any(ORDERED):
+            for filters in {**MOMENTS, **AMOUNTS}[collection].values():
+                for query in build_filtered_queries(collection, filters):
+                    await self._check_query(source, replace(query, offset=1, limit=3))
 
-        async def scenario(source: Asked) -> None:
-            for query in self._lists():
-                meant = self._expected(query).total
-                for offset in range(0, meant, 2):
-                    total = (await self._part(source, query, offset, 2)).total
-                    with about(query):
-                        assert total == meant, f"the total is {total}, not {meant}, from {offset} on"
-
-        self._play(tmp_path, scenario)
-
-    def test_pages_follow_one_another_without_gap_or_overlap(self, tmp_path: Path) -> None:
-        """One after the other they are the whole list, as a set and in order."""
-
-        async def scenario(source: Asked) -> None:
-            for query in self._lists():
-                whole = await self._come(source, query)
-                for size in SIZES:
-                    starts = range(0, len(whole), size)
-                    joined = [one for at in starts for one in await self._come(source, query, at, size)]
-                    with about(query):
-                        assert joined == whole, f"pages of {size} are not the list: {difference(joined, whole)}"
-
-        self._play(tmp_path, scenario)
-
-    def test_filters_count_before_a_list_is_cut_into_pages(self, tmp_path: Path) -> None:
-        """Otherwise a page has fewer records than there are, or none."""
-
-        async def scenario(source: Asked) -> None:
-            for collection in self._served(["banking.transactions", "energy.invoices"]):
-                for filters in {**MOMENTS, **AMOUNTS}[collection].values():
-                    for query in narrowed(collection, filters):
-                        await self._check(source, replace(query, offset=1, limit=3))
-
-        self._play(tmp_path, scenario)
-
-    def test_beyond_the_end_a_page_is_empty_and_its_total_is_right(self, tmp_path: Path) -> None:
-        """However far."""
-
-        async def scenario(source: Asked) -> None:
-            for query in self._lists():
-                meant = self._expected(query).total
-                for offset in (meant, meant + 7, FAR):
-                    page = await self._part(source, query, offset, 5)
-                    with about(query):
-                        assert (len(page.records), page.total) == (0, meant), f"from {offset} on: {page.total} in all"
-
-        self._play(tmp_path, scenario)
+    @with_source
+    async def test_beyond_the_end_a_page_is_empty_and_its_total_is_right(self, source: SourceUnderTest) -> None:
+        """An offset beyond the end, however large, gives an empty page with the right total."""
+        for query in self._list_longest_queries():
+            total = self._select_expected(query).total
+            for offset in (total, total + 7, FAR):
+                page = await self._fetch_part(source, query, offset, 5)
+                with failures_naming(query):
+                    found = (len(page.records), page.total)
+                    assert found == (0, total), f"offset {offset}: (records, total) is {found}, expected {(0, total)}"

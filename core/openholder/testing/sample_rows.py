@@ -1,7 +1,7 @@
-"""The kit's own data: few rows, each of which has gone wrong in some source.
+"""The kit's rows: few, but each with a value that some source has got wrong.
 
-Every value is text, as in a CSV file, or ``None`` where the member is absent; the sets below say what kind of member
-each is, for sources whose columns have types.
+Every value is text, as in a CSV file, or ``None`` if the member is absent. The sets below list the members that are not
+text, for sources whose columns have types.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from openholder.query import Row
 
 AMOUNTS: Final = frozenset({"amount", "available", "current", "invoiceAmount", "gst"})
-"""Members that are numbers, of up to eighteen digits: a float does not hold them."""
+"""Members that are numbers, of up to 18 digits: more than a float holds exactly."""
 MOMENTS: Final = frozenset(
     {
         "postingDateTime",
@@ -25,11 +25,11 @@ MOMENTS: Final = frozenset(
         "updatedAt",
     }
 )
-"""Members that are date-times with an offset, or dates."""
+"""Members that are dates, or date-times with an offset."""
 TRUTHS: Final = frozenset({"isOwned", "emailVerified"})
-"""Members that are true or false."""
+"""Members that are booleans."""
 LISTS: Final = frozenset({"schedule"})
-"""Members that are lists of objects, given as JSON text."""
+"""Members that are lists of objects, as JSON text."""
 
 IDS: Final = (
     "12",
@@ -52,7 +52,7 @@ IDS: Final = (
     "long-" * 40,
     "long-" * 39 + "long_",
 )
-"""Ids of customers, and of accounts: some are the same number, or the same text to who does not look closely."""
+"""Ids of customers and of accounts. Some are equal as numbers, or if case, blanks or accents are ignored."""
 
 TEXTS: Final = (
     "plain",
@@ -72,7 +72,7 @@ TEXTS: Final = (
     "1.50",
     "true",
 )
-"""What people write."""
+"""Free text as people write it: quotes, line breaks, emoji, right-to-left text, words that look like other types."""
 
 EMAILS: Final = (
     "kim@example.com",
@@ -84,9 +84,9 @@ EMAILS: Final = (
     "JOS\u00c9@example.com",
     "jos\u00e9@example.com",
 )
-"""The first two are one address, and so are no others: only A-Z have two cases here."""
+"""Only the first two are the same address: only A-Z are compared without case."""
 
-# Posted, executed, of value, amount, description, reference: one row of each for every account.
+# postingDateTime, executionDateTime, valueDateTime, amount, description, reference: one row of each for every account.
 _Transaction = tuple[str | None, str | None, str | None, str, str, str | None]
 _TRANSACTIONS: tuple[_Transaction, ...] = (
     ("2026-06-15T12:00:00Z", None, None, "10.00", "Coffee", None),
@@ -102,7 +102,7 @@ _TRANSACTIONS: tuple[_Transaction, ...] = (
     ("2026-06-15T12:00:00.000001Z", None, None, "-9.504", "a millionth later", None),
 )
 _SUFFIXES = ("z", "Z", "\u00e9", "\uffee", "\U0001f600", "10", "9", "a", "_", "\U0001f601", "\U0001f602")
-"""By code points their order is not that of an alphabet, nor of UTF-16."""
+"""Sorted by code point, these are in another order than by collation or by UTF-16 code unit."""
 _SCHEDULES = (
     None,
     "[]",
@@ -114,9 +114,9 @@ _SCHEDULES = (
 _DATES = ("2026-02-28", "2026-03-01", "2026-03-01", "2025-12-31", None)
 
 BUSY: Final = IDS[0]
-"""The account and customer with more rows than the others: enough for several pages."""
+"""An account, and a customer, with enough rows for several pages."""
 JOINT: Final = "joint"
-"""An account of two customers."""
+"""An account with two owners."""
 ACCOUNT_IDS: Final = (*IDS, JOINT)
 
 
@@ -124,7 +124,7 @@ def _pick(values: Sequence[str | None], number: int) -> str | None:
     return values[number % len(values)]
 
 
-def _customers() -> Iterator[Row]:
+def _make_customers() -> Iterator[Row]:
     for number, customer_id in enumerate(IDS):
         yield {
             "id": customer_id,
@@ -136,12 +136,12 @@ def _customers() -> Iterator[Row]:
         }
 
 
-def _logins() -> Iterator[Row]:
+def _make_logins() -> Iterator[Row]:
     for number, email in enumerate((*EMAILS, EMAILS[0])):
         yield {"email": email, "customerId": IDS[-1 - number]}
 
 
-def _accounts() -> Iterator[Row]:
+def _make_accounts() -> Iterator[Row]:
     owned = [(number, (number + step) % len(IDS)) for step in (5, 2) for number in range(len(IDS))]
     links = [(IDS[customer], IDS[account]) for customer, account in owned] + [(IDS[0], JOINT), (IDS[1], JOINT)]
     for number, (customer_id, account_id) in enumerate(links):
@@ -153,7 +153,7 @@ def _accounts() -> Iterator[Row]:
         }
 
 
-def _balances() -> Iterator[Row]:
+def _make_balances() -> Iterator[Row]:
     amounts = ("1234567890123456.90", "0.10", "-0.01", "1000000.00", "0", "9007199254740993")
     for number, account_id in enumerate(ACCOUNT_IDS):
         available = _pick(amounts, number)
@@ -165,7 +165,7 @@ def _balances() -> Iterator[Row]:
         }
 
 
-def _bank_accounts() -> Iterator[Row]:
+def _make_bank_accounts() -> Iterator[Row]:
     for number, account_id in enumerate(ACCOUNT_IDS):
         yield {
             "accountId": account_id,
@@ -177,7 +177,7 @@ def _bank_accounts() -> Iterator[Row]:
         }
 
 
-def _transactions() -> Iterator[Row]:
+def _make_transactions() -> Iterator[Row]:
     rounds = [(turn, account_id) for turn in range(3) for account_id in (ACCOUNT_IDS if turn == 0 else (BUSY,))]
     for index, (suffix, row) in enumerate(zip(_SUFFIXES, _TRANSACTIONS, strict=True)):
         for turn, account_id in rounds:
@@ -194,7 +194,7 @@ def _transactions() -> Iterator[Row]:
             }
 
 
-def _direct_debits() -> Iterator[Row]:
+def _make_direct_debits() -> Iterator[Row]:
     for number in range(3 * len(ACCOUNT_IDS)):
         account_id = BUSY if number % 3 == 2 else ACCOUNT_IDS[number % len(ACCOUNT_IDS)]
         yield {
@@ -204,7 +204,7 @@ def _direct_debits() -> Iterator[Row]:
         }
 
 
-def _payees() -> Iterator[Row]:
+def _make_payees() -> Iterator[Row]:
     for number in range(2 * len(IDS)):
         yield {
             "customerId": IDS[number % len(IDS)],
@@ -214,7 +214,7 @@ def _payees() -> Iterator[Row]:
         }
 
 
-def _plans() -> Iterator[Row]:
+def _make_plans() -> Iterator[Row]:
     for number in range(6 * len(IDS)):
         yield {
             "accountId": IDS[number % len(IDS)],
@@ -224,7 +224,7 @@ def _plans() -> Iterator[Row]:
         }
 
 
-def _invoices() -> Iterator[Row]:
+def _make_invoices() -> Iterator[Row]:
     for number in range(5 * len(IDS)):
         yield {
             "accountId": IDS[number % len(IDS)],
@@ -234,7 +234,7 @@ def _invoices() -> Iterator[Row]:
         }
 
 
-def _billing() -> Iterator[Row]:
+def _make_billing() -> Iterator[Row]:
     times = ("2026-06-15T12:00:00Z", "2026-06-15T22:00:00+10:00", "2026-06-14T23:00:00Z", None)
     for number in range(4 * len(IDS)):
         yield {
@@ -245,7 +245,7 @@ def _billing() -> Iterator[Row]:
         }
 
 
-def _statements() -> Iterator[Row]:
+def _make_statements() -> Iterator[Row]:
     for number in range(2 * len(IDS)):
         yield {
             "accountId": IDS[number % len(IDS)],
@@ -255,19 +255,19 @@ def _statements() -> Iterator[Row]:
         }
 
 
-_MADE_BY: Mapping[str, Callable[[], Iterator[Row]]] = {
-    "customers": _customers,
-    "logins": _logins,
-    "accounts": _accounts,
-    "balances": _balances,
-    "banking.accounts": _bank_accounts,
-    "banking.transactions": _transactions,
-    "banking.direct_debits": _direct_debits,
-    "banking.payees": _payees,
-    "banking.instalment_plans": _plans,
-    "energy.invoices": _invoices,
-    "energy.billing": _billing,
-    "fdx.statements": _statements,
+_ROW_MAKERS: Mapping[str, Callable[[], Iterator[Row]]] = {
+    "customers": _make_customers,
+    "logins": _make_logins,
+    "accounts": _make_accounts,
+    "balances": _make_balances,
+    "banking.accounts": _make_bank_accounts,
+    "banking.transactions": _make_transactions,
+    "banking.direct_debits": _make_direct_debits,
+    "banking.payees": _make_payees,
+    "banking.instalment_plans": _make_plans,
+    "energy.invoices": _make_invoices,
+    "energy.billing": _make_billing,
+    "fdx.statements": _make_statements,
 }
 IDENTITIES: Mapping[str, str] = {
     "customers": "id",
@@ -283,23 +283,25 @@ IDENTITIES: Mapping[str, str] = {
     "energy.billing": "description",
     "fdx.statements": "statementId",
 }
-"""The member that tells the records of one owner apart."""
+"""The member that identifies a record among those of one owner."""
 
-COLLECTIONS: Final = tuple(_MADE_BY)
-"""The collections that the kit has rows for."""
+COLLECTIONS: Final = tuple(_ROW_MAKERS)
+"""The names of the collections that the kit has rows for."""
 
 Rows = Mapping[str, Sequence[Row]]
-"""The rows of each collection, in the order in which they were put in."""
+"""For each collection its rows, in order: mappings from member to text, or to ``None`` if the member is absent."""
 
 
-def rows_of(collections: Sequence[str], *, documents: bool) -> Rows:
-    """Fresh rows of some collections: whoever changes them changes nobody else's."""
-    return {name: [dict(row) for row in pristine(name, documents)] for name in collections}
+def copy_rows(collections: Sequence[str], *, documents: bool) -> Rows:
+    """Return a fresh copy of the rows of some collections, which the caller may change."""
+    return {name: [dict(row) for row in make_rows(name, documents)] for name in collections}
 
 
 @cache
-def pristine(collection: str, documents: bool) -> Sequence[Row]:
-    """The rows of a collection, not to be changed."""
-    left_out = set() if documents else {"document"}
-    rows = [dict(row) for row in _MADE_BY[collection]()]
-    return tuple({name: row[name] for name in row if name not in left_out} for row in rows)
+def make_rows(collection: str, documents: bool) -> Sequence[Row]:
+    """Make the rows of a collection, with or without documents. The result is shared: do not change it."""
+    rows = [dict(row) for row in _ROW_MAKERS[collection]()]
+    if not documents:
+        for row in rows:
+            row.pop("document", None)
+    return tuple(rows)
