@@ -64,7 +64,7 @@ def test_all_mistakes_of_a_configuration_are_told_at_once_without_secrets(tmp_pa
         ("fiskil.issuer", "is missing"),
         ("fiskil.algorithms", "PS256"),
         ("replay.store", "memory"),
-        ("sources.a.path", "no file"),
+        ("sources.a.path", "file not found"),
         ("sources.b.token", "NO_SUCH_VARIABLE is not set"),
         ("sources.b.header", "did you mean 'headers'"),
         ("sources.b.collections.balances", "variables"),

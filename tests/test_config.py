@@ -9,7 +9,7 @@ import pytest
 
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
-from openholder.sources.kinds import installed_kinds
+from openholder.sources.kinds import list_kinds
 
 GOOD = """\
 public_url = "http://127.0.0.1:8443"
@@ -257,8 +257,8 @@ BROKEN = [
     ((KIND, ""), "sources.bank.kind", "missing"),
     ((KIND, "kind = 1\n"), "sources.bank.kind", "string"),
     ((KIND, 'kind = "sqlit"\n'), "sources.bank.kind", "did you mean 'sqlite'"),
-    ((DATA, 'path = "bnk.db"\n'), "sources.bank.path", "no file"),
-    ((KIND, 'kind = "csv"\n'), "sources.bank.path", "no folder"),
+    ((DATA, 'path = "bnk.db"\n'), "sources.bank.path", "file not found"),
+    ((KIND, 'kind = "csv"\n'), "sources.bank.path", "folder not found"),
     ((KIND + DATA, API.replace("/cust", "cust")), "sources.bank.collections.customers", "begin with /"),
     ((KIND + DATA, API.replace("{customerId}", "{name}")), "sources.bank.collections.customers", "{customerId}"),
     ((FISKIL, f'[serve]\n"*" = "bnk"\n{FISKIL}'), 'serve."*"', "did you mean 'bank'"),
@@ -279,7 +279,7 @@ BROKEN = [
     ((FISKIL, f"{FISKIL}authentication_failure_status = 404\n"), "fiskil.authentication_failure_status", "403"),
     # what does not go together
     ((FISKIL, MEMORY), "replay.store", "one process"),
-    ((FISKIL, f'[replay]\npath = "nowhere/replay.db"\n{FISKIL}'), "replay.path", "no folder"),
+    ((FISKIL, f'[replay]\npath = "nowhere/replay.db"\n{FISKIL}'), "replay.path", "folder not found"),
     ((FISKIL, f'[listen]\ntls_key = "bank.db"\n{FISKIL}'), "listen.tls_certificate", "both or neither"),
     ((FISKIL, f'[listen]\ntls_certificate = "bank.db"\n{FISKIL}'), "listen.tls_certificate", "both or neither"),
 ]
@@ -297,8 +297,8 @@ def test_a_mistake_is_named_with_file_and_key_and_nothing_else_is(path, change, 
 def test_an_unknown_kind_is_answered_with_the_installed_ones(path):
     write(path, (KIND, 'kind = "oracle"\n'))
     message = mistakes(path)["sources.bank.kind"].message
-    assert {"csv", "rest", "sqlite"} <= {kind.name for kind in installed_kinds()}
-    assert all(kind.name in message for kind in installed_kinds())
+    assert {"csv", "rest", "sqlite"} <= {kind.name for kind in list_kinds()}
+    assert all(kind.name in message for kind in list_kinds())
 
 
 def test_every_mistake_is_reported_at_once(path, monkeypatch):

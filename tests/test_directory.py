@@ -29,7 +29,7 @@ from openholder.config import REPLAY_STORES, Configuration
 from openholder.errors import ConfigurationError, OpenholderError, Unreachable
 from openholder.server.generation import make_sources
 from openholder.sources.hookspecs import SOURCES
-from openholder.sources.kinds import installed_kinds
+from openholder.sources.kinds import list_kinds
 from openholder.sources.registry import UnusableSource
 from support import SQLITE, sample_rows, start_with, write_sqlite
 
@@ -216,13 +216,13 @@ def test_a_class_for_another_version_is_refused_with_both_versions_and_its_distr
     install("acme", other=source)
     assert refusal(configured, '[sources.own]\nkind = "other"\n') == (
         f"sources.own.kind: kind 'other' of acme 1.0 is written for version {version} of the plugin interface,"
-        " and this openholder has version 1: install versions that fit each other"
+        " but this openholder has version 1: install compatible versions"
     )
 
 
 @pytest.mark.parametrize("group", [SOURCES, REPLAY_STORES])
 def test_everything_that_is_built_in_says_for_which_version_it_is_written(group):
-    for kind in installed_kinds(group):
+    for kind in list_kinds(group):
         if kind.distribution == "openholder":
             assert kind.load().api_version == API_VERSION, kind.name
 

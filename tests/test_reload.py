@@ -79,7 +79,7 @@ async def test_a_kind_that_was_not_there_and_endpoints_of_ones_own_come_with_a_r
     ("old", "new", "reason"),
     [
         (SQLITE, "[sources.bank\n", "is not TOML"),
-        (SQLITE, '[sources.bank]\nkind = "sqlite"\npath = "missing.db"\n', "no file"),
+        (SQLITE, '[sources.bank]\nkind = "sqlite"\npath = "missing.db"\n', "file not found"),
         (SQLITE, '[sources.bank]\nkind = "oracle"\npath = "bank.db"\n', "sources.bank.kind"),
         (SQLITE, '[sources.bank]\nkind = "sqlite"\npath = "broken.db"\n', "cannot be opened"),
         (SQLITE, SQLITE + '[serve]\n"rewards" = "bank"\n', "has no collection 'rewards'"),

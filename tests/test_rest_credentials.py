@@ -520,7 +520,7 @@ OAUTH = 'client_id = "us"\nclient_secret = { env = "SECRET_OF_OURS" }\n'
         (f'[sources.api.oauth]\ntoken_url = "https://u:SECRET@a.example"\n{OAUTH}', "oauth.token_url", "must be a URL"),
         (f'[sources.api.oauth]\ntoken_url = "https://a.example/t"\n{OAUTH}style = "header"', "oauth.style", "'basic'"),
         (f'[sources.api.oauth]\ntoken_url = "https://a.example/t"\n{OAUTH}scopes = "a"', "oauth.scopes", "unknown key"),
-        ('tls_ca = "nowhere.pem"', "tls_ca", "there is no file"),
+        ('tls_ca = "nowhere.pem"', "tls_ca", "file not found"),
         ('tls_certificate = "openholder.toml"', "tls_key", "go together"),
         ('tls_key = "openholder.toml"', "tls_key", "go together"),
         ('base_url = "http://a.example"\ntls_ca = "openholder.toml"', "tls_ca", "requires an https base_url"),

@@ -3,16 +3,16 @@
 ::
 
     OpenholderError
-    ├── SourceError                  what a data source may raise while it fetches
-    │   ├── NotFound                 there is no such record
-    │   ├── SharingRefused           there is one, and it must not be shared
-    │   └── SourceUnavailable        not now; carries ``retry_after``
-    ├── SourceFault                  a source broke its contract: answered as 500, explained in the log
-    │   ├── ForeignRecord            it handed over a record that was not asked for: an alarm
-    │   └── Misfit                   it handed over a row that does not fit its record (models/rows.py)
-    ├── ConfigurationError           carries every mistake found; commands end with 3
-    ├── Unreachable                  something outside does not answer; commands end with 4
-    └── UntrustedJSON                JSON that is broken, ambiguous or too large
+    ├── SourceError                  raised by a data source instead of returning records
+    │   ├── NotFound                 the record does not exist
+    │   ├── SharingRefused           the data exists but must not be shared
+    │   └── SourceUnavailable        the source cannot answer now; has ``retry_after``
+    ├── SourceFault                  a source broke its contract: 500, with details in the log
+    │   ├── ForeignRecord            it returned a record that the query excludes: an alarm
+    │   └── Misfit                   it returned a row that does not fit its record
+    ├── ConfigurationError           has every mistake that was found; commands exit with 3
+    ├── Unreachable                  something outside does not respond; commands exit with 4
+    └── UntrustedJSON                JSON that is malformed, ambiguous or too large
 """
 
 from __future__ import annotations
@@ -27,25 +27,30 @@ if TYPE_CHECKING:
 
 
 class OpenholderError(Exception):
-    """The root of the tree above."""
+    """The base class of all exceptions that openholder raises on purpose."""
 
 
 class SourceError(OpenholderError):
-    """What a source raises to answer with something other than records."""
+    """The base class of what a source raises to answer with something other than records."""
 
 
 class NotFound(SourceError):
-    """The record that was asked for does not exist: the caller gets 404."""
+    """The requested record does not exist. Equivalent to an empty page: a single record is then answered with 404."""
 
 
 class SharingRefused(SourceError):
-    """The data exists and must not be shared: the answer carries ``X-Sharing-Refused: true``."""
+    """The data exists but must not be shared.
+
+    The client gets 403, or 404 or 422 for an account, with ``X-Sharing-Refused: true`` (Fiskil, errors).
+    """
 
 
 class SourceUnavailable(SourceError):
-    """The source cannot answer now: the caller gets 503 with ``Retry-After``.
+    """The source cannot answer now. The client gets 503 with ``Retry-After``.
 
-    ``retry_after`` is the number of seconds after which another try makes sense.
+    Args:
+        message: For the log. Name members and types, never values.
+        retry_after: Seconds after which the client should try again: a whole number, 5 by default.
     """
 
     def __init__(self, message: str = "source unavailable", *, retry_after: int = 5) -> None:
@@ -54,30 +59,37 @@ class SourceUnavailable(SourceError):
 
 
 class SourceFault(OpenholderError):
-    """A source handed over what it must not: too much, too little, or somebody else's record.
+    """A source broke its contract: it returned too much, too little, or something unreadable.
 
-    The message goes to the log. It names members and types, never values.
+    The client gets 500. The message is logged: name members and types in it, never values.
     """
 
 
 class ForeignRecord(SourceFault):
-    """A record that was not asked for, perhaps somebody else's. Never answered, always an alarm."""
+    """A record that the query excludes, perhaps another customer's. It is never returned, and always an alarm."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mistake:
-    """One mistake in the configuration: where it stands, under which key, and what is wrong."""
+    """One mistake in the configuration."""
 
     where: str
+    """The file, environment variable or option that has the mistake."""
     key: str
+    """The configuration key, such as ``sources.bank.path``; empty if the mistake belongs to no key."""
     message: str
+    """What is wrong, and what is allowed."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.key}: {self.message}" if self.key else f"{self.where}: {self.message}"
 
 
 class ConfigurationError(OpenholderError):
-    """The configuration cannot be used. ``mistakes`` has all that is wrong with it."""
+    """The configuration cannot be used.
+
+    Args:
+        mistakes: Everything that is wrong with it, not only the first mistake.
+    """
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("\n".join(str(mistake) for mistake in mistakes))
@@ -85,7 +97,7 @@ class ConfigurationError(OpenholderError):
 
 
 class Unreachable(OpenholderError):
-    """A source or the key set cannot be reached."""
+    """A source, the key set, the replay store or a port is unavailable."""
 
 
 class UntrustedJSON(OpenholderError, ValueError):

@@ -1,5 +1,4 @@
-"""What settings of plugins are made of: the keys that all have, secrets that are not written down, paths that must be
-there."""
+"""Types for settings: secrets, URLs, files and folders."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ _folder: ContextVar[Path] = ContextVar("openholder_configuration_folder")
 
 @contextmanager
 def paths_relative_to(folder: Path) -> Iterator[None]:
-    """While this lasts, relative paths in settings start at ``folder``: that of the configuration file."""
+    """Resolve relative paths in settings against the configuration file's folder for the duration of the block."""
     token = _folder.set(folder)
     try:
         yield
@@ -28,81 +27,87 @@ def paths_relative_to(folder: Path) -> Iterator[None]:
         _folder.reset(token)
 
 
-def _anchored(path: Path) -> Path:
+def _make_absolute(path: Path) -> Path:
     return _folder.get(Path()) / path.expanduser()
 
 
-def _file(path: Path) -> Path:
+def _check_file(path: Path) -> Path:
     if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+        raise ValueError(f"file not found: {path}")
     return path
 
 
-def _folder_there(path: Path) -> Path:
+def _check_folder(path: Path) -> Path:
     if not path.is_dir():
-        raise ValueError(f"there is no folder {path}")
+        raise ValueError(f"folder not found: {path}")
     return path
 
 
-def _creatable(path: Path) -> Path:
+def _check_parent(path: Path) -> Path:
     if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {path.parent} to hold the file")
+        raise ValueError(f"folder not found: {path.parent}; create it first")
     return path
 
 
-def _resolve(value: Any) -> Any:
-    """Follow ``{ env = "NAME" }`` and ``{ file = "/run/secrets/x" }``. A missing one is an error, never empty."""
+def _resolve_secret(value: Any) -> Any:
+    """Read ``{ env = "NAME" }`` or ``{ file = "/run/secrets/x" }``. A missing one is an error; it is never empty."""
     if not isinstance(value, Mapping):
         return value
     if list(value) == ["env"]:
-        return _from_environment(str(value["env"]))
+        name = str(value["env"])
+        found = os.environ.get(name)
+        if not found:
+            raise ValueError(f"the environment variable {name} is not set")
+        return found
     if list(value) == ["file"]:
-        return _from_file(_file(_anchored(Path(str(value["file"])))))
-    raise ValueError('write the secret as { env = "NAME" } or { file = "PATH" }')
-
-
-def _from_environment(name: str) -> str:
-    found = os.environ.get(name)
-    if not found:
-        raise ValueError(f"the environment variable {name} is not set")
-    return found
-
-
-def _from_file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as exc:
-        raise ValueError(f"the file {path} cannot be read: {type(exc).__name__}") from None
+        path = _check_file(_make_absolute(Path(str(value["file"]))))
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as exc:
+            raise ValueError(f"the file {path} cannot be read: {type(exc).__name__}") from None
+    raise ValueError('a secret is written as { env = "NAME" } or { file = "PATH" }')
 
 
 def split_url(url: str) -> SplitResult:
-    """Take a URL of scheme, host and path apart. Raises `ValueError`, which does not repeat it."""
-    wrong = ValueError("must be a URL of scheme, host and path")
-    if not _URL.fullmatch(url):
-        raise wrong
+    """Parse a URL that has a scheme, a host and optionally a port and a path.
+
+    Args:
+        url: The URL. User, password, query and fragment are not allowed.
+
+    Returns:
+        Its parts, as `urllib.parse.urlsplit` returns them.
+
+    Raises:
+        ValueError: It is not such a URL. The message does not quote it: it may contain a secret.
+    """
     try:
         parts = urlsplit(url)
-        if not parts.hostname or parts.port == 0:
-            raise wrong
+        is_valid = bool(_URL.fullmatch(url) and parts.hostname and parts.port != 0)
     except ValueError:
-        raise wrong from None
+        is_valid = False
+    if not is_valid:
+        raise ValueError("must be a URL of scheme, host and path")
     return parts
 
 
-def _not_empty(secret: SecretStr) -> SecretStr:
+def _check_not_empty(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value():
         raise ValueError("the secret is empty")
     return secret
 
 
-ExistingFile = Annotated[Path, AfterValidator(_anchored), AfterValidator(_file)]
-"""A file that is there. Relative paths start at the folder of the configuration file."""
+ExistingFile = Annotated[Path, AfterValidator(_make_absolute), AfterValidator(_check_file)]
+"""A setting: the path of an existing file. Relative paths start at the folder of the configuration file."""
 
-ExistingFolder = Annotated[Path, AfterValidator(_anchored), AfterValidator(_folder_there)]
-"""A folder that is there. Relative paths start at the folder of the configuration file."""
+ExistingFolder = Annotated[Path, AfterValidator(_make_absolute), AfterValidator(_check_folder)]
+"""A setting: the path of an existing folder. Relative paths start at the folder of the configuration file."""
 
-NewFile = Annotated[Path, AfterValidator(_anchored), AfterValidator(_creatable)]
-"""A file that openholder may create; its folder is there already."""
+NewFile = Annotated[Path, AfterValidator(_make_absolute), AfterValidator(_check_parent)]
+"""A setting: the path of a file that may be created, in an existing folder. Relative paths as in `ExistingFile`."""
 
-Secret = Annotated[SecretStr, BeforeValidator(_resolve), AfterValidator(_not_empty)]
-"""A value that is never printed; written as ``{ env = "NAME" }`` or ``{ file = "PATH" }``."""
+Secret = Annotated[SecretStr, BeforeValidator(_resolve_secret), AfterValidator(_check_not_empty)]
+"""A setting: a `pydantic.SecretStr`, which is never printed; get its text with ``get_secret_value()``.
+
+In the configuration write ``{ env = "NAME" }`` or ``{ file = "PATH" }``. A missing or empty value is a mistake, and so
+is an environment variable that is not set.
+"""

@@ -11,7 +11,7 @@ from string import Template
 import click
 
 from openholder._version import __version__
-from openholder.sources.kinds import installed_kinds
+from openholder.sources.kinds import list_kinds
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
 LONGEST = 25
@@ -74,7 +74,7 @@ def _warnings(name: str) -> list[str]:
     return [
         f"kind {name!r} is installed already, from {kind.distribution} {kind.version};"
         " where two distributions have a kind, neither can be configured"
-        for kind in installed_kinds()
+        for kind in list_kinds()
         if kind.name == name
     ]
 

@@ -13,7 +13,7 @@ from openholder.cli.options import json_option, table
 from openholder.config import REPLAY_STORES, Configuration
 from openholder.errors import ConfigurationError
 from openholder.sources.hookspecs import SOURCES
-from openholder.sources.kinds import Kind, UnusableKind, installed_kinds
+from openholder.sources.kinds import Kind, UnusableKind, list_kinds
 
 COLUMNS = ("for", "kind", "distribution", "version", "status")
 CONFIGURED = "configured"
@@ -35,7 +35,7 @@ def plugins(path: Path | None, as_json: bool) -> int:
     configuration has mistakes they are told after the list. --json prints a list of objects with the columns as keys
     (for, kind, distribution, version, status); "configured", with -c, is a list of keys.
     """
-    rows = [row for use, group in GROUPS.items() for row in _rows(use, installed_kinds(group))]
+    rows = [row for use, group in GROUPS.items() for row in _rows(use, list_kinds(group))]
     try:
         uses = _uses(Configuration.load(path)) if path else None
     except ConfigurationError:

@@ -1,7 +1,7 @@
-"""Kinds of plugins: which are installed, and the class behind one of them.
+"""Kinds of plugins: which are installed, and the class of each.
 
-openholder reads the entry points itself, because pluggy's own loading takes the first of two distributions that claim
-one name in silence, and stops at the first import that fails.
+openholder reads the entry points itself: if two distributions claim one name, pluggy silently takes the first, and it
+stops at the first import that fails.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from openholder.errors import OpenholderError
 from openholder.sources.hookspecs import API_VERSION, SOURCES
 
 FIRST_VERSION = 1
-"""The version of the plugin interface for which a class is written that does not say."""
+"""The version of the plugin interface that a class without ``api_version`` supports."""
 
 Places = tuple[tuple[str, int], ...]
-"""The folders from which modules are imported, and when each was changed last."""
+"""The folders on the import path, and the modification time of each in nanoseconds."""
 
 
 class UnusableKind(OpenholderError):
-    """A kind that is not installed, installed twice, or cannot be imported. The message is one sentence."""
+    """A kind is not installed, installed twice, or cannot be imported. The message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One entry point: the kind's name and the distribution that brings it. Nothing is imported yet."""
+    """One entry point: the kind's name, and the distribution that provides it. Nothing is imported yet."""
 
     name: str
     distribution: str
@@ -38,7 +38,11 @@ class Kind:
     entry_point: EntryPoint
 
     def load(self) -> type[Any]:
-        """Import the plugin's class. Raises `UnusableKind` when that fails, naming distribution and entry point."""
+        """Import the plugin's class.
+
+        Raises:
+            UnusableKind: The import failed, or the class supports another version of the plugin interface.
+        """
         try:
             loaded = self.entry_point.load()
         except Exception as exc:
@@ -49,27 +53,27 @@ class Kind:
             ) from exc
         if not isinstance(loaded, type):
             raise UnusableKind(f"kind {self.name!r} of {self.distribution} ({self.entry_point.value}) is not a class")
-        self._check_version(getattr(loaded, "api_version", FIRST_VERSION))
-        return loaded
-
-    def _check_version(self, version: object) -> None:
-        if version != API_VERSION or isinstance(version, bool):
+        version = getattr(loaded, "api_version", FIRST_VERSION)
+        if version != API_VERSION or isinstance(version, bool):  # True equals 1
             raise UnusableKind(
                 f"kind {self.name!r} of {self.distribution} {self.version} is written for version {version!r} of the"
-                f" plugin interface, and this openholder has version {API_VERSION}:"
-                " install versions that fit each other"
+                f" plugin interface, but this openholder has version {API_VERSION}: install compatible versions"
             )
+        return loaded
 
 
-def installed_kinds(group: str = SOURCES) -> list[Kind]:
-    """All installed kinds of a group, sorted by name and distribution; one that is claimed twice is there twice."""
-    return list(_found(group, tuple((place, _changed(place)) for place in sys.path)))
+def list_kinds(group: str = SOURCES) -> list[Kind]:
+    """List the installed kinds of a group, by name and distribution. A kind that is claimed twice appears twice."""
+    return list(_read_kinds(group, tuple((place, _read_mtime(place)) for place in sys.path)))
 
 
 @lru_cache(maxsize=8)
-def _found(group: str, places: Places) -> tuple[Kind, ...]:
-    """The kinds of a group. Reading the metadata of all distributions costs more than all else at a start or reload, so
-    it is done again only when something was installed: that changes one of the folders."""
+def _read_kinds(group: str, places: Places) -> tuple[Kind, ...]:
+    """Read the kinds of a group from the metadata of all distributions.
+
+    Nothing at a start or reload takes longer, so the result is cached until something is installed: that changes the
+    modification time of a folder.
+    """
     kinds = {
         Kind(entry.name, entry.dist.name if entry.dist else "?", entry.dist.version if entry.dist else "?", entry)
         for entry in entry_points(group=group)
@@ -77,16 +81,20 @@ def _found(group: str, places: Places) -> tuple[Kind, ...]:
     return tuple(sorted(kinds, key=lambda kind: (kind.name, kind.distribution)))
 
 
-def _changed(place: str) -> int:
+def _read_mtime(place: str) -> int:
     try:
         return Path(place).stat().st_mtime_ns
-    except OSError:  # Python keeps places on its path that are not there
+    except OSError:  # sys.path may name folders that do not exist
         return 0
 
 
 def find_kind(name: str, group: str = SOURCES) -> Kind:
-    """The one installed kind of that name. Raises `UnusableKind` when there is none, or more than one."""
-    installed = installed_kinds(group)
+    """Find the one installed kind of that name.
+
+    Raises:
+        UnusableKind: There is none, or more than one.
+    """
+    installed = list_kinds(group)
     claims = [kind for kind in installed if kind.name == name]
     if len(claims) == 1:
         return claims[0]
