@@ -1,7 +1,7 @@
 """Data from a PostgreSQL database: a table or view for each collection, read and never written.
 
-The collection ``banking.transactions`` is the table or view ``banking_transactions``; its columns are named by the
-members they fill. ``SELECT`` aliases in a view, or ``columns`` in the settings, map a schema of one's own.
+The collection ``banking.transactions`` is the table or view ``banking_transactions``; its columns have the names of the
+members they fill. To map another schema, use ``SELECT`` aliases in a view, or ``columns`` in the settings.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import asyncpg
 
 from openholder import Page, Query, SourceFault, hookimpl
 from openholder.sql import Schema
-from openholder_postgres.catalogue import tables
-from openholder_postgres.dialect import Postgres
-from openholder_postgres.faults import GONE, told
+from openholder_postgres.catalogue import read_tables
+from openholder_postgres.dialect import PostgresDialect
+from openholder_postgres.error_translation import CONNECTION_LOST, translate_errors
 from openholder_postgres.settings import PostgresSettings
 
 __all__ = ["PostgresSettings", "PostgresSource"]
@@ -27,7 +27,7 @@ LARGE = 500_000
 
 
 class PostgresSource:
-    """Answers from the tables and views of one schema, over a pool of connections."""
+    """Serves records from the tables and views of one schema, over a pool of connections."""
 
     api_version = 1
     Settings = PostgresSettings
@@ -35,18 +35,23 @@ class PostgresSource:
     def __init__(self, name: str, settings: PostgresSettings) -> None:
         self._settings = settings
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self._schema = Schema(Postgres(), (), {})
+        self._schema = Schema(PostgresDialect(), (), {})
 
     @hookimpl
     async def open(self) -> None:
-        """Connect, and read the catalogue. Raises `SourceFault` where there is nothing that may be read."""
-        self._pool = await asyncpg.create_pool(**self._settings.arguments(), init=_check, reset=_leave)
+        """Connect, and read the catalogue. Raises `SourceFault` if the user may read nothing."""
+        self._pool = await asyncpg.create_pool(
+            **self._settings.build_pool_arguments(),
+            init=_check_encoding,
+            reset=_skip_reset,
+        )
         await self.health()
 
     @hookimpl
     async def close(self) -> None:
-        """Close all connections; by force where one still waits for a server that does not answer."""
-        pool, self._pool = self._pool, None
+        """Close all connections; by force if one still waits for a server that does not respond."""
+        pool = self._pool
+        self._pool = None
         if pool is None:
             return
         try:
@@ -56,74 +61,80 @@ class PostgresSource:
 
     @hookimpl
     def collections(self) -> Iterable[str]:
-        """The collections for which there is a table or view."""
+        """Return the collections that have a table or view."""
         return self._schema.collections()
 
     @hookimpl
     async def fetch(self, query: Query) -> Page:
-        """Answer one question with one or two SELECTs."""
-        with told(f"table {self._schema.table(query.collection).name!r}"):
+        """Fetch one page with one or two SELECTs."""
+        with translate_errors(f"table {self._schema.table(query.collection).name!r}"):
             try:
-                return await self._schema.fetch(query, self._rows)
-            except asyncpg.SyntaxOrAccessError:  # SQLSTATE class 42: a column that went, or has another type by now
+                return await self._schema.fetch(query, self._select)
+            except asyncpg.SyntaxOrAccessError:  # SQLSTATE class 42: a column was dropped, or has another type now
                 await self.health()
-                return await self._schema.fetch(query, self._rows)
+                return await self._schema.fetch(query, self._select)
 
     @hookimpl
     async def health(self) -> None:
-        """Read the catalogue again: what has changed in it is served from now on."""
-        with told("the catalogue"):
-            found = await tables(self._rows, self._settings.schema_name, self._settings.columns)
-        if not found:
-            raise SourceFault(f"schema {self._settings.schema_name!r} has no table or view that the user may read")
-        self._schema = Schema(Postgres(), found, self._settings.columns)
+        """Read the catalogue again, and serve what has changed in it."""
+        with translate_errors("the catalogue"):
+            tables = await read_tables(self._select, self._settings.schema_name, self._settings.columns)
+        if not tables:
+            raise SourceFault(
+                f"schema {self._settings.schema_name!r} has no table or view that the user may read; "
+                "grant USAGE on the schema and SELECT on its tables"
+            )
+        self._schema = Schema(PostgresDialect(), tables, self._settings.columns)
 
     @hookimpl
     async def advice(self, query: Query) -> Sequence[str]:
-        """The statement that makes the index which a question lacks, if it lacks one."""
+        """Return the statement that creates the index which the query lacks, if a large table lacks one."""
         statement, parameters = self._schema.page(query)
-        with told("EXPLAIN"):
-            ((plan,),) = await self._rows(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
-            scanned = list(_scanned(json.loads(plan)))
+        with translate_errors("EXPLAIN"):
+            ((plan,),) = await self._select(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            scanned = list(_find_scanned_tables(json.loads(plan)))
             large = "SELECT 1 FROM pg_class WHERE relname = ANY($1::text[]) AND pg_relation_size(oid) >= $2"
-            lacking = query.filters and await self._rows(large, (scanned, LARGE))
-        return [self._schema.index(query)] if lacking else []
+            lacks_index = query.filters and await self._select(large, (scanned, LARGE))
+        return [self._schema.index(query)] if lacks_index else []
 
-    async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
-        """Run one SELECT, once more where the connection turns out to be dead: reading twice harms nothing."""
+    async def _select(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
+        """Run one SELECT, and once more if the connection turns out to be dead: reading twice is safe."""
         try:
-            return await self._asked(statement, parameters)
-        except GONE:
+            return await self._select_once(statement, parameters)
+        except CONNECTION_LOST:
             if self._pool is None:
                 raise
-            await self._pool.expire_connections()  # the others died with it
-            return await self._asked(statement, parameters)
+            await self._pool.expire_connections()  # after a restart of the server all others are dead too
+            return await self._select_once(statement, parameters)
 
-    async def _asked(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
+    async def _select_once(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
         if self._pool is None:
-            raise SourceFault("is not open")
-        # The time is for a free connection, and again for one whose question was given up to be usable.
+            raise SourceFault("the source is not open")
+        # The timeout covers the wait for a free connection, and for one whose query was cancelled to be usable again.
         async with self._pool.acquire(timeout=self._settings.connect_timeout) as connection:
             return await connection.fetch(statement, *parameters)
 
 
-def _scanned(plan: Any) -> Iterator[str]:
-    """The tables that a plan reads from the first to the last row."""
+def _find_scanned_tables(plan: Any) -> Iterator[str]:
+    """Yield the tables that a plan reads from the first row to the last."""
     if isinstance(plan, list):
         for part in plan:
-            yield from _scanned(part)
+            yield from _find_scanned_tables(part)
     elif isinstance(plan, dict):
         if plan.get("Node Type") == "Seq Scan":
             yield str(plan["Relation Name"])
-        yield from _scanned([part for part in plan.values() if isinstance(part, dict | list)])
+        yield from _find_scanned_tables([part for part in plan.values() if isinstance(part, dict | list)])
 
 
-async def _check(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """In another encoding the order of bytes is not that of code points, by which texts are sorted."""
+async def _check_encoding(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Raise `SourceFault` unless the encoding is UTF8.
+
+    Texts are sorted by code point; COLLATE "C" sorts by byte, which is the same order in UTF8 only.
+    """
     encoding = connection.get_settings().server_encoding
     if encoding != "UTF8":
-        raise SourceFault(f"the database is encoded in {encoding}, where UTF8 is needed")
+        raise SourceFault(f"the database encoding is {encoding}; it must be UTF8")
 
 
-async def _leave(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """What is done to a connection before the next question: nothing, since none changes its session."""
+async def _skip_reset(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Do nothing before a connection is used again: no query changes its session, and a reset costs a round trip."""

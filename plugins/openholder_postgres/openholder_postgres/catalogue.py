@@ -1,4 +1,4 @@
-"""The tables and views of a schema, from PostgreSQL's own catalogue."""
+"""The tables and views of a schema, read from PostgreSQL's own catalogue."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from operator import itemgetter
 from typing import Any
 
 from openholder.sql import Rows, Table
-from openholder_postgres.dialect import Postgres
+from openholder_postgres.dialect import PostgresDialect
 
-# Tables, partitioned tables, views, materialized and foreign ones, with the columns that the user may read. A domain
-# counts as what it is made of; a collation that holds different texts for equal is a type of its own.
+# Tables, partitioned tables, views, materialized views and foreign tables, with the columns that the user may read. A
+# domain has the type it is based on. A column whose collation treats different texts as equal has a type of its own,
+# 'folded', for which the dialect has no comparisons.
 CATALOGUE = """
 SELECT c.relname::text, c.relkind IN ('v', 'm'), a.attname::text,
        CASE WHEN l.collisdeterministic IS FALSE THEN 'folded' ELSE coalesce(b.typname, t.typname)::text END,
@@ -30,26 +31,27 @@ ORDER BY c.relname, a.attnum
 """
 
 
-async def tables(rows: Rows, schema: str, columns: Mapping[str, Mapping[str, str]]) -> list[Table]:
-    """Every table and view of a schema."""
-    ids = {column for named in columns.values() for member, column in named.items() if _is_id(member)}
-    found = await rows(CATALOGUE, (schema,))
-    return [_table(name, list(described), ids) for name, described in groupby(found, key=itemgetter(0))]
+async def read_tables(select: Rows, schema: str, columns: Mapping[str, Mapping[str, str]]) -> list[Table]:
+    """Return every table and view of a schema."""
+    mapped_ids = {column for mapping in columns.values() for member, column in mapping.items() if _is_id(member)}
+    found = await select(CATALOGUE, (schema,))
+    return [_build_table(name, list(rows), mapped_ids) for name, rows in groupby(found, key=itemgetter(0))]
 
 
-def _table(name: str, described: list[Any], ids: set[str]) -> Table:
-    _, is_view, _, _, _, has_places = described[0]
-    types = {column: type_name for _, _, column, type_name, *_ in described}
-    keys = {place: column for _, _, column, _, place, _ in described if place is not None}
-    order = [Postgres().quoted(keys[place]) for place in sorted(keys)] or _order_of(types, ids, has_places)
+def _build_table(name: str, rows: list[Any], mapped_ids: set[str]) -> Table:
+    _, is_view, _, _, _, has_row_location = rows[0]
+    types = {column: type_name for _, _, column, type_name, *_ in rows}
+    primary_key = {position: column for _, _, column, _, position, _ in rows if position is not None}
+    dialect = PostgresDialect()
+    if primary_key:
+        order = [dialect.quoted(primary_key[position]) for position in sorted(primary_key)]
+    else:
+        # The only order left that is the same for every query: by all ids, then by where the row is stored.
+        ids = [column for column in types if _is_id(column) or column in mapped_ids]
+        order = [f'CAST({dialect.quoted(column)} AS text) COLLATE "C"' for column in ids]
+        if has_row_location:
+            order += ["tableoid", "ctid"]  # ctid alone repeats in the partitions of a table
     return Table(name, types, tuple(order), is_view)
-
-
-def _order_of(types: Mapping[str, str], ids: set[str], has_places: bool) -> list[str]:
-    """The one order of rows that have no primary key: by all their ids, then by where they lie, if that may be read."""
-    named = [column for column in types if _is_id(column) or column in ids]
-    order = [f'CAST({Postgres().quoted(column)} AS text) COLLATE "C"' for column in named]
-    return order + (["tableoid", "ctid"] if has_places else [])
 
 
 def _is_id(name: str) -> bool:

@@ -1,6 +1,6 @@
-"""How PostgreSQL writes a question: exactly where the types of columns allow it, and otherwise not at all.
+"""How PostgreSQL writes a query: exactly if the types of columns allow it, and otherwise not at all.
 
-Columns of one kind are read, compared and sorted alike. What is not in these tables openholder judges itself.
+Columns of one kind are read, compared and sorted alike. openholder itself applies what these tables do not have.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ KINDS = {
     "uuid": "uuid",
     "bytea": "bytes",
 }
-"""Types by what they have in common. All others are read as their text: enumerations, JSON, citext, char(n)."""
+"""The kind of each type. All other types are read as text, kind ``other``: enumerations, JSON, citext, char(n)."""
 
 READ = {
     **dict.fromkeys(("text", "integer", "float", "list", "number", "truth", "bytes"), "{0}"),
-    # What is no RFC 3339 date-time (infinity, years before 1 or after 9999) becomes none, and the host refuses it.
+    # infinity and years before 1 or after 9999 become texts that are not RFC 3339, so openholder refuses them.
     "moment": "replace(CAST({0} AT TIME ZONE 'UTC' AS text), ' ', 'T') || 'Z'",
     "local": "replace(CAST({0} AS text), ' ', 'T')",
 }
-"""How a column is read; all others as their text."""
+"""The expression that reads a column of each kind; all others are cast to text."""
 
 AS_TEXT = dict.fromkeys(("text", "integer", "uuid", "other"), 'CAST({0} AS text) COLLATE "C"')
 AS_MOMENT = {"moment": "{0}", "day": "(CAST({0} AS timestamp) AT TIME ZONE 'UTC')"}
@@ -48,7 +48,7 @@ COMPARED: Mapping[type, tuple[Mapping[str, str], str]] = {
     Decimal: (AS_NUMBER, "numeric"),
     bool: (AS_TRUTH, "boolean"),
 }
-"""For a type of value the kinds that can be compared with it, and the type of the parameter."""
+"""For each type of a value: the kinds that can be compared with it, and the type of the parameter."""
 SIGNS = {"eq": "=", "ge": ">=", "le": "<="}
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
@@ -56,7 +56,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 
 
 def _is_text(value: str) -> bool:
-    """Whether a text can be in the database at all: one with NUL or a lone surrogate cannot."""
+    """Return whether the database can store a text: not one with NUL or a lone surrogate."""
     return "\0" not in value and value.encode(errors="ignore").decode() == value
 
 
@@ -78,64 +78,72 @@ def _is_uuid(value: str) -> bool:
 EQUAL: Mapping[str, tuple[Callable[[str], bool], str, str]] = {
     "text": (_is_text, "{0} {1}", ""),
     "integer": (_is_integer, "{0} {1}", "int8"),
-    # The first half finds rows through an index; the second keeps 12 from being 12.0.
+    # The first half finds rows through an index; the second, on the text, keeps 12 from matching 12.0.
     "number": (_is_number, "({0} {1} AND CAST({0} AS text) {2})", "numeric"),
     "uuid": (_is_uuid, "{0} {1}", "uuid"),
     "other": (_is_text, 'CAST({0} AS text) COLLATE "C" {1}', ""),
 }
-"""For a kind: which texts can be that of a value, how the column is compared with them, and as which type."""
+"""For each kind: which texts a value can have, how to compare the column with them, and the type to cast them to.
+
+A text that no value of the kind can have, such as '012' for an integer, must not be cast: 12 would match it.
+"""
 
 
-def _kind(table: Table, column: str) -> str:
+def _get_kind(table: Table, column: str) -> str:
     return KINDS.get(table.types[column], "other")
 
 
-def _equals(mark: str, many: bool, cast: str) -> str:
-    """Equal to a parameter, or to one of its array. A single ``=`` lets an index give the order, too."""
-    single = f"{mark}::text" + (f"::{cast}" if cast else "")
-    several = f"{mark}::text[]" + (f"::{cast}[]" if cast else "")
-    return f"= ANY({several})" if many else f"= {single}"
+def _equals(mark: str, is_array: bool, cast: str) -> str:
+    """Compare with a parameter, or with the items of an array. Only a plain ``=`` lets an index sort the rows too."""
+    if is_array:
+        return f"= ANY({mark}::text[]" + (f"::{cast}[])" if cast else ")")
+    return f"= {mark}::text" + (f"::{cast}" if cast else "")
 
 
-class Postgres(Dialect):
-    """The dialect of PostgreSQL in a database of UTF-8."""
+class PostgresDialect(Dialect):
+    """The dialect of PostgreSQL in a database encoded in UTF8."""
 
     def mark(self, number: int) -> str:
         return f"${number}"
 
     def selected(self, table: Table, column: str) -> str:
-        return READ.get(_kind(table, column), "CAST({0} AS text)").format(self.quoted(column))
+        return READ.get(_get_kind(table, column), "CAST({0} AS text)").format(self.quoted(column))
 
     def one_of(self, table: Table, column: str, values: Sequence[str], bind: Bind) -> str | None:
-        kind = _kind(table, column)
-        if kind == "truth":  # a truth value is no text
+        kind = _get_kind(table, column)
+        if kind == "truth":  # a boolean never equals a text
             return "FALSE"
         if kind not in EQUAL:
             return None
         is_possible, form, cast = EQUAL[kind]
-        possible = list(filter(is_possible, values))
+        possible = [value for value in values if is_possible(value)]
         if not possible:
             return "FALSE"
-        many = len(possible) > 1
-        mark = bind(possible if many else possible[0])
-        return form.format(self.quoted(column), _equals(mark, many, cast), _equals(mark, many, ""))
+        is_array = len(possible) > 1
+        mark = bind(possible if is_array else possible[0])
+        return form.format(self.quoted(column), _equals(mark, is_array, cast), _equals(mark, is_array, ""))
 
     def condition(self, table: Table, condition: Filter, bind: Bind) -> str | None:
-        own = {"ieq": self._same_letters, "contains": self._contains}.get(condition.operator, self._compared)
-        found = super().condition(table, condition, bind)
-        return own(table, condition, bind) if found is None else found
+        sql = super().condition(table, condition, bind)
+        if sql is not None:
+            return sql
+        if condition.operator == "ieq":
+            return self._equals_ignoring_case(table, condition, bind)
+        if condition.operator == "contains":
+            return self._contains(table, condition, bind)
+        return self._compare(table, condition, bind)
 
-    def _same_letters(self, table: Table, condition: Filter, bind: Bind) -> str | None:
-        alone = not condition.otherwise and condition.absent is None
-        if not alone or _kind(table, table.column(condition.member)) not in AS_TEXT:
+    def _equals_ignoring_case(self, table: Table, condition: Filter, bind: Bind) -> str | None:
+        is_plain = not condition.otherwise and condition.absent is None
+        if not is_plain or _get_kind(table, table.column(condition.member)) not in AS_TEXT:
             return None
         if not _is_text(str(condition.value)):
             return "FALSE"
-        # Under COLLATE "C" A-Z have two cases and no other letters.
+        # Under COLLATE "C" lower() changes A-Z only, exactly as Filter defines ieq.
         return f'{self.searched(table, condition)} = lower({bind(condition.value)}::text COLLATE "C")'
 
     def _contains(self, table: Table, condition: Filter, bind: Bind) -> str | None:
-        parts = self._parts(table, condition.members, AS_TEXT)
+        parts = self._convert_columns(table, condition.members, AS_TEXT)
         if parts is None:
             return None
         if not parts or not _is_text(str(condition.value)):
@@ -143,41 +151,47 @@ class Postgres(Dialect):
         mark = bind(condition.value)
         return f"({' OR '.join(f'strpos({part}, {mark}::text) > 0' for part in parts)})"
 
-    def _compared(self, table: Table, condition: Filter, bind: Bind) -> str | None:
+    def _compare(self, table: Table, condition: Filter, bind: Bind) -> str | None:
         value, absent = condition.value, condition.absent
-        kinds, cast = COMPARED.get(type(value), ({}, ""))
-        parts = self._parts(table, condition.members, kinds)
-        unlike = absent is not None and type(absent) is not type(value)
-        if parts is None or unlike or condition.operator not in SIGNS or not cast:
+        if type(value) not in COMPARED or condition.operator not in SIGNS:
+            return None
+        if absent is not None and type(absent) is not type(value):
+            return None
+        expressions, cast = COMPARED[type(value)]
+        parts = self._convert_columns(table, condition.members, expressions)
+        if parts is None:
             return None
         if isinstance(value, str) and not _is_text(value):
             return "FALSE"
-        parts += [] if absent is None else [f"{bind(absent)}::{cast}"]
-        return f"{_first(parts)} {SIGNS[condition.operator]} {bind(value)}::{cast}" if parts else "FALSE"
+        if absent is not None:
+            parts.append(f"{bind(absent)}::{cast}")
+        return f"{_coalesce(parts)} {SIGNS[condition.operator]} {bind(value)}::{cast}" if parts else "FALSE"
 
     def order(self, table: Table, order: Order) -> str | None:
-        parts = self._parts(table, order.members, AS_MOMENT if order.reads == "instant" else AS_TEXT)
+        parts = self._convert_columns(table, order.members, AS_MOMENT if order.reads == "instant" else AS_TEXT)
         if not parts:
             return None if parts is None else ""
-        # A record without a value comes as if its value were the greatest.
-        return f"{_first(parts)} {'DESC NULLS FIRST' if order.descending else 'ASC NULLS LAST'}"
+        # Records without a value sort last (first if descending), as Order defines it.
+        return f"{_coalesce(parts)} {'DESC NULLS FIRST' if order.descending else 'ASC NULLS LAST'}"
 
-    def _parts(self, table: Table, members: tuple[str, ...], forms: Mapping[str, str]) -> list[str] | None:
-        """Expressions for the columns of some members; ``None`` where one is of a kind that has no form."""
+    def _convert_columns(
+        self, table: Table, members: tuple[str, ...], expressions: Mapping[str, str]
+    ) -> list[str] | None:
+        """Return an expression for each column of some members; None if the kind of one has no expression."""
         columns = table.columns(members)
-        if any(_kind(table, column) not in forms for column in columns):
+        if any(_get_kind(table, column) not in expressions for column in columns):
             return None
-        return [forms[_kind(table, column)].format(self.quoted(column)) for column in columns]
+        return [expressions[_get_kind(table, column)].format(self.quoted(column)) for column in columns]
 
     def searched(self, table: Table, condition: Filter) -> str:
-        """The column, or the expression in its place: in an index it has parentheses around it."""
+        """Return the column, or the expression to compare: with parentheses, which an index requires."""
         column = table.column(condition.member)
-        name, kind = self.quoted(column), _kind(table, column)
+        name, kind = self.quoted(column), _get_kind(table, column)
         as_text = name if kind == "text" else f"CAST({name} AS text)"
         if condition.operator == "ieq":
             return f'(lower({as_text} COLLATE "C"))'
         return f'({as_text} COLLATE "C")' if kind == "other" else name
 
 
-def _first(parts: Sequence[str]) -> str:
+def _coalesce(parts: Sequence[str]) -> str:
     return f"COALESCE({', '.join(parts)})" if len(parts) > 1 else parts[0]

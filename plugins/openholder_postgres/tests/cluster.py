@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own, on a free port, without a disk to speak of; and tables made from rows."""
+"""A PostgreSQL server for the tests, on a free port and without fsync; and tables created from rows."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ import asyncpg
 PASSWORD = "correct-horse-battery"
 
 
-def programs() -> Path | None:
-    """The folder of initdb, pg_ctl and psql: that in PATH, or the newest of Debian's."""
+def find_programs() -> Path | None:
+    """Return the folder of initdb, pg_ctl and psql: the one in PATH, or the newest of Debian's."""
     found = shutil.which("initdb")
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return Path(found).resolve().parent if found else debian[-1].parent if debian else None
+    if found:
+        return Path(found).resolve().parent
+    return debian[-1].parent if debian else None
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])
@@ -37,23 +39,35 @@ def free_port() -> int:
 
 @dataclass
 class Cluster:
-    """One server. The user ``reader`` may read every schema; ``owner`` made them."""
+    """One server. The user ``owner`` owns every schema; the user ``reader`` may read them."""
 
     programs: Path
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="openholder-postgres-")))
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=find_free_port)
 
     def __enter__(self) -> Cluster:
-        self._as = self._unprivileged()
+        self._user = self._choose_user()
         secret = self.folder / "password"
         secret.write_text(PASSWORD)
-        if self._as:
+        if self._user:
             for path in (self.folder, secret):
-                shutil.chown(path, self._as["user"])
-        self.run(
-            "initdb", "--no-sync", "-D", self.data, "-U", "owner", "-A", "scram-sha-256", f"--pwfile={secret}",
-            "-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en",
-        )  # fmt: skip
+                shutil.chown(path, self._user["user"])
+        self.run_program(
+            "initdb",
+            "--no-sync",
+            "-D",
+            self.data,
+            "-U",
+            "owner",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={secret}",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--locale-provider=icu",
+            "--icu-locale=en",
+        )
         self.start()
         self.execute("CREATE USER reader PASSWORD '" + PASSWORD + "'; GRANT pg_read_all_data TO reader")
         return self
@@ -66,19 +80,19 @@ class Cluster:
     def data(self) -> Path:
         return self.folder / "data"
 
-    def _unprivileged(self) -> dict[str, Any]:
-        """As whom to run: PostgreSQL refuses to be root."""
+    def _choose_user(self) -> dict[str, Any]:
+        """Return arguments of subprocess for another user than root, as whom PostgreSQL refuses to run."""
         if os.geteuid() != 0:
             return {}
         names = {entry.pw_name for entry in pwd.getpwall()}
         user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
         return {"user": user.pw_name, "group": user.pw_gid, "extra_groups": []}
 
-    def run(self, program: str, *arguments: object) -> None:
+    def run_program(self, program: str, *arguments: object) -> None:
         command = [str(self.programs / program), *map(str, arguments)]
-        # Into a file: a server that inherits a pipe keeps whoever reads it waiting.
+        # Into a file: the server inherits the output, and a pipe would not end before the server does.
         with (self.folder / "output").open("w+") as output:
-            ended = subprocess.run(command, cwd=self.folder, stdout=output, stderr=output, check=False, **self._as)
+            ended = subprocess.run(command, cwd=self.folder, stdout=output, stderr=output, check=False, **self._user)
             output.seek(0)
             assert ended.returncode == 0, output.read()
 
@@ -87,23 +101,23 @@ class Cluster:
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync=off "
             f"-c max_connections=30 {' '.join(more)}"
         )
-        self.run("pg_ctl", "start", "-w", "-D", self.data, "-l", self.folder / "log", "-o", options)
+        self.run_program("pg_ctl", "start", "-w", "-D", self.data, "-l", self.folder / "log", "-o", options)
 
     def stop(self) -> None:
-        self.run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self.data)
+        self.run_program("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self.data)
 
-    def serve_with(self, certificate: Any) -> None:
-        """Offer TLS from now on."""
+    def enable_tls(self, certificate: Any) -> None:
+        """Restart with TLS."""
         for name, parts in (("server.crt", certificate.cert_chain_pems), ("server.key", [certificate.private_key_pem])):
             path = self.data / name
             path.write_bytes(b"".join(part.bytes() for part in parts))
             path.chmod(0o600)
-            if self._as:
-                shutil.chown(path, self._as["user"])
+            if self._user:
+                shutil.chown(path, self._user["user"])
         self.stop()
         self.start("-c ssl=on")
 
-    # -- what is in it ------------------------------------------------------------------------------------------
+    # -- its contents -------------------------------------------------------------------------------------------
 
     def connect(self) -> Any:
         return asyncpg.connect(
@@ -111,10 +125,10 @@ class Cluster:
         )
 
     def execute(self, script: str) -> None:
-        """Run statements as the owner. Not for use on an event loop."""
-        asyncio.run(self.do(script))
+        """Run statements as the owner, outside an event loop."""
+        asyncio.run(self.execute_async(script))
 
-    async def do(self, script: str) -> None:
+    async def execute_async(self, script: str) -> None:
         """Run statements as the owner."""
         connection = await self.connect()
         try:
@@ -122,8 +136,8 @@ class Cluster:
         finally:
             await connection.close()
 
-    async def ask(self, statement: str) -> Any:
-        """The one value that a statement gives."""
+    async def fetch_value(self, statement: str) -> Any:
+        """Return the one value that a statement returns."""
         connection = await self.connect()
         try:
             return await connection.fetchval(statement)
@@ -131,13 +145,13 @@ class Cluster:
             await connection.close()
 
     def settings(self, **more: Any) -> dict[str, Any]:
-        """Settings of a source that reads it."""
+        """Return the settings of a source that reads this cluster."""
         where = {"host": "127.0.0.1", "port": self.port, "database": "postgres", "user": "reader"}
         return where | {"password": PASSWORD, "tls": "disable"} | more
 
     @contextmanager
-    def locked(self, *tables: str) -> Any:
-        """Nobody may read these tables meanwhile."""
+    def lock_tables(self, *tables: str) -> Any:
+        """Keep everybody else from reading these tables until the block ends."""
         command = [
             str(self.programs / "psql"),
             "-qAt",
@@ -156,52 +170,48 @@ class Cluster:
             psql.stdin.flush()
             assert psql.stdout.readline() == "locked\n"
             yield
-            psql.stdin.close()  # it ends, and with it the transaction
+            psql.stdin.close()  # psql ends, and its transaction with it
 
 
-# -- tables made from rows ----------------------------------------------------------------------------------------
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+# -- tables created from rows -------------------------------------------------------------------------------------
 
 
 TYPES = {
     "text": str,
     "numeric": Decimal,
-    "timestamptz": _moment,
+    "timestamptz": datetime.fromisoformat,
     "date": date.fromisoformat,
-    "boolean": "true".__eq__,
+    "boolean": lambda text: text == "true",
     "jsonb": lambda text: json.dumps(json.loads(text)),
     "bytea": bytes,
 }
-"""How a cell becomes a value of a column of that type."""
+"""For each type of a column, how to convert a cell."""
 
 
-def quoted(name: str) -> str:
+def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-async def write(cluster: Cluster, schema: str, rows: Any, types: Any) -> None:
-    """Make a schema with a table for each collection; ``types`` has the columns that are not text."""
+async def create_tables(cluster: Cluster, schema: str, rows: Any, types: Any) -> None:
+    """Create a schema with a table for each collection; ``types`` has the columns that are not text."""
     connection = await cluster.connect()
     try:
-        await connection.execute(f"CREATE SCHEMA {quoted(schema)}")
+        await connection.execute(f"CREATE SCHEMA {quote(schema)}")
         for name, records in rows.items():
             columns = list(dict.fromkeys(key for record in records for key in record))
             kinds = ["bytea" if column == "document" else types.get(column, "text") for column in columns]
-            defined = ", ".join(f"{quoted(column)} {kind}" for column, kind in zip(columns, kinds, strict=True))
-            table = f"{quoted(schema)}.{quoted(name.replace('.', '_'))}"
+            defined = ", ".join(f"{quote(column)} {kind}" for column, kind in zip(columns, kinds, strict=True))
+            table = f"{quote(schema)}.{quote(name.replace('.', '_'))}"
             await connection.execute(f"CREATE TABLE {table} ({defined}, row_number bigserial PRIMARY KEY)")
             marks = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
             values = [
-                [_value(record.get(key), kind) for key, kind in zip(columns, kinds, strict=True)] for record in records
+                [
+                    None if record.get(key) is None else TYPES[kind](record[key])
+                    for key, kind in zip(columns, kinds, strict=True)
+                ]
+                for record in records
             ]
-            names = ", ".join(map(quoted, columns))
+            names = ", ".join(map(quote, columns))
             await connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
     finally:
         await connection.close()
-
-
-def _value(cell: Any, kind: str) -> Any:
-    return None if cell is None else TYPES[kind](cell)

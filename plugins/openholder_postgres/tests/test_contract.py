@@ -1,4 +1,4 @@
-"""The contract of sources, over columns of text and over columns of proper types."""
+"""The source passes the contract kit, with text columns and with typed columns."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import pytest
 
-from cluster import quoted, write
+from cluster import create_tables, quote
 from openholder.testing import AMOUNTS, LISTS, MOMENTS, TRUTHS, SourceContract
 from openholder_postgres import PostgresSettings, PostgresSource
 
 DATES = ("creationDate", "issueDate", "statementDate")
-PROPER = {
+TYPED = {
     **dict.fromkeys(AMOUNTS, "numeric"),
     **dict.fromkeys(TRUTHS, "boolean"),
     **dict.fromkeys(LISTS, "jsonb"),
@@ -26,7 +26,7 @@ class Contract(SourceContract):
     documents = True
     types: ClassVar = {}
     made: ClassVar = {}
-    """The rows of each schema: tables are made once for all tests that ask for the same."""
+    """The rows of each schema: tables are created once for all tests with the same rows."""
 
     @pytest.fixture(autouse=True)
     def _cluster(self, cluster):
@@ -35,17 +35,17 @@ class Contract(SourceContract):
     def make_source(self, tmp_path, rows):
         self.schema = f"{type(self).__name__}-{len(rows)}"
         if self.schema not in self.made:
-            asyncio.run(write(self.cluster, self.schema, rows, self.types))
+            asyncio.run(create_tables(self.cluster, self.schema, rows, self.types))
             self.made[self.schema] = rows
         assert self.made[self.schema] == rows
-        self.tables = [f"{quoted(self.schema)}.{quoted(name.replace('.', '_'))}" for name in rows]
+        self.tables = [f"{quote(self.schema)}.{quote(name.replace('.', '_'))}" for name in rows]
         settings = self.cluster.settings(schema_name=self.schema, connections=4)
         return PostgresSource("bank", PostgresSettings.model_validate(settings))
 
     @contextmanager
     def hanging(self, source):
-        """Another transaction that alters the tables."""
-        with self.cluster.locked(*self.tables):
+        """Lock the tables, as a transaction that alters them does."""
+        with self.cluster.lock_tables(*self.tables):
             yield
 
 
@@ -54,4 +54,4 @@ class TestText(Contract):
 
 
 class TestTyped(Contract):
-    types: ClassVar = PROPER
+    types: ClassVar = TYPED

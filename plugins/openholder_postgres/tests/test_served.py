@@ -1,4 +1,4 @@
-"""The sample data of openholder out of PostgreSQL, from the token to the answer."""
+"""openholder serves its sample data from PostgreSQL, from token to response, as it does from SQLite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import structlog
 
-from cluster import PASSWORD, write
+from cluster import PASSWORD, create_tables
 from openholder import SourceFault, instant
 from openholder.fiskil.signer import Signer
 from support import SQLITE, World, document, sample_rows, write_sqlite
@@ -23,15 +23,15 @@ password = {{ file = "password" }}
 schema_name = "{schema}"
 tls = "disable"
 """
-PROPER = dict.fromkeys(("amount", "available", "current"), "numeric")
-PROPER |= dict.fromkeys(("postingDateTime", "executionDateTime", "valueDateTime"), "timestamptz")
+TYPED = dict.fromkeys(("amount", "available", "current"), "numeric")
+TYPED |= dict.fromkeys(("postingDateTime", "executionDateTime", "valueDateTime"), "timestamptz")
 
 IRRELEVANT = ("correlationId", "nextOffset", "row_number")
-"""The last is the key of the tables of these tests: FDX records are open, and take it along."""
+"""The last is the primary key of the test tables: FDX records are open, so they contain it."""
 BANKING = "/v1/banking/customer/cust-1001/accounts"
 ENERGY = "/v1/energy/customer/cust-3001/accounts"
 FDX = "/fdx/v6/customer/cust-5001/accounts"
-QUESTIONS = (
+REQUESTS = (
     ("/auth/v1/customer/search", {"email": "JANE.CITIZEN@example.com"}),
     ("/auth/v1/customer/cust-1001", None),
     ("/auth/v1/customer/cust-1001/accounts", None),
@@ -54,44 +54,44 @@ def quiet_logs():
     structlog.reset_defaults()
 
 
-async def answers(folder, sources):
-    """What a server with these sources answers to every question."""
+async def fetch_responses(folder, sources):
+    """Return the responses of a server with these sources to every request."""
     folder.mkdir()
     (folder / "password").write_text(PASSWORD)
     write_sqlite(folder / "bank.db", sample_rows())
     world = World(folder, Signer.generate("k1"))
     try:
         await world.start(sources)
-        found = [await world.call(path, body=body) for path, body in QUESTIONS]
-        return [(answer.status, plain(answer.json, world.url)) for answer in found]
+        responses = [await world.call(path, body=body) for path, body in REQUESTS]
+        return [(response.status, strip_differences(response.json, world.url)) for response in responses]
     finally:
         await world.stop()
 
 
-def plain(value, url):
-    """JSON without what differs between two servers: their addresses, and how one moment is written."""
+def strip_differences(value, url):
+    """Return JSON without what may differ between two servers: their addresses, and how a time is written."""
     if isinstance(value, dict):
-        return {name: plain(part, url) for name, part in value.items() if name not in IRRELEVANT}
+        return {name: strip_differences(part, url) for name, part in value.items() if name not in IRRELEVANT}
     if isinstance(value, list):
-        return [plain(part, url) for part in value]
+        return [strip_differences(part, url) for part in value]
     try:
         return instant(value) if isinstance(value, str) else value
     except SourceFault:
         return value.replace(url, "")
 
 
-@pytest.mark.parametrize("types", [{}, PROPER], ids=["text", "proper types"])
-def test_questions_are_answered_as_from_sqlite(tmp_path, cluster, types):
+@pytest.mark.parametrize("types", [{}, TYPED], ids=["text", "typed"])
+def test_responses_equal_those_from_sqlite(tmp_path, cluster, types):
     schema = f"sample-{len(types)}"
     rows = sample_rows()
     for row in rows["fdx.statements"]:
         row["document"] = row["document"] and document(row["document"])
 
-    async def both():
-        await write(cluster, schema, rows, types)
-        ours = await answers(tmp_path / "postgres", SOURCE.format(port=cluster.port, schema=schema))
-        return ours, await answers(tmp_path / "sqlite", SQLITE)
+    async def scenario():
+        await create_tables(cluster, schema, rows, types)
+        ours = await fetch_responses(tmp_path / "postgres", SOURCE.format(port=cluster.port, schema=schema))
+        return ours, await fetch_responses(tmp_path / "sqlite", SQLITE)
 
-    ours, theirs = asyncio.run(both())
+    ours, theirs = asyncio.run(scenario())
     assert ours == theirs
-    assert [status for status, _ in ours] == [404 if "acc-3001/balances" in path else 200 for path, _ in QUESTIONS]
+    assert [status for status, _ in ours] == [404 if "acc-3001/balances" in path else 200 for path, _ in REQUESTS]

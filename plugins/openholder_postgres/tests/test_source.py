@@ -1,4 +1,4 @@
-"""The PostgreSQL source: names, values, and conditions that mean exactly what they should."""
+"""The PostgreSQL source: names of tables and columns, values, and conditions with their exact meaning."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from asking import answer, asking, bank, records
 from cluster import PASSWORD
 from openholder import Filter, Order, Query, SourceFault, select
 from openholder.sql import Schema, Table
-from openholder_postgres.dialect import Postgres
+from openholder_postgres.dialect import PostgresDialect
+from queries import build_query, fetch_once, fetch_records, open_bank
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("made", "columns"),
+    ("script", "columns"),
     [
         ("""CREATE TABLE accounts ("customerId" text, id text); INSERT INTO accounts VALUES ('c1', 'a1')""", {}),
         (
@@ -46,44 +46,46 @@ NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
     ],
     ids=["table", "view", "materialized view", "partitioned", "columns"],
 )
-def test_a_table_a_view_or_columns_make_a_schema_fit(schema, made, columns):
-    opened = schema(made)
-    page = answer(lambda: opened(columns=columns), asking("accounts", customerId="c1", id="a1"))
+def test_tables_views_and_columns_map_a_schema(schema, script, columns):
+    opened = schema(script)
+    page = fetch_once(lambda: opened(columns=columns), build_query("accounts", customerId="c1", id="a1"))
     assert page.records == [{"customerId": "c1", "id": "a1"}]
 
 
-def test_what_columns_names_must_be_there(schema):
+def test_columns_must_name_what_exists(schema):
     opened = schema("CREATE TABLE accounts (id text)")
-    for columns, said in (
+    for columns, message in (
         ({"acounts": {"id": "id"}}, "`columns` names 'acounts', for which there is no table or view"),
         ({"accounts": {"id": "no"}}, "table 'accounts' has no column 'no', which `columns` names"),
     ):
-        with pytest.raises(SourceFault, match=f"^{said}$"):
-            answer(lambda columns=columns: opened(columns=columns), Query(collection="accounts"))
+        with pytest.raises(SourceFault, match=f"^{message}$"):
+            fetch_once(lambda columns=columns: opened(columns=columns), Query(collection="accounts"))
 
 
-def test_columns_that_the_user_may_not_read_are_not_there(schema, cluster):
+def test_columns_that_the_user_may_not_read_are_left_out(schema, cluster):
     schema("CREATE TABLE customers (id text, secret text); INSERT INTO customers VALUES ('1', 'x')")
     cluster.execute(
-        "DROP OWNED BY clerk; DROP USER clerk" if asyncio.run(cluster.ask("SELECT to_regrole('clerk')")) else "SELECT 1"
+        "DROP OWNED BY clerk; DROP USER clerk"
+        if asyncio.run(cluster.fetch_value("SELECT to_regrole('clerk')"))
+        else "SELECT 1"
     )
     cluster.execute(
         f"CREATE USER clerk PASSWORD '{PASSWORD}'; GRANT USAGE ON SCHEMA own TO clerk;"
         "GRANT SELECT (id) ON own.customers TO clerk"
     )
-    page = answer(lambda: bank(cluster, schema_name="own", user="clerk"), Query(collection="customers"))
+    page = fetch_once(lambda: open_bank(cluster, schema_name="own", user="clerk"), Query(collection="customers"))
     assert page.records == [{"id": "1"}]
     cluster.execute("REVOKE USAGE ON SCHEMA own FROM clerk")
     with pytest.raises(SourceFault, match="schema 'own' has no table or view that the user may read"):
-        answer(lambda: bank(cluster, schema_name="own", user="clerk"), Query(collection="customers"))
+        fetch_once(lambda: open_bank(cluster, schema_name="own", user="clerk"), Query(collection="customers"))
 
 
 @pytest.mark.parametrize("attempt", ["' OR ''='", '"; DROP TABLE own.customers; --', "$1", "\\", "a\0b", "\ud800", "%"])
 def test_ids_are_values_and_never_sql(schema, attempt):
     opened = schema("CREATE TABLE customers (id text, email text); INSERT INTO customers VALUES ('1', 'a')")
     for operator, value in (("eq", attempt), ("in", (attempt, "x")), ("ieq", attempt), ("contains", attempt)):
-        assert answer(opened, asking("customers", Filter("id", operator, value))).total == 0
-    assert answer(opened, Query(collection="customers")).total == 1
+        assert fetch_once(opened, build_query("customers", Filter("id", operator, value))).total == 0
+    assert fetch_once(opened, Query(collection="customers")).total == 1
 
 
 # -- values -------------------------------------------------------------------------------------------------------
@@ -110,25 +112,25 @@ VALUES = {
 }
 
 
-def test_each_type_is_read_as_a_value_that_records_may_have(schema):
+def test_each_type_is_read_as_a_value_of_records(schema):
     columns = ", ".join(f'"c {number}" {kind}' for number, kind in enumerate(VALUES))
     types = "CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN amount AS numeric CHECK (VALUE > 0);"
     values = ", ".join(literal for literal, _ in VALUES.values())
     rows = f"INSERT INTO things VALUES ({values}); INSERT INTO things DEFAULT VALUES"
     opened = schema(f"{types} CREATE TABLE things ({columns}); {rows}")
-    found, empty = answer(opened, Query(collection="things")).records
+    found, empty = fetch_once(opened, Query(collection="things")).records
     assert list(found.values()) == [value for _, value in VALUES.values()]
     assert set(empty.values()) == {None}
 
 
-def test_what_is_no_moment_is_a_fault_that_names_the_member(schema):
+def test_infinity_is_a_fault_that_names_the_member(schema):
     opened = schema("CREATE TABLE things (id text, at timestamptz); INSERT INTO things VALUES ('1', 'infinity')")
-    page = answer(opened, Query(collection="things"))
+    page = fetch_once(opened, Query(collection="things"))
     with pytest.raises(SourceFault, match=r"^member 'at': a value is neither a date-time with an offset nor a date$"):
         select(page.records, Query(collection="things", order=(Order("at", reads="instant"),)))
 
 
-# -- exactly what a Query means -----------------------------------------------------------------------------------
+# -- the exact meaning of a Query ----------------------------------------------------------------------------------
 
 MIXED = """
 CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
@@ -171,7 +173,7 @@ UUIDS = (
 )
 
 
-def text_filters():
+def build_text_filters():
     for column in COLUMNS[:-1]:
         for value in (*SOUGHT, *UUIDS):
             yield Filter(column, "eq", value)
@@ -182,7 +184,7 @@ def text_filters():
         yield Filter("absent", "eq", "A1", otherwise=(column, "text"), absent="a1")
 
 
-def other_filters():
+def build_other_filters():
     for operator in ("ge", "le"):
         for column in ("at", "day", "local", "absent"):
             for moment in (NOON, NOON.replace(microsecond=1), datetime(2026, 6, 15, tzinfo=UTC)):
@@ -210,30 +212,30 @@ ORDERS = [
 ]
 
 
-def queries():
-    for condition in (*text_filters(), *other_filters()):
-        yield asking("things", condition)
+def build_queries():
+    for condition in (*build_text_filters(), *build_other_filters()):
+        yield build_query("things", condition)
     for order in ORDERS:
         yield Query(collection="things", order=(order,), offset=1, limit=3)
 
 
-def test_every_filter_and_order_means_what_select_says(schema):
+def test_every_filter_and_order_means_what_select_means(schema):
     opened = schema(MIXED)
 
     async def scenario():
         async with opened() as source:
-            stored = await records(source, Query(collection="things"))
+            stored = await fetch_records(source, Query(collection="things"))
             assert len(stored) == 5
-            for query in queries():
+            for query in build_queries():
                 assert await source.fetch(query) == select(stored, query), query
 
     asyncio.run(scenario())
 
 
-def things():
+def build_schema():
     types = {"accountId": "text", "id": "int8", "email": "varchar", "at": "timestamptz", "day": "date"}
     types |= {"amount": "numeric", "flag": "bool", "schedule": "jsonb", "rate": "float8", "key": "uuid"}
-    return Schema(Postgres(), [Table("things", types, ("id",))], {})
+    return Schema(PostgresDialect(), [Table("things", types, ("id",))], {})
 
 
 EXPRESSED = [
@@ -248,7 +250,7 @@ EXPRESSED = [
     Filter("amount", "le", Decimal(5)),
     Filter("flag", "eq", True, absent=True),
 ]
-JUDGED = [
+LEFT_TO_OPENHOLDER = [
     Filter("schedule", "some", True, item="isPaid"),
     Filter("email", "ge", NOON),
     Filter("at", "ge", NOON, otherwise=("email",)),
@@ -258,18 +260,18 @@ JUDGED = [
 
 
 @pytest.mark.parametrize("condition", EXPRESSED, ids=str)
-def test_the_database_judges_what_types_allow(condition):
-    statement, _ = things().page(
+def test_the_database_filters_what_types_allow(condition):
+    statement, _ = build_schema().page(
         Query(collection="things", filters=(condition,), order=(Order("at", True, "instant"),))
     )
     assert "WHERE" in statement
     assert "ORDER BY COALESCE" in statement or 'ORDER BY "at" DESC NULLS FIRST' in statement
 
 
-@pytest.mark.parametrize("condition", JUDGED, ids=str)
-def test_the_database_judges_nothing_that_it_could_get_wrong(condition):
+@pytest.mark.parametrize("condition", LEFT_TO_OPENHOLDER, ids=str)
+def test_the_database_leaves_inexact_filters_to_openholder(condition):
     owner = Filter("accountId", "eq", "a")
-    statement, parameters = things().page(Query(collection="things", filters=(owner, condition), limit=1))
+    statement, parameters = build_schema().page(Query(collection="things", filters=(owner, condition), limit=1))
     assert '"accountId" = $1::text ORDER BY' in statement
     assert parameters == ("a", 100_001, 0)
 
@@ -283,33 +285,33 @@ ANALYZE things;
 """
 
 
-def test_the_index_that_a_question_lacks_is_advised_and_used(schema, cluster):
+def test_a_missing_index_is_advised_and_used(schema, cluster):
     opened = schema(MANY)
-    questions = [
-        asking("things", accountId="a7"),
-        asking("things", Filter("email", "ieq", "kim7@example.com")),
-        asking("things", Filter("accountId", "in", ("a7", "a8"))),
+    queries = [
+        build_query("things", accountId="a7"),
+        build_query("things", Filter("email", "ieq", "kim7@example.com")),
+        build_query("things", Filter("accountId", "in", ("a7", "a8"))),
     ]
 
-    async def advice():
+    async def fetch_advice():
         async with opened() as source:
-            return [await source.advice(query) for query in questions]
+            return [await source.advice(query) for query in queries]
 
-    said = asyncio.run(advice())
-    assert said[0] == ['CREATE INDEX "things_accountId" ON "things" ("accountId");']
-    assert said[1] == ['CREATE INDEX "things_email" ON "things" ((lower("email" COLLATE "C")));']
-    cluster.execute("SET search_path = own; " + said[0][0] + said[1][0] + "ANALYZE things")
-    assert asyncio.run(advice()) == [[], [], []]
+    advised = asyncio.run(fetch_advice())
+    assert advised[0] == ['CREATE INDEX "things_accountId" ON "things" ("accountId");']
+    assert advised[1] == ['CREATE INDEX "things_email" ON "things" ((lower("email" COLLATE "C")));']
+    cluster.execute("SET search_path = own; " + advised[0][0] + advised[1][0] + "ANALYZE things")
+    assert asyncio.run(fetch_advice()) == [[], [], []]
 
 
-def test_a_thousand_ids_are_one_question(schema):
+def test_a_thousand_ids_are_one_query(schema):
     opened = schema(MANY)
     wanted = Filter("accountId", "in", tuple(f"a{number}" for number in range(0, 2000, 2)))
-    page = answer(opened, Query(collection="things", filters=(wanted,), limit=25, offset=9990))
+    page = fetch_once(opened, Query(collection="things", filters=(wanted,), limit=25, offset=9990))
     assert (page.total, len(page.records)) == (10_000, 10)
 
 
-def test_pages_without_an_order_do_not_overlap_whatever_the_plan(schema):
+def test_pages_without_an_order_do_not_overlap(schema):
     opened = schema(
         'CREATE TABLE few ("accountId" text, name text); CREATE INDEX ON few ("accountId", name);'
         "INSERT INTO few SELECT 'a', chr(122 - n) FROM generate_series(0, 9) n"
@@ -319,7 +321,7 @@ def test_pages_without_an_order_do_not_overlap_whatever_the_plan(schema):
         async with opened() as source:
             filters = (Filter("accountId", "eq", "a"),)
             pages = [Query(collection="few", filters=filters, offset=n, limit=3) for n in (0, 3, 6, 9)]
-            return [record["name"] for page in pages for record in await records(source, page)]
+            return [record["name"] for page in pages for record in await fetch_records(source, page)]
 
     assert "".join(asyncio.run(scenario())) == "zyxwvutsrq"
 
@@ -327,21 +329,21 @@ def test_pages_without_an_order_do_not_overlap_whatever_the_plan(schema):
 # -- a schema that changes ----------------------------------------------------------------------------------------
 
 
-def test_a_column_that_goes_comes_or_changes_its_type_is_noticed(schema, cluster):
+def test_changed_columns_are_noticed(schema, cluster):
     opened = schema(
         "CREATE TABLE things (id text, amount text, gone text); INSERT INTO things VALUES ('1', '2.50', 'x')"
     )
 
     async def scenario():
         async with opened() as source:
-            query = asking("things", Filter("amount", "ge", Decimal(2)))
-            assert await records(source, query) == [{"id": "1", "amount": "2.50", "gone": "x"}]
-            await cluster.do("ALTER TABLE own.things DROP COLUMN gone")
-            assert await records(source, query) == [{"id": "1", "amount": "2.50"}]
-            await cluster.do("ALTER TABLE own.things ALTER COLUMN amount TYPE numeric USING amount::numeric")
-            assert await records(source, query) == [{"id": "1", "amount": Decimal("2.50")}]
-            await cluster.do("ALTER TABLE own.things ADD COLUMN fresh text DEFAULT 'y'")
+            query = build_query("things", Filter("amount", "ge", Decimal(2)))
+            assert await fetch_records(source, query) == [{"id": "1", "amount": "2.50", "gone": "x"}]
+            await cluster.execute_async("ALTER TABLE own.things DROP COLUMN gone")
+            assert await fetch_records(source, query) == [{"id": "1", "amount": "2.50"}]
+            await cluster.execute_async("ALTER TABLE own.things ALTER COLUMN amount TYPE numeric USING amount::numeric")
+            assert await fetch_records(source, query) == [{"id": "1", "amount": Decimal("2.50")}]
+            await cluster.execute_async("ALTER TABLE own.things ADD COLUMN fresh text DEFAULT 'y'")
             await source.health()
-            assert await records(source, query) == [{"id": "1", "amount": Decimal("2.50"), "fresh": "y"}]
+            assert await fetch_records(source, query) == [{"id": "1", "amount": Decimal("2.50"), "fresh": "y"}]
 
     asyncio.run(scenario())

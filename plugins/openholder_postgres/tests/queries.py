@@ -1,4 +1,4 @@
-"""A source of the tests, and how it is asked."""
+"""Open a source over the test cluster, and send it queries."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from openholder_postgres import PostgresSettings, PostgresSource
 
 
 @asynccontextmanager
-async def bank(cluster, **more):
-    """A source over the schema that a test has made."""
+async def open_bank(cluster, **more):
+    """Open a source over the cluster, with further settings."""
     source = PostgresSource("bank", PostgresSettings.model_validate(cluster.settings(**more)))
     try:
         await source.open()
@@ -20,18 +20,21 @@ async def bank(cluster, **more):
         await source.close()
 
 
-def asking(collection, *filters, **members):
+def build_query(collection, *filters, **members):
+    """Build a query for the records with these members, which fulfil the filters too."""
     equal = (Filter(name, "eq", value) for name, value in members.items())
     return Query(collection=collection, filters=(*equal, *filters))
 
 
-async def records(source, query):
+async def fetch_records(source, query):
     return (await source.fetch(query)).records
 
 
-def answer(opened, query):
+def fetch_once(open_source, query):
+    """Open a source, fetch one page, and close it."""
+
     async def scenario():
-        async with opened() as source:
+        async with open_source() as source:
             return await source.fetch(query)
 
     return asyncio.run(scenario())
