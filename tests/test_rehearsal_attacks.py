@@ -36,11 +36,12 @@ from openholder.rehearsal.attacks import (
     wire,
 )
 from openholder.rehearsal.attacks.target import find_target
-from openholder.rehearsal.caller import calling
-from openholder.rehearsal.exchange import Exchange, Leg
-from openholder.rehearsal.play import Act, rehearsed
-from openholder.rehearsal.scene import Plan, Scene, Visit, asking
-from openholder.rehearsal.walk import walked
+from openholder.rehearsal.caller import open_caller
+from openholder.rehearsal.conversation import run_conversation
+from openholder.rehearsal.exchange import CallSequence, Exchange
+from openholder.rehearsal.phases import Phase
+from openholder.rehearsal.run import run_rehearsal
+from openholder.rehearsal.session import CustomerRun, Plan, Session, build_request
 from openholder.server.app import bind
 from openholder.strict_json import parse_json
 from support import ISSUER, print_nothing, sample_rows, start_with
@@ -55,7 +56,7 @@ NAMES = (
     "listBankingAccountsSpecific",
 )
 PLAN = Plan(tuple(operation for operation in OPERATIONS if operation.name in NAMES), (EMAIL,))
-ALL = Act("all attacks", run_attacks)
+ALL = Phase("all attacks", run_attacks)
 RULES = {rule.name for group in GROUPS for rule in group.rules}
 
 CUSTOMER = {"id": "c-1", "name": "Jane Citizen"}
@@ -305,13 +306,13 @@ async def standin(signer, fault=""):
         await server.close_all_connections()
 
 
-async def report_on(url, signer, act=ALL, plan=PLAN, told=print_nothing):
-    async with calling(url, url, ISSUER, signer, seconds=10) as caller:
-        return await rehearsed(caller, plan, told, acts=(Act("walk", walked), act))
+async def report_on(url, signer, phase=ALL, plan=PLAN, told=print_nothing):
+    async with open_caller(url, url, ISSUER, signer, seconds=10) as caller:
+        return await run_rehearsal(caller, plan, told, phases=(Phase("walk", run_conversation), phase))
 
 
 def findings(report):
-    return {outcome.rule.name for outcome in report.findings}
+    return {result.rule.name for result in report.failed_results}
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -319,8 +320,8 @@ async def test_openholder_stands_all_attacks(world):
     await start_with(world, "sqlite", sample_rows())
     told = []
     report = await report_on(world.url, world.signer, told=told.append)
-    assert [(found.rule.name, found.deviations) for found in report.findings] == []
-    assert {outcome.rule.name for outcome in report.outcomes if outcome.verdict == "passed"} >= RULES
+    assert [(found.rule.name, found.failures) for found in report.failed_results] == []
+    assert {result.rule.name for result in report.results if result.verdict == "passed"} >= RULES
     rows = [note for attack in refusals.ATTACKS for note in attack.attempts]
     assert len(set(rows)) == len(rows) > 100
     assert [note for note in rows if sum(line.endswith(f" ({note})") for line in told) != 1] == []
@@ -333,15 +334,15 @@ async def test_attacks_that_are_not_planned_send_nothing(world):
     plan = Plan(PLAN.operations, PLAN.emails, attacks=False)
     report = await report_on(world.url, world.signer, plan=plan)
     assert report.requests < 10
-    skipped = {outcome.rule.name: outcome.skipped for outcome in report.outcomes if outcome.rule.name in RULES}
+    skipped = {result.rule.name: result.skipped for result in report.results if result.rule.name in RULES}
     assert skipped == dict.fromkeys(RULES, "attacks are disabled")
 
 
 @pytest.mark.gen_test(timeout=30)
 async def test_where_nothing_is_served_attacks_say_so(signer):
-    async with calling("http://127.0.0.1:9", "http://127.0.0.1:9", ISSUER, signer, seconds=1) as caller:
-        outcomes = [outcome async for outcome in run_attacks(Scene(caller, PLAN))]
-    assert {outcome.skipped for outcome in outcomes} == {"no GET operation returned data"}
+    async with open_caller("http://127.0.0.1:9", "http://127.0.0.1:9", ISSUER, signer, seconds=1) as caller:
+        results = [result async for result in run_attacks(Session(caller, PLAN))]
+    assert {result.skipped for result in results} == {"no GET operation returned data"}
 
 
 LENIENT = {"crit", "duplicate-members", "lifetime", "one-spelling", "time-types", "token-json"}
@@ -353,7 +354,7 @@ async def test_a_plain_server_with_a_common_library_has_warnings_only(signer):
     async with standin(signer) as url:
         report = await report_on(url, signer)
     assert findings(report) == LENIENT
-    assert report.good
+    assert report.is_ready
 
 
 TOKENS = (refusals, bearer, signature, jose, claims, audience)
@@ -422,20 +423,20 @@ FAULTS = (
 """The part of the attacks, what the stand-in does wrong, and the rules that are broken beside those of `LENIENT`."""
 
 
-def find_get_target(scene):
-    return find_target(scene, [operation for operation in scene.served if operation.method == "GET"])
+def find_get_target(session):
+    return find_target(session, [operation for operation in session.served if operation.method == "GET"])
 
 
 def only(module):
     """The attacks of one module as an act."""
 
-    async def act(scene):
-        target = find_get_target(scene)
-        outcomes = refusals.run(target, module.ATTACKS) if module in TOKENS else module.run(target)
-        async for outcome in outcomes:
-            yield outcome
+    async def phase(session):
+        target = find_get_target(session)
+        results = refusals.run(target, module.ATTACKS) if module in TOKENS else module.run(target)
+        async for result in results:
+            yield result
 
-    return Act("some attacks", act)
+    return Phase("some attacks", phase)
 
 
 @pytest.mark.parametrize(("module", "fault", "expected"), FAULTS, ids=[fault for _, fault, _ in FAULTS])
@@ -453,15 +454,15 @@ def test_every_rule_has_a_fault_that_breaks_it():
 @pytest.mark.parametrize(("fault", "expected"), [("", set()), ("remembers ten tokens", {"replay-later"})])
 @pytest.mark.gen_test(timeout=30)
 async def test_a_token_that_was_pushed_out_of_the_record_is_found_at_the_end(signer, fault, expected):
-    async def many(scene):
-        target = find_get_target(scene)
+    async def many(session):
+        target = find_get_target(session)
         for _ in range(10):
-            await scene.send(target.build_request())
-        async for outcome in replay.replay_first_token(scene):
-            yield outcome
+            await session.send(target.build_request())
+        async for result in replay.replay_first_token(session):
+            yield result
 
     async with standin(signer, fault) as url:
-        assert findings(await report_on(url, signer, Act("many", many))) == expected
+        assert findings(await report_on(url, signer, Phase("many", many))) == expected
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -469,7 +470,7 @@ async def test_a_server_may_take_ps256_only(signer):
     async with standin(signer, "PS256 only") as url:
         report = await report_on(url, signer, only(refusals))
     assert findings(report) == LENIENT
-    assert [outcome.verdict for outcome in report.outcomes if outcome.rule.name == "rs256"] == ["skipped"]
+    assert [result.verdict for result in report.results if result.rule.name == "rs256"] == ["skipped"]
 
 
 @asynccontextmanager
@@ -496,11 +497,13 @@ async def naive():
 async def test_a_server_that_loses_count_of_requests_is_found(signer, monkeypatch):
     monkeypatch.setattr(wire, "SECONDS", 0.3)  # it never closes a connection
     ids = {"customerId": "c-1"}
-    visit = Visit(EMAIL, "c-1", ("a-1",), ("a-1",))
+    run = CustomerRun(EMAIL, "c-1", ("a-1",), ("a-1",))
     for operation in PLAN.operations[:2]:
-        visit.legs[operation.name].append(Leg(operation, ids, [Exchange(request=asking(operation, ids), status=200)]))
-    async with naive() as url, calling(url, url, ISSUER, signer, seconds=5) as caller:
-        scene = Scene(caller, PLAN, visits=[visit])
-        target = find_get_target(scene)
-        found = {outcome.rule.name async for outcome in wire.run(target) if outcome.deviations}
+        run.sequences[operation.name].append(
+            CallSequence(operation, ids, [Exchange(request=build_request(operation, ids), status=200)])
+        )
+    async with naive() as url, open_caller(url, url, ISSUER, signer, seconds=5) as caller:
+        session = Session(caller, PLAN, runs=[run])
+        target = find_get_target(session)
+        found = {result.rule.name async for result in wire.run(target) if result.failures}
     assert found == {"request-framing", "request-bounds", "replay-at-once"}

@@ -12,17 +12,15 @@ import pytest
 
 from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.exchange import Request
-from openholder.rehearsal.findings import Rule, found, merged, passed, skipped
-from openholder.rehearsal.load import Load, Second
-from openholder.rehearsal.masking import masking
-from openholder.rehearsal.openapi import described, read
-from openholder.rehearsal.play import Report, Timing
+from openholder.rehearsal.masking import build_mask
+from openholder.rehearsal.measures import LoadResult, Measure, Second, Timing
 from openholder.rehearsal.report.html import html
 from openholder.rehearsal.report.json import json as as_json
 from openholder.rehearsal.report.junit import junit
 from openholder.rehearsal.report.style import CSS
 from openholder.rehearsal.report.terminal import text
-from openholder.rehearsal.tiers import Measure
+from openholder.rehearsal.results import Report, Rule, fail_rule, merge_results, pass_rule, skip_rule
+from openholder.rehearsal.server_document import parse_document, select_operations
 
 HOSTILE = "\"'><script>alert(1)</script><img src=https://evil.example/x>&amp;]]>\x1b[31m\x00\u202e"
 SECRETS = frozenset({"jane.citizen@example.com", "cust-1001", "acc/2001"})
@@ -38,8 +36,8 @@ def rule(name, severity):
 WORST, WRONG, ODD = rule("worst", "critical"), rule("wrong", "error"), rule("odd", "warning")
 
 
-def report(*outcomes, **more):
-    return Report("http://127.0.0.1:8080", 1_780_000_000.25, 12.5, merged(outcomes), 42, (SEARCH,), **more)
+def report(*results, **more):
+    return Report("http://127.0.0.1:8080", 1_780_000_000.25, 12.5, merge_results(results), 42, (SEARCH,), **more)
 
 
 def asked(note=""):
@@ -47,17 +45,17 @@ def asked(note=""):
 
 
 FULL = report(
-    found(ODD, SEARCH, "200 with data", asked()),
-    found(WRONG, SEARCH, "404", asked()),
-    found(WRONG, BALANCE, "500", asked("the first time")),
-    found(WRONG, BALANCE, "500", asked("again")),
-    found(WORST, "the server", "200 with data"),
-    passed(rule("kept", "error"), SEARCH),
-    skipped(rule("unseen", "error"), SEARCH, "nothing was there"),
+    fail_rule(ODD, SEARCH, "200 with data", asked()),
+    fail_rule(WRONG, SEARCH, "404", asked()),
+    fail_rule(WRONG, BALANCE, "500", asked("the first time")),
+    fail_rule(WRONG, BALANCE, "500", asked("again")),
+    fail_rule(WORST, "the server", "200 with data"),
+    pass_rule(rule("kept", "error"), SEARCH),
+    skip_rule(rule("unseen", "error"), SEARCH, "nothing was there"),
     timings=(Timing(SEARCH, (0.010, 0.020, 1.5)), Timing(BALANCE, (0.002,))),
     options=(("Attacks", "included"),),
-    load=Load(
-        rate=50, reached=49.9, sent=100, good=98, later=1, blunt=0, failed=1, unsent=0, lag=0.001,
+    load=LoadResult(
+        rate=50, reached=49.9, sent=100, good=98, deferred=1, refused=0, failed=1, unsent=0, lag=0.001,
         measures=(Measure.of(BALANCE, [0.01, 0.02]),), timeline=(Second(0.02, 49), Second(0.03, 49)),
     ),
 )  # fmt: skip
@@ -82,8 +80,8 @@ class Reader(HTMLParser):
 
 def test_the_verdict_is_first_and_counts_rules_not_answers():
     assert text(FULL).splitlines()[0] == "Not ready: 1 critical, 1 error, 1 warning"
-    assert text(report(passed(WORST, SEARCH))).splitlines()[0] == "Ready to go live"
-    assert text(report(found(ODD, SEARCH, "404"))).splitlines()[0] == "Ready to go live: 1 warning"
+    assert text(report(pass_rule(WORST, SEARCH))).splitlines()[0] == "Ready to go live"
+    assert text(report(fail_rule(ODD, SEARCH, "404"))).splitlines()[0] == "Ready to go live: 1 warning"
 
 
 def test_findings_are_told_worst_first_with_all_that_somebody_needs():
@@ -126,8 +124,8 @@ def test_colour_is_only_there_where_it_is_asked_for():
 @pytest.mark.parametrize("secret", [*sorted(SECRETS), "JANE.Citizen@Example.com", "acc%2F2001", TOKEN])
 def test_whatever_is_somebodys_is_masked_in_every_form(form, secret):
     leaking = report(
-        found(WRONG, f"subject {secret}", f"came {secret}", asked(f"note {secret}")),
-        skipped(WORST, SEARCH, f"skipped {secret}"),
+        fail_rule(WRONG, f"subject {secret}", f"came {secret}", asked(f"note {secret}")),
+        skip_rule(WORST, SEARCH, f"skipped {secret}"),
         options=(("option", secret),),
         secrets=SECRETS,
     )
@@ -138,17 +136,17 @@ def test_whatever_is_somebodys_is_masked_in_every_form(form, secret):
 
 
 def test_values_of_three_characters_are_not_masked_nor_is_everything_where_there_are_none():
-    assert masking({"200", ""})("200 with data") == "200 with data"
-    assert masking({"abc", "abcd", "abcdef"})("abcdefg abcd") == "…g …"
+    assert build_mask({"200", ""})("200 with data") == "200 with data"
+    assert build_mask({"abc", "abcd", "abcdef"})("abcdefg abcd") == "…g …"
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_hostile_texts_stay_texts(form):
-    outcome = found(replace(WRONG, mend=HOSTILE[:-3]), HOSTILE, HOSTILE, asked(HOSTILE))
+    result = fail_rule(replace(WRONG, how_to_fix=HOSTILE[:-3]), HOSTILE, HOSTILE, asked(HOSTILE))
     measure = Measure.of(HOSTILE, [0.1])
     load = replace(FULL.load, measures=(measure,))
     hostile = report(
-        outcome, skipped(ODD, HOSTILE, HOSTILE), timings=(Timing(HOSTILE, (0.1,)),), load=load,
+        result, skip_rule(ODD, HOSTILE, HOSTILE), timings=(Timing(HOSTILE, (0.1,)),), load=load,
         options=((HOSTILE[:9], HOSTILE),),
     )  # fmt: skip
     told = FORMS[form](hostile)
@@ -223,7 +221,7 @@ def test_json_has_the_shape_that_its_module_describes():
     assert told["broken"] == {"critical": 1, "error": 1, "warning": 1}
     assert [finding["rule"] for finding in told["findings"]] == ["worst", "wrong", "odd"]
     assert told["findings"][1]["places"] == [{"subject": BALANCE, "times": 2}, {"subject": SEARCH, "times": 1}]
-    assert {outcome["rule"] for outcome in told["outcomes"]} == set(told["rules"])
+    assert {result["rule"] for result in told["outcomes"]} == set(told["rules"])
     assert [row["reason"] for row in told["outcomes"] if row["verdict"] == "skipped"] == ["nothing was there"]
     assert told["timings"][0] | {"p95": 1.5, "limit": 1.0} == told["timings"][0]
     assert told["load"]["timeline"][1] == {"p95": 0.03, "answered": 49}
@@ -245,14 +243,14 @@ PAYSLIP = {"type": "object", "required": ["id"], "properties": {"id": {"type": "
 
 
 def test_known_paths_are_found_whatever_their_ids_are_called():
-    (operation,) = described(document("/customer/{id}/accounts/{account-id}/balances"))
+    (operation,) = select_operations(document("/customer/{id}/accounts/{account-id}/balances"))
     assert operation.name == "getStarterBalance"
 
 
 def test_an_endpoint_of_the_holders_own_is_judged_by_its_own_schema():
     schema = {"properties": {"data": {"type": "array", "items": {"$ref": "#/components/Payslip"}}}}
     written = document("/v1/customer/{customerId}/payslips", schema) | {"components": {"Payslip": PAYSLIP}}
-    (operation,) = described(written)
+    (operation,) = select_operations(written)
     assert (operation.sector, operation.reply.envelope, operation.reply.many) == ("custom", ("data",), True)
     assert operation.record.misfit({"id": "1"}) is None
     assert operation.record.misfit({}) == "required"
@@ -260,21 +258,21 @@ def test_an_endpoint_of_the_holders_own_is_judged_by_its_own_schema():
 
 @pytest.mark.parametrize("path", ["/v1/rates", "/v1/customer/{customerId}/x/{itemId}", "/v1/customer/{customerId}/<x>"])
 def test_what_cannot_be_asked_is_left_out(path):
-    assert described(document(path)) == ()
+    assert select_operations(document(path)) == ()
 
 
 def test_what_demands_a_parameter_is_left_out():
     demand = [{"name": "year", "in": "query", "required": True}]
-    assert described(document("/v1/customer/{customerId}/x", parameters=demand)) == ()
+    assert select_operations(document("/v1/customer/{customerId}/x", parameters=demand)) == ()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"paths": []}', b"openapi: 3.1.0"])
 def test_what_is_no_document_is_refused(content):
     with pytest.raises(ValueError, match="no OpenAPI document"):
-        read(content)
+        parse_document(content)
 
 
 @pytest.mark.parametrize("schema", [{"$ref": "#/paths"}, {"$ref": "#/nowhere"}, {"type": 7}, [], 1, {"properties": 1}])
 def test_odd_schemas_describe_nothing(schema):
-    (operation,) = described(document("/v1/customer/{customerId}/x", schema))
+    (operation,) = select_operations(document("/v1/customer/{customerId}/x", schema))
     assert operation.record.misfit({"anything": 1}) is None

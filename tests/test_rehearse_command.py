@@ -134,7 +134,7 @@ def test_on_a_terminal_the_line_is_rewritten_and_gone_at_the_end(server, keys, t
         os.close(slave)
         shown = read_all(terminal)
         assert process.wait(PATIENCE) == 0
-    assert "The conversation: " in shown
+    assert "Login, consent and data: " in shown
     assert shown.endswith("\r\x1b[K")
 
 

@@ -37,7 +37,7 @@ SEEN: dict[str, Any] = {}
 """What a server answered somebody, and answers others."""
 
 
-def fault(rule: str, *operations: str, asking: bool = False) -> Callable[[Change], Change]:
+def fault(rule: str, *operations: str, build_request: bool = False) -> Callable[[Change], Change]:
     """Enter a change into the table; it is made only to answers (or questions) of the operations."""
 
     def entered(change: Change) -> Change:
@@ -46,7 +46,7 @@ def fault(rule: str, *operations: str, asking: bool = False) -> Callable[[Change
                 change(call)
 
         name = change.__name__.replace("_", " ")
-        changes = {"ask": changed} if asking else {"answer": changed}
+        changes = {"ask": changed} if build_request else {"answer": changed}
         FAULTS.append(Fault(name, rule, operations or (TRANSACTIONS,), **changes))
         return change
 
@@ -79,7 +79,7 @@ def put(call: Call, path: str, value: Any) -> None:
 # -- lists --------------------------------------------------------------------------------------------------------
 
 
-@fault("total-true", TRANSACTIONS)
+@fault("total-records", TRANSACTIONS)
 def the_last_record_of_the_last_page_is_dropped(call: Call) -> None:
     if call.records and "next" not in call.json["links"]:
         call.with_records(call.records[:-1])
@@ -97,7 +97,7 @@ def a_record_comes_twice(call: Call) -> None:
         call.with_records([call.records[0], *call.records[:-1]])
 
 
-@fault("pages-make-the-list", TRANSACTIONS)
+@fault("pages-match-list", TRANSACTIONS)
 def what_falls_between_two_pages_is_lost_with_its_count(call: Call) -> None:
     if query_of(call).get("page-size") == "1000" and call.records:
         call.with_records(call.records[:-1])
@@ -109,40 +109,40 @@ def the_oldest_comes_first(call: Call) -> None:
     call.with_records(call.records[::-1])
 
 
-@fault("total-true", TRANSACTIONS)
+@fault("total-records", TRANSACTIONS)
 def the_total_is_one_too_many(call: Call) -> None:
     if call.status == 200:
         put(call, "meta.totalRecords", call.json["meta"]["totalRecords"] + 1)
 
 
-@fault("total-true", TRANSACTIONS)
+@fault("total-records", TRANSACTIONS)
 def the_number_of_pages_is_that_of_another_size(call: Call) -> None:
     put(call, "meta.totalPages", 1)
 
 
-@fault("total-true", TRANSACTIONS)
+@fault("total-records", TRANSACTIONS)
 def the_total_is_that_of_the_page(call: Call) -> None:
     put(call, "meta.totalRecords", len(call.records))
 
 
-@fault("total-true", TRANSACTIONS)
+@fault("total-records", TRANSACTIONS)
 def the_list_ends_after_its_first_page(call: Call) -> None:
     put(call, "links.next", None)
 
 
-@fault("links-lead", TRANSACTIONS)
+@fault("page-links", TRANSACTIONS)
 def links_forget_the_size_of_pages(call: Call) -> None:
     if call.status == 200 and "next" in call.json["links"]:
         put(call, "links.last", "page=2")
 
 
-@fault("links-lead", TRANSACTIONS)
+@fault("page-links", TRANSACTIONS)
 def the_first_page_has_a_page_before_it(call: Call) -> None:
     if query_of(call).get("page", "1") == "1":
         put(call, "links.prev", "page=1&page-size=8")
 
 
-@fault("links-lead", TRANSACTIONS)
+@fault("page-links", TRANSACTIONS)
 def the_last_page_has_no_link_to_the_first(call: Call) -> None:
     if call.status == 200 and "next" not in call.json["links"]:
         put(call, "links.first", None)
@@ -162,13 +162,13 @@ def links_forget_the_filter(call: Call) -> None:
         put(call, "links.next", urlencode(kept))
 
 
-@fault("default-page-size", TRANSACTIONS, asking=True)
+@fault("default-page-size", TRANSACTIONS, build_request=True)
 def pages_have_ten_records_unless_told(call: Call) -> None:
     if "page-size" not in call.query:
         call.query = f"{call.query}&page-size=10".lstrip("&")
 
 
-@fault("page-size", TRANSACTIONS, asking=True)
+@fault("page-size", TRANSACTIONS, build_request=True)
 def the_size_of_pages_is_ignored(call: Call) -> None:
     call.query = urlencode({**query_of(call), "page-size": "25"})
 
@@ -179,19 +179,19 @@ def a_record_of_another_account_is_among_them(call: Call) -> None:
         call.with_records([{**call.records[0], "accountId": "acc-2008"}, *call.records[1:]])
 
 
-@fault("records-of-the-account", ACCOUNTS, asking=True)
+@fault("records-of-the-account", ACCOUNTS, build_request=True)
 def accounts_that_were_not_chosen_come_too(call: Call) -> None:
     if b"acc-3001" not in call.body and b"acc-2008" not in call.body and b"no-such" not in call.body:
         call.body = call.body.replace(b"]", b', "acc-2005"]').replace(b"[,", b"[")
 
 
-@fault("same-answer-again", TRANSACTIONS)
+@fault("repeatable-answer", TRANSACTIONS)
 def the_order_changes_from_call_to_call(call: Call) -> None:
     if call.number > 14 and len(call.records) > 1:
         call.with_records([call.records[1], call.records[0], *call.records[2:]])
 
 
-@fault("page-limits", TRANSACTIONS, asking=True)
+@fault("page-limits", TRANSACTIONS, build_request=True)
 def page_nought_is_the_first_page(call: Call) -> None:
     call.query = call.query.replace("page=0", "page=1")
 
@@ -203,18 +203,18 @@ def a_page_behind_the_last_is_an_empty_list(call: Call) -> None:
         call.json = {"data": {"transactions": []}, "links": {}, "meta": {"totalRecords": 0, "totalPages": 0}}
 
 
-@fault("page-limits", TRANSACTIONS, asking=True)
+@fault("page-limits", TRANSACTIONS, build_request=True)
 def pages_are_cut_to_a_thousand_in_silence(call: Call) -> None:
     call.query = call.query.replace("page-size=1001", "page-size=1000")
 
 
-@fault("total-true", FDX_ACCOUNTS, FDX_TRANSACTIONS)
+@fault("total-records", FDX_ACCOUNTS, FDX_TRANSACTIONS)
 def the_total_of_a_cursor_is_wrong(call: Call) -> None:
     if call.status == 200:
         put(call, "page.totalElements", 3)
 
 
-@fault("pages-end", FDX_ACCOUNTS, FDX_TRANSACTIONS, asking=True)
+@fault("pages-end", FDX_ACCOUNTS, FDX_TRANSACTIONS, build_request=True)
 def the_cursor_is_ignored(call: Call) -> None:
     call.query = call.query.partition("&offset=")[0]
 
@@ -231,22 +231,22 @@ def ignoring(*names: str) -> Change:
 
 for names in (("oldest-time",), ("newest-time",), ("min-amount",), ("max-amount",), ("text",)):
     ask = ignoring(*names)
-    FAULTS.append(Fault(f"{names[0]} is ignored", "filters-filter", (TRANSACTIONS,), ask=ask))
+    FAULTS.append(Fault(f"{names[0]} is ignored", "filters-applied", (TRANSACTIONS,), ask=ask))
 
 
-@fault("filters-filter", TRANSACTIONS)
+@fault("filters-applied", TRANSACTIONS)
 def the_later_end_of_the_window_is_exclusive(call: Call) -> None:
     newest = query_of(call).get("newest-time")
     if newest:
         call.with_records([row for row in call.records if row.get("postingDateTime") != newest])
 
 
-@fault("filters-filter", ACCOUNTS, asking=True)
+@fault("filters-applied", ACCOUNTS, build_request=True)
 def the_product_category_is_ignored(call: Call) -> None:
     ignoring("product-category")(call)
 
 
-@fault("bad-parameter", TRANSACTIONS, asking=True)
+@fault("invalid-parameter", TRANSACTIONS, build_request=True)
 def what_is_no_time_is_ignored(call: Call) -> None:
     if "yesterday" in call.query:
         call.query = ""
@@ -258,20 +258,20 @@ def a_parameter_that_is_not_known_is_refused(call: Call) -> None:
         refuse(call, 400)
 
 
-@fault("chosen-one", ACCOUNTS)
+@fault("bulk-one-account", ACCOUNTS)
 def a_body_with_one_account_gets_the_account_of_another_body(call: Call) -> None:
     if call.body.count(b"acc-") == 1 and call.records:
         edited(call, "displayName", lambda _: "another")
 
 
-@fault("chosen-twice", BALANCES)
+@fault("bulk-repeated-account", BALANCES)
 def an_account_that_is_named_twice_comes_twice(call: Call) -> None:
     if call.body.count(b"acc-2001") == 2:
         call.with_records(call.records * 2)
         put(call, "meta.totalRecords", 2)
 
 
-@fault("chosen-none", ACCOUNTS, asking=True)
+@fault("bulk-without-accounts", ACCOUNTS, build_request=True)
 def no_account_means_all_of_them(call: Call) -> None:
     call.body = call.body.replace(b"[]", b'["acc-2001"]')
 
@@ -357,12 +357,12 @@ def a_balance_by_itself_lacks_what_the_list_has(call: Call) -> None:
         put(call, "data.availableBalance", None)
 
 
-@fault("not-kept", TRANSACTIONS)
+@fault("not-publicly-cacheable", TRANSACTIONS)
 def answers_may_be_cached_by_anybody(call: Call) -> None:
     call.answer["Cache-Control"] = "public, max-age=300"
 
 
-@fault("chosen-all", "listBankingAccountsSpecific", "getBankingAccount")
+@fault("bulk-all-accounts", "listBankingAccountsSpecific", "getBankingAccount")
 def an_account_that_was_closed_is_in_no_list(call: Call) -> None:
     if call.name == "listBankingAccountsSpecific":
         call.with_records([row for row in call.records if row["accountId"] != "acc-2002"])
@@ -374,7 +374,7 @@ def a_cursor_forgets_the_filter(call: Call) -> None:
         call.with_records(call.records[1:])
 
 
-@fault("one-owner", PAYEES)
+@fault("payee-has-one-owner", PAYEES)
 def everybody_has_the_same_payees(call: Call) -> None:
     if "cust-1001" not in call.path:
         call.with_records(SEEN.get(PAYEES, []))
@@ -382,7 +382,7 @@ def everybody_has_the_same_payees(call: Call) -> None:
         SEEN[PAYEES] = call.records
 
 
-@fault("starter-agrees", STARTER, BALANCE)
+@fault("starter-balance-agrees", STARTER, BALANCE)
 def the_starter_balance_is_of_yesterday(call: Call) -> None:
     if call.name == STARTER and call.status == 200:
         put(call, "current", call.json["current"] + 10)
@@ -394,25 +394,25 @@ def an_unknown_account_is_counted_as_a_refusal_to_share(call: Call) -> None:
         call.answer["X-Sharing-Refused"] = "true"
 
 
-@fault("default-filters", TRANSACTIONS, asking=True)
+@fault("default-filters", TRANSACTIONS, build_request=True)
 def a_window_is_of_ninety_days_by_default(call: Call) -> None:
     if "oldest-time" not in call.query:
         oldest = (datetime.now(UTC) - timedelta(days=90)).isoformat()
         call.query = "&".join(filter(None, [call.query, urlencode({"oldest-time": oldest})]))
 
 
-@fault("ids-agree", CUSTOMER)
+@fault("id-matches-path", CUSTOMER)
 def the_details_are_somebody_elses(call: Call) -> None:
     put(call, "id", "cust-9999")
 
 
-@fault("ids-agree", ACCOUNTS, DETAIL)
+@fault("id-matches-path", ACCOUNTS, DETAIL)
 def the_account_is_another(call: Call) -> None:
     if call.name == DETAIL:
         put(call, "data.accountId", "acc-2005")
 
 
-@fault("chosen-is-the-sum", DEBITS, CHOSEN_DEBITS)
+@fault("bulk-matches-single", DEBITS, CHOSEN_DEBITS)
 def the_list_for_several_accounts_lacks_one(call: Call) -> None:
     if call.name == CHOSEN_DEBITS and call.records:
         call.with_records(call.records[1:])
@@ -422,7 +422,7 @@ def the_list_for_several_accounts_lacks_one(call: Call) -> None:
 # -- whose it is --------------------------------------------------------------------------------------------------
 
 
-@fault("foreign-data", TRANSACTIONS, asking=True)
+@fault("foreign-data", TRANSACTIONS, build_request=True)
 def whose_the_account_is_does_not_matter(call: Call) -> None:
     parts = call.path.split("/")
     owner = OWNERS.get(parts[6])
@@ -430,7 +430,7 @@ def whose_the_account_is_does_not_matter(call: Call) -> None:
         as_another(call, parts[4], owner)
 
 
-@fault("foreign-data", PAYEES, PAYEE, asking=True)
+@fault("foreign-data", PAYEES, PAYEE, build_request=True)
 def whose_the_payee_is_does_not_matter(call: Call) -> None:
     if call.name == PAYEE and "payee-1003" in call.path:
         as_another(call, "cust-1001", "cust-1003")
@@ -467,7 +467,7 @@ def an_unknown_account_is_an_empty_list(call: Call) -> None:
         call.json = {"data": {"transactions": []}, "links": {}, "meta": {"totalRecords": 0, "totalPages": 0}}
 
 
-@fault("foreign-like-unknown", TRANSACTIONS)
+@fault("foreign-same-as-unknown", TRANSACTIONS)
 def what_is_anothers_is_refused_otherwise(call: Call) -> None:
     if call.status == 404 and "no-such" not in call.path:
         call.content = call.content.replace(b"Invalid", b"Unavailable")
@@ -498,13 +498,13 @@ def an_unknown_id_is_a_fault(call: Call) -> None:
         refuse(call, 500)
 
 
-@fault("data-comes")
+@fault("operation-returns-data")
 def every_seventh_answer_is_a_refusal(call: Call) -> None:
     if call.name == TRANSACTIONS and call.number % 7 == 0:
         refuse(call, 503)
 
 
-@fault("data-comes")
+@fault("operation-returns-data")
 def data_comes_with_another_status(call: Call) -> None:
     if call.name == TRANSACTIONS and call.status == 200 and call.number > 1:
         call.status = 203
@@ -572,19 +572,19 @@ def an_answer_is_empty(call: Call) -> None:
 # -- login --------------------------------------------------------------------------------------------------------
 
 
-@fault("email-in-any-case", SEARCH)
+@fault("email-case-insensitive", SEARCH)
 def an_address_is_found_as_it_is_written_only(call: Call) -> None:
     if b"JANE" in call.body:
         call.json = {"data": []}
 
 
-@fault("nobody-found", SEARCH)
+@fault("unknown-email-empty", SEARCH)
 def an_address_that_nobody_has_is_not_found(call: Call) -> None:
     if b"nobody" in call.body:
         refuse(call, 404)
 
 
-@fault("nobody-found", SEARCH)
+@fault("unknown-email-empty", SEARCH)
 def the_beginning_of_an_address_is_enough(call: Call) -> None:
     if b"jane.citizen@example.co" in call.body and b".com" not in call.body:
         call.json = {"data": [{"id": "cust-1001", "name": "Jane Citizen"}]}
@@ -600,7 +600,7 @@ def every_token_is_refused(call: Call) -> None:
     refuse(call, 401)
 
 
-@fault("each-account", STARTER)
+@fault("every-account-answers", STARTER)
 def an_account_that_is_offered_is_not_there(call: Call) -> None:
     if "acc-2002" in call.path:
         refuse(call, 404)
@@ -609,7 +609,7 @@ def an_account_that_is_offered_is_not_there(call: Call) -> None:
 # -- people ---------------------------------------------------------------------------------------------------------
 
 
-@fault("people-told-apart", SEARCH)
+@fault("distinct-customers", SEARCH)
 def everybody_is_the_first_customer(call: Call) -> None:
     if call.records:
         call.with_records([{"id": "cust-1001", "name": "Jane"}])
@@ -621,19 +621,19 @@ def one_owner_of_a_joint_account_sees_less(call: Call) -> None:
         edited(call, "amount", lambda _: "1.00")
 
 
-@fault("data-comes", PAYEES, PAYEE)
+@fault("operation-returns-data", PAYEES, PAYEE)
 def a_payee_of_the_list_is_not_there(call: Call) -> None:
     if call.name == PAYEE:
         refuse(call, 404)
 
 
-@fault("data-comes", STARTER)
+@fault("operation-returns-data", STARTER)
 def an_account_that_nobody_consents_to_is_a_fault(call: Call) -> None:
     if "acc-2005" in call.path:
         refuse(call, 500)
 
 
-@fault("foreign-like-unknown", TRANSACTIONS)
+@fault("foreign-same-as-unknown", TRANSACTIONS)
 def a_refusal_names_the_stranger(call: Call) -> None:
     if call.status == 404 and "no-such" not in call.path:
         call.content = call.content.replace(b'"detail": "', b'"detail": "belongs to Robin ')
@@ -653,21 +653,21 @@ def a_refusal_shows_a_trace_of_node(call: Call) -> None:
         call.content = call.content.replace(b'"x"}', b'"TypeError: x is undefined at get (/app/src/index.js:12:7)"}')
 
 
-@fault("filters-filter", TRANSACTIONS)
+@fault("filters-applied", TRANSACTIONS)
 def times_are_compared_as_text(call: Call) -> None:
     oldest = query_of(call).get("oldest-time", "")
     if oldest.endswith("+14:00") and call.records:
         call.with_records([row for row in call.records if row.get("postingDateTime", "9") >= oldest])
 
 
-@fault("bad-parameter", TRANSACTIONS, asking=True)
+@fault("invalid-parameter", TRANSACTIONS, build_request=True)
 def a_window_that_ends_before_it_begins_is_turned_round(call: Call) -> None:
     query = query_of(call)
     if query.get("oldest-time", "") > query.get("newest-time", "9"):
         call.query = urlencode({"oldest-time": query["newest-time"], "newest-time": query["oldest-time"]})
 
 
-@fault("total-true", TRANSACTIONS)
+@fault("total-records", TRANSACTIONS)
 def the_total_of_a_filtered_list_is_that_of_all(call: Call) -> None:
     if "min-amount" in call.query and call.status == 200:
         put(call, "meta.totalRecords", 999)
@@ -687,7 +687,7 @@ def _mixed_up(call: Call) -> None:
     call.content = ANSWERS.get(ASKED[-1], call.content)
 
 
-FAULTS.append(Fault("a global has whose request it is", "own-answer", ask=_remembered, answer=_mixed_up))
+FAULTS.append(Fault("a global has whose request it is", "concurrent-requests", ask=_remembered, answer=_mixed_up))
 
 
 def _late(call: Call) -> float:

@@ -26,9 +26,11 @@ from openholder.contract.operations import OPERATIONS
 from openholder.fiskil import sample
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
-from openholder.rehearsal.caller import calling
-from openholder.rehearsal.play import ACTS, TALK, Act, Report, rehearsed
-from openholder.rehearsal.scene import Plan
+from openholder.rehearsal.caller import open_caller
+from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
+from openholder.rehearsal.results import Report
+from openholder.rehearsal.run import run_rehearsal
+from openholder.rehearsal.session import Plan
 from openholder.server.app import serve
 from openholder.server.connections import bind
 from openholder.server.logs import configure_logging
@@ -97,22 +99,22 @@ def demo(check_only: bool, port: int, source: str) -> int:
 
 async def _demo(check_only: bool, port: int, kind: str) -> int:
     async with _running(port, kind) as running:
-        report = await _rehearsal(running, ACTS if check_only else TALK)
+        report = await _rehearsal(running, PHASES if check_only else CONVERSATION)
         click.echo(printed(report))
         click.echo(f"{len(report.served)} of {len(OPERATIONS)} operations answered with data\n")
         if not check_only:
             click.echo(_invitation(running))
             logging.getLogger().setLevel(logging.INFO)
             await _until_interrupted()
-    return 0 if report.good and len(report.served) == len(OPERATIONS) else 1
+    return 0 if report.is_ready and len(report.served) == len(OPERATIONS) else 1
 
 
-async def _rehearsal(running: Demo, acts: Sequence[Act]) -> Report:
+async def _rehearsal(running: Demo, phases: Sequence[Phase]) -> Report:
     plan = Plan(OPERATIONS, sample.PEOPLE, sectors=frozenset(operation.sector for operation in OPERATIONS))
-    async with calling(running.url, running.url, ISSUER, running.signer, seconds=30) as caller:
+    async with open_caller(running.url, running.url, ISSUER, running.signer, seconds=30) as caller:
         with progress() as line:
-            caller.witnesses.append(line.counted)
-            return await rehearsed(caller, plan, line.told, line.acts(acts))
+            caller.observers.append(line.counted)
+            return await run_rehearsal(caller, plan, line.told, line.phases(phases))
 
 
 @asynccontextmanager

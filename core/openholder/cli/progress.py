@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from openholder.rehearsal.findings import Outcome
-from openholder.rehearsal.play import ACTS, Act
-from openholder.rehearsal.scene import Scene
+from openholder.rehearsal.phases import PHASES, Phase
+from openholder.rehearsal.results import Result
+from openholder.rehearsal.session import Session
 
 INTERVAL = 0.1
 """Seconds between two pictures: more often nobody can read."""
@@ -24,7 +24,7 @@ class Progress:
     """What is known so far. It is shown on a terminal only."""
 
     shown: bool
-    act: str = ""
+    phase: str = ""
     now: str = ""
     requests: int = 0
     findings: int = 0
@@ -32,8 +32,8 @@ class Progress:
 
     def told(self, words: str) -> None:
         """The next act, or the next request."""
-        if words in {act.name for act in ACTS}:
-            self.act, self.now, self.drawn = words, "", 0.0  # no act is too short to be seen
+        if words in {phase.name for phase in PHASES}:
+            self.phase, self.now, self.drawn = words, "", 0.0  # no phase is too short to be seen
         else:
             self.now = words
         self._draw()
@@ -42,20 +42,20 @@ class Progress:
         """One more exchange."""
         self.requests += 1
 
-    def acts(self, acts: Sequence[Act] = ACTS) -> tuple[Act, ...]:
+    def phases(self, phases: Sequence[Phase] = PHASES) -> tuple[Phase, ...]:
         """These acts, with their findings counted."""
-        return tuple(Act(act.name, partial(self._counting, act)) for act in acts)
+        return tuple(Phase(phase.name, partial(self._counting, phase)) for phase in phases)
 
-    async def _counting(self, act: Act, scene: Scene) -> AsyncIterator[Outcome]:
-        async for outcome in act.play(scene):
-            self.findings += outcome.verdict == "found"
-            yield outcome
+    async def _counting(self, phase: Phase, session: Session) -> AsyncIterator[Result]:
+        async for result in phase.run(session):
+            self.findings += result.verdict == "failed"
+            yield result
 
     def _draw(self) -> None:
         if not self.shown or time.monotonic() - self.drawn < INTERVAL:
             return
         self.drawn = time.monotonic()
-        line = f"{self.act}: {self.requests} requests, {self.findings} findings  {self.now}"
+        line = f"{self.phase}: {self.requests} requests, {self.findings} findings  {self.now}"
         sys.stderr.write(_CLEAR + line[: shutil.get_terminal_size().columns - 1])
         sys.stderr.flush()
 

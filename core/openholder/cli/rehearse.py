@@ -31,13 +31,14 @@ from openholder.cli.rehearsing import (
 from openholder.contract.operation import Sector
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
-from openholder.rehearsal.caller import Caller, calling
-from openholder.rehearsal.play import Report, rehearsed
+from openholder.rehearsal.caller import Caller, open_caller
 from openholder.rehearsal.report.html import html
 from openholder.rehearsal.report.json import json
 from openholder.rehearsal.report.junit import junit
 from openholder.rehearsal.report.terminal import text
-from openholder.rehearsal.scene import Plan
+from openholder.rehearsal.results import Report
+from openholder.rehearsal.run import run_rehearsal
+from openholder.rehearsal.session import Plan
 
 ISSUER = "examplebank.cdr.fiskil.com"
 WIDEST = 110
@@ -137,7 +138,7 @@ def rehearse(as_json: bool, **options: Any) -> int:
         if path:
             path.write_text(written(report), encoding="utf-8")
     click.echo(json(report) if as_json else printed(report), nl=as_json)
-    return 0 if report.good else 1
+    return 0 if report.is_ready else 1
 
 
 for option in reversed(OPTIONS):
@@ -148,16 +149,16 @@ async def _rehearsed(wishes: Wishes, signer: Signer, trust: ssl.SSLContext | boo
     audience = wishes.audience or wishes.url
     async with (
         _keys(wishes, signer),
-        calling(wishes.url, audience, wishes.issuer, signer, seconds=wishes.timeout, trust=trust) as caller,
+        open_caller(wishes.url, audience, wishes.issuer, signer, seconds=wishes.timeout, trust=trust) as caller,
     ):
-        await reach(wishes.url, caller.session)
+        await reach(wishes.url, caller.http)
         plan = await _plan(wishes, caller)
         click.echo(_instructions(wishes, signer, audience), err=True)
         with progress() as line:
             line.told("waiting until the server has the keys")
             await ready(caller)
-            caller.witnesses.append(line.counted)
-            report = await rehearsed(caller, plan, line.told, line.acts())
+            caller.observers.append(line.counted)
+            report = await run_rehearsal(caller, plan, line.told, line.phases())
     report.options = wishes.told
     return report
 
@@ -172,7 +173,7 @@ def _jwks_url(wishes: Wishes) -> str:
 
 
 async def _plan(wishes: Wishes, caller: Caller) -> Plan:
-    operations = await operations_for(wishes.sectors, wishes.openapi, caller.session)
+    operations = await operations_for(wishes.sectors, wishes.openapi, caller.http)
     sectors = cast("frozenset[Sector]", frozenset(wishes.sectors))
     try:
         return Plan(

@@ -21,9 +21,9 @@ from openholder.errors import Unreachable, UntrustedJSON
 from openholder.fiskil.signer import Signer
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.exchange import Request
-from openholder.rehearsal.openapi import described, read
 from openholder.rehearsal.report.summary import address
-from openholder.rehearsal.scene import MADE_UP
+from openholder.rehearsal.server_document import parse_document, select_operations
+from openholder.rehearsal.session import UNKNOWN_ID
 from openholder.strict_json import parse_json
 
 UNITS = {"s": 1, "m": 60, "": 1}
@@ -107,7 +107,7 @@ async def operations_for(
 ) -> tuple[Operation, ...]:
     """The operations to rehearse: those of the document or else all that are current, of the sectors."""
     try:
-        known = described(read(await _content(document, session))) if document else _current()
+        known = select_operations(parse_document(await _content(document, session))) if document else _current()
     except (OSError, ValueError, aiohttp.ClientError, TimeoutError) as exc:
         reason = exc if type(exc) is ValueError else type(exc).__name__
         raise click.BadParameter(str(reason), param_hint="--openapi") from None
@@ -144,7 +144,7 @@ async def reach(url: str, session: aiohttp.ClientSession) -> None:
 
 async def ready(caller: Caller) -> None:
     """Wait while the server answers with 503, as one does that has no keys yet."""
-    request = Request(method="GET", path=f"/auth/v1/customer/{MADE_UP}/accounts")
+    request = Request(method="GET", path=f"/auth/v1/customer/{UNKNOWN_ID}/accounts")
     for _ in range(PATIENCE):
         if (await caller.send(request)).status != 503:
             break

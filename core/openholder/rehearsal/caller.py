@@ -1,4 +1,4 @@
-"""Calls a resource server as Fiskil does: one new token for each request."""
+"""Call a resource server as Fiskil does, with a new token for each request."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from openholder.rehearsal.exchange import Exchange, Request
 from openholder.strict_json import parse_json
 
 MAX_CONTENT = 33_554_432
-"""Bytes of one answer: 32 MiB."""
+"""The largest answer that is read, in bytes: 32 MiB."""
 INTERACTION = "x-fapi-interaction-id"
 
 
-class Used(NamedTuple):
-    """A request with the token that it was answered with data for."""
+class AcceptedToken(NamedTuple):
+    """A request, including its token, that was answered with data."""
 
     request: Request
     expires: float
@@ -35,64 +35,76 @@ class Used(NamedTuple):
 
 @dataclass
 class Caller:
-    """Somebody whom the server takes for Fiskil. ``witnesses`` see every exchange."""
+    """Sends requests with tokens that the server accepts as Fiskil's."""
 
-    session: aiohttp.ClientSession
+    http: aiohttp.ClientSession
     base_url: str
     """Where the server is called."""
     audience: str
-    """What it takes itself to be: the URL that tokens are for, without a path's end."""
+    """The server's own public URL: the ``aud`` of a token, without the path of the request."""
     issuer: str
     signer: Signer
     trust: ssl.SSLContext | bool = True
-    """Whose certificates are good."""
+    """Verifies the server's certificate."""
     algorithm: str = "PS256"
-    """What tokens are signed with: the server takes PS256, RS256 or both."""
-    first: Used | None = None
+    """The algorithm of the tokens: a server may accept PS256, RS256 or both."""
+    first_accepted: AcceptedToken | None = None
     """The first request that was answered with data."""
-    witnesses: list[Callable[[Exchange], None]] = field(default_factory=list)
+    observers: list[Callable[[Exchange], None]] = field(default_factory=list)
+    """Called with every exchange."""
 
-    def token(self, path: str, **claims: Any) -> str:
-        """A token for one request to ``path``; ``claims`` replace members, None removes one."""
+    def sign_token(self, path: str, **claims: Any) -> str:
+        """Sign a token for one request to ``path``; ``claims`` replace members, None removes one."""
         claims.setdefault("algorithm", self.algorithm)
         return self.signer.token(self.issuer, self.audience + path, **claims)
 
     async def send(self, request: Request) -> Exchange:
-        """The exchange that a request leads to. It never raises for what the server does."""
-        started, headers = time.perf_counter(), self._headers(request)
+        """Send a request and return the exchange. Never raises for anything that the server does."""
+        started, headers = time.perf_counter(), self._build_headers(request)
         try:
-            exchange = await self._answered(request, headers)
+            exchange = await self._exchange(request, headers)
         except aiohttp.ClientConnectorError as exc:
-            exchange = Exchange(request=request, fault=f"no connection: {type(exc.os_error).__name__}", away=True)
+            reason = f"no connection: {type(exc.os_error).__name__}"
+            exchange = Exchange(request=request, transport_error=reason, is_unreachable=True)
         except TimeoutError:
-            exchange = Exchange(request=request, fault="no answer in time")
+            exchange = Exchange(request=request, transport_error="no answer in time")
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            exchange = Exchange(request=request, fault=f"no answer: {type(exc).__name__}")
+            exchange = Exchange(request=request, transport_error=f"no answer: {type(exc).__name__}")
         exchange = replace(exchange, seconds=time.perf_counter() - started)
-        if exchange.good and self.first is None:
+        if exchange.is_ok and self.first_accepted is None:
             token = headers.get("Authorization", "").removeprefix("Bearer ")
-            self.first = Used(replace(request, token=token), time.time() + LIFETIME)
-        for witness in self.witnesses:
-            witness(exchange)
+            self.first_accepted = AcceptedToken(replace(request, token=token), time.time() + LIFETIME)
+        for observer in self.observers:
+            observer(exchange)
         return exchange
 
-    async def _answered(self, request: Request, headers: CIMultiDict[str]) -> Exchange:
+    async def _exchange(self, request: Request, headers: CIMultiDict[str]) -> Exchange:
         url = URL(self.base_url + request.path + (request.query and f"?{request.query}"), encoded=True)
-        async with self.session.request(
+        async with self.http.request(
             request.method, url, data=request.body, headers=headers, allow_redirects=False
         ) as response:
-            content = await _limited(response.content)
+            content = await _read_body(response.content)
             if content is None:
-                return Exchange(request=request, fault=f"an answer of more than {MAX_CONTENT >> 20} MiB")
-            decoded, unreadable = _decoded(content) if response.content_type.endswith("json") else (None, "")
+                return Exchange(request=request, transport_error=f"an answer of more than {MAX_CONTENT >> 20} MiB")
+            decoded, json_error = None, ""
+            if response.content_type.endswith("json"):
+                try:
+                    decoded = parse_json(content)
+                except UntrustedJSON as exc:
+                    json_error = str(exc)
             return Exchange(
-                request=request, status=response.status, headers=response.headers, content=content,
-                json=decoded, unreadable=unreadable, interaction_id=headers.get(INTERACTION, ""),
-            )  # fmt: skip
+                request=request,
+                status=response.status,
+                headers=response.headers,
+                content=content,
+                json=decoded,
+                json_error=json_error,
+                interaction_id=headers.get(INTERACTION, ""),
+            )
 
-    def _headers(self, request: Request) -> CIMultiDict[str]:
-        """Those of the request, and of our own whichever it does not have. An empty one is not sent."""
-        token = self.token(request.path) if request.token is None else request.token
+    def _build_headers(self, request: Request) -> CIMultiDict[str]:
+        """Return the headers of the request and the default ones that it lacks. Empty headers are not sent."""
+        token = self.sign_token(request.path) if request.token is None else request.token
         headers = CIMultiDict(request.headers)
         headers.setdefault("Authorization", f"Bearer {token}" if token else "")
         headers.setdefault(INTERACTION, str(uuid.uuid4()))
@@ -101,31 +113,32 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(
+async def open_caller(
     base_url: str, audience: str, issuer: str, signer: Signer, *, seconds: float, trust: ssl.SSLContext | bool = True
 ) -> AsyncIterator[Caller]:
-    """A caller that gives each answer so many seconds. ``trust``: whose certificates are good."""
+    """Open the HTTP client of a caller for the duration of the block.
+
+    Args:
+        base_url: Where the server is called.
+        audience: The server's own public URL.
+        issuer: ``iss`` and ``sub`` of the tokens.
+        signer: Signs the tokens.
+        seconds: The time limit for each answer.
+        trust: Verifies the server's certificate.
+    """
     limit = aiohttp.ClientTimeout(total=seconds)
     connector = aiohttp.TCPConnector(ssl=trust, limit=0)
     async with aiohttp.ClientSession(
         connector=connector, timeout=limit, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=["User-Agent"]
-    ) as session:
-        yield Caller(session, base_url, audience, issuer, signer, trust)
+    ) as http:
+        yield Caller(http, base_url, audience, issuer, signer, trust)
 
 
-async def _limited(stream: aiohttp.StreamReader) -> bytes | None:
-    """What comes, or None where it is too much."""
+async def _read_body(stream: aiohttp.StreamReader) -> bytes | None:
+    """Read the body; return None if it exceeds the limit."""
     content = bytearray()
     async for part in stream.iter_chunked(65_536):
         content += part
         if len(content) > MAX_CONTENT:
             return None
     return bytes(content)
-
-
-def _decoded(content: bytes) -> tuple[Any, str]:
-    """The JSON, or why it is none."""
-    try:
-        return parse_json(content), ""
-    except UntrustedJSON as exc:
-        return None, str(exc)

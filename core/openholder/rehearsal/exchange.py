@@ -1,4 +1,4 @@
-"""One request, and what came back for it."""
+"""Requests, the answers to them, and sequences of both."""
 
 from __future__ import annotations
 
@@ -9,46 +9,43 @@ from urllib.parse import parse_qsl
 
 from openholder.contract.operations import Operation
 
-TOLD = ("page", "page-size", "limit")
-"""Query parameters whose values are told: no others are free of a customer's data."""
+HARMLESS_PARAMETERS = ("page", "page-size", "limit")
+"""Query parameters whose values reports may show: all others may contain customer data."""
 OK = 200
 NO_ANSWER = 0
 NOT_SERVED = "(a path that is not served)"
+_PLAIN_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-:/.+")
+_MAX_WORD = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked. The token is made when it is sent, unless there is one here."""
+    """One request. The caller signs a new token for it when it is sent, unless `token` is given."""
 
     method: str
     path: str
-    """Percent-encoded, as it goes over the wire."""
+    """Percent-encoded, as sent over the wire."""
     query: str = ""
     body: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    """Sent beside Authorization and x-fapi-interaction-id, or in their place."""
+    """Added to, or replacing, the headers that the caller sends with every request."""
     token: str | None = None
-    """Empty: the request is sent without."""
+    """If empty, the request is sent without a token."""
     operation: Operation | None = None
     note: str = ""
-    """What is special about it, in words that name no value."""
+    """What is special about the request; never contains a value."""
 
     @property
     def route(self) -> str:
-        """The operation that is asked, without anybody's ids."""
-        return route(self.operation) if self.operation else NOT_SERVED
+        """The method and path of the operation, with placeholders instead of ids."""
+        return format_route(self.operation) if self.operation else NOT_SERVED
 
     @property
-    def told(self) -> str:
-        """The request as a report may have it: the ids as names, of the query the values that are nobody's."""
+    def redacted(self) -> str:
+        """The request as reports show it: with placeholders instead of ids and query values."""
         pairs = parse_qsl(self.query, keep_blank_values=True)
-        query = "&".join(f"{name}={value if name in TOLD else '…'}" for name, value in pairs)
+        query = "&".join(f"{name}={value if name in HARMLESS_PARAMETERS else '…'}" for name, value in pairs)
         return self.route + (query and f"?{query}") + (self.note and f" ({self.note})")
-
-
-def route(operation: Operation) -> str:
-    """What an operation is called in reports."""
-    return f"{operation.method} {operation.path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,96 +55,98 @@ class Exchange:
     request: Request
     status: int = NO_ANSWER
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Their names in any case."""
+    """Names are case-insensitive."""
     content: bytes = b""
     json: Any = None
-    """The content, decoded; None where it is not JSON."""
-    unreadable: str = ""
-    """Why the content is not JSON, where it should be."""
+    """The decoded content; None if it is not JSON."""
+    json_error: str = ""
+    """Why the content could not be decoded, if its media type is JSON."""
     seconds: float = 0.0
-    fault: str = ""
+    transport_error: str = ""
     """Why there was no answer."""
-    away: bool = False
-    """Whether there was nobody to connect to."""
+    is_unreachable: bool = False
+    """True if the connection was refused."""
     interaction_id: str = ""
-    """The x-fapi-interaction-id that was sent."""
+    """The x-fapi-interaction-id of the request."""
 
     @property
-    def good(self) -> bool:
-        """Whether data came."""
+    def is_ok(self) -> bool:
+        """Return whether the status is 200."""
         return self.status == OK
 
     @property
-    def media(self) -> str:
-        """The media type, without parameters."""
+    def media_type(self) -> str:
+        """The media type without parameters, in lower case."""
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     @property
-    def code(self) -> str:
-        """The code of the first error, without the prefix of the CDS; empty where there is none."""
-        errors = at(self.json, "errors")
+    def error_code(self) -> str:
+        """The code of the first error without the CDS prefix; empty if there is no error."""
+        errors = get_member(self.json, "errors")
         first = errors[0] if isinstance(errors, list) and errors else None
-        return str(at(first, "code") or "").removeprefix("urn:au-cds:error:")
+        return str(get_member(first, "code") or "").removeprefix("urn:au-cds:error:")
 
     @property
-    def came(self) -> str:
-        """The answer in a few words, none of them a value."""
-        if self.fault:
-            return self.fault
-        if not self.good:
-            return f"{self.status} {shown(self.code)}".strip()
-        empty = self.request.operation and self.json and not records(self)
-        return f"{OK} without data" if empty else f"{OK} with data"
+    def status_text(self) -> str:
+        """The answer in a few words, without any value."""
+        if self.transport_error:
+            return self.transport_error
+        if not self.is_ok:
+            return f"{self.status} {redact_word(self.error_code)}".strip()
+        is_empty = self.request.operation and self.json and not read_records(self)
+        return f"{OK} without data" if is_empty else f"{OK} with data"
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """An operation asked for one customer or account: an exchange for each page."""
+class CallSequence:
+    """The exchanges of one operation for the same ids, one for each page."""
 
     operation: Operation
     ids: Mapping[str, str]
-    """What the path was filled with."""
+    """The path parameters."""
     exchanges: Sequence[Exchange]
-    asked: Sequence[str] = ()
-    """The account ids that the body named."""
+    account_ids: Sequence[str] = ()
+    """The account ids in the request body."""
 
     @property
-    def whole(self) -> bool:
-        """Whether every page came."""
-        return all(exchange.good for exchange in self.exchanges)
+    def is_complete(self) -> bool:
+        """Return whether every page was answered with 200."""
+        return all(exchange.is_ok for exchange in self.exchanges)
 
     @property
     def first(self) -> Exchange:
-        """The answer to the first request."""
+        """The exchange of the first page."""
         return self.exchanges[0]
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The records on all pages, in the order they came."""
-        return [record for exchange in self.exchanges for record in records(exchange)]
+        """The records of all pages, in the order received."""
+        return [record for exchange in self.exchanges for record in read_records(exchange)]
 
 
-def records(exchange: Exchange) -> list[dict[str, Any]]:
-    """The records in an answer: one, where the operation answers with one."""
+def format_route(operation: Operation) -> str:
+    """Return the name of an operation in reports: method and path."""
+    return f"{operation.method} {operation.path}"
+
+
+def read_records(exchange: Exchange) -> list[dict[str, Any]]:
+    """Return the records of an answer; a single record becomes a list of one."""
     operation = exchange.request.operation
-    if operation is None or not exchange.good:
+    if operation is None or not exchange.is_ok:
         return []
-    content = at(exchange.json, *operation.reply.envelope)
-    listed = content if operation.reply.many else [content]
-    return [record for record in listed if isinstance(record, dict)] if isinstance(listed, list) else []
+    content = get_member(exchange.json, *operation.reply.envelope)
+    records = content if operation.reply.many else [content]
+    return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
 
 
-def at(content: Any, *names: str) -> Any:
-    """What stands at a path of member names; None where nothing does."""
+def get_member(content: Any, *names: str) -> Any:
+    """Return the value at a path of member names; None if any of them is missing."""
     for name in names:
         content = content.get(name) if isinstance(content, dict) else None
     return content
 
 
-def shown(text: str) -> str:
-    """A word of the server's own as a report may have it: an error code or media type, or else only that it was odd."""
-    plain = text.isascii() and len(text) <= 80 and not set(text) - _PLAIN
-    return text if plain else "(something that is no plain word)"
-
-
-_PLAIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-:/.+")
+def redact_word(text: str) -> str:
+    """Return an error code or media type of the server if it is safe to show, otherwise a placeholder."""
+    is_plain = text.isascii() and len(text) <= _MAX_WORD and not set(text) - _PLAIN_CHARACTERS
+    return text if is_plain else "(unusual text)"

@@ -1,8 +1,8 @@
-"""A load at a chosen rate, as an act: an open loop of signed requests in the mix of real traffic.
+"""Put load on a server at a fixed rate: an open loop of signed requests in the mix of real traffic.
 
-Each request has a time at which it is due, fixed before the first is sent. It starts then, whether or not those before
-it were answered, and its latency counts from then: a server that stalls delays everybody who comes meanwhile, which a
-caller that waits for each answer would never see ("coordinated omission").
+The time at which each request is due is fixed before the first is sent. It is sent then, whether or not earlier ones
+were answered, and its latency counts from then. A server that stalls delays everyone who arrives meanwhile; a caller
+that waits for each answer would never see that ("coordinated omission").
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Literal
 
 from openholder.contract.operations import Operation
 from openholder.rehearsal.caller import Caller
+from openholder.rehearsal.checks.latency import WITHIN_TIER, check_measure
 from openholder.rehearsal.exchange import Exchange, Request
-from openholder.rehearsal.findings import Deviation, Outcome, Rule, found, passed, skipped
-from openholder.rehearsal.scene import Scene
-from openholder.rehearsal.tiers import WITHIN_TIER, Measure, kept, percentile
+from openholder.rehearsal.measures import LoadResult, Measure, Second, find_percentile
+from openholder.rehearsal.results import Failure, Result, Rule, fail_rule, judge_rule, skip_rule
+from openholder.rehearsal.session import Session
 
-Kind = Literal["good", "later", "blunt", "failed", "unsent"]
+Outcome = Literal["good", "deferred", "refused", "failed", "unsent"]
 """
-``good``    data came
-``later``   429 or 503, with Retry-After
-``blunt``   429 or 503, without
-``failed``  anything else, or nothing
-``unsent``  too many others were waiting for their answers
+``good``      answered with data
+``deferred``  429 or 503 with Retry-After
+``refused``   429 or 503 without Retry-After
+``failed``    any other answer, or none
+``unsent``    not sent: too many requests were waiting for an answer
 """
 
 SHARES: tuple[tuple[int, frozenset[str]], ...] = (
@@ -38,254 +39,236 @@ SHARES: tuple[tuple[int, frozenset[str]], ...] = (
     (10, frozenset({"customers"})),
     (5, frozenset({"search"})),
 )
-"""Percent of the requests for each kind of collection. Where nothing of a kind is served, the others share it."""
-MOST_UNDER_WAY = 500
-"""Requests that wait for their answers: a connection each, and many systems give a process 1024 files."""
-MOST_LAG = 0.1
-"""Seconds that 95 % of the requests may start late: a tenth of the strictest tier."""
-PER_CUSTOMER, PER_HOLDER = 10, 150
-"""Requests a second from which on a holder may refuse (CDS, traffic thresholds; up to 10 000 authorisations)."""
+"""Percentage of requests for each kind of collection. If none of a kind is served, the others take its share."""
+MAX_IN_FLIGHT = 500
+"""Requests that wait for an answer. Each has a connection, and many systems limit a process to 1024 files."""
+MAX_LAG = 0.1
+"""Seconds that 95 % of the requests may be sent late: a tenth of the strictest tier."""
+CUSTOMER_THRESHOLD = 10
+HOLDER_THRESHOLD = 150
+"""Requests per second above which a holder may refuse (CDS, traffic thresholds; up to 10 000 authorisations)."""
 SERVER = "the server under load"
 _BATCH = 100
-"""Tokens that are signed before anybody is told how far it has come."""
+"""Tokens that are signed between two reports of progress."""
 
 LOAD_ANSWERED = Rule(
-    "load-answered", "error",
-    expected="Under load each request is answered with data; above the thresholds (10 requests a second for a customer,"
-    " 150 in all) 429 or 503 will do.",
-    why="A recipient that keeps to the thresholds gets errors, and they count against the holder's 99.5 %.",
-    written="Consumer Data Standards, non-functional requirements: availability, traffic thresholds",
-    mend="Look for pools that run dry, locks, and handlers that block the others; add workers.",
-)  # fmt: skip
+    name="load-answered",
+    severity="error",
+    expected="Under load, each request is answered with data. Above the thresholds (10 requests per second for one"
+    " customer, 150 in total) 429 or 503 is acceptable.",
+    why="A recipient that keeps to the thresholds gets errors, which count against the holder's 99.5 % availability.",
+    reference="Consumer Data Standards, non-functional requirements: availability, traffic thresholds",
+    how_to_fix="Look for exhausted connection pools, locks, and handlers that block others; add workers.",
+)
 RETRY_AFTER = Rule(
-    "load-retry-after", "error",
+    name="load-retry-after",
+    severity="error",
     expected="A server that is too busy answers 429 or 503 with Retry-After.",
-    why="Callers that are not told when to come back come back at once.",
-    written="RFC 6585 section 4; RFC 9110 sections 10.2.3 and 15.6.4; Consumer Data Standards, traffic thresholds",
-    mend="Send Retry-After, in seconds, with every 429 and 503: also from the proxy in front.",
-)  # fmt: skip
+    why="Callers that are not told when to retry will retry at once.",
+    reference="RFC 6585 section 4; RFC 9110 sections 10.2.3 and 15.6.4; Consumer Data Standards, traffic thresholds",
+    how_to_fix="Send Retry-After, in seconds, with every 429 and 503, including those of a proxy in front.",
+)
 ON_TIME = Rule(
-    "load-on-time", "warning",
-    expected=f"95 % of the requests of the load start within {MOST_LAG * 1000:.0f} ms of the time they are due.",
-    why="Later, this machine is too slow for the rate, and the latencies are its own, not the server's.",
-    written="openholder's own: a tenth of the strictest tier",
-    mend="Run the rehearsal on another machine than the server, or choose a lower rate.",
-)  # fmt: skip
+    name="load-on-time",
+    severity="warning",
+    expected=f"95 % of the requests of the load are sent within {MAX_LAG * 1000:.0f} ms of the time they are due.",
+    why="If they are later, this machine is too slow for the rate, and the latencies are not the server's.",
+    reference="openholder's own rule: a tenth of the strictest tier",
+    how_to_fix="Run the rehearsal on another machine than the server, or choose a lower rate.",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """What is kept of one request of the load: nothing of its answer's content."""
+class Sample:
+    """The measurement of one request. The content of the answer is not kept."""
 
     request: Request
-    kind: Kind
-    came: str
+    outcome: Outcome
+    status_text: str
     due: float
-    """Seconds since the load began; so are the others."""
+    """Seconds since the load began, like the following."""
     began: float = 0.0
     ended: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """The latency that somebody who came at the due time has seen."""
+        """The latency, counted from the time the request was due."""
         return self.ended - self.due
 
 
-@dataclass(frozen=True, slots=True)
-class Second:
-    """One second of a load."""
-
-    p95: float
-    """Of the answers with data to what was due in it; 0 where there were none."""
-    answered: int
-    """How many answers with data came in it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """What a load came to."""
-
-    rate: float
-    """Requests a second, as wished."""
-    reached: float
-    """Requests a second, as sent."""
-    sent: int
-    good: int
-    later: int
-    """Refused by 429 or 503 with Retry-After."""
-    blunt: int
-    """Refused by 429 or 503 without it."""
-    failed: int
-    unsent: int
-    """Not sent, since too many others were waiting: the server is too slow."""
-    lag: float
-    """Seconds that requests started late: the p95."""
-    measures: tuple[Measure, ...]
-    """Of the answers with data, an operation each."""
-    timeline: tuple[Second, ...]
-
-
-async def loaded(scene: Scene) -> AsyncIterator[Outcome]:
-    """Put the load that is planned on the server, and judge how it bore it. `Scene.load` has the figures then."""
-    requests = drawn(scene)
+async def run_load(session: Session) -> AsyncIterator[Result]:
+    """Put the planned load on the server, check how it copes, and store the figures in `Session.load`."""
+    requests = draw_requests(session)
     if not requests:
-        planned = scene.plan.rate and scene.plan.seconds
-        yield skipped(LOAD_ANSWERED, SERVER, "nothing of the mix is served" if planned else "no rate and time given")
+        is_planned = session.plan.rate and session.plan.seconds
+        reason = "no operation of the load is served" if is_planned else "--rate and --for not given"
+        yield skip_rule(LOAD_ANSWERED, SERVER, reason)
         return
-    signed = await _signed(scene, requests)
-    shots = await _Loop(scene).run(signed)
-    scene.load = summed(scene.plan.rate, shots)
-    for outcome in _judged(scene, scene.load, shots):
-        yield outcome
+    signed = await _sign_requests(session, requests)
+    samples = await _OpenLoop(session).run(signed)
+    session.load = summarize_samples(session.plan.rate, samples)
+    for result in _check_load(session, session.load, samples):
+        yield result
 
 
-def drawn(scene: Scene) -> list[Request]:
-    """The requests of the load in their order, drawn from those of the conversation that were answered with data."""
+def draw_requests(session: Session) -> list[Request]:
+    """Draw the requests of the load, in order, from those that were answered with data before."""
     pools: Mapping[int, dict[str, list[Request]]] = defaultdict(lambda: defaultdict(list))
-    for leg in chain.from_iterable(legs for visit in scene.visits for legs in visit.legs.values()):
-        share = _share(leg.operation)
-        if share and leg.first.good:
-            pools[share][leg.operation.name].append(replace(leg.first.request, query="", token=None))
+    for run in session.runs:
+        for sequences in run.sequences.values():
+            for sequence in sequences:
+                share = _find_share(sequence.operation)
+                if share and sequence.first.is_ok:
+                    request = replace(sequence.first.request, query="", token=None)
+                    pools[share][sequence.operation.name].append(request)
     if not pools:
         return []
-    chance = random.Random(0)  # the same for every run, so that two runs can be compared
-    shares = chance.choices(list(pools), weights=list(pools), k=round(scene.plan.rate * scene.plan.seconds))
+    chance = random.Random(0)  # the same sequence in every run, so that runs can be compared
+    shares = chance.choices(list(pools), weights=list(pools), k=round(session.plan.rate * session.plan.seconds))
     return [chance.choice(chance.choice(list(pools[share].values()))) for share in shares]
 
 
-def _share(operation: Operation) -> int:
+def _find_share(operation: Operation) -> int:
+    """Return the percentage of requests for operations of this kind; 0 if it is not part of the load."""
     collection = "search" if operation.whose == "search" else operation.collection.rpartition(".")[2]
     return next((share for share, names in SHARES if collection in names and not operation.deprecated), 0)
 
 
-async def _signed(scene: Scene, requests: Sequence[Request]) -> list[Request]:
-    """The requests, each with its token. They are signed first: signing costs more than a good server needs."""
-    # A token outlives the signing of the others and the run; the longest run keeps below the hour of most servers.
-    lifetime = round(60 + scene.plan.seconds + len(requests) * 0.005)
+async def _sign_requests(session: Session, requests: Sequence[Request]) -> list[Request]:
+    """Sign a token for each request in advance: signing costs more than a fast server needs to answer."""
+    # A token must outlive the signing of the others and the load. The longest load stays below the one hour that most
+    # servers accept as a lifetime.
+    lifetime = round(60 + session.plan.seconds + len(requests) * 0.005)
     signed: list[Request] = []
     for start in range(0, len(requests), _BATCH):
-        signed += await asyncio.to_thread(_tokens, scene.caller, requests[start : start + _BATCH], lifetime)
-        scene.told(f"signing beforehand: {len(signed)} of {len(requests)} tokens")
+        batch = requests[start : start + _BATCH]
+        signed += await asyncio.to_thread(_sign_batch, session.caller, batch, lifetime)
+        session.on_progress(f"signing {len(signed)} of {len(requests)} tokens")
     return signed
 
 
-def _tokens(caller: Caller, requests: Iterable[Request], lifetime: int) -> list[Request]:
-    return [replace(request, token=caller.token(request.path, lifetime=lifetime)) for request in requests]
+def _sign_batch(caller: Caller, requests: Iterable[Request], lifetime: int) -> list[Request]:
+    return [replace(request, token=caller.sign_token(request.path, lifetime=lifetime)) for request in requests]
 
 
 @dataclass
-class _Loop:
-    """The open loop."""
+class _OpenLoop:
+    """Sends requests at fixed times and takes samples."""
 
-    scene: Scene
-    shots: list[Shot] = field(default_factory=list)
-    under_way: int = 0
+    session: Session
+    samples: list[Sample] = field(default_factory=list)
+    in_flight: int = 0
     start: float = 0.0
 
-    async def run(self, requests: Sequence[Request]) -> list[Shot]:
-        """Send each request when it is due, and wait for all answers."""
-        rate = self.scene.plan.rate
+    async def run(self, requests: Sequence[Request]) -> list[Sample]:
+        """Send each request when it is due, then wait for all answers."""
+        rate = self.session.plan.rate
         self.start = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for number, request in enumerate(requests):
                 due = number / rate
-                await asyncio.sleep(max(0.0, due - self._now()))
-                self._begin(group, request, due)
+                await asyncio.sleep(max(0.0, due - self._elapsed()))
+                if self.in_flight >= MAX_IN_FLIGHT:
+                    self.samples.append(Sample(replace(request, token=None), "unsent", "not sent", due))
+                else:
+                    self.in_flight += 1
+                    group.create_task(self._send(request, due))
                 if number % max(1, round(rate)) == 0:
-                    self.scene.told(f"load: {number} of {len(requests)} sent, {self.under_way} wait for their answers")
-        return self.shots
+                    self.session.on_progress(f"{number} of {len(requests)} sent, {self.in_flight} in flight")
+        return self.samples
 
-    def _begin(self, group: asyncio.TaskGroup, request: Request, due: float) -> None:
-        if self.under_way >= MOST_UNDER_WAY:
-            self.shots.append(Shot(replace(request, token=None), "unsent", "not sent", due))
-            return
-        self.under_way += 1
-        group.create_task(self._one(request, due))
+    async def _send(self, request: Request, due: float) -> None:
+        began = self._elapsed()
+        exchange = await self.session.caller.send(request)
+        self.in_flight -= 1
+        outcome, text = _classify(exchange)
+        self.samples.append(Sample(replace(request, token=None), outcome, text, due, began, self._elapsed()))
 
-    async def _one(self, request: Request, due: float) -> None:
-        began = self._now()
-        exchange = await self.scene.caller.send(request)
-        self.under_way -= 1
-        kind, came = _judge(exchange)
-        self.shots.append(Shot(replace(request, token=None), kind, came, due, began, self._now()))
-
-    def _now(self) -> float:
+    def _elapsed(self) -> float:
         return time.perf_counter() - self.start
 
 
-def _judge(exchange: Exchange) -> tuple[Kind, str]:
-    """What kind of answer it is, and in words."""
-    if exchange.good:
-        return ("good", exchange.came) if exchange.json is not None else ("failed", "200 that is not JSON")
+def _classify(exchange: Exchange) -> tuple[Outcome, str]:
+    """Return the outcome of an exchange, and its text."""
+    if exchange.is_ok:
+        return ("good", exchange.status_text) if exchange.json is not None else ("failed", "200 that is not JSON")
     if exchange.status in (429, 503):
-        return ("later" if "Retry-After" in exchange.headers else "blunt"), exchange.came
-    return "failed", exchange.came
+        return ("deferred" if "Retry-After" in exchange.headers else "refused"), exchange.status_text
+    return "failed", exchange.status_text
 
 
-def summed(rate: float, shots: Sequence[Shot]) -> Load:
-    """What the shots come to."""
-    counts = {kind: sum(shot.kind == kind for shot in shots) for kind in ("good", "later", "blunt", "failed", "unsent")}
-    sent = sorted((shot for shot in shots if shot.kind != "unsent"), key=lambda shot: shot.began)
-    lags = sorted(shot.began - shot.due for shot in sent)
+def summarize_samples(rate: float, samples: Sequence[Sample]) -> LoadResult:
+    """Return the figures of a load."""
+    outcomes = [sample.outcome for sample in samples]
+    sent = sorted((sample for sample in samples if sample.outcome != "unsent"), key=lambda sample: sample.began)
+    lags = sorted(sample.began - sample.due for sample in sent)
     span = sent[-1].began - sent[0].began if sent else 0.0
-    return Load(
-        rate=rate, reached=(len(sent) - 1) / span if span else 0.0, sent=len(sent), lag=percentile(lags, 95),
-        measures=tuple(Measure.of(subject, seconds) for subject, seconds in _seconds(shots)),
-        timeline=tuple(_timeline(shots)), **counts,
-    )  # fmt: skip
+    measures = []
+    for subject, some in _group_by_route(samples):
+        if seconds := [sample.seconds for sample in some if sample.outcome == "good"]:
+            measures.append(Measure.of(subject, seconds))
+    return LoadResult(
+        rate=rate,
+        reached=(len(sent) - 1) / span if span else 0.0,
+        sent=len(sent),
+        good=outcomes.count("good"),
+        deferred=outcomes.count("deferred"),
+        refused=outcomes.count("refused"),
+        failed=outcomes.count("failed"),
+        unsent=outcomes.count("unsent"),
+        lag=find_percentile(lags, 95),
+        measures=tuple(measures),
+        timeline=tuple(_build_timeline(samples)),
+    )
 
 
-def _seconds(shots: Iterable[Shot]) -> Iterator[tuple[str, list[float]]]:
-    for subject, some in _by_route(shots):
-        if seconds := [shot.seconds for shot in some if shot.kind == "good"]:
-            yield subject, seconds
+def _group_by_route(samples: Iterable[Sample]) -> Iterator[tuple[str, list[Sample]]]:
+    ordered = sorted(samples, key=lambda sample: sample.request.route)
+    return ((subject, list(some)) for subject, some in groupby(ordered, lambda sample: sample.request.route))
 
 
-def _by_route(shots: Iterable[Shot]) -> Iterator[tuple[str, list[Shot]]]:
-    ordered = sorted(shots, key=lambda shot: shot.request.route)
-    return ((subject, list(some)) for subject, some in groupby(ordered, lambda shot: shot.request.route))
-
-
-def _timeline(shots: Iterable[Shot]) -> Iterator[Second]:
-    good = [shot for shot in shots if shot.kind == "good"]
+def _build_timeline(samples: Iterable[Sample]) -> Iterator[Second]:
+    good = [sample for sample in samples if sample.outcome == "good"]
     latencies: dict[int, list[float]] = defaultdict(list)
     ended: dict[int, int] = defaultdict(int)
-    for shot in good:
-        latencies[int(shot.due)].append(shot.seconds)
-        ended[int(shot.ended)] += 1
+    for sample in good:
+        latencies[int(sample.due)].append(sample.seconds)
+        ended[int(sample.ended)] += 1
     for second in range(max(ended, default=-1) + 1):
-        yield Second(percentile(sorted(latencies[second]), 95) if latencies[second] else 0.0, ended[second])
+        p95 = find_percentile(sorted(latencies[second]), 95) if latencies[second] else 0.0
+        yield Second(p95, ended[second])
 
 
-def _judged(scene: Scene, load: Load, shots: Sequence[Shot]) -> Iterator[Outcome]:
-    late = f"95 % started up to {load.lag * 1000:.0f} ms late: the figures are not the server's"
-    on_time = load.lag <= MOST_LAG
-    yield passed(ON_TIME, SERVER) if on_time else found(ON_TIME, SERVER, late)
+def _check_load(session: Session, load: LoadResult, samples: Sequence[Sample]) -> Iterator[Result]:
+    """Check the figures. If requests were sent late, latencies prove nothing and are not judged."""
+    late = f"95 % were sent up to {load.lag * 1000:.0f} ms late: the figures are not the server's"
+    is_on_time = load.lag <= MAX_LAG
+    yield judge_rule(ON_TIME, SERVER, is_on_time, late)
     if load.unsent:
-        unsent = f"{load.unsent} not sent: {MOST_UNDER_WAY} others waited for their answers"
-        yield found(LOAD_ANSWERED, SERVER, unsent) if on_time else skipped(LOAD_ANSWERED, SERVER, late)
-    due = load.rate <= _threshold(scene)
-    for subject, some in _by_route(shots):
-        yield _told(LOAD_ANSWERED, subject, some, {"failed", "later", "blunt"} if due else {"failed"})
-        yield _told(RETRY_AFTER, subject, some, {"blunt"})
+        unsent = f"{load.unsent} not sent: {MAX_IN_FLIGHT} others were waiting for an answer"
+        yield fail_rule(LOAD_ANSWERED, SERVER, unsent) if is_on_time else skip_rule(LOAD_ANSWERED, SERVER, late)
+    # Up to this rate none may be refused, if the customers have equal shares of the load.
+    customers = {run.customer_id for run in session.runs if run.customer_id}
+    threshold = min(HOLDER_THRESHOLD, CUSTOMER_THRESHOLD * max(1, len(customers)))
+    unacceptable = {"failed", "deferred", "refused"} if load.rate <= threshold else {"failed"}
+    for subject, some in _group_by_route(samples):
+        yield _check_outcomes(LOAD_ANSWERED, subject, some, unacceptable)
+        yield _check_outcomes(RETRY_AFTER, subject, some, {"refused"})
+    condition = f" at {load.rate:g} requests per second"
     for measure in load.measures:
-        when = f" at {load.rate:g} requests a second"
-        yield kept(measure, WITHIN_TIER, when) if on_time else skipped(WITHIN_TIER, measure.subject, late)
+        if is_on_time:
+            yield check_measure(measure, WITHIN_TIER, condition)
+        else:
+            yield skip_rule(WITHIN_TIER, measure.subject, late)
 
 
-def _threshold(scene: Scene) -> float:
-    """Requests a second up to which none may be refused, if the customers had equal parts in them."""
-    customers = {visit.customer_id for visit in scene.visits if visit.customer_id}
-    return min(PER_HOLDER, PER_CUSTOMER * max(1, len(customers)))
-
-
-def _told(rule: Rule, subject: str, shots: Sequence[Shot], kinds: set[str]) -> Outcome:
-    """The answers of these kinds, as deviations: one for each way in which they came."""
-    ways: dict[str, list[Shot]] = defaultdict(list)
-    for shot in shots:
-        if shot.kind in kinds:
-            ways[shot.came].append(shot)
-    deviations = (
-        Deviation(f"{came}: {len(some)} of {len(shots)} requests", some[0].request) for came, some in ways.items()
+def _check_outcomes(rule: Rule, subject: str, samples: Sequence[Sample], unacceptable: set[str]) -> Result:
+    """Return a result with one failure for each different answer with an unacceptable outcome."""
+    by_text: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if sample.outcome in unacceptable:
+            by_text[sample.status_text].append(sample)
+    failures = (
+        Failure(f"{text}: {len(some)} of {len(samples)} requests", some[0].request) for text, some in by_text.items()
     )
-    return Outcome(rule, subject, tuple(deviations))
+    return Result(rule, subject, tuple(failures))

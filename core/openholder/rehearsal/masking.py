@@ -1,48 +1,45 @@
-"""The last line of defence of reports: whatever the rehearsal knows of somebody is taken out of every text that leaves.
+"""Mask personal values in reports.
 
-No text should have any of it, since findings tell places, types and numbers. This is for the one that does.
+Failures quote places, types and numbers only, so a report should contain no personal value in the first place. Masking
+is the last line of defence.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
-from openholder.rehearsal.scene import Scene, Visit
+from openholder.rehearsal.session import Session
 
-SHORTEST = 4
-"""Shorter values are parts of any text: to mask them would hide nothing and spoil everything."""
+MIN_LENGTH = 4
+"""Shorter values occur in any text: masking them would hide nothing and make reports unreadable."""
 _TOKEN = r"eyJ[\w-]+(?:\.[\w-]*){1,4}"  # noqa: S105 - the form of a JWT (RFC 7519 section 3), not one
 _ELLIPSIS = "…"
 
 
-def known(scene: Scene) -> frozenset[str]:
-    """The values that are somebody's: addresses, and the ids of customers, accounts and what belongs to them."""
-    values = {*scene.plan.emails, *scene.plan.customers}
-    for visit in scene.visits:
-        values.update(_of(visit))
+def collect_personal_values(session: Session) -> frozenset[str]:
+    """Return the e-mail addresses, and the ids of customers, accounts and their records."""
+    values = {*session.plan.emails, *session.plan.customers}
+    for run in session.runs:
+        values.update((run.email, run.customer_id, *run.offered))
+        for sequences in run.sequences.values():
+            for sequence in sequences:
+                values.update((*sequence.ids.values(), *sequence.account_ids))
     return frozenset(values)
 
 
-def _of(visit: Visit) -> Iterator[str]:
-    yield from (visit.email, visit.customer_id, *visit.offered)
-    for leg in (leg for legs in visit.legs.values() for leg in legs):
-        yield from leg.ids.values()
-        yield from leg.asked
+def build_mask(values: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that replaces the values, and all tokens, by an ellipsis and drops unprintable characters.
 
-
-def masking(values: Iterable[str]) -> Callable[[str], str]:
-    """A function that puts an ellipsis in place of the values, and of tokens, and drops what cannot be printed.
-
-    Values are found as they are, percent-encoded, and in letters of any case.
+    Values are found literally or percent-encoded, in upper or lower case.
     """
-    long = {form for value in values if len(value) >= SHORTEST for form in (value, quote(value, safe=""))}
+    long = {form for value in values if len(value) >= MIN_LENGTH for form in (value, quote(value, safe=""))}
     longest_first = sorted(long, key=lambda value: (-len(value), value))
     secret = re.compile("|".join([_TOKEN, *map(re.escape, longest_first)]), re.IGNORECASE)
 
     def mask(text: str) -> str:
-        # Control characters move a terminal's cursor, and XML has no way to write them.
+        # Control characters move a terminal's cursor, and XML cannot express them.
         printable = "".join(character if character.isprintable() else " " for character in text)
         return secret.sub(_ELLIPSIS, printable)
 

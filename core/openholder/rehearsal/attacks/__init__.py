@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from openholder.rehearsal.attacks import bodies, everywhere, headers, methods, refusals, replay, wire
 from openholder.rehearsal.attacks.target import Target, find_target, get_untrusted_signer, is_json_get
-from openholder.rehearsal.findings import SERVER, Outcome, Rule, skipped
-from openholder.rehearsal.scene import Scene
+from openholder.rehearsal.results import SERVER, Result, Rule, skip_rule
+from openholder.rehearsal.session import Session
 
 
 class AttackGroup(NamedTuple):
@@ -21,7 +21,7 @@ class AttackGroup(NamedTuple):
 
     name: str
     rules: Sequence[Rule]
-    run: Callable[[Target], AsyncIterator[Outcome]]
+    run: Callable[[Target], AsyncIterator[Result]]
 
 
 GROUPS: tuple[AttackGroup, ...] = (
@@ -35,26 +35,26 @@ GROUPS: tuple[AttackGroup, ...] = (
 )
 
 
-async def run_attacks(scene: Scene) -> AsyncIterator[Outcome]:
+async def run_attacks(session: Session) -> AsyncIterator[Result]:
     """Attack the operations that returned data, if the plan includes attacks."""
-    target = find_target(scene, filter(is_json_get, scene.served))
-    reason = await _find_obstacle(scene, target)
+    target = find_target(session, filter(is_json_get, session.served))
+    reason = await _find_obstacle(session, target)
     for group in GROUPS:
         if target is None or reason:
             for rule in group.rules:
-                yield skipped(rule, SERVER, reason)
+                yield skip_rule(rule, SERVER, reason)
         else:
-            async for outcome in group.run(target):
-                yield outcome
+            async for result in group.run(target):
+                yield result
 
 
-async def _find_obstacle(scene: Scene, target: Target | None) -> str:
+async def _find_obstacle(session: Session, target: Target | None) -> str:
     """Return why attacks are impossible or would prove nothing; empty if there is no obstacle."""
-    if not scene.plan.attacks:
+    if not session.plan.attacks:
         return "attacks are disabled"
     if target is None:
         return "no GET operation returned data"
     # Generating a key takes a while, and the server may share the event loop, as in the demo.
     await asyncio.to_thread(get_untrusted_signer)
-    exchange = await scene.send(target.build_request(note="a valid token, before the attacks"))
-    return "" if exchange.good else f"a valid token was answered with {exchange.came}"
+    exchange = await session.send(target.build_request(note="a valid token, before the attacks"))
+    return "" if exchange.is_ok else f"a valid token was answered with {exchange.status_text}"

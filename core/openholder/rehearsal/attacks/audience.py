@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from openholder.rehearsal.attacks.target import Attack, Target, find_target, is_accepted, is_json_get, is_rejected
 from openholder.rehearsal.exchange import Request
-from openholder.rehearsal.findings import Rule
-from openholder.rehearsal.scene import MADE_UP
+from openholder.rehearsal.results import Rule
+from openholder.rehearsal.session import UNKNOWN_ID
 
 STRANGER = "stranger.example"
 _GUIDE = "Fiskil, API reference: aud is the URI of the resource, without the query"
@@ -19,32 +19,32 @@ AUDIENCE = Rule(
     severity="critical",
     expected="A token is refused if its aud is missing or differs from the URI of the request.",
     why="Otherwise a token issued for one customer opens another customer's transactions.",
-    written=f"{_GUIDE}; RFC 8725 section 3.9",
-    mend="Compare aud with the configured public URL plus the path as received: the whole string, not a prefix.",
+    reference=f"{_GUIDE}; RFC 8725 section 3.9",
+    how_to_fix="Compare aud with the configured public URL plus the path as received: the whole string, not a prefix.",
 )
 EXACT = Rule(
     name="aud-exact",
     severity="warning",
     expected="A token is refused if its aud only resembles the URI of the request, or lists further URIs.",
     why="A gateway and the server may interpret the path differently.",
-    written=f"{_GUIDE}; RFC 3986 section 6.2.2",
-    mend="Compare exactly. Normalise letter case and default ports at most, never slashes, dots or the query.",
+    reference=f"{_GUIDE}; RFC 3986 section 6.2.2",
+    how_to_fix="Compare exactly. Normalise letter case and default ports at most, never slashes, dots or the query.",
 )
 LISTED = Rule(
     name="aud-list",
     severity="warning",
     expected="A token is accepted if its aud is a list that contains only the URI of the request.",
     why="JWT libraries write aud as a string or as a list. If Fiskil's library changes, every request fails.",
-    written="RFC 7519 section 4.1.3",
-    mend="Treat a list with one entry like the entry itself.",
+    reference="RFC 7519 section 4.1.3",
+    how_to_fix="Treat a list with one entry like the entry itself.",
 )
 HOST = Rule(
     name="host-header",
     severity="error",
     expected="A token for another host is refused, even if Host or X-Forwarded-Host names that host.",
     why="The sender controls these headers: tokens for another server would be accepted here.",
-    written="RFC 9700 section 4.10.2; RFC 9110 section 7.2",
-    mend="Build the expected aud from the configured public URL, never from request headers.",
+    reference="RFC 9700 section 4.10.2; RFC 9110 section 7.2",
+    how_to_fix="Build the expected aud from the configured public URL, never from request headers.",
 )
 
 
@@ -53,18 +53,18 @@ def _rewrite_aud(rewrite: Callable[[str], object], target: Target) -> str:
 
 
 def _build_token_for_other_customer(target: Target) -> str:
-    ids = dict.fromkeys(target.leg.ids, quote(MADE_UP))
-    return target.build_token(aud=target.scene.caller.audience + target.operation.path.format_map(ids))
+    ids = dict.fromkeys(target.sequence.ids, quote(UNKNOWN_ID))
+    return target.build_token(aud=target.session.caller.audience + target.operation.path.format_map(ids))
 
 
 def _use_token_of_other_account(target: Target) -> Request:
     """Use a token for one account with another; with another customer if no operation has an account id."""
-    operations = [row for row in target.scene.served if "{accountId}" in row.path and is_json_get(row)]
-    on_account = find_target(target.scene, operations)
+    operations = [row for row in target.session.served if "{accountId}" in row.path and is_json_get(row)]
+    on_account = find_target(target.session, operations)
     if on_account is None:
         return target.build_request(token=_build_token_for_other_customer(target))
-    other = on_account.operation.path.format_map({**on_account.leg.ids, "accountId": MADE_UP})
-    return on_account.build_request(token=on_account.build_token(aud=target.scene.caller.audience + other))
+    other = on_account.operation.path.format_map({**on_account.sequence.ids, "accountId": UNKNOWN_ID})
+    return on_account.build_request(token=on_account.build_token(aud=target.session.caller.audience + other))
 
 
 def _send_query_in_aud(target: Target) -> Request:
@@ -72,7 +72,7 @@ def _send_query_in_aud(target: Target) -> Request:
 
 
 def _build_token_for_server(target: Target) -> str:
-    return target.build_token(aud=target.scene.caller.audience)
+    return target.build_token(aud=target.session.caller.audience)
 
 
 def _spoof_host(target: Target, *names: str, scheme: str = "https") -> Request:

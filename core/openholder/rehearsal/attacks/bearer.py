@@ -6,7 +6,7 @@ from functools import partial
 
 from openholder.rehearsal.attacks.target import Attack, Target, is_accepted, is_rejected
 from openholder.rehearsal.exchange import Request
-from openholder.rehearsal.findings import Rule
+from openholder.rehearsal.results import Rule
 
 _AUTH = "Authorization"
 _RFC6750 = "RFC 6750 section 2.1; Fiskil, resource server guide"
@@ -16,56 +16,56 @@ NEEDED = Rule(
     severity="critical",
     expected="A request without a token is refused with 401 or 403.",
     why="Anyone on the internet could read everybody's data.",
-    written=_RFC6750,
-    mend="Check the token before routing, for every path, and refuse requests without one.",
+    reference=_RFC6750,
+    how_to_fix="Check the token before routing, for every path, and refuse requests without one.",
 )
 SCHEME = Rule(
     name="token-scheme",
     severity="warning",
     expected="A token sent with a scheme other than Bearer is refused.",
     why="The server takes anything after the first space for a token; other schemes promise checks that it lacks.",
-    written="RFC 9110 section 11.6.2; RFC 6750 section 2.1",
-    mend="Compare the scheme with Bearer, ignoring case, before reading the token.",
+    reference="RFC 9110 section 11.6.2; RFC 6750 section 2.1",
+    how_to_fix="Compare the scheme with Bearer, ignoring case, before reading the token.",
 )
 ANY_CASE = Rule(
     name="scheme-any-case",
     severity="warning",
     expected="bearer and BEARER are accepted like Bearer.",
     why="A proxy or a new client library may change the case; then every request fails.",
-    written="RFC 9110 section 11.1: schemes are case-insensitive",
-    mend="Compare the scheme in lower case.",
+    reference="RFC 9110 section 11.1: schemes are case-insensitive",
+    how_to_fix="Compare the scheme in lower case.",
 )
 IN_HEADER = Rule(
     name="token-in-header-only",
     severity="error",
     expected="A token in the query string is ignored: the request is refused like one without a token.",
     why="Proxies and servers log query strings, and any token in them.",
-    written="RFC 9700 section 4.3.2; FAPI 1.0 part 1 section 6.2.1",
-    mend="Read only the Authorization header; disable other token locations in the library.",
+    reference="RFC 9700 section 4.3.2; FAPI 1.0 part 1 section 6.2.1",
+    how_to_fix="Read only the Authorization header; disable other token locations in the library.",
 )
 ONE = Rule(
     name="one-token",
     severity="warning",
     expected="A request with two tokens is refused with 400, 401 or 403.",
     why="A proxy may check one token and the server use the other.",
-    written="RFC 6750 section 3.1: invalid_request; RFC 9110 section 5.3",
-    mend="Refuse requests with several Authorization headers, or with several tokens in one.",
+    reference="RFC 6750 section 3.1: invalid_request; RFC 9110 section 5.3",
+    how_to_fix="Refuse requests with several Authorization headers, or with several tokens in one.",
 )
 COMPACT = Rule(
     name="compact-form",
     severity="error",
     expected="Only the compact serialization of a signed JWT is accepted: three parts.",
     why="Libraries that guess the serialization have been tricked into skipping the signature.",
-    written="RFC 7519 section 3; RFC 7515 section 7.1",
-    mend="Check for exactly three base64url parts before passing the token to a library.",
+    reference="RFC 7519 section 3; RFC 7515 section 7.1",
+    how_to_fix="Check for exactly three base64url parts before passing the token to a library.",
 )
 SPELLING = Rule(
     name="one-spelling",
     severity="warning",
     expected="A token with padding, or with changed unused bits in its last character, is refused.",
     why="One token then has several spellings, and a replay store keyed by the text misses the second.",
-    written="RFC 7515 section 2: trailing = omitted; RFC 4648 section 3.5",
-    mend="Re-encode the decoded parts and compare; record tokens by jti, not by text.",
+    reference="RFC 7515 section 2: trailing = omitted; RFC 4648 section 3.5",
+    how_to_fix="Re-encode the decoded parts and compare; record tokens by jti, not by text.",
 )
 
 

@@ -17,8 +17,8 @@ from openholder.rehearsal.attacks.target import (
     is_error,
     try_attacks,
 )
-from openholder.rehearsal.exchange import Exchange, Request, records
-from openholder.rehearsal.findings import Outcome, Rule, skipped
+from openholder.rehearsal.exchange import Exchange, Request, read_records
+from openholder.rehearsal.results import Result, Rule, skip_rule
 
 _ERRORS = "Fiskil, errors: 400; Consumer Data Standards, error codes: Field/Invalid and Field/Missing"
 
@@ -27,48 +27,48 @@ NOT_JSON = Rule(
     severity="error",
     expected="A body that is not a JSON object is refused with 400.",
     why="Otherwise the result is arbitrary: an empty response looks as if the customer did not exist.",
-    written=f"{_ERRORS}; RFC 8259",
-    mend="Catch parse errors, and answer 400 with the body as the invalid field.",
+    reference=f"{_ERRORS}; RFC 8259",
+    how_to_fix="Catch parse errors, and answer 400 with the body as the invalid field.",
 )
 TYPES = Rule(
     name="body-types",
     severity="error",
     expected="A body with a missing member, or a member of the wrong type, is refused with 400.",
     why="An object or a list in place of a string may become a query operator that matches everyone.",
-    written=f"{_ERRORS}; OWASP ASVS 5.0, section 2.2: input validation",
-    mend="Check the type of every member of the body before using it.",
+    reference=f"{_ERRORS}; OWASP ASVS 5.0, section 2.2: input validation",
+    how_to_fix="Check the type of every member of the body before using it.",
 )
 STRICT = Rule(
     name="strict-body",
     severity="warning",
     expected="A body with a repeated member, NaN or invalid UTF-8 is refused with 400.",
     why="A gateway may check one value and the server use the other.",
-    written="RFC 8259 sections 4, 6 and 8.1",
-    mend="Use a JSON parser that rejects repeated members and anything that is not JSON.",
+    reference="RFC 8259 sections 4, 6 and 8.1",
+    how_to_fix="Use a JSON parser that rejects repeated members and anything that is not JSON.",
 )
 CONTENT_TYPE = Rule(
     name="content-type",
     severity="warning",
     expected="A body whose media type is not application/json is refused with 415 or 400.",
     why="Any web page can make a browser send other types without a preflight request.",
-    written="Consumer Data Standards, HTTP response codes: 415; RFC 9110 section 15.5.16",
-    mend="Check the media type before parsing the body.",
+    reference="Consumer Data Standards, HTTP response codes: 415; RFC 9110 section 15.5.16",
+    how_to_fix="Check the media type before parsing the body.",
 )
 WILDCARDS = Rule(
     name="search-injection",
     severity="critical",
     expected="A search for a wildcard or an SQL fragment finds nobody.",
     why="Otherwise anyone can log in as anyone.",
-    written="OWASP ASVS 5.0, section 1.2: injection prevention",
-    mend="Bind the address as a parameter and compare with =, never with LIKE or a pattern.",
+    reference="OWASP ASVS 5.0, section 1.2: injection prevention",
+    how_to_fix="Bind the address as a parameter and compare with =, never with LIKE or a pattern.",
 )
 AGREED = Rule(
     name="body-as-agreed",
     severity="error",
     expected="A body may have the `meta` member of the standard, and application/json may have a charset.",
     why="Both are allowed. As soon as they are sent, every request for several accounts fails.",
-    written="Consumer Data Standards, payload conventions: meta; RFC 9110 section 8.3.1: parameters of a media type",
-    mend="Ignore unknown members, and compare the media type without its parameters.",
+    reference="Consumer Data Standards, payload conventions: meta; RFC 9110 section 8.3.1: parameters of a media type",
+    how_to_fix="Ignore unknown members, and compare the media type without its parameters.",
 )
 RULES = (NOT_JSON, TYPES, STRICT, CONTENT_TYPE, WILDCARDS, AGREED)
 
@@ -108,7 +108,7 @@ def _search_for(email: object) -> RequestBuilder:
 
 
 def _is_empty(exchange: Exchange) -> bool:
-    return not records(exchange)
+    return not read_records(exchange)
 
 
 ACCOUNT_IDS = ("data", "accountIds")
@@ -204,16 +204,16 @@ ACCOUNTS_ATTACKS = (
 )
 
 
-async def run(target: Target) -> AsyncIterator[Outcome]:
+async def run(target: Target) -> AsyncIterator[Result]:
     """Send the bodies to the search, and to one operation with account ids in its body."""
-    search = find_target_for(target.scene, "search")
-    by_accounts = find_target_for(target.scene, "specific")
-    for attacked, name, attacks in (
+    search = find_target_for(target.session, "search")
+    by_accounts = find_target_for(target.session, "specific")
+    for run_attacks, name, attacks in (
         (search, "the search", SEARCH_ATTACKS),
         (by_accounts, "operations with account ids in the body", ACCOUNTS_ATTACKS),
     ):
-        if attacked is None:
+        if run_attacks is None:
             for attack in attacks:
-                yield skipped(attack.rule, name, "not served")
-        async for outcome in try_attacks(attacked, attacks):
-            yield outcome
+                yield skip_rule(attack.rule, name, "not served")
+        async for result in try_attacks(run_attacks, attacks):
+            yield result

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from openholder.rehearsal.attacks.target import Attack, RequestBuilder, Target, is_accepted, is_rejected
-from openholder.rehearsal.findings import Rule
+from openholder.rehearsal.results import Rule
 
 _GUIDE = "Fiskil, resource server guide: the checks on the JWT"
 OTHER = "other-bank.cdr.fiskil.example"
@@ -18,88 +18,88 @@ EXPIRED = Rule(
     severity="critical",
     expected="A token without exp, or with an exp long past, is refused.",
     why="Otherwise an old token, found in a log for example, works forever.",
-    written=f"{_GUIDE}; RFC 7519 section 4.1.4",
-    mend="Require exp and compare it with the clock; a tolerance of 30 seconds is enough.",
+    reference=f"{_GUIDE}; RFC 7519 section 4.1.4",
+    how_to_fix="Require exp and compare it with the clock; a tolerance of 30 seconds is enough.",
 )
 OVERDUE = Rule(
     name="exp-tolerance",
     severity="warning",
     expected="A token is refused more than 30 seconds after its exp.",
     why="By then the replay store may have forgotten the token.",
-    written="Fiskil, resource server guide: a clock tolerance of 30 seconds",
-    mend="Set the tolerance to 30 seconds, and store each jti until exp plus the tolerance.",
+    reference="Fiskil, resource server guide: a clock tolerance of 30 seconds",
+    how_to_fix="Set the tolerance to 30 seconds, and store each jti until exp plus the tolerance.",
 )
 TOLERANT = Rule(
     name="clock-tolerance",
     severity="warning",
     expected="A token is accepted if its times are off by 10 seconds.",
     why="Clocks differ by seconds. Without a tolerance, valid requests fail now and then for no visible reason.",
-    written="Fiskil, resource server guide: a clock tolerance of 30 seconds; FAPI 2.0 section 5.3.2.1",
-    mend="Configure a tolerance of 30 seconds in the library, for exp, nbf and iat alike.",
+    reference="Fiskil, resource server guide: a clock tolerance of 30 seconds; FAPI 2.0 section 5.3.2.1",
+    how_to_fix="Configure a tolerance of 30 seconds in the library, for exp, nbf and iat alike.",
 )
 NOT_BEFORE = Rule(
     name="nbf",
     severity="error",
     expected="A token with an nbf 50 minutes ahead is refused.",
     why="Otherwise tokens that were issued in advance can be used at once.",
-    written="RFC 7519 section 4.1.5: must not be accepted before nbf",
-    mend="If a token has nbf, compare it with the clock.",
+    reference="RFC 7519 section 4.1.5: must not be accepted before nbf",
+    how_to_fix="If a token has nbf, compare it with the clock.",
 )
 ISSUED = Rule(
     name="iat",
     severity="warning",
     expected="A token with an iat 50 minutes ahead is refused.",
     why="It cannot be genuine: a clock is wrong, or the token is forged.",
-    written="FAPI 2.0 section 5.3.2.1: more than 60 seconds ahead is refused",
-    mend="If a token has iat, compare it with the clock: the library may not.",
+    reference="FAPI 2.0 section 5.3.2.1: more than 60 seconds ahead is refused",
+    how_to_fix="If a token has iat, compare it with the clock: the library may not.",
 )
 NUMBERS = Rule(
     name="time-types",
     severity="warning",
     expected="A token whose exp or nbf is not a number is refused.",
     why="Libraries convert such values to different times.",
-    written="RFC 7519 section 2: NumericDate is a JSON number",
-    mend="Check the types of exp, nbf and iat before their values.",
+    reference="RFC 7519 section 2: NumericDate is a JSON number",
+    how_to_fix="Check the types of exp, nbf and iat before their values.",
 )
 LIFETIME = Rule(
     name="lifetime",
     severity="warning",
     expected="A token that is valid for ten years is refused.",
     why="Its jti would have to be stored for ten years; otherwise the token can be replayed.",
-    written="RFC 9700 section 2.2; Fiskil, resource server guide: tokens are short-lived",
-    mend="Refuse tokens with an exp more than one hour ahead.",
+    reference="RFC 9700 section 2.2; Fiskil, resource server guide: tokens are short-lived",
+    how_to_fix="Refuse tokens with an exp more than one hour ahead.",
 )
 ISSUER = Rule(
     name="iss",
     severity="critical",
     expected="A token without iss, or with the iss of another issuer, is refused.",
     why="Otherwise tokens for another data holder are accepted here.",
-    written=f"{_GUIDE}: iss; RFC 8725 section 3.8",
-    mend="Require iss, and compare the whole string with the configured value.",
+    reference=f"{_GUIDE}: iss; RFC 8725 section 3.8",
+    how_to_fix="Require iss, and compare the whole string with the configured value.",
 )
 SUBJECT = Rule(
     name="sub",
     severity="error",
     expected="A token without sub, or with another sub, is refused.",
     why="Otherwise tokens that were issued for another purpose are accepted.",
-    written=f"{_GUIDE}: sub; RFC 8725 section 3.8",
-    mend="Require sub, and compare the whole string with the configured value, as for iss.",
+    reference=f"{_GUIDE}: sub; RFC 8725 section 3.8",
+    how_to_fix="Require sub, and compare the whole string with the configured value, as for iss.",
 )
 TOKEN_ID = Rule(
     name="jti",
     severity="error",
     expected="A token without a jti is refused.",
     why="Without a jti a token cannot be recorded as used, so it can be replayed.",
-    written=f"{_GUIDE}: jti; RFC 7519 section 4.1.7",
-    mend="Require jti: a string that is not empty.",
+    reference=f"{_GUIDE}: jti; RFC 7519 section 4.1.7",
+    how_to_fix="Require jti: a string that is not empty.",
 )
 GOOD = Rule(
     name="good-token",
     severity="error",
     expected="A valid token is accepted together with additional claims and headers.",
     why="Fiskil may add a claim or a header at any time; then every request fails.",
-    written="RFC 7519 section 4: claims that are not understood are ignored; Consumer Data Standards, HTTP headers",
-    mend="Ignore unknown claims and headers; refuse a token only for the reasons that the guide lists.",
+    reference="RFC 7519 section 4: claims that are not understood are ignored; Consumer Data Standards, HTTP headers",
+    how_to_fix="Ignore unknown claims and headers; refuse a token only for the reasons that the guide lists.",
 )
 HEADERS = (
     ("x-v", "1"),

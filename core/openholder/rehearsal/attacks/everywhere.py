@@ -14,15 +14,15 @@ from openholder.rehearsal.attacks.target import (
     judge_attempt,
     send_attempt,
 )
-from openholder.rehearsal.findings import Outcome, Rule
+from openholder.rehearsal.results import Result, Rule
 
 EVERYWHERE = Rule(
     name="gate-everywhere",
     severity="critical",
     expected="Each operation refuses a missing token, a forged one, one for another URI, an old one and a used one.",
     why="An operation without the check exposes everybody's data of its kind.",
-    written="Fiskil, resource server guide: every request has its token; OWASP API Security Top 10, API5:2023",
-    mend="Check the token in one place, before a request reaches its handler.",
+    reference="Fiskil, resource server guide: every request has its token; OWASP API Security Top 10, API5:2023",
+    how_to_fix="Check the token in one place, before a request reaches its handler.",
 )
 RULES = (EVERYWHERE,)
 
@@ -34,10 +34,10 @@ _BAD: Mapping[str, RequestBuilder] = {
 }
 
 
-async def run(target: Target) -> AsyncIterator[Outcome]:
+async def run(target: Target) -> AsyncIterator[Result]:
     """Try a few bad tokens on every operation that returned data."""
-    for operation in target.scene.served:
-        one = find_target(target.scene, [operation])
+    for operation in target.session.served:
+        one = find_target(target.session, [operation])
         if one is None:
             continue
         for note, build in _BAD.items():

@@ -9,24 +9,24 @@ from urllib.parse import quote
 
 from openholder.contract.operations import Operation
 from openholder.rehearsal.attacks.target import Attack, Target, find_target, is_error, is_json_get, try_attacks
-from openholder.rehearsal.exchange import Exchange, Request, records
-from openholder.rehearsal.findings import Outcome, Rule
+from openholder.rehearsal.exchange import Exchange, Request, read_records
+from openholder.rehearsal.results import Result, Rule
 
 HEADERS = Rule(
     name="odd-headers",
     severity="error",
     expected="A header with an invalid value is ignored, or refused with 400 or 406.",
     why="Fiskil passes these headers on unchanged: such requests would always fail.",
-    written="Consumer Data Standards, HTTP headers; RFC 9110 section 5.5",
-    mend="Validate a header before using it; generate a new interaction id if it is not a UUID.",
+    reference="Consumer Data Standards, HTTP headers; RFC 9110 section 5.5",
+    how_to_fix="Validate a header before using it; generate a new interaction id if it is not a UUID.",
 )
 IDS = Rule(
     name="id-injection",
     severity="critical",
     expected="An id that is a wildcard, a path or an SQL fragment is refused with 404 or 400.",
     why="Otherwise a customer's data may go to a stranger: a notifiable breach.",
-    written="Fiskil, errors: 404 for an id in the path; OWASP ASVS 5.0, section 1.2: injection prevention",
-    mend="Bind ids as parameters and compare with =; restrict their characters; never build a path or URL from them.",
+    reference="Fiskil, errors: 404 for an id in the path; OWASP ASVS 5.0, section 1.2: injection prevention",
+    how_to_fix="Bind ids as parameters and compare with =; restrict their characters; never build a URL from them.",
 )
 RULES = (HEADERS, IDS)
 LONG = 4096
@@ -39,7 +39,7 @@ def _set_header(name: str, value: str, target: Target) -> Request:
 
 def _is_ignored_or_invalid(exchange: Exchange) -> bool:
     """Tell whether the header was ignored, or was refused as such and not as a bad token or an unknown id."""
-    return (exchange.good or is_error(exchange)) and exchange.status not in (401, 403, 404)
+    return (exchange.is_ok or is_error(exchange)) and exchange.status not in (401, 403, 404)
 
 
 HEADER_ATTACK = Attack(
@@ -72,12 +72,12 @@ INVALID_IDS = {
 
 def _is_harmless(exchange: Exchange) -> bool:
     """Tell whether there are neither data nor an injected header. Empty answers are judged by another rule."""
-    return not any(records(exchange)) and "X-Injected" not in exchange.headers
+    return not any(read_records(exchange)) and "X-Injected" not in exchange.headers
 
 
 def _replace_id(name: str, invalid: str, target: Target) -> Request:
     """Put an invalid id into the path, for the parameter of this name."""
-    ids = {key: quote(value, safe="") for key, value in target.leg.ids.items()}
+    ids = {key: quote(value, safe="") for key, value in target.sequence.ids.items()}
     path = target.operation.path.format_map({**ids, name: invalid.replace("{id}", ids[name])})
     return replace(target.build_request(), path=path)
 
@@ -87,16 +87,16 @@ def _has_id(operation: Operation, name: str) -> bool:
     return is_json_get(operation) and operation.path.count("{") <= 2 and f"{{{name}}}" in operation.path
 
 
-async def run(target: Target) -> AsyncIterator[Outcome]:
+async def run(target: Target) -> AsyncIterator[Result]:
     """Try the headers, and the ids in place of customer and account ids."""
-    async for outcome in try_attacks(target, [HEADER_ATTACK]):
-        yield outcome
+    async for result in try_attacks(target, [HEADER_ATTACK]):
+        yield result
     for name in ("customerId", "accountId"):
-        operations = [operation for operation in target.scene.served if _has_id(operation, name)]
+        operations = [operation for operation in target.session.served if _has_id(operation, name)]
         attack = Attack(
             rule=IDS,
             expect=_is_harmless,
             attempts={f"{note} as {name}": partial(_replace_id, name, text) for note, text in INVALID_IDS.items()},
         )
-        async for outcome in try_attacks(find_target(target.scene, operations), [attack]):
-            yield outcome
+        async for result in try_attacks(find_target(target.session, operations), [attack]):
+            yield result

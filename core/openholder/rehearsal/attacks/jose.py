@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from openholder.rehearsal.attacks.target import Attack, Target, is_rejected
-from openholder.rehearsal.findings import Rule
+from openholder.rehearsal.results import Rule
 
 _GUIDE = "Fiskil, resource server guide: verify the signature"
 
@@ -17,40 +17,40 @@ KID = Rule(
     severity="warning",
     expected="A token whose kid is not in the JWKS is refused, even if one of the keys verifies it.",
     why="Otherwise a key that was removed, or is meant for another purpose, stays in use.",
-    written=f"{_GUIDE}: kid picks the key; RFC 7515 section 4.1.4",
-    mend="Look up the key by kid, and refuse the token if there is none; never try all keys.",
+    reference=f"{_GUIDE}: kid picks the key; RFC 7515 section 4.1.4",
+    how_to_fix="Look up the key by kid, and refuse the token if there is none; never try all keys.",
 )
 ALGORITHMS = Rule(
     name="algorithm-list",
     severity="warning",
     expected="Algorithms other than PS256 and RS256 are refused, even if the signature is valid.",
     why="Nobody has tested algorithms that were not meant to be used.",
-    written="RFC 8725 section 3.1; Fiskil, resource server guide: PS256 and RS256",
-    mend="Pass the list of allowed algorithms to the library, and compare names exactly.",
+    reference="RFC 8725 section 3.1; Fiskil, resource server guide: PS256 and RS256",
+    how_to_fix="Pass the list of allowed algorithms to the library, and compare names exactly.",
 )
 CRITICAL = Rule(
     name="crit",
     severity="warning",
     expected="A token with crit in its header is refused, unless the server understands every extension listed.",
     why="An extension may change the meaning of the token.",
-    written="RFC 7515 section 4.1.11",
-    mend="Refuse tokens with crit; Fiskil sends none.",
+    reference="RFC 7515 section 4.1.11",
+    how_to_fix="Refuse tokens with crit; Fiskil sends none.",
 )
 DUPLICATES = Rule(
     name="duplicate-members",
     severity="warning",
     expected="A token with a repeated claim or header member is refused.",
     why="A proxy may check one value and the server use the other.",
-    written="RFC 7519 section 4; RFC 8725 section 3.7",
-    mend="Parse both parts again with a parser that rejects repeated members.",
+    reference="RFC 7519 section 4; RFC 8725 section 3.7",
+    how_to_fix="Parse both parts again with a parser that rejects repeated members.",
 )
 READABLE = Rule(
     name="token-json",
     severity="warning",
     expected="A token whose parts are not JSON objects in UTF-8 is refused.",
     why="Parsers interpret such parts differently, or crash.",
-    written="RFC 7519 section 7.2; RFC 8725 section 3.7; RFC 8259 section 6",
-    mend="Decode as UTF-8, reject NaN and Infinity, and check that each part is an object.",
+    reference="RFC 7519 section 7.2; RFC 8725 section 3.7; RFC 8259 section 6",
+    how_to_fix="Decode as UTF-8, reject NaN and Infinity, and check that each part is an object.",
 )
 
 

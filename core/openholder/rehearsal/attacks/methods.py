@@ -14,50 +14,50 @@ from openholder.rehearsal.attacks.target import (
     try_attack,
     try_attacks,
 )
+from openholder.rehearsal.checks import Check, run_checks
 from openholder.rehearsal.exchange import Exchange, Request
-from openholder.rehearsal.findings import Outcome, Rule
-from openholder.rehearsal.judges import Check, examined
-from openholder.rehearsal.scene import MADE_UP
+from openholder.rehearsal.results import Result, Rule
+from openholder.rehearsal.session import UNKNOWN_ID
 
 METHODS = Rule(
     name="other-methods",
     severity="error",
     expected="A method that the path does not support is refused with 405 or 404.",
     why="An unintended handler may change or disclose data.",
-    written="RFC 9110 section 15.5.6; Consumer Data Standards, HTTP response codes: 405",
-    mend="Route by method and path, and handle only the methods of the contract.",
+    reference="RFC 9110 section 15.5.6; Consumer Data Standards, HTTP response codes: 405",
+    how_to_fix="Route by method and path, and handle only the methods of the contract.",
 )
 ALLOW = Rule(
     name="allow-header",
     severity="warning",
     expected="A 405 response lists the supported methods in Allow.",
     why="Without it, clients cannot tell which method would work.",
-    written="RFC 9110 section 15.5.6: Allow is required",
-    mend="Send Allow with every 405.",
+    reference="RFC 9110 section 15.5.6: Allow is required",
+    how_to_fix="Send Allow with every 405.",
 )
 HEAD = Rule(
     name="head",
     severity="warning",
     expected="HEAD is answered like GET without content, or refused with 405.",
     why="Monitoring systems and proxies send it.",
-    written="RFC 9110 section 9.3.2",
-    mend="Let the framework answer HEAD, or refuse it.",
+    reference="RFC 9110 section 9.3.2",
+    how_to_fix="Let the framework answer HEAD, or refuse it.",
 )
 OVERRIDE = Rule(
     name="method-override",
     severity="warning",
     expected="X-HTTP-Method-Override and similar headers have no effect.",
     why="A gateway that only allows GET does not see which method the server executes.",
-    written="RFC 9110 section 9.1: the method is that of the request line",
-    mend="Remove the middleware that reads these headers.",
+    reference="RFC 9110 section 9.1: the method is that of the request line",
+    how_to_fix="Remove the middleware that reads these headers.",
 )
 UNKNOWN_PATH = Rule(
     name="unknown-path",
     severity="error",
     expected="A path that is not served is refused with 404, whatever the token.",
     why="Anything that answers there was not meant to be reachable.",
-    written="Fiskil, errors: 404; Consumer Data Standards, HTTP response codes",
-    mend="Serve only the paths of the contract; disable index pages and consoles of the framework.",
+    reference="Fiskil, errors: 404; Consumer Data Standards, HTTP response codes",
+    how_to_fix="Serve only the paths of the contract; disable index pages and consoles of the framework.",
 )
 
 
@@ -70,11 +70,11 @@ def _override_method(header: str, target: Target) -> Request:
 
 
 def _request_longer_path(target: Target) -> Request:
-    return target.build_bare_request("GET", f"{target.build_request().path}/{MADE_UP}/{MADE_UP}")
+    return target.build_bare_request("GET", f"{target.build_request().path}/{UNKNOWN_ID}/{UNKNOWN_ID}")
 
 
 def _is_accepted_or_client_error(exchange: Exchange) -> bool:
-    return exchange.good or 400 <= exchange.status < 500
+    return exchange.is_ok or 400 <= exchange.status < 500
 
 
 def _find_missing_allow(exchange: Exchange) -> Iterator[str]:
@@ -114,7 +114,7 @@ ATTACKS = (
         rule=UNKNOWN_PATH,
         expect=is_error,
         attempts={
-            "an unknown path": partial(Target.build_bare_request, method="GET", path=f"/{MADE_UP}"),
+            "an unknown path": partial(Target.build_bare_request, method="GET", path=f"/{UNKNOWN_ID}"),
             "an operation's path with more segments": _request_longer_path,
         },
     ),
@@ -122,15 +122,15 @@ ATTACKS = (
 RULES = (METHODS, ALLOW, *(attack.rule for attack in ATTACKS))
 
 
-async def run(target: Target) -> AsyncIterator[Outcome]:
+async def run(target: Target) -> AsyncIterator[Result]:
     """Try the methods and paths."""
-    search = find_target_for(target.scene, "search")
-    for attacked, attack in ((target, NOT_GET), (search, NOT_POST)):
-        if attacked is None:
+    search = find_target_for(target.session, "search")
+    for run_attacks, attack in ((target, NOT_GET), (search, NOT_POST)):
+        if run_attacks is None:
             continue
-        async for outcome, exchange in try_attack(attacked, attack):
-            yield outcome
-            for other in examined(_ALLOW, exchange, outcome.subject, exchange.request):
+        async for result, exchange in try_attack(run_attacks, attack):
+            yield result
+            for other in run_checks(_ALLOW, exchange, result.subject, exchange.request):
                 yield other
-    async for outcome in try_attacks(target, ATTACKS):
-        yield outcome
+    async for result in try_attacks(target, ATTACKS):
+        yield result

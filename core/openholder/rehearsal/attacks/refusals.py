@@ -6,42 +6,42 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from openholder.rehearsal.attacks import audience, bearer, claims, jose, signature
 from openholder.rehearsal.attacks.target import Attack, Target, is_rejected, send_attempt, try_attack
+from openholder.rehearsal.checks import Check, run_checks
+from openholder.rehearsal.checks.responses import REFUSED
 from openholder.rehearsal.exchange import Exchange
-from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
-from openholder.rehearsal.judges import Check, examined
-from openholder.rehearsal.judges.http import REFUSED
+from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule, skip_rule
 
 STATUS = Rule(
     name="refusal-status",
     severity="error",
     expected="An invalid token is refused with 401 or 403; a malformed request may also be refused with 400.",
     why="Fiskil takes any other status for an answer about the data, and reports it as such.",
-    written="Fiskil, errors: 403 for a failed authentication; RFC 6750 section 3.1; Consumer Data Standards, 401",
-    mend="Answer all failed checks of the token in one place.",
+    reference="Fiskil, errors: 403 for a failed authentication; RFC 6750 section 3.1; Consumer Data Standards, 401",
+    how_to_fix="Answer all failed checks of the token in one place.",
 )
 CHALLENGE = Rule(
     name="www-authenticate",
     severity="warning",
     expected="A 401 response has a WWW-Authenticate header.",
     why="Clients may treat a 401 without it as malformed.",
-    written="RFC 9110 section 15.5.2; RFC 6750 section 3",
-    mend="Send WWW-Authenticate: Bearer with every 401, or answer 403.",
+    reference="RFC 9110 section 15.5.2; RFC 6750 section 3",
+    how_to_fix="Send WWW-Authenticate: Bearer with every 401, or answer 403.",
 )
 NOT_SHARING = Rule(
     name="refusal-not-counted",
     severity="error",
     expected="The response to an invalid token has no X-Sharing-Refused header.",
     why="The header is counted for the regulator as a refusal to share data, which this is not.",
-    written="Fiskil, errors: X-Sharing-Refused",
-    mend="Set the header only if sharing is refused, never if the token is.",
+    reference="Fiskil, errors: X-Sharing-Refused",
+    how_to_fix="Set the header only if sharing is refused, never if the token is.",
 )
 RS256 = Rule(
     name="rs256",
     severity="warning",
     expected="RS256 is accepted as well as PS256, unless the server is configured for PS256 only.",
     why="Fiskil's own sample accepts both, and no document says which one an instance signs with.",
-    written="Fiskil, resource server guide: PS256 and RS256",
-    mend="Ask Fiskil which algorithm your instance uses before disabling one.",
+    reference="Fiskil, resource server guide: PS256 and RS256",
+    how_to_fix="Ask Fiskil which algorithm your instance uses before disabling one.",
 )
 
 
@@ -63,7 +63,7 @@ ATTACKS = (*bearer.ATTACKS, *signature.ATTACKS, *jose.ATTACKS, *claims.ATTACKS, 
 RULES = (*(attack.rule for attack in ATTACKS), STATUS, CHALLENGE, NOT_SHARING, RS256)
 
 
-async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncIterator[Outcome]:
+async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncIterator[Result]:
     """Try all tokens, and check how they are refused.
 
     An attack is skipped if a broken rule already implies its result: each missing check is reported once.
@@ -72,32 +72,32 @@ async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncItera
     for attack in attacks:
         cause = next((rule for rule in (bearer.NEEDED, attack.implied_by) if rule in broken), None)
         if cause:
-            yield skipped(attack.rule, target.subject, f"implied by the result for {cause.name}")
+            yield skip_rule(attack.rule, target.subject, f"implied by the result for {cause.name}")
             continue
-        async for outcome, exchange in try_attack(target, attack):
-            if outcome.deviations:
-                broken.add(outcome.rule)
-            yield outcome
+        async for result, exchange in try_attack(target, attack):
+            if result.failures:
+                broken.add(result.rule)
+            yield result
             for other in _check_refusal(target, attack, exchange):
                 yield other
     yield await _try_other_algorithm(target)
 
 
-def _check_refusal(target: Target, attack: Attack, exchange: Exchange) -> Iterator[Outcome]:
+def _check_refusal(target: Target, attack: Attack, exchange: Exchange) -> Iterator[Result]:
     """Check the status and the headers of a refusal. Server errors are failures of other rules."""
     if attack.expect is not is_rejected or not 300 <= exchange.status < 500:
         return
     if exchange.status in attack.refusals:
-        yield passed(STATUS, target.subject)
+        yield pass_rule(STATUS, target.subject)
     else:
-        yield found(STATUS, target.subject, exchange.came, exchange.request)
-    yield from examined(_CHECKS, exchange, target.subject, exchange.request)
+        yield fail_rule(STATUS, target.subject, exchange.status_text, exchange.request)
+    yield from run_checks(_CHECKS, exchange, target.subject, exchange.request)
 
 
-async def _try_other_algorithm(target: Target) -> Outcome:
+async def _try_other_algorithm(target: Target) -> Result:
     algorithm = target.other_algorithm
     token = target.signer.sign(target.build_header(alg=algorithm), target.build_claims(), algorithm)
     exchange = await send_attempt(target, f"signed with {algorithm}", token)
-    if exchange.good:
-        return passed(RS256, target.subject)
-    return skipped(RS256, target.subject, f"the server does not accept {algorithm}, which is allowed")
+    if exchange.is_ok:
+        return pass_rule(RS256, target.subject)
+    return skip_rule(RS256, target.subject, f"the server does not accept {algorithm}, which is allowed")

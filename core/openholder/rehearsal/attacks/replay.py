@@ -17,8 +17,8 @@ from openholder.rehearsal.attacks.target import (
     send_attempt,
 )
 from openholder.rehearsal.exchange import Request
-from openholder.rehearsal.findings import SERVER, Outcome, Rule, found, passed, skipped
-from openholder.rehearsal.scene import MADE_UP, Scene, asking
+from openholder.rehearsal.results import SERVER, Result, Rule, fail_rule, pass_rule, skip_rule
+from openholder.rehearsal.session import UNKNOWN_ID, Session, build_request
 
 NOT_FOUND = 404
 TIMES = 20
@@ -30,24 +30,24 @@ REPLAY = Rule(
     severity="critical",
     expected="A token is accepted once; a second request with its jti is refused.",
     why="Otherwise anyone who sees a token in a log or in transit can use it.",
-    written=f"{_GUIDE}; RFC 7519 section 4.1.7",
-    mend="Store each jti until the token's exp plus the tolerance, and refuse any jti that is stored.",
+    reference=f"{_GUIDE}; RFC 7519 section 4.1.7",
+    how_to_fix="Store each jti until the token's exp plus the tolerance, and refuse any jti that is stored.",
 )
 RACE = Rule(
     name="replay-at-once",
     severity="critical",
     expected=f"Of {TIMES} concurrent requests with one token, only one is answered with data.",
     why="If the server first reads the store and writes later, or has a store for each process, a copied token works.",
-    written=_GUIDE,
-    mend="Record the jti in one step (insert if absent, SET NX), in a store that all processes and machines share.",
+    reference=_GUIDE,
+    how_to_fix="Record the jti in one step (insert if absent, SET NX), in a store shared by all processes and hosts.",
 )
 BURNED = Rule(
     name="jti-kept-for-owner",
     severity="error",
     expected="A token is accepted even after forged or misdirected tokens with its jti were refused.",
     why="Otherwise an attacker who cannot read data can still block Fiskil's requests.",
-    written="RFC 7515 section 5.2: nothing in a token counts before its signature is verified",
-    mend="Record the jti last, after the signature and all other claims are verified.",
+    reference="RFC 7515 section 5.2: nothing in a token counts before its signature is verified",
+    how_to_fix="Record the jti last, after the signature and all other claims are verified.",
 )
 RULES = (REPLAY, RACE, BURNED)
 LATER = Rule(
@@ -55,47 +55,51 @@ LATER = Rule(
     severity="critical",
     expected="The first accepted token is still refused at the end, however many tokens were used in between.",
     why="Otherwise a copied token works again once other tokens, or time, have evicted it from the store.",
-    written=f"{_GUIDE}; RFC 7519 section 4.1.7",
-    mend="Keep each jti until the exp of its own token plus the tolerance, not for a fixed time or number of tokens.",
+    reference=f"{_GUIDE}; RFC 7519 section 4.1.7",
+    how_to_fix="Keep each jti until the exp of its token plus the tolerance, not for a fixed time or number of tokens.",
 )
 
 
-async def run(target: Target) -> AsyncIterator[Outcome]:
+async def run(target: Target) -> AsyncIterator[Result]:
     """Replay one token, race another, and use one after forgeries with its jti."""
-    replays = [outcome async for outcome in _try_replays(target)]
-    for outcome in replays:
-        yield outcome
-    if all(outcome.verdict == "passed" for outcome in replays):
+    replays = [result async for result in _try_replays(target)]
+    for result in replays:
+        yield result
+    if all(result.verdict == "passed" for result in replays):
         yield await _try_race(target)
     else:
-        yield skipped(RACE, target.subject, f"implied by the result for {REPLAY.name}")
+        yield skip_rule(RACE, target.subject, f"implied by the result for {REPLAY.name}")
     yield await _try_after_forgeries(target)
 
 
-async def replay_first_token(scene: Scene) -> AsyncIterator[Outcome]:
+async def replay_first_token(session: Session) -> AsyncIterator[Result]:
     """Replay the first accepted token, if attacks are planned and it has not expired."""
-    first = scene.caller.first
-    if not scene.plan.attacks:
-        yield skipped(LATER, SERVER, "attacks are disabled")
+    first = session.caller.first_accepted
+    if not session.plan.attacks:
+        yield skip_rule(LATER, SERVER, "attacks are disabled")
     elif first is None:
-        yield skipped(LATER, SERVER, "no request returned data")
+        yield skip_rule(LATER, SERVER, "no request returned data")
     elif time.time() > first.expires:
-        yield skipped(LATER, SERVER, "the first token has expired")
+        yield skip_rule(LATER, SERVER, "the first token has expired")
     else:
-        exchange = await scene.send(replace(first.request, note="the first token again"))
+        exchange = await session.send(replace(first.request, note="the first token again"))
         route = exchange.request.route
-        yield passed(LATER, route) if is_rejected(exchange) else found(LATER, route, exchange.came, exchange.request)
+        yield (
+            pass_rule(LATER, route)
+            if is_rejected(exchange)
+            else fail_rule(LATER, route, exchange.status_text, exchange.request)
+        )
 
 
-async def _try_replays(target: Target) -> AsyncIterator[Outcome]:
+async def _try_replays(target: Target) -> AsyncIterator[Result]:
     jti = str(uuid.uuid4())
     token = target.build_token(jti=jti)
     once = await send_attempt(target, "a token for the first time", token)
-    if not once.good:
-        yield skipped(REPLAY, target.subject, f"a valid token was answered with {once.came}")
+    if not once.is_ok:
+        yield skip_rule(REPLAY, target.subject, f"a valid token was answered with {once.status_text}")
         return
-    others = [row for row in target.scene.served if row is not target.operation and row.method == "GET"]
-    elsewhere = find_target(target.scene, others) or target
+    others = [row for row in target.session.served if row is not target.operation and row.method == "GET"]
+    elsewhere = find_target(target.session, others) or target
     attempts: dict[str, Request | str] = {
         "the same token again": token,
         "another token with the same jti": target.build_token(jti=jti, exp=target.build_claims()["exp"] + 1),
@@ -107,30 +111,32 @@ async def _try_replays(target: Target) -> AsyncIterator[Outcome]:
     yield await _try_after_not_found(target)
 
 
-async def _try_after_not_found(target: Target) -> Outcome:
+async def _try_after_not_found(target: Target) -> Result:
     """Replay a token whose first use was answered with 404: that use counts as well."""
-    request = asking(target.operation, dict.fromkeys(target.leg.ids, MADE_UP))
-    token = target.build_token(aud=target.scene.caller.audience + request.path)
+    request = build_request(target.operation, dict.fromkeys(target.sequence.ids, UNKNOWN_ID))
+    token = target.build_token(aud=target.session.caller.audience + request.path)
     once = await send_attempt(target, "an unknown id", replace(request, token=token))
     again = await send_attempt(target, "the token of a request answered with 404, again", replace(request, token=token))
     if once.status != NOT_FOUND:
-        return skipped(REPLAY, target.subject, f"an unknown id was answered with {once.came}")
+        return skip_rule(REPLAY, target.subject, f"an unknown id was answered with {once.status_text}")
     return judge_attempt(REPLAY, target, again, again.status in (401, 403))
 
 
-async def _try_race(target: Target) -> Outcome:
+async def _try_race(target: Target) -> Result:
     token = target.build_token()
     note = f"one token, {TIMES} concurrent requests"
     exchanges = await asyncio.gather(*(send_attempt(target, note, token) for _ in range(TIMES)))
-    good = sum(exchange.good for exchange in exchanges)
+    good = sum(exchange.is_ok for exchange in exchanges)
     if good == 0:
-        return skipped(RACE, target.subject, f"no request returned data; the first returned {exchanges[0].came}")
+        return skip_rule(
+            RACE, target.subject, f"no request returned data; the first returned {exchanges[0].status_text}"
+        )
     if good > 1:
-        return found(RACE, target.subject, f"{good} of {TIMES} answered with data", exchanges[0].request)
-    return passed(RACE, target.subject)
+        return fail_rule(RACE, target.subject, f"{good} of {TIMES} answered with data", exchanges[0].request)
+    return pass_rule(RACE, target.subject)
 
 
-async def _try_after_forgeries(target: Target) -> Outcome:
+async def _try_after_forgeries(target: Target) -> Result:
     claims = target.build_claims()
     forgeries = (
         ("signed by another key", target.sign(target.build_header(), claims, get_untrusted_signer())),
@@ -141,4 +147,4 @@ async def _try_after_forgeries(target: Target) -> Outcome:
         await send_attempt(target, note, token)
     token = target.sign(target.build_header(), claims)
     exchange = await send_attempt(target, "a valid token after forgeries with its jti", token)
-    return judge_attempt(BURNED, target, exchange, exchange.good)
+    return judge_attempt(BURNED, target, exchange, exchange.is_ok)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from openholder.fiskil.signer import part
 from openholder.rehearsal.attacks.target import Attack, Target, get_untrusted_signer, is_rejected
-from openholder.rehearsal.findings import Rule
+from openholder.rehearsal.results import Rule
 
 NOWHERE = "http://192.0.2.1/jwks.json"
 """An address reserved for documentation (RFC 5737): no server can be there."""
@@ -25,32 +25,32 @@ SIGNED = Rule(
     severity="critical",
     expected="A token with an invalid signature is refused.",
     why=_FORGED,
-    written=f"{_GUIDE}; RFC 7515 section 5.2",
-    mend="Verify the signature with the key of the JWKS that kid names; decoding a token does not verify it.",
+    reference=f"{_GUIDE}; RFC 7515 section 5.2",
+    how_to_fix="Verify the signature with the key of the JWKS that kid names; decoding a token does not verify it.",
 )
 PLAIN = Rule(
     name="alg-none",
     severity="critical",
     expected="A token with alg none, in any letter case, is refused.",
     why=_FORGED,
-    written="RFC 8725 sections 2.1 and 3.2",
-    mend="Pass the list of allowed algorithms to the library: PS256 and RS256.",
+    reference="RFC 8725 sections 2.1 and 3.2",
+    how_to_fix="Pass the list of allowed algorithms to the library: PS256 and RS256.",
 )
 CONFUSED = Rule(
     name="hmac-with-public-key",
     severity="critical",
     expected="A token signed with HS256, using the public key as the secret, is refused.",
     why=f"The public key is not a secret. {_FORGED}",
-    written="RFC 8725 section 2.1; CVE-2022-29217",
-    mend="Pass the list of allowed algorithms to the library: PS256 and RS256. Never take alg from the token.",
+    reference="RFC 8725 section 2.1; CVE-2022-29217",
+    how_to_fix="Pass the list of allowed algorithms to the library: PS256 and RS256. Never take alg from the token.",
 )
 EMBEDDED = Rule(
     name="embedded-key",
     severity="critical",
     expected="A key in the token's own header (jwk, jku, x5u) is never used.",
     why=f"{_FORGED} A server that fetches such keys can also be made to call addresses inside its network.",
-    written="RFC 8725 section 3.10; RFC 7515 section 4.1",
-    mend="Use only keys from the configured JWKS.",
+    reference="RFC 8725 section 3.10; RFC 7515 section 4.1",
+    how_to_fix="Use only keys from the configured JWKS.",
 )
 
 

@@ -12,48 +12,50 @@ from typing import Any
 from openholder.contract.operation import JSON, Whose
 from openholder.contract.operations import Operation
 from openholder.fiskil.signer import Signer
-from openholder.rehearsal.exchange import Exchange, Leg, Request, records, route
-from openholder.rehearsal.findings import Outcome, Rule, found, passed
-from openholder.rehearsal.scene import Scene, Visit, asking
+from openholder.rehearsal.exchange import CallSequence, Exchange, Request, format_route, read_records
+from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule
+from openholder.rehearsal.session import CustomerRun, Session, build_request
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """An operation that has returned data, and the request that it returned them for."""
 
-    scene: Scene
+    session: Session
     operation: Operation
-    visit: Visit
-    leg: Leg
+    run: CustomerRun
+    sequence: CallSequence
 
     @property
     def subject(self) -> str:
         """The route of the operation, as the subject of results."""
-        return route(self.operation)
+        return format_route(self.operation)
 
     @property
     def signer(self) -> Signer:
         """The signer whose key the server trusts."""
-        return self.scene.caller.signer
+        return self.session.caller.signer
 
     @property
     def issuer(self) -> str:
         """The issuer of valid tokens."""
-        return self.scene.caller.issuer
+        return self.session.caller.issuer
 
     @property
     def uri(self) -> str:
         """The audience of a valid token."""
-        return self.scene.caller.audience + self.build_request().path
+        return self.session.caller.audience + self.build_request().path
 
     @property
     def other_algorithm(self) -> str:
         """The algorithm that valid tokens do not use here: Fiskil may use PS256 or RS256."""
-        return "RS256" if self.scene.caller.algorithm == "PS256" else "PS256"
+        return "RS256" if self.session.caller.algorithm == "PS256" else "PS256"
 
     def build_request(self, **changes: Any) -> Request:
         """Build the request that was answered with data, with these changes."""
-        return asking(self.operation, self.leg.ids, accounts=self.leg.asked, email=self.visit.email, **changes)
+        return build_request(
+            self.operation, self.sequence.ids, accounts=self.sequence.account_ids, email=self.run.email, **changes
+        )
 
     def build_bare_request(self, method: str, path: str = "", **more: Any) -> Request:
         """Build a request that does not match an operation of the contract."""
@@ -68,7 +70,7 @@ class Target:
 
     def build_header(self, **changes: Any) -> dict[str, Any]:
         """Return the header of a valid token with these changes; None removes a member."""
-        members = {"alg": self.scene.caller.algorithm, "kid": self.signer.kid, "typ": "JWT", **changes}
+        members = {"alg": self.session.caller.algorithm, "kid": self.signer.kid, "typ": "JWT", **changes}
         return {name: value for name, value in members.items() if value is not None}
 
     def build_token(self, header: Mapping[str, Any] | None = None, /, **claims: Any) -> str:
@@ -77,22 +79,22 @@ class Target:
 
     def sign(self, header: object, payload: object, signer: Signer | None = None) -> str:
         """Sign any header and payload, with the trusted key unless another signer is given."""
-        return (signer or self.signer).sign(header, payload, self.scene.caller.algorithm)
+        return (signer or self.signer).sign(header, payload, self.session.caller.algorithm)
 
 
-def find_target(scene: Scene, operations: Iterable[Operation]) -> Target | None:
+def find_target(session: Session, operations: Iterable[Operation]) -> Target | None:
     """Return the first answer with data to one of these operations, or None."""
     for operation in operations:
-        for visit in scene.visits:
-            for leg in visit.legs.get(operation.name, ()):
-                if leg.first.good:
-                    return Target(scene, operation, visit, leg)
+        for run in session.runs:
+            for sequence in run.sequences.get(operation.name, ()):
+                if sequence.first.is_ok:
+                    return Target(session, operation, run, sequence)
     return None
 
 
-def find_target_for(scene: Scene, whose: Whose) -> Target | None:
+def find_target_for(session: Session, whose: Whose) -> Target | None:
     """Return a target among the operations that select records in this way."""
-    return find_target(scene, [operation for operation in scene.served if operation.whose == whose])
+    return find_target(session, [operation for operation in session.served if operation.whose == whose])
 
 
 def is_json_get(operation: Operation) -> bool:
@@ -130,38 +132,40 @@ def is_rejected(exchange: Exchange) -> bool:
 
 def is_error(exchange: Exchange) -> bool:
     """Tell whether the answer is an error, or is missing."""
-    return bool(exchange.fault) or exchange.status >= 400
+    return bool(exchange.transport_error) or exchange.status >= 400
 
 
 def is_accepted(exchange: Exchange) -> bool:
     """Tell whether the answer has data."""
-    return exchange.good
+    return exchange.is_ok
 
 
 async def send_attempt(target: Target, note: str, built: Request | str) -> Exchange:
     """Send a built request, or the target's request with a built token."""
     request = target.build_request(token=built) if isinstance(built, str) else built
-    return await target.scene.send(replace(request, note=note))
+    return await target.session.send(replace(request, note=note))
 
 
-async def try_attack(target: Target, attack: Attack) -> AsyncIterator[tuple[Outcome, Exchange]]:
+async def try_attack(target: Target, attack: Attack) -> AsyncIterator[tuple[Result, Exchange]]:
     """Make the attempts of an attack, one after the other."""
     for note, build in attack.attempts.items():
         exchange = await send_attempt(target, note, build(target))
         yield judge_attempt(attack.rule, target, exchange, attack.expect(exchange)), exchange
 
 
-def judge_attempt(rule: Rule, target: Target, exchange: Exchange, good: bool) -> Outcome:
+def judge_attempt(rule: Rule, target: Target, exchange: Exchange, good: bool) -> Result:
     """Return the result of one attempt."""
     if good:
-        return passed(rule, target.subject)
-    empty = exchange.good and exchange.request.operation and not any(records(exchange))
-    return found(rule, target.subject, "200 with an empty response" if empty else exchange.came, exchange.request)
+        return pass_rule(rule, target.subject)
+    empty = exchange.is_ok and exchange.request.operation and not any(read_records(exchange))
+    return fail_rule(
+        rule, target.subject, "200 with an empty response" if empty else exchange.status_text, exchange.request
+    )
 
 
-async def try_attacks(target: Target | None, attacks: Sequence[Attack]) -> AsyncIterator[Outcome]:
+async def try_attacks(target: Target | None, attacks: Sequence[Attack]) -> AsyncIterator[Result]:
     """Try all attacks of a table if there is a target for them."""
     for attack in attacks if target else ():
         assert target
-        async for outcome, _ in try_attack(target, attack):
-            yield outcome
+        async for result, _ in try_attack(target, attack):
+            yield result

@@ -13,7 +13,7 @@ from yarl import URL
 from openholder.contract.operation import JSON
 from openholder.rehearsal.attacks import replay
 from openholder.rehearsal.attacks.target import Target, find_target_for
-from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
+from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule, skip_rule
 
 SECONDS = 3.0
 """Time limit of one connection: a server may wait for the rest of a malformed request."""
@@ -26,16 +26,16 @@ FRAMING = Rule(
     severity="error",
     expected="A request with an ambiguous end is refused with 400 or answered once; the rest is not a second request.",
     why="If a proxy and the server disagree where a request ends, an attacker can hide a request in another.",
-    written="RFC 9112 sections 5.1, 6.1 and 6.3",
-    mend="Update the HTTP server, or the proxy in front of it; let neither of them repair malformed requests.",
+    reference="RFC 9112 sections 5.1, 6.1 and 6.3",
+    how_to_fix="Update the HTTP server, or the proxy in front of it; let neither of them repair malformed requests.",
 )
 BOUNDS = Rule(
     name="request-bounds",
     severity="warning",
     expected="Headers of 100 kB and a body of 1 MiB are refused with 431, 413 or 400, or the connection is closed.",
     why="A few clients with large requests can exhaust the server's memory.",
-    written="RFC 6585 section 5; RFC 9110 section 15.5.14; OWASP API Security 2023, API4",
-    mend="Limit headers to 16 kB and bodies to 64 kB: no request of the contract needs more.",
+    reference="RFC 6585 section 5; RFC 9110 section 15.5.14; OWASP API Security 2023, API4",
+    how_to_fix="Limit headers to 16 kB and bodies to 64 kB: no request of the contract needs more.",
 )
 RULES = (FRAMING, BOUNDS)
 
@@ -54,7 +54,7 @@ def _is_accepted_once(statuses: Sequence[int]) -> bool:
 
 def _build_head(target: Target, *lines: str, end: str = "\r\n") -> bytes:
     """Build the head of a valid request, with further lines."""
-    request, caller = target.build_request(), target.scene.caller
+    request, caller = target.build_request(), target.session.caller
     valid = (
         f"{request.method} {request.path} HTTP/1.1",
         f"Host: {URL(caller.base_url).authority}",
@@ -127,34 +127,34 @@ WITH_BODY: Mapping[str, RawAttack] = {
 }
 
 
-async def run(target: Target) -> AsyncIterator[Outcome]:
+async def run(target: Target) -> AsyncIterator[Result]:
     """Send the bytes, one connection after the other."""
-    search = find_target_for(target.scene, "search")
-    for attacked, attacks in ((target, WITHOUT_BODY), (search, WITH_BODY)):
-        if attacked is None:
-            yield skipped(FRAMING, "the search", "not served")
+    search = find_target_for(target.session, "search")
+    for run_attacks, attacks in ((target, WITHOUT_BODY), (search, WITH_BODY)):
+        if run_attacks is None:
+            yield skip_rule(FRAMING, "the search", "not served")
             continue
         for note, attack in attacks.items():
-            yield await _try_raw_attack(attacked, note, attack)
+            yield await _try_raw_attack(run_attacks, note, attack)
 
 
-async def _try_raw_attack(target: Target, note: str, attack: RawAttack) -> Outcome:
+async def _try_raw_attack(target: Target, note: str, attack: RawAttack) -> Result:
     request = target.build_request(note=note)
-    target.scene.told(request.told)
+    target.session.on_progress(request.redacted)
     try:
         answers = await _exchange_bytes(target, attack.build(target))
     except (OSError, TimeoutError) as exc:
-        return skipped(attack.rule, target.subject, f"no connection: {type(exc).__name__}")
+        return skip_rule(attack.rule, target.subject, f"no connection: {type(exc).__name__}")
     statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] ([2-5]\d\d)\b", answers)]
     if attack.expect(statuses):
-        return passed(attack.rule, target.subject)
-    return found(attack.rule, target.subject, " and ".join(map(str, statuses)), request)
+        return pass_rule(attack.rule, target.subject)
+    return fail_rule(attack.rule, target.subject, " and ".join(map(str, statuses)), request)
 
 
 async def _exchange_bytes(target: Target, sent: bytes) -> bytes:
     """Send bytes, and return what is received until the server closes the connection or the time is over."""
-    url = URL(target.scene.caller.base_url)
-    secure = target.scene.caller.trust if url.scheme == "https" else None
+    url = URL(target.session.caller.base_url)
+    secure = target.session.caller.trust if url.scheme == "https" else None
     async with asyncio.timeout(SECONDS):
         reader, writer = await asyncio.open_connection(url.host, url.port, ssl=secure)
     received = bytearray()

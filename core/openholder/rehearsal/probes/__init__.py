@@ -6,25 +6,27 @@ from collections.abc import Iterable
 from typing import Any
 
 from openholder.contract.operations import Operation
-from openholder.rehearsal.exchange import Leg, route
-from openholder.rehearsal.findings import Outcome, Rule, found, passed
-from openholder.rehearsal.judges.agreement import canonical
-from openholder.rehearsal.scene import Scene
+from openholder.rehearsal.checks.consistency import encode_canonical
+from openholder.rehearsal.exchange import CallSequence, format_route
+from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule
+from openholder.rehearsal.session import Session
 
 
-def fullest(scene: Scene, operation: Operation) -> Leg | None:
+def find_fullest(session: Session, operation: Operation) -> CallSequence | None:
     """Of all that was asked of an operation, the answer with the most records."""
-    legs = (leg for visit in scene.visits for leg in visit.legs.get(operation.name, ()) if leg.whole)
-    return max(legs, key=lambda leg: len(leg.records), default=None)
+    sequences = (
+        sequence for run in session.runs for sequence in run.sequences.get(operation.name, ()) if sequence.is_complete
+    )
+    return max(sequences, key=lambda sequence: len(sequence.records), default=None)
 
 
-def compared(rule: Rule, leg: Leg, due: Iterable[dict[str, Any]], before: str = "") -> Outcome:
+def compare_records(rule: Rule, sequence: CallSequence, due: Iterable[dict[str, Any]], before: str = "") -> Result:
     """Whether a list has exactly the records that are due, in their order. ``before`` begins what is told."""
-    where, request = route(leg.operation), leg.first.request
-    if not leg.whole:
-        return found(rule, where, leg.exchanges[-1].came, request)
-    wanted, came = list(map(canonical, due)), list(map(canonical, leg.records))
-    return passed(rule, where) if came == wanted else found(rule, where, before + _unlike(wanted, came), request)
+    where, request = format_route(sequence.operation), sequence.first.request
+    if not sequence.is_complete:
+        return fail_rule(rule, where, sequence.exchanges[-1].status_text, request)
+    wanted, came = list(map(encode_canonical, due)), list(map(encode_canonical, sequence.records))
+    return pass_rule(rule, where) if came == wanted else fail_rule(rule, where, before + _unlike(wanted, came), request)
 
 
 def _unlike(wanted: list[bytes], came: list[bytes]) -> str:

@@ -19,7 +19,7 @@
                 there where the verdict is "skipped"
     timings     [{subject, tier, limit, count, p50, p95, p99, max}] of the conversation; all times in seconds
     load        null, or {rate, reached, sent, good, later, blunt, failed, unsent, lag, timings, timeline: [{p95,
-                answered}]}: see `openholder.rehearsal.load.Load`; a row of the timeline is a second
+                answered}]}: see `openholder.rehearsal.measures.LoadResult`; a row of the timeline is a second
 """
 
 from __future__ import annotations
@@ -29,57 +29,68 @@ from dataclasses import asdict
 from typing import Any
 
 from openholder._version import __version__
-from openholder.rehearsal.findings import SEVERITIES, Rule
-from openholder.rehearsal.load import Load
-from openholder.rehearsal.play import Report
-from openholder.rehearsal.report.summary import Problem, Row, Summary, summary
-from openholder.rehearsal.tiers import Measure
+from openholder.rehearsal.measures import LoadResult, Measure
+from openholder.rehearsal.report.summary import BrokenRule, Row, Summary, summarize
+from openholder.rehearsal.results import SEVERITIES, Report, Rule
 
 VERSION = 1
+_VERDICTS = {"passed": "passed", "failed": "found", "skipped": "skipped"}
+"""The words of version 1."""
 
 
 def json(report: Report) -> str:
     """The report as one JSON document."""
-    return codec.dumps(_content(summary(report)), indent=2, ensure_ascii=False)
+    return codec.dumps(_content(summarize(report)), indent=2, ensure_ascii=False)
 
 
-def _content(told: Summary) -> dict[str, Any]:
+def _content(summary: Summary) -> dict[str, Any]:
     return {
         "version": VERSION,
         "openholder": __version__,
-        "good": told.good,
-        "verdict": told.verdict,
-        "broken": {severity: told.count(severity) for severity in SEVERITIES},
-        "target": told.target,
-        "started": told.started,
-        "seconds": round(told.seconds, 3),
-        "requests": told.requests,
-        "options": dict(told.options),
-        "served": told.served,
-        "rules": {tally.rule.name: _rule(tally.rule) for tally in told.tallies},
-        "findings": [_finding(problem) for problem in told.problems],
-        "outcomes": [_outcome(row) for row in told.rows],
-        "timings": [_timing(measure) for measure in told.walk],
-        "load": _load(told.load) if told.load else None,
+        "good": summary.good,
+        "verdict": summary.verdict,
+        "broken": {severity: summary.count(severity) for severity in SEVERITIES},
+        "target": summary.target,
+        "started": summary.started,
+        "seconds": round(summary.seconds, 3),
+        "requests": summary.requests,
+        "options": dict(summary.options),
+        "served": summary.served,
+        "rules": {rule_count.rule.name: _rule(rule_count.rule) for rule_count in summary.rule_counts},
+        "findings": [_finding(broken_rule) for broken_rule in summary.broken_rules],
+        "outcomes": [_outcome(row) for row in summary.rows],
+        "timings": [_timing(measure) for measure in summary.walk],
+        "load": _load(summary.load) if summary.load else None,
     }
 
 
 def _rule(rule: Rule) -> dict[str, str]:
-    return {name: str(text) for name, text in asdict(rule).items() if name != "name"}
-
-
-def _finding(problem: Problem) -> dict[str, Any]:
     return {
-        "rule": problem.rule.name,
-        "times": problem.times,
-        "places": [{"subject": subject, "times": times} for subject, times in problem.places],
-        "examples": [asdict(example) for example in problem.examples],
+        "severity": rule.severity,
+        "expected": rule.expected,
+        "why": rule.why,
+        "written": rule.reference,
+        "mend": rule.how_to_fix,
+    }
+
+
+def _finding(broken_rule: BrokenRule) -> dict[str, Any]:
+    return {
+        "rule": broken_rule.rule.name,
+        "times": broken_rule.times,
+        "places": [{"subject": subject, "times": times} for subject, times in broken_rule.places],
+        "examples": [{"asked": example.request, "came": example.response} for example in broken_rule.examples],
     }
 
 
 def _outcome(row: Row) -> dict[str, Any]:
     reason = {"reason": row.skipped} if row.verdict == "skipped" else {}
-    looked = {"rule": row.rule.name, "subject": row.subject, "verdict": row.verdict, "times": len(row.examples)}
+    looked = {
+        "rule": row.rule.name,
+        "subject": row.subject,
+        "verdict": _VERDICTS[row.verdict],
+        "times": len(row.examples),
+    }
     return looked | reason
 
 
@@ -88,8 +99,18 @@ def _timing(measure: Measure) -> dict[str, Any]:
     return tier | {name: _rounded(value) for name, value in asdict(measure).items()}
 
 
-def _load(load: Load) -> dict[str, Any]:
-    figures = {name: _rounded(value) for name, value in asdict(load).items() if name not in ("measures", "timeline")}
+def _load(load: LoadResult) -> dict[str, Any]:
+    figures = {
+        "rate": load.rate,
+        "reached": _rounded(load.reached),
+        "sent": load.sent,
+        "good": load.good,
+        "later": load.deferred,
+        "blunt": load.refused,
+        "failed": load.failed,
+        "unsent": load.unsent,
+        "lag": _rounded(load.lag),
+    }
     timeline = [{"p95": _rounded(second.p95), "answered": second.answered} for second in load.timeline]
     return figures | {"timings": [_timing(measure) for measure in load.measures], "timeline": timeline}
 

@@ -10,31 +10,31 @@ from collections import defaultdict
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from openholder.rehearsal.play import Report
-from openholder.rehearsal.report.summary import EXAMPLES, Row, Summary, summary
+from openholder.rehearsal.report.summary import EXAMPLES, Row, Summary, summarize
+from openholder.rehearsal.results import Report
 
 _NAME = "openholder rehearse"
 
 
 def junit(report: Report) -> str:
     """The report as one XML document."""
-    told = summary(report)
+    summary = summarize(report)
     suites: dict[str, list[Row]] = defaultdict(list)
-    for row in told.rows:
+    for row in summary.rows:
         suites[row.subject].append(row)
-    root = Element("testsuites", {"name": _NAME, **_counts(told.rows), "time": f"{told.seconds:.3f}"})
+    root = Element("testsuites", {"name": _NAME, **_counts(summary.rows), "time": f"{summary.seconds:.3f}"})
     for subject, rows in suites.items():
-        _suite(root, told, subject, rows)
+        _suite(root, summary, subject, rows)
     indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(root: Element, told: Summary, subject: str, rows: list[Row]) -> None:
-    measured = {measure.subject: measure for measure in told.walk}
-    timestamp = told.started.partition("+")[0]  # the schema has no place for an offset
+def _suite(root: Element, summary: Summary, subject: str, rows: list[Row]) -> None:
+    measured = {measure.subject: measure for measure in summary.walk}
+    timestamp = summary.started.partition("+")[0]  # the schema has no place for an offset
     suite = SubElement(root, "testsuite", {"name": subject, **_counts(rows), "timestamp": timestamp, "time": "0"})
     properties = SubElement(suite, "properties")
-    SubElement(properties, "property", {"name": "target", "value": told.target})
+    SubElement(properties, "property", {"name": "target", "value": summary.target})
     if subject in measured:
         value = f"{measured[subject].p95 * 1000:.1f}"
         SubElement(properties, "property", {"name": "p95 in milliseconds", "value": value})
@@ -49,12 +49,12 @@ def _case(suite: Element, row: Row) -> None:
     elif _failed(row):
         failure = SubElement(case, "failure", {"message": row.rule.expected, "type": row.rule.severity})
         failure.text = _text(row)
-    elif row.verdict == "found":
+    elif row.verdict == "failed":
         SubElement(case, "system-out").text = f"warning\n{_text(row)}"
 
 
 def _failed(row: Row) -> bool:
-    return row.verdict == "found" and row.rule.severity != "warning"
+    return row.verdict == "failed" and row.rule.severity != "warning"
 
 
 def _counts(rows: Iterable[Row]) -> dict[str, str]:
@@ -66,8 +66,8 @@ def _counts(rows: Iterable[Row]) -> dict[str, str]:
 
 def _text(row: Row) -> str:
     rule = row.rule
-    examples = [f"{example.asked}\n  came: {example.came}" for example in row.examples[:EXAMPLES]]
+    examples = [f"{example.request}\n  came: {example.response}" for example in row.examples[:EXAMPLES]]
     left = len(row.examples) - EXAMPLES
     more = [f"and {left} more"] if left > 0 else []
-    texts = [f"expected: {rule.expected}", f"why: {rule.why}", f"written: {rule.written}", f"mend: {rule.mend}"]
+    texts = [f"expected: {rule.expected}", f"why: {rule.why}", f"written: {rule.reference}", f"mend: {rule.how_to_fix}"]
     return "\n".join([*examples, *more, *texts])

@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from openholder.rehearsal.load import Load, Second
+from openholder.rehearsal.measures import LoadResult, Measure, Second
 from openholder.rehearsal.report.markup import Markup, code, joined, tag
 from openholder.rehearsal.report.summary import Summary, milliseconds
-from openholder.rehearsal.tiers import Measure
 
 SHORTEST = 0.001
 """Seconds at the left end of the axis."""
@@ -21,10 +20,10 @@ _HEIGHT = 20
 Place = Callable[[float], str]
 
 
-def latencies(told: Summary) -> Markup:
+def latencies(summary: Summary) -> Markup:
     """The measures of the conversation and of the load, operation by operation."""
-    loads = {measure.subject: measure for measure in told.load.measures} if told.load else {}
-    walks = {measure.subject: measure for measure in told.walk}
+    loads = {measure.subject: measure for measure in summary.load.measures} if summary.load else {}
+    walks = {measure.subject: measure for measure in summary.walk}
     measures = [*walks.values(), *loads.values()]
     decades = max(LEAST_DECADES, math.ceil(max((_decade(measure.max) for measure in measures), default=0)))
     place = _places(decades)
@@ -35,7 +34,7 @@ def latencies(told: Summary) -> Markup:
     return tag("div", *parts, class_="plot card")
 
 
-def timeline(load: Load) -> Markup:
+def timeline(load: LoadResult) -> Markup:
     """The seconds of a load: how long answers took, and how many came."""
     seconds = load.timeline
     slowest, most = max((each.p95 for each in seconds), default=0), max((each.answered for each in seconds), default=0)
@@ -71,7 +70,7 @@ def _axes(decades: int, place: Place) -> Markup:
 
 def _row(subject: str, pair: tuple[Measure | None, Measure | None], decades: int, place: Place) -> Markup:
     measures = [measure for measure in pair if measure]
-    late = any(not measure.within for measure in measures)
+    late = any(not measure.is_within_limit for measure in measures)
     rows = [
         _marks(measure, number, place, "load" if measure is pair[1] else "walk")
         for number, measure in enumerate(measures)

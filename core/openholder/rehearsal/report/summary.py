@@ -9,11 +9,9 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from openholder._version import __version__
-from openholder.rehearsal.findings import SERVER, SEVERITIES, Deviation, Outcome, Rule, Severity
-from openholder.rehearsal.load import Load
-from openholder.rehearsal.masking import masking
-from openholder.rehearsal.play import Report
-from openholder.rehearsal.tiers import Measure
+from openholder.rehearsal.masking import build_mask
+from openholder.rehearsal.measures import LoadResult, Measure
+from openholder.rehearsal.results import SERVER, SEVERITIES, Failure, Report, Result, Rule, Severity
 
 EXAMPLES = 3
 """Deviations of a problem that are shown."""
@@ -29,8 +27,8 @@ Mask = Callable[[str], str]
 class Example:
     """A request, and the answer that was not as expected."""
 
-    asked: str
-    came: str
+    request: str
+    response: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class BrokenRule:
     """A rule that was broken, and everywhere that it was."""
 
     rule: Rule
@@ -71,12 +69,12 @@ class Omission:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RuleCount:
     """How often a rule was looked at, and what came of it."""
 
     rule: Rule
     passed: int
-    found: int
+    failed: int
     skipped: int
 
 
@@ -95,13 +93,13 @@ class Summary:
     rows: tuple[Row, ...]
     walk: tuple[Measure, ...]
     """How long the answers of the conversation took, the slowest operation first."""
-    load: Load | None
+    load: LoadResult | None
 
     @property
-    def problems(self) -> list[Problem]:
+    def broken_rules(self) -> list[BrokenRule]:
         """Rules that were broken: the worst first, and of the equally bad those that were broken most often."""
         broken = [_problem(rule, rows) for rule, rows in self._by_rule() if any(row.examples for row in rows)]
-        return sorted(broken, key=lambda problem: (SEVERITIES.index(problem.rule.severity), -problem.times))
+        return sorted(broken, key=lambda broken_rule: (SEVERITIES.index(broken_rule.rule.severity), -broken_rule.times))
 
     @property
     def omissions(self) -> list[Omission]:
@@ -113,17 +111,19 @@ class Summary:
         return [Omission(reason, tuple(sorted({*names})), len(names)) for reason, names in reasons.items()]
 
     @property
-    def tallies(self) -> list[Tally]:
+    def rule_counts(self) -> list[RuleCount]:
         """Every rule: the worst first."""
-        tallies = [_tally(rule, rows) for rule, rows in self._by_rule()]
-        return sorted(tallies, key=lambda tally: (SEVERITIES.index(tally.rule.severity), tally.rule.name))
+        rule_counts = [_tally(rule, rows) for rule, rows in self._by_rule()]
+        return sorted(
+            rule_counts, key=lambda rule_count: (SEVERITIES.index(rule_count.rule.severity), rule_count.rule.name)
+        )
 
     @property
     def verdict(self) -> str:
         """The whole report in one line."""
         counts = {severity: self.count(severity) for severity in SEVERITIES}
-        told = [f"{count} {_PLURALS[name][count != 1]}" for name, count in counts.items() if count]
-        return ": ".join(filter(None, ("Ready to go live" if self.good else "Not ready", ", ".join(told))))
+        summary = [f"{count} {_PLURALS[name][count != 1]}" for name, count in counts.items() if count]
+        return ": ".join(filter(None, ("Ready to go live" if self.good else "Not ready", ", ".join(summary))))
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -140,7 +140,7 @@ class Summary:
 
     def count(self, severity: Severity) -> int:
         """How many rules of a severity were broken."""
-        return sum(problem.rule.severity == severity for problem in self.problems)
+        return sum(broken_rule.rule.severity == severity for broken_rule in self.broken_rules)
 
     def _by_rule(self) -> Iterable[tuple[Rule, list[Row]]]:
         rules: dict[str, list[Row]] = defaultdict(list)
@@ -149,19 +149,19 @@ class Summary:
         return [(rows[0].rule, rows) for rows in rules.values()]
 
 
-def summary(report: Report) -> Summary:
+def summarize(report: Report) -> Summary:
     """What the report says, with nobody's data in it."""
-    mask = masking(report.secrets)
+    mask = build_mask(report.secrets)
     walk = [Measure.of(mask(timing.subject), timing.seconds) for timing in report.timings if timing.seconds]
     return Summary(
-        good=report.good,
+        good=report.is_ready,
         target=mask(address(report.target)),
         started=datetime.fromtimestamp(report.started, UTC).isoformat(timespec="seconds"),
         seconds=report.seconds,
         requests=report.requests,
         options=tuple((name, mask(value)) for name, value in report.options),
         served=tuple(map(mask, report.served)),
-        rows=tuple(_rows(report.outcomes, mask)),
+        rows=tuple(_rows(report.results, mask)),
         walk=tuple(sorted(walk, key=lambda measure: -measure.p95)),
         load=report.load and _masked(report.load, mask),
     )
@@ -178,31 +178,31 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
 
 
-def _masked(load: Load, mask: Mask) -> Load:
+def _masked(load: LoadResult, mask: Mask) -> LoadResult:
     measures = tuple(replace(measure, subject=mask(measure.subject)) for measure in load.measures)
     return replace(load, measures=measures)
 
 
-def _rows(outcomes: Sequence[Outcome], mask: Mask) -> Iterator[Row]:
-    for outcome in outcomes:
-        examples = tuple(_example(deviation, mask) for deviation in outcome.deviations)
-        yield Row(outcome.rule, mask(outcome.subject), outcome.verdict, mask(outcome.skipped), examples)
+def _rows(results: Sequence[Result], mask: Mask) -> Iterator[Row]:
+    for result in results:
+        examples = tuple(_example(failure, mask) for failure in result.failures)
+        yield Row(result.rule, mask(result.subject), result.verdict, mask(result.skipped), examples)
 
 
-def _example(deviation: Deviation, mask: Mask) -> Example:
-    return Example(mask(deviation.asked.told) if deviation.asked else SERVER, mask(deviation.came))
+def _example(failure: Failure, mask: Mask) -> Example:
+    return Example(mask(failure.request.redacted) if failure.request else SERVER, mask(failure.observed))
 
 
-def _problem(rule: Rule, rows: Sequence[Row]) -> Problem:
+def _problem(rule: Rule, rows: Sequence[Row]) -> BrokenRule:
     places = sorted(((row.subject, len(row.examples)) for row in rows if row.examples), key=lambda place: -place[1])
     # One of each place before a second of any, and none twice.
     turns = sorted(
         (turn, number) for number, row in enumerate(rows) for turn in range(min(EXAMPLES, len(row.examples)))
     )
     some = dict.fromkeys(rows[number].examples[turn] for turn, number in turns)
-    return Problem(rule, tuple(places), tuple(some)[:EXAMPLES])
+    return BrokenRule(rule, tuple(places), tuple(some)[:EXAMPLES])
 
 
-def _tally(rule: Rule, rows: Sequence[Row]) -> Tally:
+def _tally(rule: Rule, rows: Sequence[Row]) -> RuleCount:
     verdicts = [row.verdict for row in rows]
-    return Tally(rule, *(verdicts.count(verdict) for verdict in ("passed", "found", "skipped")))
+    return RuleCount(rule, *(verdicts.count(verdict) for verdict in ("passed", "failed", "skipped")))

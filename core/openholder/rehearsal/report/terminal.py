@@ -6,9 +6,9 @@ import re
 import textwrap
 from collections.abc import Callable, Iterator
 
-from openholder.rehearsal.play import Report
-from openholder.rehearsal.report.summary import Omission, Problem, Summary, milliseconds, summary
-from openholder.rehearsal.tiers import Measure
+from openholder.rehearsal.measures import Measure
+from openholder.rehearsal.report.summary import BrokenRule, Omission, Summary, milliseconds, summarize
+from openholder.rehearsal.results import Report
 
 PLACES = 8
 """Routes of a problem that are listed."""
@@ -20,17 +20,17 @@ Paint = Callable[[str, str], str]
 
 def text(report: Report, width: int = 80, colour: bool = False) -> str:
     """The report in lines of at most so many characters, as far as words allow it."""
-    told, page = summary(report), _Page(max(NARROWEST, width), _painted if colour else _plain)
-    page.line(told.verdict, "good" if told.good else "critical")
-    page.line(f"{told.target}, {told.requests} requests in {told.seconds:.1f} s", "aside")
-    for problem in told.problems:
-        _problem(page, problem)
-    _omissions(page, told.omissions)
-    _counts(page, told)
-    _timings(page, "How long answers took", told.walk)
-    if told.load:
-        load = told.load
-        sent = f"{load.sent} sent, {load.good} good, {load.later + load.blunt} refused, {load.failed} failed"
+    summary, page = summarize(report), _Page(max(NARROWEST, width), _painted if colour else _plain)
+    page.line(summary.verdict, "good" if summary.good else "critical")
+    page.line(f"{summary.target}, {summary.requests} requests in {summary.seconds:.1f} s", "aside")
+    for broken_rule in summary.broken_rules:
+        _problem(page, broken_rule)
+    _omissions(page, summary.omissions)
+    _counts(page, summary)
+    _timings(page, "How long answers took", summary.walk)
+    if summary.load:
+        load = summary.load
+        sent = f"{load.sent} sent, {load.good} good, {load.deferred + load.refused} refused, {load.failed} failed"
         _timings(page, f"Under load: {load.reached:.1f} requests a second; {sent}", load.measures)
     return "\n".join([*page.lines, ""])
 
@@ -67,18 +67,23 @@ class _Page:
         self.line(words, role)
 
 
-def _problem(page: _Page, problem: Problem) -> None:
-    rule = problem.rule
-    page.heading(f"{rule.severity.upper()} {rule.name} ({_times(problem.times)})", rule.severity)
-    for subject, times in problem.places[:PLACES]:
+def _problem(page: _Page, broken_rule: BrokenRule) -> None:
+    rule = broken_rule.rule
+    page.heading(f"{rule.severity.upper()} {rule.name} ({_times(broken_rule.times)})", rule.severity)
+    for subject, times in broken_rule.places[:PLACES]:
         page.line(subject + (f" ({_times(times)})" if times > 1 else ""), before="  ", behind="      ")
-    if len(problem.places) > PLACES:
-        page.line(f"and {len(problem.places) - PLACES} more", before="  ")
-    for example in problem.examples:
-        page.named("asked", example.asked)
-        page.named("came", example.came)
-    for name in ("expected", "why", "written", "mend"):
-        page.named(name, getattr(rule, name))
+    if len(broken_rule.places) > PLACES:
+        page.line(f"and {len(broken_rule.places) - PLACES} more", before="  ")
+    for example in broken_rule.examples:
+        page.named("asked", example.request)
+        page.named("came", example.response)
+    for name, words in (
+        ("expected", rule.expected),
+        ("why", rule.why),
+        ("written", rule.reference),
+        ("mend", rule.how_to_fix),
+    ):
+        page.named(name, words)
 
 
 def _omissions(page: _Page, omissions: list[Omission]) -> None:
@@ -93,10 +98,10 @@ def _names(names: tuple[str, ...]) -> str:
     return f"{some} and {len(names) - 4} more" if len(names) > 4 else some
 
 
-def _counts(page: _Page, told: Summary) -> None:
-    verdicts = [row.verdict for row in told.rows]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("passed", "found", "skipped"))
-    page.heading(f"{len(told.tallies)} rules in {len(told.rows)} places: {counts}", "")
+def _counts(page: _Page, summary: Summary) -> None:
+    verdicts = [row.verdict for row in summary.rows]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("passed", "failed", "skipped"))
+    page.heading(f"{len(summary.rule_counts)} rules in {len(summary.rows)} places: {counts}", "")
 
 
 def _timings(page: _Page, heading: str, measures: tuple[Measure, ...]) -> None:
@@ -106,7 +111,7 @@ def _timings(page: _Page, heading: str, measures: tuple[Measure, ...]) -> None:
     for line in _table(measures, page.width):
         page.lines.append(line)
     for measure in measures:
-        if not measure.within:
+        if not measure.is_within_limit:
             page.line(f"too slow: {measure.subject}", "error")
 
 

@@ -7,33 +7,36 @@ from collections.abc import Iterator
 from decimal import Context, Decimal
 from typing import Any
 
-from openholder.rehearsal.findings import Rule
+from openholder.rehearsal.results import Rule
 
 FLOAT_DIGITS = 16
 """From so many digits on, a double shows what it is."""
 
 EXACT = Rule(
-    "exact-numbers", "error",
+    name="exact-numbers",
+    severity="error",
     expected="Numbers are exact decimals, without the traces of binary floating point.",
     why="0.30000000000000004 is not what stands on the account.",
-    written="Consumer Data Standards 1.36.0, common field types; FDX API v6",
-    mend="Keep money in decimals from the database to the answer.",
-)  # fmt: skip
+    reference="Consumer Data Standards 1.36.0, common field types; FDX API v6",
+    how_to_fix="Keep money in decimals from the database to the answer.",
+)
 ENCODING = Rule(
-    "text-encoding", "error",
+    name="text-encoding",
+    severity="error",
     expected="Texts have the signs that they were written with: é, not the two that its bytes are in Latin-1.",
     why="Customers see their own names garbled, and recipients match them with nothing.",
-    written="RFC 8259 section 8.1: JSON is UTF-8",
-    mend="Read files and tables in the encoding that they have, and write UTF-8 once.",
-)  # fmt: skip
+    reference="RFC 8259 section 8.1: JSON is UTF-8",
+    how_to_fix="Read files and tables in the encoding that they have, and write UTF-8 once.",
+)
 CLEAN = Rule(
-    "clean-text", "warning",
+    name="clean-text",
+    severity="warning",
     expected="Texts have no blanks at their ends, no control characters and no HTML entities, and are not empty.",
     why="What fills a column of fixed width, stands for nothing, or was written for a web page is not what the customer"
     " calls it.",
-    written="Consumer Data Standards, data quality (Privacy Safeguard 11)",
-    mend="Trim what comes out of CHAR columns; decode &amp; and the like; leave out what is empty; keep to UTF-8.",
-)  # fmt: skip
+    reference="Consumer Data Standards, data quality (Privacy Safeguard 11)",
+    how_to_fix="Trim the values of CHAR columns; decode HTML entities; leave out empty values; use UTF-8 throughout.",
+)
 _UNCLEAN = (
     ("empty", re.compile(r"\s*")),
     ("blanks at an end", re.compile(r"\s.*|.*\s", re.DOTALL)),
@@ -44,7 +47,7 @@ _UNCLEAN = (
 )
 
 
-def spoilt(content: Any) -> Iterator[tuple[Rule, str]]:
+def check_texts(content: Any) -> Iterator[tuple[Rule, str]]:
     """The rule that a value breaks, and where, for each of the values of an answer."""
     for place, value in _values(content, "$"):
         if isinstance(value, str):

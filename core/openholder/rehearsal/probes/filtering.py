@@ -16,48 +16,53 @@ from openholder.contract.parameters import Choice, Parameter, ValueParameter, Wi
 from openholder.contract.query_string import read_parameters
 from openholder.errors import SourceFault
 from openholder.query import Filter
-from openholder.rehearsal.exchange import Leg, at, route
-from openholder.rehearsal.findings import Outcome, Rule, found, passed, skipped
-from openholder.rehearsal.judges.lists import account_of, listed
-from openholder.rehearsal.probes import compared, fullest
-from openholder.rehearsal.scene import FIRST_PAGE, LARGE_PAGE, Scene, next_query
+from openholder.rehearsal.checks.lists import check_list, get_account_id
+from openholder.rehearsal.exchange import CallSequence, format_route, get_member
+from openholder.rehearsal.probes import compare_records, find_fullest
+from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule, skip_rule
+from openholder.rehearsal.session import LARGE_PAGE, SMALL_PAGE, Session, read_next_query
 
 FILTERS = Rule(
-    "filters-filter", "error",
+    name="filters-applied",
+    severity="error",
     expected="With a filter, exactly those records come that fulfil it, in the order they had without it.",
     why="Recipients get what they did not ask for, or miss what they asked for.",
-    written="Consumer Data Standards, the operation's query parameters; both ends of a window are inclusive",
-    mend="Apply the filter where the records are selected; compare moments and amounts by value, not as text.",
-)  # fmt: skip
+    reference="Consumer Data Standards, the operation's query parameters; both ends of a window are inclusive",
+    how_to_fix="Apply the filter where the records are selected; compare moments and amounts by value, not as text.",
+)
 KEPT = Rule(
-    "links-keep-filters", "error",
+    name="links-keep-filters",
+    severity="error",
     expected="The links of a filtered list keep its filters.",
     why="From the second page on, recipients read another list.",
-    written="Consumer Data Standards, pagination: links; Fiskil, examples of lists",
-    mend="Make links of the whole query that was asked, with another page.",
-)  # fmt: skip
+    reference="Consumer Data Standards, pagination: links; Fiskil, examples of lists",
+    how_to_fix="Make links of the whole query that was asked, with another page.",
+)
 BAD_VALUE = Rule(
-    "bad-parameter", "error",
+    name="invalid-parameter",
+    severity="error",
     expected="A value that a parameter cannot have is answered with 400.",
     why="A filter that is dropped in silence gives records that were not asked for.",
-    written="Consumer Data Standards, error codes: Field/Invalid, Field/InvalidDateTime",
-    mend="Check every parameter before the records are read.",
-)  # fmt: skip
+    reference="Consumer Data Standards, error codes: Field/Invalid, Field/InvalidDateTime",
+    how_to_fix="Check every parameter before the records are read.",
+)
 DEFAULTS = Rule(
-    "default-filters", "error",
+    name="default-filters",
+    severity="error",
     expected="Without parameters the standard's defaults hold: transactions of twelve months, invoices of"
     " twenty-four, plans that are active.",
     why="Who asks for nothing special gets more, or less, than the customer was told.",
-    written="Consumer Data Standards, the operation's query parameters: defaults",
-    mend="Fill in the defaults before the records are selected: the end of a window is now, its beginning before that.",
-)  # fmt: skip
+    reference="Consumer Data Standards, the operation's query parameters: defaults",
+    how_to_fix="Fill in the defaults before selecting records: a window ends now and begins the default time before.",
+)
 UNHEARD = Rule(
-    "unknown-parameter", "warning",
+    name="unknown-parameter",
+    severity="warning",
     expected="A parameter that the operation does not have changes nothing.",
     why="Standards grow: what a newer recipient adds must not break it.",
-    written="Consumer Data Standards, extensibility",
-    mend="Ignore parameters that are not known.",
-)  # fmt: skip
+    reference="Consumer Data Standards, extensibility",
+    how_to_fix="Ignore parameters that are not known.",
+)
 _UNREADABLE = {"date-time": "yesterday", "date": "2026-02-30", "amount": "a lot"}
 _AHEAD = timezone(timedelta(hours=14))
 """Where the day begins first: the same moment, in a text that is greater than any other of it."""
@@ -68,26 +73,26 @@ _ENDS = {
 _LONG_AGO = {"date-time": "1990-01-01T00:00:00Z", "date": "1990-01-01"}
 
 
-async def filtered(scene: Scene) -> AsyncIterator[Outcome]:
+async def probe_filters(session: Session) -> AsyncIterator[Result]:
     """Try each parameter of each list that is served, on the fullest answer there was."""
-    for operation in scene.served:
-        leg = fullest(scene, operation)
+    for operation in session.served:
+        sequence = find_fullest(session, operation)
         parameters = (*operation.parameters, *operation.account_parameters)
-        if leg is None or not operation.reply.many or not parameters:
+        if sequence is None or not operation.reply.many or not parameters:
             continue
-        whole = await _asked(scene, leg, _unfiltered(operation))
-        queries = [list(_QUERIES[type(one)](one, whole.records)) if whole.whole else [] for one in parameters]
+        whole = await _asked(session, sequence, _unfiltered(operation))
+        queries = [list(_QUERIES[type(one)](one, whole.records)) if whole.is_complete else [] for one in parameters]
         for parameter, made in zip(parameters, queries, strict=True):
-            async for outcome in _tried(scene, leg, whole, made):
-                yield outcome
-            async for outcome in _misused(scene, leg, parameter):
-                yield outcome
-        async for outcome in _tried(scene, leg, whole, list(_together(queries))):
-            yield outcome
+            async for result in _tried(session, sequence, whole, made):
+                yield result
+            async for result in _misused(session, sequence, parameter):
+                yield result
+        async for result in _tried(session, sequence, whole, list(_together(queries))):
+            yield result
         undone = _unfiltered(operation) | _beginnings(operation)
         if undone:
-            yield await _defaulted(scene, leg, undone)
-        yield await _unheard(scene, leg)
+            yield await _defaulted(session, sequence, undone)
+        yield await _unheard(session, sequence)
 
 
 def _unfiltered(operation: Operation) -> dict[str, str]:
@@ -96,29 +101,35 @@ def _unfiltered(operation: Operation) -> dict[str, str]:
     return {choice.name: "ALL" for choice in choices if "ALL" in choice.filters}
 
 
-async def _asked(scene: Scene, leg: Leg, query: Mapping[str, str]) -> Leg:
-    asked = "&".join(filter(None, (LARGE_PAGE[leg.operation.reply.paging], urlencode(query))))
-    return await scene.leg(leg.operation, leg.ids, asked, accounts=leg.asked)
+async def _asked(session: Session, sequence: CallSequence, query: Mapping[str, str]) -> CallSequence:
+    asked = "&".join(filter(None, (LARGE_PAGE[sequence.operation.reply.paging], urlencode(query))))
+    return await session.call_all_pages(sequence.operation, sequence.ids, asked, accounts=sequence.account_ids)
 
 
-async def _tried(scene: Scene, leg: Leg, whole: Leg, queries: Sequence[dict[str, str]]) -> AsyncIterator[Outcome]:
+async def _tried(
+    session: Session, sequence: CallSequence, whole: CallSequence, queries: Sequence[dict[str, str]]
+) -> AsyncIterator[Result]:
     if not queries:
-        yield skipped(FILTERS, route(leg.operation), "no record has a value to try a filter on")
+        yield skip_rule(FILTERS, format_route(sequence.operation), "no record has a value to try a filter on")
     for query in queries:
-        query = {**_unfiltered(leg.operation), **query}
-        came = await _asked(scene, leg, query)
-        yield _compared(scene, whole, came, query)
-        for outcome in listed(came):
-            yield outcome
-        yield await (_kept if leg.operation.reply.paging == "page" else _walked)(scene, came, query)
+        query = {**_unfiltered(sequence.operation), **query}
+        came = await _asked(session, sequence, query)
+        yield _compared(session, whole, came, query)
+        for result in check_list(came):
+            yield result
+        yield await (_kept if sequence.operation.reply.paging == "page" else _walked)(session, came, query)
 
 
-async def _misused(scene: Scene, leg: Leg, parameter: Parameter) -> AsyncIterator[Outcome]:
-    where = route(leg.operation)
+async def _misused(session: Session, sequence: CallSequence, parameter: Parameter) -> AsyncIterator[Result]:
+    where = format_route(sequence.operation)
     for refused in _refused(parameter):
-        exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=urlencode(refused))
+        exchange = await session.call(
+            sequence.operation, sequence.ids, accounts=sequence.account_ids, query=urlencode(refused)
+        )
         good = exchange.status == 400
-        yield passed(BAD_VALUE, where) if good else found(BAD_VALUE, where, exchange.came, exchange.request)
+        yield (
+            pass_rule(BAD_VALUE, where) if good else fail_rule(BAD_VALUE, where, exchange.status_text, exchange.request)
+        )
 
 
 def _together(queries: Iterable[Sequence[dict[str, str]]]) -> Iterator[dict[str, str]]:
@@ -128,10 +139,10 @@ def _together(queries: Iterable[Sequence[dict[str, str]]]) -> Iterator[dict[str,
         yield {name: value for query in firsts for name, value in query.items()}
 
 
-async def _defaulted(scene: Scene, leg: Leg, undone: Mapping[str, str]) -> Outcome:
+async def _defaulted(session: Session, sequence: CallSequence, undone: Mapping[str, str]) -> Result:
     """Ask without any parameter, and with those that switch off what holds then."""
-    whole = await _asked(scene, leg, undone)
-    return _compared(scene, whole, await _asked(scene, leg, {}), {}, DEFAULTS)
+    whole = await _asked(session, sequence, undone)
+    return _compared(session, whole, await _asked(session, sequence, {}), {}, DEFAULTS)
 
 
 def _beginnings(operation: Operation) -> dict[str, str]:
@@ -140,19 +151,21 @@ def _beginnings(operation: Operation) -> dict[str, str]:
     return {window.oldest: _LONG_AGO[window.reads] for window in windows if window.months}
 
 
-def _compared(scene: Scene, whole: Leg, came: Leg, query: Mapping[str, str], rule: Rule = FILTERS) -> Outcome:
-    if not whole.whole:
-        return skipped(rule, route(whole.operation), "the whole list did not come")
+def _compared(
+    session: Session, whole: CallSequence, came: CallSequence, query: Mapping[str, str], rule: Rule = FILTERS
+) -> Result:
+    if not whole.is_complete:
+        return skip_rule(rule, format_route(whole.operation), "the whole list did not come")
     try:
-        due = [record for record in whole.records if _fulfils(scene, whole.operation, record, query)]
+        due = [record for record in whole.records if _fulfils(session, whole.operation, record, query)]
     except SourceFault:
-        return skipped(rule, route(whole.operation), "a record has a value that cannot be compared")
-    return compared(rule, came, due, f"{', '.join(query)}: " if query else "")
+        return skip_rule(rule, format_route(whole.operation), "a record has a value that cannot be compared")
+    return compare_records(rule, came, due, f"{', '.join(query)}: " if query else "")
 
 
-def _fulfils(scene: Scene, operation: Operation, record: dict[str, Any], query: Mapping[str, str]) -> bool:
+def _fulfils(session: Session, operation: Operation, record: dict[str, Any], query: Mapping[str, str]) -> bool:
     asked, _ = read_parameters(operation, query, datetime.now(UTC))
-    account = _account(scene, operation, record) if asked.account_filters else {}
+    account = _account(session, operation, record) if asked.account_filters else {}
     return _all(asked.filters, record) and _all(asked.account_filters, account)
 
 
@@ -160,36 +173,44 @@ def _all(filters: list[Filter], record: Mapping[str, Any]) -> bool:
     return all(condition.admits(record) for condition in filters)
 
 
-def _account(scene: Scene, operation: Operation, record: dict[str, Any]) -> dict[str, Any]:
+def _account(session: Session, operation: Operation, record: dict[str, Any]) -> dict[str, Any]:
     """The account that a record belongs to, as the sector's list has shown it."""
-    known = (row for visit in scene.visits for _, row in visit.records(f"{operation.sector}.accounts"))
-    return next((row for row in known if row.get("accountId") == account_of(record)), {})
+    known = (row for run in session.runs for _, row in run.find_records(f"{operation.sector}.accounts"))
+    return next((row for row in known if row.get("accountId") == get_account_id(record)), {})
 
 
-async def _walked(scene: Scene, came: Leg, query: Mapping[str, str]) -> Outcome:
+async def _walked(session: Session, came: CallSequence, query: Mapping[str, str]) -> Result:
     """Whether the cursors of small pages keep the filters."""
-    small = "&".join(filter(None, (FIRST_PAGE[came.operation.reply.paging], urlencode(query))))
-    parts = await scene.leg(came.operation, came.ids, small, accounts=came.asked)
-    return compared(KEPT, parts, came.records, "in small pages: ")
+    small = "&".join(filter(None, (SMALL_PAGE[came.operation.reply.paging], urlencode(query))))
+    parts = await session.call_all_pages(came.operation, came.ids, small, accounts=came.account_ids)
+    return compare_records(KEPT, parts, came.records, "in small pages: ")
 
 
-async def _kept(scene: Scene, leg: Leg, query: Mapping[str, str]) -> Outcome:
+async def _kept(session: Session, sequence: CallSequence, query: Mapping[str, str]) -> Result:
     """Whether the links of a first small page keep the filters."""
-    where = route(leg.operation)
+    where = format_route(sequence.operation)
     narrow = urlencode({"page-size": "1", **query})
-    exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=narrow)
-    following = parse_qs(next_query(leg.operation, exchange, narrow))
+    exchange = await session.call(sequence.operation, sequence.ids, accounts=sequence.account_ids, query=narrow)
+    following = parse_qs(read_next_query(sequence.operation, exchange, narrow))
     lost = [name for name, value in query.items() if following and following.get(name) != [value]]
-    if at(exchange.json, "links", "next") is None:
-        return skipped(KEPT, where, "one page has it all")
-    return found(KEPT, where, f"next is without {', '.join(lost)}", exchange.request) if lost else passed(KEPT, where)
+    if get_member(exchange.json, "links", "next") is None:
+        return skip_rule(KEPT, where, "one page has it all")
+    return (
+        fail_rule(KEPT, where, f"next is without {', '.join(lost)}", exchange.request)
+        if lost
+        else pass_rule(KEPT, where)
+    )
 
 
-async def _unheard(scene: Scene, leg: Leg) -> Outcome:
-    query = f"{leg.first.request.query}&x-unheard-of=1".lstrip("&")
-    exchange = await scene.ask(leg.operation, leg.ids, accounts=leg.asked, query=query)
-    where = route(leg.operation)
-    return passed(UNHEARD, where) if exchange.good else found(UNHEARD, where, exchange.came, exchange.request)
+async def _unheard(session: Session, sequence: CallSequence) -> Result:
+    query = f"{sequence.first.request.query}&x-unheard-of=1".lstrip("&")
+    exchange = await session.call(sequence.operation, sequence.ids, accounts=sequence.account_ids, query=query)
+    where = format_route(sequence.operation)
+    return (
+        pass_rule(UNHEARD, where)
+        if exchange.is_ok
+        else fail_rule(UNHEARD, where, exchange.status_text, exchange.request)
+    )
 
 
 def _refused(parameter: Parameter) -> Iterator[dict[str, str]]:

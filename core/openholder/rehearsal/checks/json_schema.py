@@ -20,9 +20,9 @@ from openholder.contract.operation import JSON
 from openholder.contract.operations import OPERATIONS, Operation
 from openholder.openapi import document
 from openholder.query import DATE, DATE_TIME
+from openholder.rehearsal.checks.texts import CLEAN, ENCODING, EXACT, check_texts
 from openholder.rehearsal.exchange import Exchange
-from openholder.rehearsal.findings import Deviation, Outcome, Rule
-from openholder.rehearsal.judges.texts import CLEAN, ENCODING, EXACT, spoilt
+from openholder.rehearsal.results import Failure, Result, Rule
 
 MOST = 20
 """Deviations of one answer that are told."""
@@ -98,16 +98,16 @@ _RULES = {
 RULES = (REQUIRED, TYPES, VALUES, FORMATS, NULLS, EXACT, ENCODING, CLEAN)
 
 
-def shapes(exchange: Exchange) -> Iterator[Outcome]:
+def check_schema(exchange: Exchange) -> Iterator[Result]:
     """The outcome of every rule about the shape of an answer with data."""
     operation = exchange.request.operation
-    if operation is None or not exchange.good or operation.reply.media != JSON or exchange.json is None:
+    if operation is None or not exchange.is_ok or operation.reply.media != JSON or exchange.json is None:
         return
-    deviations: dict[Rule, list[Deviation]] = {rule: [] for rule in RULES}
+    failures: dict[Rule, list[Failure]] = {rule: [] for rule in RULES}
     for rule, came in islice(_mistakes(operation, exchange.json), MOST):
-        deviations[rule].append(Deviation(came, exchange.request))
-    for rule, listed in deviations.items():
-        yield Outcome(rule, exchange.request.route, tuple(listed))
+        failures[rule].append(Failure(came, exchange.request))
+    for rule, listed in failures.items():
+        yield Result(rule, exchange.request.route, tuple(listed))
 
 
 def _mistakes(operation: Operation, content: Any) -> Iterator[tuple[Rule, str]]:
@@ -115,7 +115,7 @@ def _mistakes(operation: Operation, content: Any) -> Iterator[tuple[Rule, str]]:
         while error.context:  # of alternatives, the one that came nearest
             error = max(error.context, key=relevance)
         yield _judged(error)
-    yield from spoilt(content)
+    yield from check_texts(content)
 
 
 def _judged(error: ValidationError) -> tuple[Rule, str]:

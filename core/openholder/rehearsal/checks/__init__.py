@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from openholder.rehearsal.exchange import Exchange, Request
-from openholder.rehearsal.findings import Deviation, Outcome, Rule
+from openholder.rehearsal.results import Failure, Result, Rule
 
 S = TypeVar("S")
 
@@ -22,14 +22,14 @@ class Check(Generic[S]):
     applies: Callable[[S], bool] = lambda _: True
 
 
-def examined(checks: Sequence[Check[S]], subject: S, name: str, asked: Request) -> Iterator[Outcome]:
+def run_checks(checks: Sequence[Check[S]], subject: S, name: str, asked: Request) -> Iterator[Result]:
     """The outcome of every check that applies to ``subject``, which is called ``name`` in reports."""
     for check in checks:
         if check.applies(subject):
-            deviations = tuple(Deviation(came, asked) for came in check.examine(subject))
-            yield Outcome(check.rule, name, deviations)
+            failures = tuple(Failure(came, asked) for came in check.examine(subject))
+            yield Result(check.rule, name, failures)
 
 
-def judged(checks: Sequence[Check[Exchange]], exchange: Exchange, name: str) -> Iterator[Outcome]:
+def check_exchange(checks: Sequence[Check[Exchange]], exchange: Exchange, name: str) -> Iterator[Result]:
     """The outcomes of checks on a single exchange."""
-    return examined(checks, exchange, name, exchange.request)
+    return run_checks(checks, exchange, name, exchange.request)

@@ -1,0 +1,140 @@
+"""Response times: the performance tier of each operation, percentiles, and the figures of a load."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from openholder.contract.operations import OPERATIONS, Operation
+from openholder.rehearsal.exchange import Exchange, format_route
+
+
+class Tier(NamedTuple):
+    """A performance tier of the CDS: 95 % of the calls in an hour must be answered within the limit."""
+
+    name: str
+    limit: float
+    """Seconds."""
+
+
+HIGH = Tier("high priority", 1.0)
+LOW = Tier("low priority", 1.5)
+LARGE = Tier("large payload", 6.0)
+ASSUMED = Tier("no CDS tier: low priority assumed", LOW.limit)
+"""For FDX and the holder's custom endpoints, for which the CDS have no tier. The limit is openholder's choice."""
+
+# The limits are those for a customer who is present. Unattended calls may take 4 s, but the same operations are called
+# both ways, so a server must meet the stricter limit.
+TIERS: Mapping[str, Tier] = {
+    "searchCustomers": HIGH,
+    "getCustomerDetails": HIGH,
+    "listConsentAccounts": HIGH,
+    "listBankingAccountsDeprecated": HIGH,
+    "listBankingAccountsSpecific": HIGH,
+    "getCommonCustomer": HIGH,
+    "getCommonCustomerDetail": HIGH,
+    "listEnergyAccountsDeprecated": HIGH,
+    "listEnergyAccountsSpecific": HIGH,
+    "getEnergyAccount": HIGH,
+    "getEnergyBalance": HIGH,
+    "listEnergyInvoices": HIGH,
+    "listBankingDirectDebitsSpecific": LARGE,
+    "listEnergyBillingSpecific": LARGE,
+}
+"""By operation name (CDS, non-functional requirements, performance). All other operations have low priority."""
+_BY_ROUTE = {format_route(operation): operation for operation in OPERATIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The response times of one operation, in seconds."""
+
+    subject: str
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The distribution of one operation's response times, in seconds. Percentiles are nearest-rank: observed times."""
+
+    subject: str
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, subject: str, seconds: Iterable[float]) -> Measure:
+        """Summarise response times; there must be at least one."""
+        ranked = sorted(seconds)
+        p50, p95, p99 = (find_percentile(ranked, percent) for percent in (50, 95, 99))
+        return cls(subject, len(ranked), p50, p95, p99, ranked[-1])
+
+    @property
+    def tier(self) -> Tier:
+        """The performance tier of the operation."""
+        operation = _BY_ROUTE.get(self.subject)
+        return find_tier(operation) if operation else ASSUMED
+
+    @property
+    def is_within_limit(self) -> bool:
+        """Return whether 95 % of the answers came within the limit of the tier."""
+        return self.p95 <= self.tier.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """One second of a load."""
+
+    p95: float
+    """Of the answers with data to requests due in this second; 0 if there were none."""
+    answered: int
+    """The number of answers with data received in this second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadResult:
+    """The figures of a load."""
+
+    rate: float
+    """Requests per second, as planned."""
+    reached: float
+    """Requests per second, as sent."""
+    sent: int
+    good: int
+    """Answered with data."""
+    deferred: int
+    """Refused with 429 or 503 and Retry-After."""
+    refused: int
+    """Refused with 429 or 503 without Retry-After."""
+    failed: int
+    unsent: int
+    """Not sent because too many requests were waiting for an answer: the server is too slow."""
+    lag: float
+    """Seconds between the time a request was due and the time it was sent: the 95th percentile."""
+    measures: tuple[Measure, ...]
+    """The answers with data, by operation."""
+    timeline: tuple[Second, ...]
+
+
+def find_percentile(ranked: list[float], percent: int) -> float:
+    """Return the nearest-rank percentile of sorted values."""
+    return ranked[max(0, math.ceil(len(ranked) * percent / 100) - 1)]
+
+
+def find_tier(operation: Operation) -> Tier:
+    """Return the performance tier of an operation."""
+    return TIERS.get(operation.name, ASSUMED if operation.sector in ("fdx", "custom") else LOW)
+
+
+def collect_timings(exchanges: Iterable[Exchange]) -> dict[str, list[float]]:
+    """Return the seconds of every answer with data, by route. Refusals are fast and would distort the figures."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for exchange in exchanges:
+        if exchange.is_ok and exchange.request.operation:
+            seconds[exchange.request.route].append(exchange.seconds)
+    return dict(seconds)

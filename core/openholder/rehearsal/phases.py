@@ -1,0 +1,57 @@
+"""The phases of a rehearsal, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
+
+from openholder.rehearsal.attacks import run_attacks
+from openholder.rehearsal.attacks.replay import replay_first_token
+from openholder.rehearsal.checks.consistency import check_consistency
+from openholder.rehearsal.checks.latency import check_latency
+from openholder.rehearsal.checks.lists import check_list
+from openholder.rehearsal.conversation import run_conversation
+from openholder.rehearsal.load import run_load
+from openholder.rehearsal.probes.bulk import probe_bulk_requests
+from openholder.rehearsal.probes.concurrency import probe_concurrency
+from openholder.rehearsal.probes.filtering import probe_filters
+from openholder.rehearsal.probes.foreign_ids import probe_foreign_ids
+from openholder.rehearsal.probes.repetition import probe_repetition
+from openholder.rehearsal.results import Result
+from openholder.rehearsal.session import Session
+
+
+class Phase(NamedTuple):
+    """One part of a rehearsal."""
+
+    name: str
+    run: Callable[[Session], AsyncIterator[Result]]
+
+
+async def check_answers(session: Session) -> AsyncIterator[Result]:
+    """Check every list, and all answers against each other. Sends no request."""
+    for run in session.runs:
+        for sequences in run.sequences.values():
+            for sequence in sequences:
+                for result in check_list(sequence):
+                    yield result
+    for result in check_consistency(session):
+        yield result
+
+
+PHASES: tuple[Phase, ...] = (
+    Phase("Login, consent and data", run_conversation),
+    Phase("Content of the answers", check_answers),
+    Phase("Access to foreign data", probe_foreign_ids),
+    Phase("Bulk requests", probe_bulk_requests),
+    Phase("Filters", probe_filters),
+    Phase("Pages and repeated requests", probe_repetition),
+    Phase("Response times", check_latency),
+    Phase("Concurrent requests", probe_concurrency),
+    Phase("Attacks", run_attacks),
+    Phase("Load", run_load),
+    Phase("Late replay", replay_first_token),
+)
+"""Each phase builds on the answers of the earlier ones."""
+CONVERSATION = PHASES[:2]
+"""The requests that Fiskil itself makes, and the checks of their answers."""

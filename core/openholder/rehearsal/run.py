@@ -1,0 +1,91 @@
+"""Run the phases of a rehearsal against a server and collect the report."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from openholder.contract.operations import OPERATIONS
+from openholder.rehearsal.caller import Caller
+from openholder.rehearsal.checks import check_exchange
+from openholder.rehearsal.checks.json_schema import check_schema
+from openholder.rehearsal.checks.responses import RESPONSE_CHECKS
+from openholder.rehearsal.conversation import TOKEN_ACCEPTED
+from openholder.rehearsal.exchange import NOT_SERVED, format_route
+from openholder.rehearsal.masking import collect_personal_values
+from openholder.rehearsal.measures import Timing
+from openholder.rehearsal.phases import PHASES, Phase
+from openholder.rehearsal.results import SERVER, Report, Result, Rule, fail_rule, merge_results, pass_rule
+from openholder.rehearsal.server_document import check_against_document
+from openholder.rehearsal.session import Plan, ServerGone, Session, is_not_served
+
+SERVER_SURVIVES = Rule(
+    name="server-survives-attacks",
+    severity="critical",
+    expected="The server keeps answering, whatever request it received before.",
+    why="A single odd request from anywhere takes the service down for everybody.",
+    reference="Consumer Data Standards, non-functional requirements: availability of 99.5 % a month",
+    how_to_fix="Restart the server, send the request shown here, and find out where the process ends.",
+)
+
+
+async def run_rehearsal(
+    caller: Caller,
+    plan: Plan,
+    on_progress: Callable[[str], None] = lambda _: None,
+    phases: Sequence[Phase] = PHASES,
+) -> Report:
+    """Run all phases against the server and return the report.
+
+    Args:
+        caller: Sends the requests.
+        plan: What to rehearse.
+        on_progress: Called with the name of each phase and the redacted text of each request.
+        phases: The phases to run, in this order.
+    """
+    session = Session(caller, plan, on_progress=on_progress)
+    started, clock = time.time(), time.perf_counter()
+    results = [result async for result in _run_phases(session, phases)]
+    results += [result async for result in _check_exchanges(session)]
+    return Report(
+        target=caller.audience,
+        started=started,
+        seconds=time.perf_counter() - clock,
+        results=merge_results(results),
+        requests=len(session.exchanges),
+        served=tuple(map(format_route, session.served)),
+        timings=tuple(Timing(subject, tuple(seconds)) for subject, seconds in session.timings.items()),
+        load=session.load,
+        secrets=collect_personal_values(session),
+    )
+
+
+async def _run_phases(session: Session, phases: Sequence[Phase]) -> AsyncIterator[Result]:
+    """Run the phases; stop early if no token is accepted or the server is gone."""
+    try:
+        for phase in phases:
+            session.on_progress(phase.name)
+            async for result in phase.run(session):
+                yield result
+                if result.rule is TOKEN_ACCEPTED and result.failures:
+                    return
+        yield pass_rule(SERVER_SURVIVES, SERVER)
+    except ServerGone:
+        last = session.exchanges[-1]
+        observed = f"the server refuses connections after this request, which returned {last.status_text}"
+        yield fail_rule(SERVER_SURVIVES, SERVER, observed, last.request)
+
+
+async def _check_exchanges(session: Session) -> AsyncIterator[Result]:
+    """Check the form of every answer, including those to probes and attacks."""
+    served = set(map(format_route, session.served))
+    for exchange in session.exchanges:
+        await asyncio.sleep(0)  # the demo serves from the same event loop
+        is_served = exchange.request.route in served or not is_not_served(exchange)
+        for result in check_exchange(RESPONSE_CHECKS, exchange, exchange.request.route if is_served else NOT_SERVED):
+            yield result
+        # The contract covers the standard operations; custom ones are checked against the server's own document.
+        check = check_schema if exchange.request.operation in OPERATIONS else check_against_document
+        for result in check(exchange):
+            yield result

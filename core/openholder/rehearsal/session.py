@@ -1,0 +1,229 @@
+"""The state of a rehearsal: who logs in, what was answered, and which requests follow from that."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from openholder.contract.operation import Sector
+from openholder.contract.operations import Operation
+from openholder.rehearsal.caller import Caller
+from openholder.rehearsal.exchange import CallSequence, Exchange, Request, get_member, read_records
+from openholder.rehearsal.measures import LoadResult
+
+Ids = Mapping[str, str]
+PAGE_SIZE = 8
+"""Records per page; small, so that most lists have several pages."""
+SMALL_PAGE = {None: "", "page": f"page-size={PAGE_SIZE}", "offset": f"limit={PAGE_SIZE}"}
+"""The query for the first small page, by the operation's style of paging."""
+LARGE_PAGE = {None: "", "page": "page-size=1000", "offset": "limit=1000"}
+"""The query for the largest page that the CDS allow, by the operation's style of paging."""
+MAX_PAGES = 500
+"""The number of pages followed in one list."""
+UNKNOWN_ID = "no-such-id-7f3a"
+"""An id that no server has."""
+MAX_LOAD_SECONDS = 3000
+"""The longest load: its tokens, signed in advance, must outlive it, and many servers accept one hour at most."""
+MAX_LOAD_REQUESTS = 100_000
+"""The largest load: its tokens are kept in memory and take about a minute to sign."""
+_NOT_SERVED_STATUSES = {404, 405, 501}
+_NOT_SERVED_CODES = ("NotImplemented", "NotFound", "not_found", "invalid_request")
+
+
+class ServerGone(Exception):
+    """A server that had answered before refuses connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to rehearse."""
+
+    operations: tuple[Operation, ...]
+    """In the order of the requests: the consent flow first."""
+    emails: tuple[str, ...] = ()
+    """The people who log in, one after the other. The second and later ones also own the foreign data of the first."""
+    customers: tuple[str, ...] = ()
+    """Ids of customers who log in with the holder's OpenID Connect provider: search and details are skipped."""
+    sectors: frozenset[Sector] = frozenset()
+    """The sectors named by the user: an operation of these that is not served is a failure."""
+    accounts: int = 10
+    """The largest number of accounts to consent to."""
+    attacks: bool = True
+    rate: float = 0
+    """Requests per second of the load; there is no load without both ``rate`` and ``seconds``."""
+    seconds: float = 0
+    """Duration of the load."""
+
+    def __post_init__(self) -> None:
+        if (
+            min(self.rate, self.seconds) < 0
+            or self.seconds > MAX_LOAD_SECONDS
+            or self.rate * self.seconds > MAX_LOAD_REQUESTS
+        ):
+            raise ValueError(
+                f"a load lasts at most {MAX_LOAD_SECONDS // 60} minutes and has at most {MAX_LOAD_REQUESTS} requests"
+            )
+
+
+@dataclass
+class CustomerRun:
+    """One person's part of the rehearsal: the customer, the accounts consented to, and all answers."""
+
+    email: str = ""
+    customer_id: str = ""
+    accounts: tuple[str, ...] = ()
+    """The accounts that the person consents to share."""
+    offered: tuple[str, ...] = ()
+    """All accounts of the consent list."""
+    sequences: dict[str, list[CallSequence]] = field(default_factory=lambda: defaultdict(list))
+    """By the name of the operation."""
+
+    def find_records(self, collection: str) -> list[tuple[CallSequence, dict[str, Any]]]:
+        """Return all records of a collection, each with the sequence that it was received in."""
+        return [
+            (sequence, record)
+            for sequences in self.sequences.values()
+            for sequence in sequences
+            if sequence.operation.collection == collection
+            for record in sequence.records
+        ]
+
+    def find_accounts(self, sector: Sector) -> list[str]:
+        """Return the shared accounts of a sector; all shared accounts if the sector's list was not answered."""
+        lists = [
+            sequence
+            for sequences in self.sequences.values()
+            for sequence in sequences
+            if sequence.operation.collection == f"{sector}.accounts"
+            and sequence.operation.reply.many
+            and sequence.first.is_ok
+        ]
+        if not lists:
+            return list(self.accounts)
+        listed = dict.fromkeys(str(record.get("accountId")) for sequence in lists for record in sequence.records)
+        return [account for account in listed if account in self.accounts]
+
+
+@dataclass
+class Session:
+    """Everything known about the rehearsal so far."""
+
+    caller: Caller
+    plan: Plan
+    runs: list[CustomerRun] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
+    """All exchanges except those of the load."""
+    timings: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds of each answer with data before the attacks, by route."""
+    load: LoadResult | None = None
+    on_progress: Callable[[str], None] = lambda _: None
+    """Called with the name of each phase and the redacted text of each request."""
+
+    @property
+    def served(self) -> list[Operation]:
+        """The operations that were answered with data at least once."""
+        return [
+            operation
+            for operation in self.plan.operations
+            if any(sequence.first.is_ok for run in self.runs for sequence in run.sequences.get(operation.name, ()))
+        ]
+
+    async def send(self, request: Request) -> Exchange:
+        """Send one request and record the exchange."""
+        self.on_progress(request.redacted)
+        exchange = await self.caller.send(request)
+        if exchange.is_unreachable and any(earlier.status for earlier in self.exchanges):
+            raise ServerGone
+        self.exchanges.append(exchange)
+        return exchange
+
+    async def call(self, operation: Operation, ids: Ids, **more: Any) -> Exchange:
+        """Call an operation once; for ``more`` see `build_request`."""
+        return await self.send(build_request(operation, ids, **more))
+
+    async def call_all_pages(
+        self, operation: Operation, ids: Ids, query: str | None = None, **more: Any
+    ) -> CallSequence:
+        """Call an operation and follow its pages to the last."""
+        query = SMALL_PAGE[operation.reply.paging] if query is None else query
+        queries = [query]
+        exchanges = [await self.call(operation, ids, query=query, **more)]
+        while len(queries) < MAX_PAGES:
+            following = read_next_query(operation, exchanges[-1], query)
+            if not following or following in queries:
+                break
+            queries.append(following)
+            exchanges.append(await self.call(operation, ids, query=following, **more))
+            # A server that ignores the page would otherwise be followed to the limit.
+            if read_records(exchanges[-1]) == read_records(exchanges[0]):
+                break
+        return CallSequence(operation, ids, exchanges, more.get("accounts", ()))
+
+
+def build_request(
+    operation: Operation, ids: Ids, *, accounts: Sequence[str] = (), email: str = "", **more: Any
+) -> Request:
+    """Build the request of an operation.
+
+    Args:
+        operation: The operation to call.
+        ids: The path parameters.
+        accounts: Account ids for the body of a bulk request.
+        email: The address for the body of the customer search.
+        more: Further fields of `Request`.
+    """
+    path = operation.path.format_map({name: quote(value, safe="") for name, value in ids.items()})
+    if operation.whose == "search":
+        more.setdefault("body", json.dumps({"email": email}).encode())
+    elif operation.whose == "specific":
+        more.setdefault("body", json.dumps({"data": {"accountIds": list(accounts)}}).encode())
+    return Request(method=operation.method, path=path, operation=operation, **more)
+
+
+def read_next_query(operation: Operation, exchange: Exchange, first_query: str) -> str:
+    """Return the query of the next page as Fiskil derives it from the answer; empty after the last page."""
+    if operation.reply.paging == "offset":
+        cursor = get_member(exchange.json, "page", "nextOffset")
+        return f"{first_query}&offset={quote(str(cursor), safe='')}" if cursor else ""
+    link = get_member(exchange.json, "links", "next") if operation.reply.paging else None
+    return link.rpartition("?")[2] if isinstance(link, str) else ""
+
+
+def is_not_served(exchange: Exchange) -> bool:
+    """Return whether the answer means that the operation does not exist, with or without a CDS error code."""
+    code = exchange.error_code.rpartition("/")[2]
+    return exchange.status in _NOT_SERVED_STATUSES and (not code or code in _NOT_SERVED_CODES)
+
+
+def choose_path_ids(operation: Operation, run: CustomerRun) -> list[Ids]:
+    """Return the path parameters of each request to make for a customer."""
+    own = {"customerId": run.customer_id}
+    if "{customerId}" in operation.path and not run.customer_id:
+        return []
+    match re.findall(r"{(\w+)}", operation.path):
+        case []:
+            return [{}]
+        case [*_, "accountId"]:
+            return [{**own, "accountId": account} for account in run.find_accounts(operation.sector)]
+        case [*_, "customerId"]:
+            return [own]
+        case [*_, name]:
+            # One record is enough, but it must have details to return.
+            for sequence, record in run.find_records(operation.collection):
+                if record.get(name) and record.get("isDetailAvailable", True):
+                    return [{**sequence.ids, name: str(record[name])}]
+    return []
+
+
+def choose_accounts(operation: Operation, run: CustomerRun) -> Sequence[str]:
+    """Return the account ids for the body of a bulk request; empty for all other operations."""
+    if operation.whose != "specific":
+        return ()
+    # The list of accounts is asked for all shared ones: its answer shows which of them belong to the sector.
+    is_account_list = operation.collection.endswith(".accounts")
+    return run.accounts if is_account_list else run.find_accounts(operation.sector)
