@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import Counter
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -60,7 +61,7 @@ class Trace:
     def summary(self) -> str:
         """Return the three figures as one line."""
         files = [file for file, _ in self.places]
-        changes = sum(before != after for before, after in zip(files, files[1:], strict=False))
+        changes = sum(before != after for before, after in pairwise(files))
         return f"{len(files)} calls, {len(set(files))} files, {changes} changes of file"
 
 
@@ -93,10 +94,10 @@ async def measure(folder: Path, *, verbose: bool) -> None:
                 sys.setprofile(trace if attempt else None)
                 status = await request
                 sys.setprofile(None)
-            print(f"{name}: status {status}, {trace.summary()}")
+            sys.stdout.write(f"{name}: status {status}, {trace.summary()}\n")
             if verbose:
                 for (file, function), count in Counter(trace.places).most_common(60):
-                    print(f"  {count:4}  {Path(file).parent.name}/{Path(file).name}:{function}")
+                    sys.stdout.write(f"  {count:4}  {Path(file).parent.name}/{Path(file).name}:{function}\n")
 
 
 def main() -> None:

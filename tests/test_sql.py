@@ -121,7 +121,7 @@ def test_more_records_than_can_be_judged_are_a_fault_that_says_what_to_do():
     rows = [("1", None, None)] * 4
     assert asked(query, rows=rows, max_rows=4)[0].total == 0
     with pytest.raises(
-        SourceFault, match=r"^table 'things': more than 3 records to be judged one by one: give the columns"
+        SourceFault, match=r"^table 'things': more than 3 rows would have to be filtered one by one; give the columns"
     ):
         asked(query, rows=rows, max_rows=3)
 
@@ -145,4 +145,4 @@ def test_documents_are_read_only_where_they_are_asked_for():
 def test_a_view_is_advised_an_index_of_the_tables_behind_it():
     view = Table("things", {"id": "text"}, ("id",), is_view=True)
     said = Schema(Dialect(), [view], {}).index(Query(collection="things", filters=(OWNER,)))
-    assert said == 'for the tables behind the view, what amounts to: CREATE INDEX "things_id" ON "things" ("id");'
+    assert said == 'on the tables behind the view, the equivalent of: CREATE INDEX "things_id" ON "things" ("id");'

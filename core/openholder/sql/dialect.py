@@ -1,4 +1,4 @@
-"""What differs between SQL databases, with defaults that any of them understands."""
+"""What differs between SQL databases, with defaults that all of them understand."""
 
 from __future__ import annotations
 
@@ -9,72 +9,86 @@ from openholder.query import Filter, Order, Query
 from openholder.sql.tables import Table
 
 Bind = Callable[[Any], str]
-"""Makes a value a parameter of the statement, and gives the mark that stands for it there."""
+"""Adds a value to the statement's parameters and returns its placeholder."""
 
 NO_LIMIT = 2**63 - 1
 
 
 class Dialect:
-    """How one database writes what all have. As it stands it knows equality of texts, which every source needs.
+    """How one database writes SQL. The base class compares texts for equality, which every source needs.
 
-    Values are parameters, always: ``bind(value)`` gives the mark to write in place of one. Where marks have no numbers,
-    call it in the order in which the marks stand.
+    Values are always parameters: ``bind(value)`` returns the placeholder to write. If placeholders have no
+    numbers, call it in the order in which they appear.
     """
 
     def quoted(self, name: str) -> str:
-        """An identifier that means exactly ``name``."""
+        """Return an identifier that means exactly ``name``."""
         return '"' + name.replace('"', '""') + '"'
 
     def mark(self, number: int) -> str:
-        """What stands for a parameter, the first of which is number 1."""
+        """Return the placeholder of a parameter, the first of which is number 1."""
         return "?"
 
     def selected(self, table: Table, column: str) -> str:
-        """A column as it is read: where its driver's type is no value of records, turned into one that is."""
+        """Return a column as it is read: converted, if its driver's type is not one that rows may have."""
         return self.quoted(column)
 
     def text(self, table: Table, column: str) -> str:
-        """A column as text, to be compared letter by letter whatever the column's collation."""
+        """Return a column as text, to be compared character by character whatever the column's collation."""
         return f"CAST({self.quoted(column)} AS TEXT)"
 
     def one_of(self, table: Table, column: str, values: Sequence[str], bind: Bind) -> str | None:
-        """Whether the text of a column is one of several, letter by letter; ``None`` as for `condition`."""
+        """Return the condition that a column's text is one of several; ``None`` as for `condition`."""
         return f"{self.text(table, column)} IN ({', '.join(map(bind, values))})"
 
     def condition(self, table: Table, condition: Filter, bind: Bind) -> str | None:
-        """What fulfils a filter, exactly as `Filter` means it. ``None``: the database cannot tell, openholder does."""
+        """Translate a filter into a condition with exactly the meaning of `Filter`.
+
+        Args:
+            table: The table.
+            condition: The filter.
+            bind: Adds a parameter.
+
+        Returns:
+            The condition; ``None`` if the database cannot express it, so that openholder filters the rows itself.
+
+        Raises:
+            SourceFault: The table has no column for the member.
+        """
         values = texts(condition)
         return self.one_of(table, table.column(condition.member), values, bind) if values else None
 
     def order(self, table: Table, order: Order) -> str | None:
-        """A term of ORDER BY, exactly as `Order` means it; empty where there is no such column.
+        """Translate an order into a term of ORDER BY with exactly the meaning of `Order`.
 
-        ``None``: the database cannot sort like that, so openholder does.
+        Returns:
+            The term; empty if the table has no such column; ``None`` if the database cannot sort like that, so that
+            openholder sorts the rows itself.
         """
         return None if table.columns(order.members) else ""
 
     def page(self, query: Query, bind: Bind) -> str:
-        """The clause that cuts the page."""
+        """Return the clause that cuts the page."""
         return f"LIMIT {bind(NO_LIMIT if query.limit is None else query.limit)} OFFSET {bind(query.offset)}"
 
     def first(self, table: Table, members: tuple[str, ...]) -> str:
-        """The first of some members that has a value; NULL where there is no such column."""
+        """Return the first of some members that has a value; NULL if the table has none of them."""
         columns = [self.quoted(column) for column in table.columns(members)]
         return f"COALESCE({', '.join(columns)})" if len(columns) > 1 else "".join(columns) or "NULL"
 
     def searched(self, table: Table, condition: Filter) -> str:
-        """What an index must be on, for a filter to find its records without reading all."""
+        """Return the expression that an index must cover for a filter to find its rows without reading all."""
         return self.quoted(table.column(condition.member))
 
     def index(self, table: Table, condition: Filter) -> str:
-        """The statement that makes the index which a filter needs."""
+        """Return the statement that creates the index which a filter needs."""
         name = self.quoted(f"{table.name}_{condition.member}")
         statement = f"CREATE INDEX {name} ON {self.quoted(table.name)} ({self.searched(table, condition)});"
-        return f"for the tables behind the view, what amounts to: {statement}" if table.is_view else statement
+        return f"on the tables behind the view, the equivalent of: {statement}" if table.is_view else statement
 
 
 def texts(condition: Filter) -> tuple[str, ...]:
-    """The texts of which one member must be one: empty where a filter asks for something else."""
+    """Return the texts that an equality filter on one member allows; empty for every other filter."""
     if condition.otherwise or condition.absent is not None or condition.operator not in ("eq", "in"):
         return ()
     value = condition.value

@@ -1,4 +1,4 @@
-"""Questions as SELECTs. Names are quoted and come from the database's own schema, values are parameters."""
+"""Queries compiled to SELECTs. Names are quoted and come from the database's own schema; values are parameters."""
 
 from __future__ import annotations
 
@@ -15,70 +15,86 @@ Statement = tuple[str, tuple[Any, ...]]
 
 @dataclass(slots=True)
 class Parameters:
-    """The parameters of a statement that is being put together."""
+    """The parameters of a statement that is being composed."""
 
     dialect: Dialect
     values: list[Any] = field(default_factory=list)
 
     def bind(self, value: Any) -> str:
-        """Add one, and give its mark."""
+        """Add one value and return its placeholder."""
         self.values.append(value)
         return self.dialect.mark(len(self.values))
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A question to one table."""
+class Columns:
+    """What is read of a table: the members, and the text between SELECT and FROM."""
+
+    members: tuple[str, ...]
+    selected: str
+
+    @classmethod
+    def of(cls, dialect: Dialect, table: Table, *, document: bool) -> Columns:
+        """Compose the columns of a table; the member ``document`` only on request, because it may be large."""
+        members = {name: column for name, column in table.members.items() if document or name != "document"}
+        return cls(tuple(members), ", ".join(dialect.selected(table, column) for column in members.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """One query against one table, compiled once; `page`, `first` and `count` only assemble the text."""
 
     dialect: Dialect
-    table: Table
     query: Query
+    columns: Columns
+    source: str
+    """FROM and WHERE, with the filters that the database can apply exactly."""
+    values: tuple[Any, ...]
+    """The parameters of `source`."""
+    order: tuple[str, ...]
+    own_order: tuple[str, ...]
+    is_exact: bool
+    """Whether every filter and order is in it. If not, openholder filters and sorts the rows itself."""
 
-    def wanted(self) -> dict[str, str]:
-        """The members that are read, and their columns: a document only where it is asked for."""
-        members = self.table.members.items()
-        return {member: column for member, column in members if self.query.document or member != "document"}
-
-    def is_expressed(self) -> bool:
-        """Whether the database can answer it alone: every filter, and every order."""
-        bind = Parameters(self.dialect).bind
-        filters = (self.dialect.condition(self.table, one, bind) for one in self.query.filters)
-        orders = (self.dialect.order(self.table, one) for one in self.query.order)
-        return None not in (*filters, *orders)
-
-    def page(self) -> Statement:
-        """The SELECT for the page."""
-        return self._select(self._order(), self.query)
-
-    def first(self, most: int) -> Statement:
-        """The SELECT for at most so many records that fulfil those filters which can be expressed."""
-        return self._select(self.table.own_order, Query(collection=self.query.collection, limit=most))
-
-    def count(self) -> Statement:
-        """The SELECT for the number of records on all pages together."""
-        parameters = Parameters(self.dialect)
-        return f"SELECT count(*) {self._source(parameters)}", tuple(parameters.values)
-
-    def _select(self, order: tuple[str, ...], cut: Query) -> Statement:
-        parameters = Parameters(self.dialect)
-        columns = [self.dialect.selected(self.table, column) for column in self.wanted().values()]
-        parts = [f"SELECT {', '.join(columns)} {self._source(parameters)}"]
-        parts += [f"ORDER BY {', '.join(order)}"] if order else []
-        parts += [self.dialect.page(cut, parameters.bind)]
-        return " ".join(parts), tuple(parameters.values)
-
-    def _source(self, parameters: Parameters) -> str:
-        terms = []
-        for condition in self.query.filters:
-            before = len(parameters.values)
-            term = self.dialect.condition(self.table, condition, parameters.bind)
+    @classmethod
+    def compile(cls, dialect: Dialect, table: Table, columns: Columns, query: Query) -> Select:
+        """Compile `query` for `table`. What `dialect` cannot express exactly is left out and clears `is_exact`."""
+        parameters = Parameters(dialect)
+        terms: list[str] = []
+        for condition in query.filters:
+            bound = len(parameters.values)
+            term = dialect.condition(table, condition, parameters.bind)
             if term is None:
-                del parameters.values[before:]
+                del parameters.values[bound:]
             else:
                 terms.append(term)
+        orders = [dialect.order(table, order) for order in query.order]
         where = f" WHERE {' AND '.join(terms)}" if terms else ""
-        return f"FROM {self.dialect.quoted(self.table.name)}{where}"
+        return cls(
+            dialect=dialect,
+            query=query,
+            columns=columns,
+            source=f"FROM {dialect.quoted(table.name)}{where}",
+            values=tuple(parameters.values),
+            order=(*filter(None, orders), *table.own_order),
+            own_order=table.own_order,
+            is_exact=len(terms) == len(query.filters) and None not in orders,
+        )
 
-    def _order(self) -> tuple[str, ...]:
-        terms = (self.dialect.order(self.table, order) for order in self.query.order)
-        return (*filter(None, terms), *self.table.own_order)
+    def page(self) -> Statement:
+        """Return the SELECT for the page that the query asks for."""
+        return self._select(self.order, self.query)
+
+    def first(self, limit: int) -> Statement:
+        """Return the SELECT for at most `limit` rows that pass the filters which the database can apply."""
+        return self._select(self.own_order, Query(collection=self.query.collection, limit=limit))
+
+    def count(self) -> Statement:
+        """Return the SELECT for the number of rows on all pages together."""
+        return f"SELECT count(*) {self.source}", self.values
+
+    def _select(self, order: tuple[str, ...], cut: Query) -> Statement:
+        parameters = Parameters(self.dialect, list(self.values))
+        ordered = f" ORDER BY {', '.join(order)}" if order else ""
+        page = self.dialect.page(cut, parameters.bind)
+        return f"SELECT {self.columns.selected} {self.source}{ordered} {page}", tuple(parameters.values)

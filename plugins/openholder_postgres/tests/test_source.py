@@ -55,7 +55,7 @@ def test_tables_views_and_columns_map_a_schema(schema, script, columns):
 def test_columns_must_name_what_exists(schema):
     opened = schema("CREATE TABLE accounts (id text)")
     for columns, message in (
-        ({"acounts": {"id": "id"}}, "`columns` names 'acounts', for which there is no table or view"),
+        ({"acounts": {"id": "id"}}, "`columns` names 'acounts', but there is no table or view of that name"),
         ({"accounts": {"id": "no"}}, "table 'accounts' has no column 'no', which `columns` names"),
     ):
         with pytest.raises(SourceFault, match=f"^{message}$"):
