@@ -24,10 +24,10 @@ from redis import Redis
 
 from catalogue.rows import BALANCE, Request, invalid_token, mint, ok, send, status
 from commands import run_command
-from openholder import app
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
 from openholder.fiskil.signer import DEVELOPMENT_KEY
+from openholder.server import app
 from processes import PATIENCE, Server, configuration, free_port, openholder
 from support import SQLITE, World, sample_rows, start_with, write_sqlite
 

@@ -279,12 +279,11 @@ async def old_http(world: World) -> None:
 
 
 ROWS = (
-    Row("A01", "aud that names nothing", claiming(invalid_token, "aud", NO_URI)),
-    Row("A02", "aud as a list of one", claiming(ok, "aud", {"list": lambda mint: [mint.uri]})),
-    Row("A03", "aud that names somebody else as well", claiming(invalid_token, "aud", SEVERAL)),
+    Row("A01", claiming(invalid_token, "aud", NO_URI)),
+    Row("A02", claiming(ok, "aud", {"list": lambda mint: [mint.uri]})),
+    Row("A03", claiming(invalid_token, "aud", SEVERAL)),
     Row(
         "A05",
-        "a query that aud does not have",
         tries(
             ok,
             {
@@ -293,13 +292,13 @@ ROWS = (
             },
         ),
     ),
-    Row("A06", "slashes and dots that others would tidy away", scenario=for_a_bent_path),
-    Row("A07", "other spellings of the same URI", scenario=spellings),
-    Row("A08", "the same path at another server", scenario=other_servers),
-    Row("A10", "a token used with another method", scenario=other_methods),
-    Row("A11", "a Host header that agrees with a token for elsewhere", scenario=other_hosts),
-    Row("A12", "headers of proxies that agree with a token for elsewhere", forwarded()),
-    Row("A13", "a request line with a whole URL in it", scenario=absolute_targets),
-    Row("A15", "ids that cannot stand in a path as they are", scenario=encoded_ids),
-    Row("A16", "a request too old to have a Host header", scenario=old_http),
+    Row("A06", scenario=for_a_bent_path),
+    Row("A07", scenario=spellings),
+    Row("A08", scenario=other_servers),
+    Row("A10", scenario=other_methods),
+    Row("A11", scenario=other_hosts),
+    Row("A12", forwarded()),
+    Row("A13", scenario=absolute_targets),
+    Row("A15", scenario=encoded_ids),
+    Row("A16", scenario=old_http),
 )

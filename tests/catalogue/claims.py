@@ -185,11 +185,10 @@ UNKNOWN = {
 }
 
 ROWS = (
-    Row("C01", "a token that never ends", claiming(invalid_token, "exp", {"missing": GONE, "null": None})),
-    Row("C02", "exp that is no number", claiming(invalid_token, "exp", not_numbers(300))),
+    Row("C01", claiming(invalid_token, "exp", {"missing": GONE, "null": None})),
+    Row("C02", claiming(invalid_token, "exp", not_numbers(300))),
     Row(
         "C03",
-        "exp with a fraction",
         tries(
             ok,
             {
@@ -201,23 +200,20 @@ ROWS = (
     ),
     Row(
         "C05",
-        "just before and just after the end of a token's time",
         scenario=standing_clock(
             "exp", {-29: ok, -29.99: ok, -30: invalid_token, -31: invalid_token, -1_000_000: invalid_token}
         ),
     ),
     Row(
         "C06",
-        "a token for longer than any may live",
         scenario=standing_clock(
             "exp", {3600: ok, 3629: ok, 3631: invalid_token, 86_400: invalid_token, 10**18: invalid_token}
         ),
     ),
-    Row("C07", "nbf ahead of our clock, or no number", scenario=not_before),
-    Row("C08", "iat ahead of our clock, or no number", scenario=issued_at),
+    Row("C07", scenario=not_before),
+    Row("C08", scenario=issued_at),
     Row(
         "C10",
-        "iss that is not exactly the issuer",
         tries(
             invalid_token,
             {
@@ -229,10 +225,9 @@ ROWS = (
             },
         ),
     ),
-    Row("C11", "sub that is not the issuer", claiming(invalid_token, "sub", SUBJECTS)),
+    Row("C11", claiming(invalid_token, "sub", SUBJECTS)),
     Row(
         "C12",
-        "a token of two tenants",
         tries(
             invalid_token,
             {
@@ -243,7 +238,6 @@ ROWS = (
     ),
     Row(
         "C13",
-        "a genuine token made for another data holder",
         tries(
             invalid_token,
             {
@@ -252,8 +246,8 @@ ROWS = (
             },
         ),
     ),
-    Row("C15", "jti longer than any that is kept", scenario=long_ids),
-    Row("C16", "jti with characters that end strings, lines or encoders", scenario=odd_ids),
-    Row("C17", "jti that are alike to a careless comparison", scenario=similar_ids),
-    Row("C18", "claims that nobody knows", tries(ok, UNKNOWN)),
+    Row("C15", scenario=long_ids),
+    Row("C16", scenario=odd_ids),
+    Row("C17", scenario=similar_ids),
+    Row("C18", tries(ok, UNKNOWN)),
 )

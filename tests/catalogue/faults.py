@@ -107,50 +107,60 @@ async def clock_off(world: World) -> None:
     assert registry.get_sample_value("openholder_token_life_seconds_bucket", {"le": "300.0"}) == 3
 
 
+async def one_busy_customer(world: World) -> None:
+    """F15. There is no limit for each customer: all of its requests are answered, and others meanwhile."""
+    await start_with(world, "sqlite", sample_rows())
+
+    async def ask_again_and_again() -> None:
+        for _ in range(20):
+            ok(await send(world, mint(world).token()))
+
+    busy = [asyncio.create_task(ask_again_and_again()) for _ in range(20)]
+    others = 0
+    while not all(task.done() for task in busy):
+        ok(await send(world, get(mint(world), "/auth/v1/customer/cust-1003")))
+        others += 1
+    await asyncio.gather(*busy)
+    assert others > 1
+
+
 ROWS = (
     Row(
         "F01",
-        "a worker that is killed while it answers",
         shown_by="test_edge.py::test_a_worker_that_is_killed_takes_only_its_own_requests_with_it",
     ),
     Row(
         "F02",
-        "the end while requests pour in",
         shown_by="test_edge.py::test_the_end_under_load_loses_no_answer "
         "test_process.py::test_a_running_request_is_answered_after_the_signal_and_no_new_connection_is_taken",
     ),
-    Row("F03", "the end while connections are idle", scenario=idle_at_the_end),
-    Row("F05", "a clock that jumps by an hour", scenario=jumping_clock),
+    Row("F03", scenario=idle_at_the_end),
+    Row("F05", scenario=jumping_clock),
     Row(
         "F06",
-        "a clock that is off by more than is tolerated",
         scenario=clock_off,
     ),
     Row(
         "F07",
-        "no file descriptors left",
         shown_by="test_edge.py::test_a_process_without_file_descriptors_recovers_and_does_not_flood_its_log",
     ),
-    Row("F08", "memory that grows", shown_by="test_edge.py::test_memory_does_not_grow_with_requests"),
-    Row("F10", "no space left for the log", shown_by="test_edge.py::test_a_log_that_cannot_be_written_stops_nobody"),
+    Row("F08", shown_by="test_edge.py::test_memory_does_not_grow_with_requests"),
+    Row("F10", shown_by="test_edge.py::test_a_log_that_cannot_be_written_stops_nobody"),
     Row(
         "F11",
-        "settings that cannot be meant",
         shown_by="test_cli.py::test_all_mistakes_of_a_configuration_are_told_at_once_without_secrets "
         "test_config.py::test_a_mistake_is_named_with_file_and_key_and_nothing_else_is "
         "test_edge.py::test_a_configuration_that_cannot_be_meant_ends_the_start_with_a_line",
     ),
     Row(
         "F12",
-        "new settings that are broken",
         shown_by="test_reload.py::test_whatever_is_wrong_the_old_configuration_serves_on_and_the_log_says_why",
     ),
     Row(
         "F13",
-        "handles that cross a fork",
         shown_by="test_process.py::test_several_workers_share_the_port_and_the_record_of_used_tokens "
         "test_edge.py::test_workers_are_processes_of_their_own_and_inherit_only_the_socket",
     ),
-    Row("F15", "one customer who asks without end", not_here="there is no limit for each customer yet"),
-    Row("F16", "the operator's pages, from outside", scenario=looking_around),
+    Row("F15", scenario=one_busy_customer),
+    Row("F16", scenario=looking_around),
 )

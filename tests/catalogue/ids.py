@@ -300,10 +300,9 @@ BAD_DAYS = (
 )
 
 ROWS = (
-    Row("I01", "SQL in place of an id or an address", scenario=statements),
+    Row("I01", scenario=statements),
     Row(
         "I02",
-        "wildcards of LIKE",
         (
             *everywhere("%25", "_", "cust-100_", "cust-%25", "acc-200_", "acc-%25", "*", "cust-100?"),
             *(
@@ -312,12 +311,11 @@ ROWS = (
             ),
         ),
     ),
-    Row("I03", "ids that lead up the path", scenario=up_the_path),
-    Row("I05", "ids with the marks of a URL in them", scenario=marks_of_a_url),
-    Row("I06", "ids that name another host", scenario=other_hosts),
+    Row("I03", scenario=up_the_path),
+    Row("I05", scenario=marks_of_a_url),
+    Row("I06", scenario=other_hosts),
     Row(
         "I07",
-        "characters that nobody sees",
         everywhere(
             "cust-1001%00", "%00", "%0a", "cust-1001%0A", "acc-2001%0a", "%09", "%7f", "cust-1001%7F", "%1b",
             "cust-1001%E2%80%AE", "cust-1001%E2%80%8B", "acc-2001%E2%80%8B", "%EF%BB%BFcust-1001", "%C2%85",
@@ -326,7 +324,6 @@ ROWS = (
     ),
     Row(
         "I08",
-        "bytes that are no UTF-8",
         everywhere(
             "%ff", "%c0%af", "%c0%ae%c0%ae", "cust-1001%ff", "%ed%a0%80", "%f8%80%80%80%80", "%e2%82", "cust%2d1001%fe",
             expect=any_of(status(400), unknown),
@@ -334,7 +331,6 @@ ROWS = (
     ),
     Row(
         "I10",
-        "ids encoded twice",
         (
             *everywhere("%252e%252e", "%252fetc", "cust%252d1001", "cust-1001%2500", "%25%32%65"),
             Try("encoded once is the id itself", lambda mint: get(mint, DETAILS.format("cust%2d1001")), ok),
@@ -347,16 +343,15 @@ ROWS = (
             ),
         ),
     ),
-    Row("I11", "ids longer than an id may be", scenario=long_ids),
-    Row("I12", "ids that name files", scenario=files),
-    Row("I13", "other spellings of a number", scenario=numbers),
-    Row("I15", "markup in the data", scenario=markup),
-    Row("I16", "an upstream that answers with more or other than it should", scenario=bad_upstream),
-    Row("I17", "line ends and escape sequences for the log", scenario=log_lines),
-    Row("I18", "texts on which patterns run for ever", scenario=slow_patterns),
+    Row("I11", scenario=long_ids),
+    Row("I12", scenario=files),
+    Row("I13", scenario=numbers),
+    Row("I15", scenario=markup),
+    Row("I16", scenario=bad_upstream),
+    Row("I17", scenario=log_lines),
+    Row("I18", scenario=slow_patterns),
     Row(
         "I20",
-        "dates that are none",
         tuple(
             Try(
                 f"{path.rpartition('/')[2]}?{query}",

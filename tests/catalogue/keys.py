@@ -571,21 +571,20 @@ async def _waited(fetch: Callable[[], Awaitable[Fetched]], refresh: float) -> tu
 
 
 ROWS = (
-    Row("K01", "nobody at the key URL when the server starts", scenario=down_at_start),
-    Row("K02", "the host goes away for a day once keys are there", scenario=down_for_a_day),
-    Row("K03", "the host stays away until the keys are too old to be believed", scenario=down_for_too_long),
-    Row("K05", "the key URL points elsewhere, or at itself", scenario=redirects),
-    Row("K06", "far more bytes or keys than any issuer has, plain or packed", scenario=too_much),
-    Row("K07", "the answer comes byte by byte", scenario=drips),
-    Row("K08", "the host takes the question and says nothing", scenario=hangs),
-    Row("K10", "a stream of tokens that name keys nobody has", scenario=unknown_kids),
-    Row("K11", "a new key is published while such a stream is running", scenario=rotation_in_a_flood),
-    Row("K12", "one kid stands for two keys", scenario=one_kid_two_keys),
-    Row("K13", "one key listed once for each algorithm", scenario=one_key_two_algorithms),
-    Row("K15", "a symmetric secret in the set, and a token made with it", scenario=a_shared_secret),
+    Row("K01", scenario=down_at_start),
+    Row("K02", scenario=down_for_a_day),
+    Row("K03", scenario=down_for_too_long),
+    Row("K05", scenario=redirects),
+    Row("K06", scenario=too_much),
+    Row("K07", scenario=drips),
+    Row("K08", scenario=hangs),
+    Row("K10", scenario=unknown_kids),
+    Row("K11", scenario=rotation_in_a_flood),
+    Row("K12", scenario=one_kid_two_keys),
+    Row("K13", scenario=one_key_two_algorithms),
+    Row("K15", scenario=a_shared_secret),
     Row(
         "K16",
-        "a key that is not for verifying signatures",
         scenario=never_lets_in(
             enc={"use": "enc"},
             null={"use": None},
@@ -599,14 +598,12 @@ ROWS = (
     ),
     Row(
         "K17",
-        "a member whose alg is nothing that is used here",
         scenario=spoils_nothing(
             *(Signer.public_jwk(OTHER, kid="bad", alg=alg) for alg in ("none", "RSA-OAEP", "HS256", 7, None, [], "x"))
         ),
     ),
     Row(
         "K18",
-        "members of unknown sorts, of no sort, and with numbers missing",
         scenario=spoils_nothing(
             None,
             "k1",
@@ -625,10 +622,10 @@ ROWS = (
             {"kty": "RSA", "kid": "k1", "n": "!!", "e": ["AQAB"]},
         ),
     ),
-    Row("K20", "a key of the generator whose keys can be factored", scenario=a_weak_key),
-    Row("K21", "a key of another family under the kid of the token", scenario=other_curves),
-    Row("K22", "a key URL that anybody on the way could answer", scenario=insecure_urls),
-    Row("K23", "an impostor with a certificate that proves nothing", scenario=bad_certificates),
-    Row("K25", "a thousand callers before the first fetch has ended", scenario=cold_start),
-    Row("K26", "a proxy on the way says how long keys stay fresh", scenario=cached_on_the_way),
+    Row("K20", scenario=a_weak_key),
+    Row("K21", scenario=other_curves),
+    Row("K22", scenario=insecure_urls),
+    Row("K23", scenario=bad_certificates),
+    Row("K25", scenario=cold_start),
+    Row("K26", scenario=cached_on_the_way),
 )

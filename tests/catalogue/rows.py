@@ -1,4 +1,4 @@
-"""What a row of the catalogue says, and the words in which answers are expected."""
+"""How an attack is tested, and the words in which answers are expected."""
 
 from __future__ import annotations
 
@@ -181,19 +181,16 @@ class Try:
 
 @dataclass(frozen=True)
 class Row:
-    """One attack: shown to fail by tries, a scenario, or a test elsewhere, or the reason why it does not apply."""
+    """How one attack of ATTACKS.md is tested: by tries, by a scenario, or by tests elsewhere."""
 
     id: str
-    attack: str
     tries: tuple[Try, ...] = ()
     scenario: Callable[[World], Awaitable[None]] | None = None
     shown_by: str = ""
-    """``test_process.py::test_name`` where the attack needs more than a server in this process."""
-    not_here: str = ""
-    """Why the row does not apply to what is built so far."""
+    """``test_process.py::test_name``, if the attack needs more than a server in this process."""
 
     def __post_init__(self) -> None:
-        assert sum(map(bool, (self.tries, self.scenario, self.shown_by, self.not_here))) == 1, self.id
+        assert sum(map(bool, (self.tries, self.scenario, self.shown_by))) == 1, self.id
 
 
 async def exchange(world: World, sent: bytes) -> Reply:

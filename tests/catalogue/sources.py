@@ -24,9 +24,9 @@ from catalogue.rows import BALANCE, Reply, Row, mint, ok, send, status
 from openholder import Page
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError, Unreachable
+from openholder.server import lag
 from openholder.server.connections import bind
 from openholder.server.generation import make_sources
-from openholder.serving import lag
 from openholder_sqlite import Database
 from support import SQLITE, Upstream, World, rest, sample_rows, start_with, write_sqlite
 
@@ -419,33 +419,30 @@ async def redirected(world: World) -> None:
 
 
 ROWS = (
-    Row("S01", "a database that somebody has locked", scenario=locked),
-    Row("S02", "a database that is not there", scenario=databases_gone),
-    Row("S03", "a database replaced by another file", scenario=replaced_file),
-    Row("S05", "no space left to write a use down", scenario=full_disk),
+    Row("S01", scenario=locked),
+    Row("S02", scenario=databases_gone),
+    Row("S03", scenario=replaced_file),
+    Row("S05", scenario=full_disk),
     Row(
         "S06",
-        "a question that SQLite never finishes",
         shown_by="test_sqlite_source.py"
         "::test_a_question_that_takes_too_long_is_given_up_and_its_connection_serves_again "
         "test_sqlite_source.py::test_endless_questions_on_some_connections_do_not_hold_up_the_others",
     ),
-    Row("S07", "a CSV file that is written while it is read", scenario=rewritten_in_place),
-    Row("S08", "CSV files that are read wrong in silence", scenario=bad_files),
-    Row("S10", "a plugin that raises", scenario=raises),
-    Row("S11", "a plugin that never answers", scenario=hangs),
-    Row("S12", "a plugin that answers with something else", scenario=lies),
-    Row("S13", "a plugin that holds up the event loop", scenario=holds_the_loop),
-    Row("S15", "an upstream that is not reached", scenario=unreachable_upstreams),
+    Row("S07", scenario=rewritten_in_place),
+    Row("S08", scenario=bad_files),
+    Row("S10", scenario=raises),
+    Row("S11", scenario=hangs),
+    Row("S12", scenario=lies),
+    Row("S13", scenario=holds_the_loop),
+    Row("S15", scenario=unreachable_upstreams),
     Row(
         "S16",
-        "an upstream whose answers are no data",
         shown_by="test_rest_source.py::test_what_the_upstream_gets_wrong_is_500_and_never_repeated",
     ),
-    Row("S17", "an upstream that sends elsewhere", scenario=redirected),
+    Row("S17", scenario=redirected),
     Row(
         "S18",
-        "an upstream that answers a byte at a time",
         shown_by="test_rest_source.py::test_an_answer_that_does_not_end_is_given_up_and_its_connection_closed",
     ),
 )

@@ -830,12 +830,10 @@ async def nothing_to_tell_apart(world: World) -> None:
 ROWS = (
     Row(
         "T01",
-        "no Authorization header",
         (Try("none", lambda mint: Request(), no_token),),
     ),
     Row(
         "T02",
-        "a scheme without a token",
         tries(
             invalid_request,
             {repr(value): authorized(value) for value in ("Bearer ", "Bearer", "bearer", "Bearer    ", "BEARER \t")},
@@ -843,19 +841,16 @@ ROWS = (
     ),
     Row(
         "T03",
-        "a scheme that is not Bearer",
         scenario=burns_nothing(no_token, {value: authorized(value) for value in OTHER_SCHEMES}),
     ),
-    Row("T05", "two Authorization headers", scenario=burns_nothing(invalid_request, TWO_HEADERS)),
+    Row("T05", scenario=burns_nothing(invalid_request, TWO_HEADERS)),
     Row(
         "T06",
-        "several tokens in one header",
         tries(invalid_request, {value: authorized(value) for value in TWO_TOKENS + MORE_TOKENS}),
     ),
-    Row("T07", "a token in the query", scenario=token_in_query),
+    Row("T07", scenario=token_in_query),
     Row(
         "T08",
-        "a token in the body",
         (
             *tries(
                 no_token,
@@ -869,10 +864,9 @@ ROWS = (
             Try("form, POST", in_body(SEARCH, "POST", "access_token={good}", **FORM), status(415)),
         ),
     ),
-    Row("T10", "no signature, and alg says so", scenario=burns_nothing(invalid_token, UNSIGNED)),
+    Row("T10", scenario=burns_nothing(invalid_token, UNSIGNED)),
     Row(
         "T11",
-        "HMAC with the public key for a secret",
         tries(
             invalid_token,
             {
@@ -882,11 +876,10 @@ ROWS = (
             },
         ),
     ),
-    Row("T12", "good signatures of algorithms that are not offered", scenario=other_algorithms),
-    Row("T13", "alg that is not quite one", tries(invalid_token, headed(STRANGE_ALGORITHMS, "alg"))),
+    Row("T12", scenario=other_algorithms),
+    Row("T13", tries(invalid_token, headed(STRANGE_ALGORITHMS, "alg"))),
     Row(
         "T15",
-        "a key that names no algorithm",
         (
             Try("PS256", lambda mint: mint.token(), ok),
             Try("RS256", lambda mint: replace(mint, algorithm="RS256").token(), ok),
@@ -894,7 +887,6 @@ ROWS = (
     ),
     Row(
         "T16",
-        "another key under a known kid",
         scenario=burns_nothing(
             invalid_token,
             {
@@ -903,19 +895,17 @@ ROWS = (
             },
         ),
     ),
-    Row("T17", "one bit changed", scenario=flipped_bits),
+    Row("T17", scenario=flipped_bits),
     Row(
         "T18",
-        "signatures of other schemes, parameters and lengths",
         tries(invalid_token, {what: signed_by(*scheme) for what, scheme in SCHEMES.items()} | LENGTHS),
     ),
-    Row("T20", "kid that is none, or aims at what looks it up", scenario=strange_kids),
-    Row("T21", "kid of no key, again and again", scenario=unknown_kids),
-    Row("T22", "a key that the token brings along", tries(invalid_token, EMBEDDED)),
-    Row("T23", "header members that point to keys elsewhere", scenario=pointers),
+    Row("T20", scenario=strange_kids),
+    Row("T21", scenario=unknown_kids),
+    Row("T22", tries(invalid_token, EMBEDDED)),
+    Row("T23", scenario=pointers),
     Row(
         "T24",
-        "crit",
         tries(
             invalid_token,
             {what: lambda mint, header=header: mint.token(header=header) for what, header in CRITICAL.items()},
@@ -923,7 +913,6 @@ ROWS = (
     ),
     Row(
         "T26",
-        "zip in a JWS header",
         (
             Try("zip=DEF", lambda mint: mint.token(header={"zip": "DEF"}), ok),
             Try("zip=DEF, and the payload is deflated", deflated, invalid_token),
@@ -931,22 +920,20 @@ ROWS = (
     ),
     Row(
         "T25",
-        "crit b64",
         tuple(
             Try(f"b64 {value}", lambda mint, v=value: mint.token(header={"crit": ["b64"], "b64": v}), invalid_token)
             for value in (True, False)
         ),
     ),
-    Row("T27", "encrypted and nested tokens", tries(invalid_token, NESTED)),
-    Row("T28", "a JWS written as JSON", tries(any_of(invalid_request, invalid_token), JSON_SERIALISED)),
-    Row("T30", "padding", tries(invalid_token, PADDED)),
-    Row("T31", "characters that base64url does not have", scenario=each(REFUSED_SOMEHOW, FOREIGN)),
-    Row("T32", "a second spelling of the same bytes", tries(invalid_token, UNCANONICAL)),
-    Row("T33", "characters beyond printable ASCII", scenario=each(REFUSED_SOMEHOW, BEYOND_ASCII)),
-    Row("T35", "JSON that is not UTF-8", tries(invalid_token, ENCODED)),
+    Row("T27", tries(invalid_token, NESTED)),
+    Row("T28", tries(any_of(invalid_request, invalid_token), JSON_SERIALISED)),
+    Row("T30", tries(invalid_token, PADDED)),
+    Row("T31", scenario=each(REFUSED_SOMEHOW, FOREIGN)),
+    Row("T32", tries(invalid_token, UNCANONICAL)),
+    Row("T33", scenario=each(REFUSED_SOMEHOW, BEYOND_ASCII)),
+    Row("T35", tries(invalid_token, ENCODED)),
     Row(
         "T36",
-        "a header with a member twice",
         tries(
             invalid_token,
             {
@@ -958,7 +945,6 @@ ROWS = (
     ),
     Row(
         "T37",
-        "a claim twice",
         tries(
             invalid_token,
             {
@@ -968,8 +954,8 @@ ROWS = (
             },
         ),
     ),
-    Row("T38", "JSON deeper than any reader should follow", scenario=deep_json),
-    Row("T40", "typ", scenario=token_types),
-    Row("T41", "numbers that are none, or too large for anybody", tries(invalid_token, ODD_NUMBERS)),
-    Row("T42", "which check it was", scenario=nothing_to_tell_apart),
+    Row("T38", scenario=deep_json),
+    Row("T40", scenario=token_types),
+    Row("T41", tries(invalid_token, ODD_NUMBERS)),
+    Row("T42", scenario=nothing_to_tell_apart),
 )
