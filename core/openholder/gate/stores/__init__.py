@@ -1,1 +1,1 @@
-"""The built-in records of used tokens, found through entry points like anybody else's."""
+"""The built-in replay stores, found through entry points like any other."""

@@ -1,4 +1,4 @@
-"""Used tokens in the memory of one process; forgotten at its end."""
+"""Used tokens in the memory of one process; lost when it ends."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import ClassVar
 from openholder.gate.replay import Reach
 
 SWEEP = 2000
-"""Entries that one call forgets at most: a million that expire at once must not stop the loop."""
+"""The most entries that one call deletes: a million that expire at once must not block the event loop."""
 SHARDS = 16
-"""A set of a million entries takes tens of milliseconds to grow; sixteen small ones take turns."""
+"""A set of a million entries takes tens of milliseconds to grow; sixteen smaller ones grow at different times."""
 
 
 class MemoryStore:
-    """A set, and a wheel of one-second lists that says what may be forgotten.
+    """A set of entries, and a timing wheel: for each second the list of entries that expire in it.
 
-    A heap would do too, but costs twice the memory and frees a million entries in one pause of seconds.
+    A heap would take twice the memory, and deleting a million entries from it would block for seconds.
     """
 
     api_version = 1
@@ -30,19 +30,19 @@ class MemoryStore:
         self._swept = int(clock())
 
     def __len__(self) -> int:
-        """How many entries are remembered."""
+        """Return the number of entries."""
         return sum(len(shard) for shard in self._used)
 
     async def open(self) -> float:
-        """Nothing to make ready. What was used before this process began is not known, and not looked for."""
+        """Return 0.0: tokens used before this process started are unknown, but that is the operator's choice."""
         return 0.0
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to release."""
 
     async def add_if_absent(self, entry: bytes, expires_at: float) -> bool:
-        """See `ReplayStore`. There is no await inside, so nothing comes between looking and adding."""
-        self._forget()
+        """See `ReplayStore`. Atomic, as nothing is awaited between the lookup and the insertion."""
+        self._delete_expired()
         shard = self._used[entry[0] % SHARDS]
         if entry in shard:
             return False
@@ -50,13 +50,14 @@ class MemoryStore:
         self._wheel.setdefault(max(int(expires_at) + 1, self._swept), []).append(entry)
         return True
 
-    def _forget(self) -> None:
-        now, budget = self._clock(), SWEEP
+    def _delete_expired(self) -> None:
+        now = self._clock()
+        budget = SWEEP
         while self._swept <= now and budget > 0:
             expired = self._wheel.get(self._swept)
             if not expired:
                 self._wheel.pop(self._swept, None)
-                self._swept = self._next(now)
+                self._swept = self._find_next_second(now)
                 continue
             for entry in expired[-budget:]:
                 self._used[entry[0] % SHARDS].discard(entry)
@@ -64,8 +65,8 @@ class MemoryStore:
             budget -= len(expired) - left
             del expired[left:]
 
-    def _next(self, now: float) -> int:
-        """The second to look at next. A clock that was put right by years is not walked through."""
+    def _find_next_second(self, now: float) -> int:
+        """Return the next second to delete. If the clock jumped by years, skip the seconds without entries."""
         if now - self._swept < len(self._wheel) + 2:
             return self._swept + 1
         return min(self._wheel, default=int(now) + 1)

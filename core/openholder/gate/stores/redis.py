@@ -1,7 +1,7 @@
 """Used tokens in Redis: for several machines. Needs ``openholder[redis]``.
 
-``SET NX PX`` is atomic on one primary. A failover that loses the last writes forgets the tokens in them, and so does a
-server that evicts keys: use one node with its append-only file, and ``maxmemory-policy noeviction``.
+``SET NX PX`` is atomic on one primary. A failover that loses the last writes loses their tokens, and so does a server
+that evicts keys. Use one node with an append-only file and ``maxmemory-policy noeviction``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from openholder.setting_types import Secret
 log = logging.getLogger(__name__)
 
 
-def _redis_url(url: SecretStr) -> SecretStr:
+def _check_url(url: SecretStr) -> SecretStr:
     try:
         parse_url(url.get_secret_value())
     except ValueError:
@@ -35,15 +35,16 @@ def _redis_url(url: SecretStr) -> SecretStr:
 class RedisSettings(BaseModel):
     """``[replay]`` with ``store = "redis"``."""
 
-    url: Annotated[Secret, AfterValidator(_redis_url)]
-    """``redis://host:6379/0``, ``rediss://`` for TLS, or ``unix://``; it may hold a password."""
+    url: Annotated[Secret, AfterValidator(_check_url)]
+    """``redis://host:6379/0``, ``rediss://`` for TLS, or ``unix://``; it may contain a password."""
     timeout: float = Field(default=0.1, gt=0, le=2)
-    """Seconds for one answer. There is no second try: after a lost answer it would say "seen" of a good token."""
+    """Seconds to wait for a response. No retry: if only the response was lost, a valid token would look used."""
     prefix: str = "openholder:"
+    """The beginning of every key."""
 
 
 class RedisStore:
-    """One key for each used token, which Redis itself forgets in time."""
+    """One key for each used token, with an expiry."""
 
     reach: ClassVar[Reach] = "network"
     api_version = 1
@@ -60,17 +61,17 @@ class RedisStore:
         )
 
     async def open(self) -> float:
-        """Reach the server, and complain where it is set up to forget."""
+        """Connect, and log an error if the server may evict keys."""
         try:
             await self._redis.ping()
             policy = (await self._redis.config_get("maxmemory-policy")).get("maxmemory-policy")
         except ResponseError:
-            policy = None  # CONFIG is often forbidden to applications
+            policy = None  # applications often may not use CONFIG
         except BaseException:
             await self.close()
             raise
         if policy not in {None, "noeviction"}:
-            log.error("redis evicts keys (maxmemory-policy %s): an evicted token can be used again", policy)
+            log.error("Redis may evict used tokens (maxmemory-policy is %s): set it to noeviction", policy)
         return 0.0
 
     async def close(self) -> None:
@@ -78,6 +79,6 @@ class RedisStore:
         await self._redis.aclose()
 
     async def add_if_absent(self, entry: bytes, expires_at: float) -> bool:
-        """See `ReplayStore`. One command, atomic in the server."""
+        """See `ReplayStore`. One command, which Redis executes atomically."""
         lifetime = max(1, round((expires_at - self._clock()) * 1000))
         return bool(await self._redis.set(self._settings.prefix.encode() + entry, b"", nx=True, px=lifetime))
