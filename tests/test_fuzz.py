@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from catalogue.rows import BALANCE, JANE, SEARCH, Mint, Request
 from openholder.fiskil.signer import Signer
 from openholder.gate import CannotJudge, Gate, Refused
-from openholder.gate.fetching import Fetched
+from openholder.gate.fetching import FetchedDocument
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.keys import KeyTable, UnusableKeySet, parse_key_set
 from openholder.gate.stores.memory import MemoryStore
@@ -53,8 +53,8 @@ class Door:
         self.keys = JWKSCache(self.fetch, refresh=300, max_stale=86_400)
         self.runner = asyncio.Runner()
 
-    async def fetch(self) -> Fetched:
-        return Fetched(self.signer.jwks())
+    async def fetch(self) -> FetchedDocument:
+        return FetchedDocument(self.signer.jwks())
 
     def admits(self, token: str) -> bool:
         """What the gate says; whatever it raises beside its two exceptions comes through."""

@@ -16,7 +16,7 @@ from jwt.algorithms import RSAPSSAlgorithm
 
 from openholder.fiskil.signer import Signer
 from openholder.gate import CannotJudge, Gate, Reason, Refused
-from openholder.gate.fetching import Fetched
+from openholder.gate.fetching import FetchedDocument
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.stores.memory import MemoryStore
 from openholder.gate.stores.sqlite import SQLiteSettings, SQLiteStore
@@ -601,8 +601,8 @@ def mint(signer):
 
 
 def gate_of(signer: Signer, clock: Clock, store=None, lost_before: float = 0, **settings) -> Gate:
-    async def fetch() -> Fetched:
-        return Fetched(signer.jwks())
+    async def fetch() -> FetchedDocument:
+        return FetchedDocument(signer.jwks())
 
     fiskil = Fiskil(issuer=ISSUER, jwks_url="https://fiskil.example/jwks.json", **settings)
     keys = JWKSCache(fetch, refresh=300, max_stale=86_400)

@@ -18,7 +18,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from openholder.fiskil.signer import Signer
-from openholder.gate.fetching import MAX_BYTES, Fetched, fetch_from
+from openholder.gate.fetching import MAX_BYTES, FetchedDocument, make_fetch
 from openholder.gate.jwks import UNKNOWN_KID_BURST, UNKNOWN_KID_RATE, JWKSCache
 from openholder.gate.keys import MAX_KEYS, UnusableKeySet, parse_key_set
 from openholder.gate.reasons import CannotJudge
@@ -224,13 +224,13 @@ class Host:
         self.asked, self.open = asyncio.Event(), asyncio.Event()
         self.open.set()
 
-    async def __call__(self) -> Fetched:
+    async def __call__(self) -> FetchedDocument:
         self.fetches += 1
         self.asked.set()
         await self.open.wait()
         if isinstance(self.document, Exception):
             raise self.document
-        return Fetched(self.document)
+        return FetchedDocument(self.document)
 
 
 AWAY = ConnectionRefusedError("nobody there")
@@ -255,7 +255,7 @@ def cache(host, clock):
 
 @pytest.mark.gen_test
 async def test_a_thousand_first_look_ups_at_once_cause_one_fetch(io_loop, cache, host):
-    tables = await asyncio.gather(*(cache.table_for("k1") for _ in range(1000)))
+    tables = await asyncio.gather(*(cache.get_table("k1") for _ in range(1000)))
     assert host.fetches == 1
     assert all(table is tables[0] for table in tables)
 
@@ -263,7 +263,7 @@ async def test_a_thousand_first_look_ups_at_once_cause_one_fetch(io_loop, cache,
 @pytest.mark.gen_test
 async def test_one_who_gives_up_waiting_does_not_end_it_for_the_others(io_loop, cache, host):
     host.open.clear()
-    impatient, patient = (asyncio.create_task(cache.table_for("k1")) for _ in range(2))
+    impatient, patient = (asyncio.create_task(cache.get_table("k1")) for _ in range(2))
     await host.asked.wait()
     impatient.cancel()
     await asyncio.wait([impatient])
@@ -276,40 +276,40 @@ async def test_one_who_gives_up_waiting_does_not_end_it_for_the_others(io_loop, 
 @pytest.mark.gen_test
 async def test_known_keys_cause_no_fetch(io_loop, cache, host, clock):
     for _ in range(100):
-        await cache.table_for("k1")
+        await cache.get_table("k1")
         clock.now += 30  # how old keys may grow is for the background to see to
     assert host.fetches == 1
 
 
 @pytest.mark.gen_test
 async def test_an_unknown_kid_finds_a_key_that_was_published_just_now(io_loop, cache, host, signer):
-    await cache.table_for("k1")
+    await cache.get_table("k1")
     host.document = key_set(signer.public_jwk(), OTHER.public_jwk())
-    assert (await cache.table_for("k2")).kids == {"k1", "k2"}
+    assert (await cache.get_table("k2")).kids == {"k1", "k2"}
     assert host.fetches == 2
 
 
 @pytest.mark.gen_test
 async def test_a_key_that_was_withdrawn_is_not_used_any_more(io_loop, cache, host):
-    await cache.table_for("k1")
+    await cache.get_table("k1")
     host.document = OTHER.jwks()
-    assert (await cache.table_for("k2")).kids == cache.kids == {"k2"}
+    assert (await cache.get_table("k2")).kids == cache.kids == {"k2"}
 
 
 @pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.gen_test
 async def test_two_thousand_unknown_kids_cause_two_fetches_at_most(io_loop, cache, host, clock, at_once):
-    await cache.table_for("k1")
+    await cache.get_table("k1")
     kids = [f"unknown{number}" for number in range(2000)]
     if at_once:
-        await asyncio.gather(*map(cache.table_for, kids))
+        await asyncio.gather(*map(cache.get_table, kids))
     else:
         for kid in kids:
-            assert kid not in (await cache.table_for(kid)).kids
+            assert kid not in (await cache.get_table(kid)).kids
     assert 2 <= host.fetches <= 3
     clock.now += 12
     host.document = OTHER.jwks()
-    assert (await cache.table_for("k2")).kids == {"k2"}  # a flood delays a new key by twelve seconds, no longer
+    assert (await cache.get_table("k2")).kids == {"k2"}  # a flood delays a new key by twelve seconds, no longer
 
 
 BAD_ANSWERS = {
@@ -325,41 +325,41 @@ BAD_ANSWERS = {
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
 @pytest.mark.gen_test
 async def test_a_bad_answer_never_replaces_keys_that_worked(io_loop, cache, host, clock, answer):
-    table = await cache.table_for("k1")
+    table = await cache.get_table("k1")
     host.document = answer
     clock.now += 60
     with pytest.raises(CannotJudge) as raised:
-        await cache.table_for("k2")
+        await cache.get_table("k2")
     assert raised.value.retry_after >= 1
     assert host.fetches == 2
-    assert await cache.table_for("k1") is table
+    assert await cache.get_table("k1") is table
     assert cache.age == 60
 
 
 @pytest.mark.gen_test
 async def test_whether_an_unknown_kid_is_wrong_can_be_told_only_after_a_good_fetch(io_loop, cache, host, clock):
-    await cache.table_for("k1")
-    assert "k2" not in (await cache.table_for("k2")).kids
+    await cache.get_table("k1")
+    assert "k2" not in (await cache.get_table("k2")).kids
     host.document = AWAY
     with pytest.raises(CannotJudge):
-        await cache.table_for("k2")
+        await cache.get_table("k2")
     with pytest.raises(CannotJudge):
-        await cache.table_for("k2")  # the bucket is empty by now, and still nobody can tell
+        await cache.get_table("k2")  # the bucket is empty by now, and still nobody can tell
     assert host.fetches == 3
     host.document = OTHER.jwks()
     clock.now += 60
-    assert "k2" in (await cache.table_for("k2")).kids
+    assert "k2" in (await cache.get_table("k2")).kids
     for _ in range(3):
-        assert "k3" not in (await cache.table_for("k3")).kids  # the failure is forgotten
+        assert "k3" not in (await cache.get_table("k3")).kids  # the failure is forgotten
 
 
 @pytest.mark.gen_test
 async def test_known_keys_serve_while_a_fetch_hangs(io_loop, cache, host):
-    await cache.table_for("k1")
+    await cache.get_table("k1")
     host.open.clear()
-    waiting = asyncio.create_task(cache.table_for("k2"))
+    waiting = asyncio.create_task(cache.get_table("k2"))
     await asyncio.wait_for(host.asked.wait(), 1)
-    assert (await asyncio.wait_for(cache.table_for("k1"), 1)).kids == {"k1"}
+    assert (await asyncio.wait_for(cache.get_table("k1"), 1)).kids == {"k1"}
     assert not waiting.done()
     host.open.set()
     await waiting
@@ -370,16 +370,16 @@ async def test_known_keys_serve_while_a_fetch_hangs(io_loop, cache, host):
 async def test_a_cold_start_without_the_host_asks_once_and_then_waits(io_loop, cache, host, clock, at_once, signer):
     host.document = AWAY
     if at_once:
-        results = await asyncio.gather(*(cache.table_for("k1") for _ in range(50)), return_exceptions=True)
+        results = await asyncio.gather(*(cache.get_table("k1") for _ in range(50)), return_exceptions=True)
     else:
-        results = [await asyncio.gather(cache.table_for("k1"), return_exceptions=True) for _ in range(50)]
+        results = [await asyncio.gather(cache.get_table("k1"), return_exceptions=True) for _ in range(50)]
         results = [result for (result,) in results]
     assert {type(result) for result in results} == {CannotJudge}
     assert min(result.retry_after for result in results) >= 1
     assert (host.fetches, cache.age, cache.kids) == (1, None, set())
     host.document = signer.jwks()
     clock.now += results[0].retry_after
-    assert (await cache.table_for("k1")).kids == {"k1"}
+    assert (await cache.get_table("k1")).kids == {"k1"}
 
 
 @pytest.mark.gen_test
@@ -389,7 +389,7 @@ async def test_a_host_that_stays_away_is_asked_less_and_less_often(io_loop, cach
     for _ in range(3600):
         before = host.fetches
         with pytest.raises(CannotJudge):
-            await cache.table_for("k1")
+            await cache.get_table("k1")
         asked += [clock.now] * (host.fetches - before)
         clock.now += 1
     pauses = [later - earlier for earlier, later in pairwise(asked)]
@@ -400,29 +400,29 @@ async def test_a_host_that_stays_away_is_asked_less_and_less_often(io_loop, cach
 
 @pytest.mark.gen_test
 async def test_known_keys_serve_until_they_are_too_old_and_no_longer(io_loop, cache, host, clock, signer):
-    await cache.table_for("k1")
+    await cache.get_table("k1")
     host.document = AWAY
     clock.now += MAX_STALE
-    assert (await cache.table_for("k1")).kids == {"k1"}
+    assert (await cache.get_table("k1")).kids == {"k1"}
     clock.now += 0.1
     with pytest.raises(CannotJudge) as raised:
-        await cache.table_for("k1")
+        await cache.get_table("k1")
     assert (raised.value.retry_after, cache.age) == (1, None)
     host.document = signer.jwks()
     clock.now += raised.value.retry_after
-    assert (await cache.table_for("k1")).kids == {"k1"}
+    assert (await cache.get_table("k1")).kids == {"k1"}
 
 
 @pytest.mark.gen_test
 async def test_the_age_is_that_of_the_last_good_fetch(io_loop, cache, host, clock):
     assert cache.age is None
-    await cache.table_for("k1")
+    await cache.get_table("k1")
     assert cache.age == 0
     clock.now += 10
     assert cache.age == 10
     host.document = AWAY
     with pytest.raises(CannotJudge):
-        await cache.table_for("k2")
+        await cache.get_table("k2")
     assert cache.age == 10
 
 
@@ -441,7 +441,7 @@ async def test_keys_are_refreshed_in_the_background_and_no_unknown_kid_pays_for_
     await cache.close()
     before = host.fetches
     for number in range(20):
-        await cache.table_for(f"unknown{number}")
+        await cache.get_table(f"unknown{number}")
     assert host.fetches == before + UNKNOWN_KID_BURST
 
 
@@ -453,14 +453,14 @@ async def test_a_server_that_starts_without_the_host_gets_its_keys_by_itself(io_
     assert cache.age is None
     host.document = signer.jwks()
     await fetched(host, 2)
-    assert (await cache.table_for("k1")).kids == {"k1"}
+    assert (await cache.get_table("k1")).kids == {"k1"}
     await cache.close()
 
 
 @pytest.mark.gen_test
 async def test_closing_ends_a_fetch_that_hangs(io_loop, cache, host):
     host.open.clear()
-    waiting = asyncio.create_task(cache.table_for("k1"))
+    waiting = asyncio.create_task(cache.get_table("k1"))
     await host.asked.wait()
     await asyncio.wait_for(cache.close(), 1)
     ended, _ = await asyncio.wait([waiting], timeout=1)
@@ -537,8 +537,8 @@ async def huge_in_pieces(handler):
 @pytest.mark.gen_test
 async def test_a_fetch_gives_the_bytes_of_the_answer_and_for_how_long_they_are_fresh(io_loop):
     async with serving(keys, largest) as (url, _):
-        assert await fetch_from(f"{url}/keys")() == Fetched(b'{"keys": []}', max_age=120)
-        assert await fetch_from(f"{url}/largest")() == Fetched(b" " * MAX_BYTES, max_age=None)
+        assert await make_fetch(f"{url}/keys")() == FetchedDocument(b'{"keys": []}', max_age=120)
+        assert await make_fetch(f"{url}/largest")() == FetchedDocument(b" " * MAX_BYTES, max_age=None)
 
 
 @pytest.mark.parametrize(("answer", "status"), [(missing, 404), (broken, 500), (huge, 599), (huge_in_pieces, 599)])
@@ -546,7 +546,7 @@ async def test_a_fetch_gives_the_bytes_of_the_answer_and_for_how_long_they_are_f
 async def test_an_answer_that_is_not_200_or_too_large_is_no_answer(io_loop, answer, status):
     async with serving(answer) as (url, _):
         with pytest.raises(HTTPClientError) as raised:
-            await fetch_from(f"{url}/{answer.__name__}")()
+            await make_fetch(f"{url}/{answer.__name__}")()
     assert raised.value.code == status  # 599 is Tornado's own, for an answer that it did not get to the end of
 
 
@@ -555,14 +555,14 @@ async def test_a_host_that_is_not_there_is_an_error(io_loop):
     async with serving() as (url, _):
         pass
     with pytest.raises(ConnectionRefusedError):
-        await fetch_from(f"{url}/keys")()
+        await make_fetch(f"{url}/keys")()
 
 
 @pytest.mark.gen_test
 async def test_a_redirect_is_not_followed(io_loop):
     async with serving(moved, keys) as (url, asked):
         with pytest.raises(HTTPClientError, match="302"):
-            await fetch_from(f"{url}/moved")()
+            await make_fetch(f"{url}/moved")()
     assert asked == ["moved"]
 
 
@@ -580,7 +580,7 @@ async def test_an_answer_that_drips_is_given_up_after_three_seconds(io_loop):
     async with serving(drip) as (url, _):
         started = time.monotonic()
         with pytest.raises(HTTPClientError) as raised:
-            await fetch_from(f"{url}/drip")()
+            await make_fetch(f"{url}/drip")()
         assert raised.value.code == 599
         assert 2 <= time.monotonic() - started <= 8
         await gone.wait()  # the connection is not left behind

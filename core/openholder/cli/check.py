@@ -23,7 +23,7 @@ from openholder.contract.operation import BELOW_ACCOUNTS
 from openholder.contract.operations import Operation
 from openholder.contract.rows import to_record
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
-from openholder.gate.fetching import fetch_from
+from openholder.gate.fetching import make_fetch
 from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.inspection.examination import Finding, Verdict, examined
 from openholder.query import Filter, Query, Row
@@ -87,7 +87,7 @@ async def _findings(configuration: Configuration, dev: bool) -> list[Finding]:
 async def _keys(settings: Settings) -> Finding:
     what = f"keys at {settings.fiskil.jwks_url}"
     try:
-        table = parse_key_set((await fetch_from(settings.fiskil.jwks_url)()).body)
+        table = parse_key_set((await make_fetch(settings.fiskil.jwks_url)()).body)
     except UnusableKeySet as exc:
         return Finding(what, "unreachable", str(exc))
     except Exception as exc:

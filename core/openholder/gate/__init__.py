@@ -1,7 +1,7 @@
-"""Who may come in: whether a request carries a token that Fiskil made for exactly this URL and nobody has used yet.
+"""Admission: a request must carry a token that Fiskil issued for exactly this URL and that has not been used yet.
 
-The order is that of cost and of side effects: form, key, signature, claims, and last of all the replay record. A
-request that fails anywhere before leaves its token usable.
+Checks run in order of cost and side effects: form, key, signature, claims, and finally the replay store. A request
+that fails an earlier check leaves its token usable.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ __all__ = ["CannotJudge", "Gate", "Reason", "Refused"]
 log = logging.getLogger(__name__)
 
 STORE_DEADLINE = 3.0
-"""Seconds that the replay record may take; it waits up to 2 s for a lock by itself."""
+"""Seconds that the replay store may take. The SQLite store alone waits up to 2 s for a lock."""
 CLOCK_STEP = 300.0
-"""Seconds by which a clock may be set back before its new time is believed."""
+"""Seconds. A clock set back by more than this is believed; by less, the latest time seen stays in force."""
 
 
 class Gate:
     """Checks tokens against one configuration.
 
-    ``clock`` gives seconds since 1970. Tokens issued before ``lost_before`` may be used ones that the record has lost.
+    ``clock`` returns seconds since 1970. Tokens issued before ``lost_before`` are refused, because the replay store may
+    have lost the record of their use.
     """
 
     def __init__(
@@ -40,34 +41,40 @@ class Gate:
         fiskil: Fiskil,
         base_urls: Sequence[str],
         keys: JWKSCache,
-        used: replay.ReplayStore,
+        store: replay.ReplayStore,
         clock: Callable[[], float] = time.time,
         lost_before: float = 0.0,
     ) -> None:
         self._fiskil = fiskil
         self._base_urls = base_urls
         self._keys = keys
-        self._used = used
+        self._store = store
         self._clock = clock
         self._lost_before = lost_before
         self._latest = clock()
 
     async def admit(self, authorization: Sequence[str], path: str, facts: dict[str, object]) -> None:
-        """Let the request in, or raise `Refused` or `CannotJudge`. Uses its token up.
+        """Admit a request and use up its token.
 
-        ``authorization`` is every value of that header, ``path`` the path of the request line as it came, without the
-        query. ``facts`` is told what the log may know of the token.
+        Args:
+            authorization: Every value of the Authorization header.
+            path: The path exactly as in the request line, without the query.
+            facts: Receives what the log may contain about the token.
+
+        Raises:
+            Refused: The token is missing, invalid or used.
+            CannotJudge: The key set or the replay store is unavailable.
         """
         token = parse_token(read_bearer(authorization), self._fiskil.algorithms, self._fiskil.token_types)
-        facts |= {"kid": _shown(token.kid), "alg": token.algorithm}
+        facts |= {"kid": _sanitise(token.kid), "alg": token.algorithm}
         await self._check_signature(token)
         expires_at = self._check_claims(token, path, facts)
         entry = replay.digest(token.claims["iss"], token.claims["jti"])
-        if not await self._first_use(entry, expires_at + self._fiskil.clock_tolerance + 1):
+        if not await self._is_first_use(entry, expires_at + self._fiskil.clock_tolerance + 1):
             raise Refused(Reason.REPLAYED)
 
     async def _check_signature(self, token: Token) -> None:
-        table = await self._keys.table_for(token.kid)
+        table = await self._keys.get_table(token.kid)
         verified = table.verify(token.kid, token.algorithm, token.signed, token.signature)
         if verified is None:
             raise Refused(Reason.KEY_UNKNOWN)
@@ -75,9 +82,10 @@ class Gate:
             raise Refused(Reason.SIGNATURE_WRONG)
 
     def _check_claims(self, token: Token, path: str, facts: dict[str, object]) -> float:
-        fiskil, now = self._fiskil, self._now()
+        fiskil = self._fiskil
+        now = self._read_clock()
         claims.check_parties(token.claims, fiskil.issuer)
-        # Never from Host or X-Forwarded-*: whoever sends the request writes those.
+        # Never derived from Host or X-Forwarded-*: the sender of the request controls those.
         accepted = [base + path for base in self._base_urls]
         check_audience(token.claims, accepted, normalise=fiskil.audience_match == "normalised")
         expires_at = claims.check_times(
@@ -85,15 +93,16 @@ class Gate:
         )
         if now < self._lost_before + fiskil.max_token_lifetime + fiskil.clock_tolerance:
             claims.check_recorded(token.claims, self._lost_before)
-        token_id = claims.token_id(token.claims)
+        token_id = claims.read_token_id(token.claims)
         facts |= {"jti": hashlib.sha256(token_id.encode()).hexdigest()[:12], "token_life": round(expires_at - now)}
         return expires_at
 
-    def _now(self) -> float:
-        """The latest time seen: after a small step back, what the record has forgotten stays expired.
+    def _read_clock(self) -> float:
+        """Return the latest time seen, so that a small step back does not make expired tokens valid again.
 
-        A clock that was an hour ahead would keep everybody out for an hour, so a large step back is believed; what was
-        forgotten meanwhile counts as lost.
+        The store may have dropped the entries of those tokens already. A large step back is believed all the same:
+        after running an hour ahead, the server would otherwise refuse every token for an hour. Entries dropped in the
+        meantime then count as lost.
         """
         now = self._clock()
         if self._latest - now > CLOCK_STEP:
@@ -102,14 +111,14 @@ class Gate:
         self._latest = max(self._latest, now)
         return self._latest
 
-    async def _first_use(self, entry: bytes, expires_at: float) -> bool:
+    async def _is_first_use(self, entry: bytes, expires_at: float) -> bool:
         try:
             async with asyncio.timeout(STORE_DEADLINE):
-                return await self._used.add_if_absent(entry, expires_at)
+                return await self._store.add_if_absent(entry, expires_at)
         except Exception as exc:
-            raise CannotJudge(f"replay record: {type(exc).__name__}") from exc
+            raise CannotJudge(f"replay store: {type(exc).__name__}") from exc
 
 
-def _shown(kid: str) -> str:
-    """A kid as the log may have it: anybody may write one, terminals obey escapes, and lines have an end."""
+def _sanitise(kid: str) -> str:
+    """Cut and clean a kid for the log: callers choose it, and it could contain line breaks or terminal escapes."""
     return "".join(character if " " <= character <= "~" else "?" for character in kid[:32])

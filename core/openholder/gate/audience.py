@@ -1,4 +1,4 @@
-"""Whether a token was made for exactly the URI that is asked for."""
+"""The audience: a token is valid for exactly the requested URI."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
 
 
 def check_audience(claims: Mapping[str, Any], accepted: Collection[str], *, normalise: bool) -> None:
-    """``aud`` is one of the accepted URIs, and nothing beside it.
+    """Check that ``aud`` is exactly one of the accepted URIs.
 
-    A token with a second audience could be used elsewhere. Near misses have reasons of their own, so that a roll-out
-    shows at once how the other side writes its URIs.
+    A token with a second audience could be used elsewhere. Near misses have their own reasons, so that a roll-out shows
+    at once how the other side writes its URIs.
+
+    Raises:
+        Refused: ``aud`` is absent, has several values or is a different URI.
     """
     audience = claims.get("aud")
     if isinstance(audience, list) and len(audience) == 1:
@@ -28,7 +31,7 @@ def check_audience(claims: Mapping[str, Any], accepted: Collection[str], *, norm
         raise Refused(Reason.AUDIENCE_WRONG)
     if audience in accepted:
         return
-    if normalised(audience) in {normalised(uri) for uri in accepted}:
+    if normalise_uri(audience) in {normalise_uri(uri) for uri in accepted}:
         if normalise:
             return
         raise Refused(Reason.AUDIENCE_NOT_EXACT)
@@ -36,12 +39,12 @@ def check_audience(claims: Mapping[str, Any], accepted: Collection[str], *, norm
     raise Refused(Reason.AUDIENCE_WITH_QUERY if with_query else Reason.AUDIENCE_WRONG)
 
 
-def normalised(uri: str) -> str:
-    """RFC 3986 sections 6.2.2.1, 6.2.2.2 and 6.2.3: letter case, needless escapes, default port.
+def normalise_uri(uri: str) -> str:
+    """Normalise letter case, unnecessary escapes and the default port (RFC 3986 sections 6.2.2.1, 6.2.2.2, 6.2.3).
 
-    Not dot segments and not slashes: paths are routed as they come, so other dots and slashes are another resource.
+    Dot segments and slashes stay: paths are routed unchanged, so different dots and slashes are a different resource.
     """
-    if not _PRINTABLE.fullmatch(uri):  # urlsplit drops tabs and line feeds in silence
+    if not _PRINTABLE.fullmatch(uri):  # urlsplit silently drops tabs and line feeds
         return uri
     try:
         parts = urlsplit(uri)
@@ -52,9 +55,10 @@ def normalised(uri: str) -> str:
         return uri
     host = parts.hostname if port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f"{parts.hostname}:{port}"
     tail = uri.partition("//")[2].removeprefix(parts.netloc)
-    return f"{parts.scheme.lower()}://{host}{_ESCAPE.sub(_needed, tail)}"
+    return f"{parts.scheme.lower()}://{host}{_ESCAPE.sub(_decode_unreserved, tail)}"
 
 
-def _needed(escape: re.Match[str]) -> str:
+def _decode_unreserved(escape: re.Match[str]) -> str:
+    """Decode an escaped unreserved character; any other escape keeps its place with upper-case hex digits."""
     character = chr(int(escape[1], 16))
     return character if _UNRESERVED.fullmatch(character) else f"%{escape[1].upper()}"

@@ -1,4 +1,4 @@
-"""What a token with a good signature claims: by whom, until when, which (RFC 7519 section 4.1)."""
+"""The claims of a token with a valid signature: issuer, subject, times and id (RFC 7519 section 4.1)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 from openholder.gate.reasons import Reason, Refused
 
 MAX_TOKEN_ID = 256
+"""Characters of a ``jti``."""
 
 
 def check_parties(claims: Mapping[str, Any], issuers: Collection[str]) -> None:
-    """``iss`` and ``sub`` are one and the same known issuer."""
+    """Check that ``iss`` and ``sub`` are the same known issuer."""
     issuer = claims.get("iss")
     if not isinstance(issuer, str) or issuer not in issuers:
         raise Refused(Reason.ISSUER_WRONG)
@@ -21,34 +22,37 @@ def check_parties(claims: Mapping[str, Any], issuers: Collection[str]) -> None:
 
 
 def check_times(claims: Mapping[str, Any], now: float, *, tolerance: int, max_lifetime: int) -> float:
-    """Give ``exp`` (seconds since 1970) of a token that is valid now, with both clocks off by up to ``tolerance``."""
-    expiry = _number(claims.get("exp"), Reason.EXPIRY_MALFORMED)
+    """Check that a token is valid now, and return its ``exp``. All values are in seconds.
+
+    ``tolerance`` is the largest accepted difference between Fiskil's clock and ours.
+    """
+    expiry = _read_numeric_date(claims.get("exp"), Reason.EXPIRY_MALFORMED)
     if now >= expiry + tolerance:
         raise Refused(Reason.EXPIRED)
     if expiry > now + max_lifetime + tolerance:
         raise Refused(Reason.LIFETIME_TOO_LONG)
     for claim, reason in (("nbf", Reason.NOT_YET_VALID), ("iat", Reason.ISSUED_IN_FUTURE)):
-        if _number(claims.get(claim, 0), reason) > now + tolerance:
+        if _read_numeric_date(claims.get(claim, 0), reason) > now + tolerance:
             raise Refused(reason)
     return float(expiry)
 
 
 def check_recorded(claims: Mapping[str, Any], lost_before: float) -> None:
-    """Refuse a token that may have been used before the record of used ones was lost."""
+    """Refuse a token that may have been used before the replay store lost its entries."""
     if claims.get("iat", 0) < lost_before:
         raise Refused(Reason.ISSUED_BEFORE_RECORD)
 
 
-def token_id(claims: Mapping[str, Any]) -> str:
-    """The ``jti``: any non-empty text of at most `MAX_TOKEN_ID` characters, never folded or normalised."""
+def read_token_id(claims: Mapping[str, Any]) -> str:
+    """Read the ``jti``: non-empty text of at most `MAX_TOKEN_ID` characters, never case-folded or normalised."""
     value = claims.get("jti")
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TOKEN_ID:
         raise Refused(Reason.TOKEN_ID_MALFORMED)
     return value
 
 
-def _number(value: object, reason: Reason) -> int | Decimal:
-    """A NumericDate (RFC 7519 section 2): a JSON number, not text that looks like one."""
+def _read_numeric_date(value: object, reason: Reason) -> int | Decimal:
+    """Read a NumericDate (RFC 7519 section 2): a JSON number, not text that looks like one."""
     if not isinstance(value, int | Decimal) or isinstance(value, bool):
         raise Refused(reason)
     return value

@@ -1,4 +1,4 @@
-"""Fetching a JWK Set over HTTP with every limit on, and keeping the last good one for a restart."""
+"""Fetch a JWK Set over HTTP within strict limits, and keep the last usable one for a restart."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from openholder.strict_json import parse_json
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 65_536
+"""Bytes of a JWK Set."""
 DEADLINE = 3.0
-"""Seconds for the whole fetch, however slowly the answer drips."""
+"""Seconds for the whole fetch, even if the response arrives byte by byte."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A document, and the seconds for which its host says that it stays fresh."""
+class FetchedDocument:
+    """A document, and the seconds for which its host allows caching (None: not stated)."""
 
     body: bytes
     max_age: float | None = None
 
 
-Fetch = Callable[[], Awaitable[Fetched]]
+Fetch = Callable[[], Awaitable[FetchedDocument]]
 
 
-def fetch_from(url: str) -> Fetch:
-    """A fetch of ``url`` with time and size limits, no redirects, no decompression, TLS verified."""
+def make_fetch(url: str) -> Fetch:
+    """Make a function that fetches ``url``: limited time and size, no redirects, no decompression, TLS verified."""
 
-    async def fetch() -> Fetched:
+    async def fetch() -> FetchedDocument:
         client = AsyncHTTPClient(force_instance=True, max_body_size=MAX_BYTES, max_header_size=16_384)
         request = HTTPRequest(
             url,
@@ -52,22 +53,24 @@ def fetch_from(url: str) -> Fetch:
         finally:
             client.close()
         found = re.search(r"max-age=([0-9]{1,9})\b", response.headers.get("Cache-Control", ""))
-        return Fetched(response.body, float(found[1]) if found else None)
+        return FetchedDocument(response.body, float(found[1]) if found else None)
 
     return fetch
 
 
 class KnownKeys:
-    """A file with the last good key set of one URL: a restart then does not depend on that URL's host.
+    """A file with the last usable key set of one URL, so that a restart does not depend on the URL's host.
 
-    Whoever can write this file can sign tokens, so one that others may write is not believed.
+    Whoever can write this file can sign tokens. A file that is writable by group or others is therefore ignored.
     """
 
     def __init__(self, path: Path, url: str, clock: Callable[[], float] = time.time) -> None:
-        self._path, self._url, self._clock = path, url, clock
+        self._path = path
+        self._url = url
+        self._clock = clock
 
-    def keep(self, document: bytes) -> None:
-        """Put ``document`` in place of what is there, all at once."""
+    def save(self, document: bytes) -> None:
+        """Replace the stored key set atomically. A failure is logged, not raised."""
         kept = {"url": self._url, "at": self._clock(), "document": base64.b64encode(document).decode("ascii")}
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
@@ -76,13 +79,13 @@ class KnownKeys:
                 json.dump(kept, file)
             fresh.replace(self._path)
         except OSError as exc:
-            log.warning("the known keys were not kept in %s: %s", self._path, type(exc).__name__)
+            log.warning("cannot save the known keys to %s: %s", self._path, type(exc).__name__)
 
-    def recall(self) -> tuple[bytes, float] | None:
-        """The document kept for this URL and its age in seconds, if there is one to be believed."""
+    def load(self) -> tuple[bytes, float] | None:
+        """Return the key set stored for this URL and its age in seconds, or None if there is no trustworthy one."""
         try:
             if self._path.stat().st_mode & 0o022:
-                log.error("%s is not used: others than its owner may write it", self._path)
+                log.error("ignoring %s: it is writable by group or others; run chmod go-w on it", self._path)
                 return None
             kept = parse_json(self._path.read_bytes())
             document, url = base64.b64decode(kept["document"], validate=True), kept["url"]
@@ -90,6 +93,6 @@ class KnownKeys:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, LookupError, TypeError) as exc:
-            log.error("%s is not used: %s", self._path, type(exc).__name__)
+            log.error("ignoring %s: %s", self._path, type(exc).__name__)
             return None
         return (document, age) if url == self._url and age >= 0 else None

@@ -1,4 +1,4 @@
-"""The keys of the other side: fetched once for many, kept while their host is away, fresh before anyone waits."""
+"""Fiskil's keys: fetched once for all requests, refreshed ahead of need, and kept while their host is unavailable."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from openholder.ratelimit import TokenBucket
 log = logging.getLogger(__name__)
 
 LONGEST_BACKOFF = 60.0
+"""Seconds between two attempts while the host is unavailable."""
 SHORTEST_REFRESH, LONGEST_REFRESH = 60.0, 3600.0
-"""Seconds within which Cache-Control is honoured: no proxy may pin keys for a day, or have us fetch without end."""
+"""Seconds. Bounds for Cache-Control, so that a proxy cannot pin keys for a day or cause constant fetching."""
 ALARM = 900.0
-"""Seconds without a good fetch after which the log speaks of it as critical."""
+"""Seconds without a successful fetch after which a failure is logged as critical."""
 UNKNOWN_KID_RATE, UNKNOWN_KID_BURST = 5 / 60, 2
-"""Fetches a second that unknown kids may cause, and how many at once. Scheduled refreshes are not charged."""
+"""Fetches per second, and at once, that unknown kids may cause. Scheduled refreshes do not count."""
 
 
 class JWKSCache:
     """The current key table. All times are monotonic seconds.
 
-    A fetch that fails, or brings no usable key, never replaces keys that worked. Known keys serve on for
-    ``max_stale`` seconds while their host does not answer, those in ``known`` also over a restart. ``heard`` is told
-    ``fetched``, ``failed`` and ``unknown_kid`` each time.
+    A failed fetch, or one without a usable key, never replaces working keys. While the host is unavailable, they stay
+    in use for ``max_stale`` seconds; with ``known``, also across a restart. ``on_event`` is called with ``fetched``,
+    ``failed`` or ``unknown_kid`` each time.
     """
 
     def __init__(
@@ -39,36 +40,40 @@ class JWKSCache:
         refresh: float,
         max_stale: float,
         known: KnownKeys | None = None,
-        heard: Callable[[str], None] = lambda _: None,
+        on_event: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._fetch, self._known, self._heard = fetch, known, heard
-        self._refresh, self._max_stale, self._clock = refresh, max_stale, clock
+        self._fetch = fetch
+        self._refresh = refresh
+        self._max_stale = max_stale
+        self._known = known
+        self._on_event = on_event
+        self._clock = clock
         self._table: KeyTable | None = None
         self._fetched_at = 0.0
         self._fresh_for = refresh
         self._failures = 0
         self._retry_at = 0.0
-        self._flight: asyncio.Task[None] | None = None
+        self._pending: asyncio.Task[None] | None = None
         self._background: asyncio.Task[None] | None = None
         self._bucket = TokenBucket(UNKNOWN_KID_RATE, UNKNOWN_KID_BURST, clock)
 
     async def start(self) -> None:
-        """Fetch the keys, and keep them fresh in the background. A host that is away is logged, not raised."""
-        self._recall()
+        """Fetch the keys, and refresh them in the background. An unavailable host is logged, not raised."""
+        self._load_known_keys()
         await self._renew()
         self._background = asyncio.create_task(self._keep_fresh())
 
     async def close(self) -> None:
         """Stop fetching."""
-        tasks = [task for task in (self._background, self._flight) if task]
+        tasks = [task for task in (self._background, self._pending) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def age(self) -> float | None:
-        """Seconds since the keys were fetched; None while there are none that may be used."""
+        """Seconds since the keys were fetched, or None if no usable keys are available."""
         if self._table is None or self._clock() - self._fetched_at > self._max_stale:
             return None
         return self._clock() - self._fetched_at
@@ -78,30 +83,31 @@ class JWKSCache:
         """The ids of the usable keys."""
         return self._table.kids if self._table else frozenset()
 
-    async def table_for(self, kid: str) -> KeyTable:
-        """The keys by which a token signed by ``kid`` is to be judged. Raises `CannotJudge` when there are none.
+    async def get_table(self, kid: str) -> KeyTable:
+        """Return the key table to verify a token signed with ``kid``.
 
-        A kid that is not in the table causes a fetch, as far as the bucket allows: keys may have been rotated.
+        An unknown kid causes a fetch if the rate limit allows it, because the keys may have been rotated.
+
+        Raises:
+            CannotJudge: No keys are available, or the kid is unknown while the key set cannot be fetched.
         """
         if self.age is None:
-            await self._start_cold()
-        table = self._usable()
+            # Without keys every request wants a fetch: respect the back-off, but join a fetch that is under way.
+            if self._pending is None and self._clock() < self._retry_at:
+                raise CannotJudge("no keys yet", retry_after=self._retry_after())
+            await self._renew()
+        table = self._require_table()
         if kid in table.kids:
             return table
-        self._heard("unknown_kid")
-        if self._flight is not None or self._bucket.take():
+        self._on_event("unknown_kid")
+        if self._pending is not None or self._bucket.take():
             await self._renew()
-            table = self._usable()
+            table = self._require_table()
         if kid not in table.kids and self._failures:
             raise CannotJudge("unknown kid while the key set cannot be fetched", retry_after=self._retry_after())
         return table
 
-    async def _start_cold(self) -> None:
-        if self._flight is None and self._clock() < self._retry_at:
-            raise CannotJudge("no keys yet", retry_after=self._retry_after())
-        await self._renew()
-
-    def _usable(self) -> KeyTable:
+    def _require_table(self) -> KeyTable:
         if self._table is None or self.age is None:
             raise CannotJudge("no keys", retry_after=self._retry_after())
         return self._table
@@ -110,52 +116,56 @@ class JWKSCache:
         return max(1, round(self._retry_at - self._clock()))
 
     async def _renew(self) -> None:
-        """Fetch once for everybody who waits; one who gives up does not end it for the others."""
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._fly())
-            self._flight.add_done_callback(self._landed)
-        await asyncio.shield(self._flight)
+        """Fetch once for all waiting requests. A request that is cancelled does not cancel the fetch of the others."""
+        if self._pending is None:
+            self._pending = asyncio.create_task(self._fetch_table())
+            self._pending.add_done_callback(self._clear_pending)
+        await asyncio.shield(self._pending)
 
-    def _landed(self, _: asyncio.Task[None]) -> None:
-        self._flight = None
+    def _clear_pending(self, _: asyncio.Task[None]) -> None:
+        self._pending = None
 
-    async def _fly(self) -> None:
+    async def _fetch_table(self) -> None:
         try:
             fetched = await asyncio.wait_for(self._fetch(), DEADLINE)
             self._table = parse_key_set(fetched.body)
         except Exception as exc:
-            self._failed(str(exc) if isinstance(exc, UnusableKeySet) else type(exc).__name__)
+            self._record_failure(str(exc) if isinstance(exc, UnusableKeySet) else type(exc).__name__)
             return
         self._failures = 0
         self._fetched_at = self._clock()
-        asked = self._refresh if fetched.max_age is None else fetched.max_age
-        self._fresh_for = min(max(asked, SHORTEST_REFRESH), LONGEST_REFRESH, self._refresh)
-        self._heard("fetched")
+        max_age = self._refresh if fetched.max_age is None else fetched.max_age
+        self._fresh_for = min(max(max_age, SHORTEST_REFRESH), LONGEST_REFRESH, self._refresh)
+        self._on_event("fetched")
         if self._known:
-            self._known.keep(fetched.body)
+            self._known.save(fetched.body)
 
-    def _failed(self, cause: str) -> None:
+    def _record_failure(self, cause: str) -> None:
         self._failures += 1
         backoff = min(LONGEST_BACKOFF, 0.5 * 2 ** min(self._failures - 1, 10))
         self._retry_at = self._clock() + backoff * random.uniform(0.8, 1.2)
-        self._heard("failed")
+        self._on_event("failed")
         age = self.age
         level = logging.CRITICAL if age is None or age > ALARM else logging.WARNING
-        log.log(level, "the key set was not fetched (%s); %d keys in use", cause, len(self.kids) if age else 0)
+        log.log(level, "key set not refreshed (%s); %d keys in use", cause, len(self.kids) if age else 0)
 
-    def _recall(self) -> None:
-        """Begin with the keys of the last run, where they are not too old."""
-        kept = self._known.recall() if self._known else None
-        if kept is None:
+    def _load_known_keys(self) -> None:
+        """Start with the keys of the last run. `age` decides whether they are still fresh enough to use."""
+        known = self._known.load() if self._known else None
+        if known is None:
             return
-        document, age = kept
+        document, age = known
         try:
-            self._table, self._fetched_at = parse_key_set(document), self._clock() - age
+            self._table = parse_key_set(document)
+            self._fetched_at = self._clock() - age
         except UnusableKeySet as exc:
-            log.error("the known keys are not used: %s", exc)
+            log.error("ignoring the known keys: %s", exc)
 
     async def _keep_fresh(self) -> None:
         while True:
-            ahead = self._fresh_for * random.uniform(0.72, 0.88)  # jitter keeps several processes apart
-            await asyncio.sleep(max(0.1, self._retry_at - self._clock()) if self._failures else ahead)
+            if self._failures:
+                delay = max(0.1, self._retry_at - self._clock())
+            else:
+                delay = self._fresh_for * random.uniform(0.72, 0.88)  # jitter keeps several processes apart
+            await asyncio.sleep(delay)
             await self._renew()

@@ -1,4 +1,4 @@
-"""Why a request is not let in. The caller sees one answer for all of them; the log and the metrics see which."""
+"""Why a request is refused. Callers get the same answer for every reason; only the log and the metrics show it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from openholder.errors import OpenholderError
 
 
 class Reason(StrEnum):
-    """One member for each reason of refusal."""
+    """The reasons for refusing a token, as they appear in the log and the metrics."""
 
     NO_TOKEN = "no_token"
     NOT_ONE_TOKEN = "not_one_token"
@@ -40,7 +40,7 @@ class Reason(StrEnum):
 
 
 class Refused(OpenholderError):
-    """This request is not let in. ``reason`` is for the log only."""
+    """The request is refused. ``reason`` is for the log only."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.value)
@@ -48,7 +48,10 @@ class Refused(OpenholderError):
 
 
 class CannotJudge(OpenholderError):
-    """The gate cannot tell: no keys, or no replay record. Not the token's fault, so 503 and not 401."""
+    """The gate cannot decide, because the keys or the replay store are unavailable: 503, not 401.
+
+    ``retry_after`` is in seconds.
+    """
 
     def __init__(self, cause: str, *, retry_after: int = 1) -> None:
         super().__init__(cause)

@@ -1,6 +1,6 @@
-"""The form of a token, judged before any cryptography: RFC 7515 compact serialisation, read strictly.
+"""The form of a token, checked before any cryptography: RFC 7515 compact serialisation, read strictly.
 
-PyJWT takes padding, repeated members and non-canonical base64url; each gives one token several spellings.
+PyJWT accepts padding, repeated members and non-canonical base64url. Each of them allows several spellings of one token.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from openholder.strict_json import parse_json
 MAX_TOKEN = 8192
 """Characters: several times what Fiskil sends, and less than a header line may have."""
 MAX_KID = 256
+"""Characters of a key id."""
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of good form, of which nothing is proven yet."""
+    """A well-formed token whose signature and claims have not been checked yet."""
 
     algorithm: str
     kid: str
@@ -34,9 +35,9 @@ class Token:
 
 
 def read_bearer(headers: Sequence[str]) -> str:
-    """The token in the Authorization headers of a request, which must be exactly one (RFC 6750 section 2.1).
+    """Read the token from the Authorization headers, of which there must be exactly one (RFC 6750 section 2.1).
 
-    Tornado joins repeated headers with a comma when they are read as one; here they are counted.
+    Tornado joins repeated headers with a comma if they are read as one value, so this takes the list of all values.
     """
     if len(headers) > 1:
         raise Refused(Reason.NOT_ONE_TOKEN)
@@ -52,22 +53,22 @@ def read_bearer(headers: Sequence[str]) -> str:
 
 
 def parse_token(text: str, algorithms: Collection[str], types: Collection[str]) -> Token:
-    """Take a token apart. Raises `Refused` for everything that is not one well-formed signed JWT."""
+    """Parse a signed JWT without verifying it. Raises `Refused` if it is not well-formed."""
     if len(text) > MAX_TOKEN:
         raise Refused(Reason.TOKEN_TOO_LONG)
     parts = _COMPACT.fullmatch(text)
     if parts is None:
         raise Refused(Reason.NOT_COMPACT_JWS)
-    header = _object(_decoded(parts[1]), Reason.HEADER_NOT_JSON)
-    algorithm, kid = _checked(header, algorithms)
+    header = _parse_object(_decode_base64url(parts[1]), Reason.HEADER_NOT_JSON)
+    algorithm, kid = _read_header(header, algorithms)
     _check_type(header, types)
-    claims = _object(_decoded(parts[2]), Reason.PAYLOAD_NOT_JSON)
+    claims = _parse_object(_decode_base64url(parts[2]), Reason.PAYLOAD_NOT_JSON)
     signed = f"{parts[1]}.{parts[2]}".encode("ascii")
-    return Token(algorithm, kid, claims, signed, _decoded(parts[3]))
+    return Token(algorithm, kid, claims, signed, _decode_base64url(parts[3]))
 
 
-def _decoded(part: str) -> bytes:
-    """Decode base64url, and refuse spellings that an encoder would not have chosen (RFC 4648 section 3.5)."""
+def _decode_base64url(part: str) -> bytes:
+    """Decode base64url; refuse spellings that no encoder produces (RFC 4648 section 3.5)."""
     try:
         decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except ValueError:
@@ -77,7 +78,7 @@ def _decoded(part: str) -> bytes:
     return decoded
 
 
-def _object(document: bytes, reason: Reason) -> dict[str, Any]:
+def _parse_object(document: bytes, reason: Reason) -> dict[str, Any]:
     try:
         value = parse_json(document)
     except UntrustedJSON:
@@ -87,20 +88,21 @@ def _object(document: bytes, reason: Reason) -> dict[str, Any]:
     return value
 
 
-def _checked(header: dict[str, Any], algorithms: Collection[str]) -> tuple[str, str]:
-    """The algorithm and key id of a JOSE header. Members that mean nothing to us are ignored, as RFC 7515 asks."""
+def _read_header(header: dict[str, Any], algorithms: Collection[str]) -> tuple[str, str]:
+    """Read the algorithm and key id of a JOSE header. Unknown members are ignored (RFC 7515 section 4)."""
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise Refused(Reason.ALGORITHM_NOT_ALLOWED)
     if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:
         raise Refused(Reason.KID_MALFORMED)
     if "crit" in header:
-        raise Refused(Reason.CRITICAL_EXTENSION)  # we understand no extension, so RFC 7515 section 4.1.11 has us refuse
+        # No extension is supported here, so RFC 7515 section 4.1.11 requires rejection.
+        raise Refused(Reason.CRITICAL_EXTENSION)
     return algorithm, kid
 
 
 def _check_type(header: dict[str, Any], types: Collection[str]) -> None:
-    """Media types are compared without regard to case, and may leave out ``application/`` (RFC 7515 section 4.1.9)."""
+    """Check ``typ``, ignoring case; the prefix ``application/`` is optional (RFC 7515 section 4.1.9)."""
     if "typ" not in header:
         return
     kind = header["typ"]

@@ -22,7 +22,7 @@ from openholder.config import REPLAY_STORES, Configuration
 from openholder.contract.limits import MAX_BODY
 from openholder.errors import ConfigurationError, Mistake, OpenholderError, Unreachable
 from openholder.gate import Gate
-from openholder.gate.fetching import KnownKeys, fetch_from
+from openholder.gate.fetching import KnownKeys, make_fetch
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
 from openholder.server.admin import admin_application
@@ -148,11 +148,11 @@ def make_keys(settings: Settings, heard: Callable[[str], None] = lambda _: None)
     """The cache of Fiskil's keys; `JWKSCache.start` fetches them. ``heard`` is told of each fetch."""
     fiskil = settings.fiskil
     return JWKSCache(
-        fetch_from(fiskil.jwks_url),
+        make_fetch(fiskil.jwks_url),
         refresh=fiskil.jwks_refresh,
         max_stale=fiskil.jwks_max_stale,
         known=KnownKeys(fiskil.known_keys, fiskil.jwks_url),
-        heard=heard,
+        on_event=heard,
     )
 
 
