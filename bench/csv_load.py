@@ -1,8 +1,8 @@
-"""What a large CSV file costs: seconds to load, peak memory, and how long the event loop stalls while it is replaced.
+"""Measure a large CSV file: seconds to load, peak memory, and event loop stalls while it is replaced.
 
 Run ``python bench/csv_load.py --rows 1000000``; openholder must be installed (Linux, for the peak memory). The file has
-15 columns and lies in a temporary folder. ``--set memory_bytes=0`` and the like change a setting of the source. How
-long an idle process was kept waiting meanwhile says how much of the longest stall is the machine's.
+15 columns and is in a temporary folder. ``--set memory_bytes=0`` changes a setting of the source. The longest stall of
+an idle process at the same time shows how much of the event loop's stall is due to the machine.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ ROW = (
 )
 ACCOUNTS = 5000
 TICK = 0.005
-QUESTION = Query(
+QUERY = Query(
     collection="banking.transactions", filters=(Filter("accountId", "eq", "acct-000017"),), order=(), offset=0, limit=25
 )
 
 
-def write(folder: Path, rows: int, version: str, packed: bool) -> None:
-    """Put a file in its place as one would in production: beside the old one, then moved."""
-    opener, ending = (gzip.open, ".csv.gz") if packed else (Path.open, ".csv")
+def write_file(folder: Path, rows: int, version: str, compress: bool) -> None:
+    """Write a file as in production: beside the old one, then rename it."""
+    open_file, suffix = (gzip.open, ".csv.gz") if compress else (Path.open, ".csv")
     new = folder / "new"
-    with opener(new, "wt", encoding="utf-8") as file:
+    with open_file(new, "wt", encoding="utf-8") as file:
         file.write(HEADERS + "\n")
         file.writelines(ROW.format(n, n % ACCOUNTS, n % 28 + 1, version) for n in range(rows))
-    new.replace(folder / f"banking.transactions{ending}")
+    new.replace(folder / f"banking.transactions{suffix}")
 
 
-class Stalls:
-    """Ticks on the event loop, and notes the longest time between two beyond what was asked for."""
+class StallMeter:
+    """Ticks on the event loop, and keeps the longest delay of a tick."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -59,98 +59,98 @@ class Stalls:
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            began = time.perf_counter()
+            started = time.perf_counter()
             await asyncio.sleep(TICK)
-            self.longest = max(self.longest, time.perf_counter() - began - TICK)
+            self.longest = max(self.longest, time.perf_counter() - started - TICK)
             self.ticks += 1
 
 
-def tick_beside(end: Connection) -> None:
-    """Tick in a process that does nothing else, until told to end: what the machine itself makes wait."""
+def measure_idle_stalls(parent: Connection) -> None:
+    """Tick in an idle process until the parent sends a message, then send the longest delay of a tick."""
     longest = 0.0
-    while not end.poll():
-        began = time.perf_counter()
+    while not parent.poll():
+        started = time.perf_counter()
         time.sleep(TICK)
-        longest = max(longest, time.perf_counter() - began - TICK)
-    end.send(longest)
+        longest = max(longest, time.perf_counter() - started - TICK)
+    parent.send(longest)
 
 
 @contextmanager
-def compared() -> Iterator[None]:
-    """Measure, and tell, what the machine makes an idle process wait while this lasts."""
+def run_idle_process() -> Iterator[None]:
+    """Run an idle process beside the block, and print its longest stall."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
-    process = spawn.Process(target=tick_beside, args=(there,))
+    process = spawn.Process(target=measure_idle_stalls, args=(there,))
     process.start()
     yield
     here.send("end")
     longest: float = here.recv()
     process.join()
-    told(f"an idle process: {longest * 1000:.0f} ms")
+    print_line(f"an idle process: {longest * 1000:.0f} ms")
 
 
-def peak() -> float:
-    """The most MiB of physical memory that this process has held."""
+def get_peak_memory() -> float:
+    """Return the peak physical memory of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def told(text: str) -> None:
-    """Print one figure."""
+def print_line(text: str) -> None:
+    """Print one line at once."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-async def loaded(source: CSVSource, rows: int) -> None:
-    """Open the source, and tell what that took."""
-    before, began = peak(), time.perf_counter()
+async def measure_load(source: CSVSource, rows: int) -> None:
+    """Open the source, and print time and memory."""
+    before, started = get_peak_memory(), time.perf_counter()
     await source.open()
-    seconds = time.perf_counter() - began
-    told(f"load:            {seconds:.1f} s, {rows / seconds:,.0f} rows/s")
-    told(f"peak memory:     {peak():.0f} MiB, of which {before:.0f} before the load")
+    seconds = time.perf_counter() - started
+    print_line(f"load:            {seconds:.1f} s, {rows / seconds:,.0f} rows/s")
+    print_line(f"peak memory:     {get_peak_memory():.0f} MiB, of which {before:.0f} before the load")
 
 
-async def replaced(source: CSVSource) -> None:
-    """Ask, again and again, until the new version answers; tell how long that took and the slowest answer."""
-    began, slowest, questions, version = time.perf_counter(), 0.0, 0, "one"
+async def measure_reload(source: CSVSource) -> None:
+    """Run queries until the new version is served, and print how long that took and the slowest query."""
+    started, slowest, queries, version = time.perf_counter(), 0.0, 0, "one"
     while version != "two":
-        asked = time.perf_counter()
-        version = (await source.fetch(QUESTION)).records[0]["version"]
-        slowest, questions = max(slowest, time.perf_counter() - asked), questions + 1
+        query_started = time.perf_counter()
+        version = (await source.fetch(QUERY)).records[0]["version"]
+        slowest = max(slowest, time.perf_counter() - query_started)
+        queries += 1
         await asyncio.sleep(TICK)
-    told(
-        f"reload:          {time.perf_counter() - began:.1f} s, {questions} questions, slowest {slowest * 1000:.0f} ms"
-    )
+    seconds = time.perf_counter() - started
+    print_line(f"reload:          {seconds:.1f} s, {queries} queries, slowest {slowest * 1000:.0f} ms")
 
 
-async def measure(source: CSVSource, folder: Path, rows: int, packed: bool) -> None:
-    """Load, replace, and tell the figures."""
-    await loaded(source, rows)
-    write(folder, rows, "two", packed)
-    stalls = Stalls()
-    with compared():
-        ticking = asyncio.create_task(stalls.run())
-        await replaced(source)
+async def measure(source: CSVSource, folder: Path, rows: int, compress: bool) -> None:
+    """Load the file, replace it, and print the figures."""
+    await measure_load(source, rows)
+    write_file(folder, rows, "two", compress)
+    meter = StallMeter()
+    with run_idle_process():
+        ticking = asyncio.create_task(meter.run())
+        await measure_reload(source)
         ticking.cancel()
-    told(f"longest stall:   {stalls.longest * 1000:.0f} ms in {stalls.ticks} ticks of {TICK * 1000:.0f} ms")
-    told(f"peak memory:     {peak():.0f} MiB, after the reload")
+    print_line(f"longest stall:   {meter.longest * 1000:.0f} ms in {meter.ticks} ticks of {TICK * 1000:.0f} ms")
+    print_line(f"peak memory:     {get_peak_memory():.0f} MiB, after the reload")
     await source.close()
 
 
 def main() -> None:
-    """Measure once with the settings of the command line."""
+    """Measure once, with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--gz", action="store_true", help="a .csv.gz instead of a .csv")
+    parser.add_argument("--gz", action="store_true", help="measure a .csv.gz instead of a .csv")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the source")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        write(folder, asked.rows, "one", asked.gz)
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        told(f"file:            {asked.rows:,} rows, {size / 2**20:.0f} MiB")
-        more = dict(re.split("=", pair, maxsplit=1) for pair in asked.set)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as path:
+        folder = Path(path)
+        write_file(folder, options.rows, "one", options.gz)
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        print_line(f"file:            {options.rows:,} rows, {size / 2**20:.0f} MiB")
+        more = dict(re.split("=", pair, maxsplit=1) for pair in options.set)
         source = CSVSource("bench", CSVSettings.model_validate({"path": folder, "reload": 0.2, **more}))
-        asyncio.run(measure(source, folder, asked.rows, asked.gz))
+        asyncio.run(measure(source, folder, options.rows, options.gz))
 
 
 if __name__ == "__main__":

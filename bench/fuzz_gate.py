@@ -1,11 +1,11 @@
-"""Look for tokens and key sets that the gate has no answer to, led by coverage (atheris, which is libFuzzer).
+"""Fuzz the gate with tokens and key sets, guided by coverage (atheris, which is libFuzzer).
 
     pip install atheris
     python bench/fuzz_gate.py -max_total_time=60
 
-It begins with good inputs in a new temporary folder, or with those in the folder that is its argument. What it finds
-is written to ``crash-*`` in the current folder; give it that file as an argument to see it again. Keys differ from run
-to run, so that a token is found again only where its signature does not matter; headers and claims are signed anew.
+It starts with valid inputs in a new temporary folder, or with those in the folder given as an argument. An input that
+fails is written to ``crash-*`` in the current folder; to reproduce it, give that file as an argument. Keys differ from
+run to run, so a token reproduces a failure only if its signature does not matter; headers and claims are signed again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ with atheris.instrument_imports(include=["openholder", "json"]):
     import test_fuzz
 
 
-def target(door: test_fuzz.Door, data: bytes) -> None:
-    """The first byte says what the others are: a token, a header or claims to be signed, or a key set."""
+def run_input(door: test_fuzz.Door, data: bytes) -> None:
+    """Run one input. Its first byte says what follows: a token, a header or claims to sign, or a key set."""
     kind, rest = data[:1], data[1:]
     if kind == b"h":
         door.judge(door.mint.sign(rest, door.mint.claims()))
@@ -37,8 +37,8 @@ def target(door: test_fuzz.Door, data: bytes) -> None:
         door.judge(rest.decode("latin-1"))
 
 
-def seeds(door: test_fuzz.Door) -> str:
-    """A new folder with one good input of each kind."""
+def write_seeds(door: test_fuzz.Door) -> str:
+    """Write one valid input of each kind to a new folder, and return the folder."""
     folder = Path(tempfile.mkdtemp(prefix="openholder-fuzz-"))
     header, claims = (json.dumps(part).encode() for part in (door.mint.header(), door.mint.claims()))
     inputs = [b"h" + header, b"c" + claims, b"k" + door.signer.jwks(), b"t" + door.good.encode()]
@@ -48,11 +48,13 @@ def seeds(door: test_fuzz.Door) -> str:
 
 
 def main() -> None:
-    """Fuzz until libFuzzer's own limits (``-runs``, ``-max_total_time``) are reached."""
+    """Fuzz until a limit of libFuzzer (``-runs``, ``-max_total_time``) is reached."""
     logging.disable()
     door = test_fuzz.Door()
-    arguments = sys.argv if any(not argument.startswith("-") for argument in sys.argv[1:]) else [*sys.argv, seeds(door)]
-    atheris.Setup(arguments, lambda data: target(door, data))
+    arguments = (
+        sys.argv if any(not argument.startswith("-") for argument in sys.argv[1:]) else [*sys.argv, write_seeds(door)]
+    )
+    atheris.Setup(arguments, lambda data: run_input(door, data))
     atheris.Fuzz()
 
 

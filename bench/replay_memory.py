@@ -1,7 +1,7 @@
-"""What used tokens cost in the memory of one process, and how long a single call takes while they come and go.
+"""Measure the memory replay store: bytes of each entry, and its slowest call while entries are added and expire.
 
-Run ``python bench/replay_memory.py``; openholder must be installed. Each figure is the best of up to three runs in
-processes of their own, since other programs only ever make a run slower.
+Run ``python bench/replay_memory.py``; openholder must be installed. Each figure is the best of up to three runs, each
+in its own process, since other programs can only make a run slower.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from openholder.gate.stores.memory import MemoryStore
 
 START = 1_800_000_000.0
 SPREADS = {"over five minutes": 300, "in one second": 1}
-"""When the entries expire, and over how many seconds that is."""
+"""Over how many seconds the entries expire."""
 GOOD_BYTES, GOOD_SECONDS = 130.0, 0.05
 RUNS = 3
 
 
 @dataclass
 class Figures:
-    """What one run measured: bytes of resident memory for each entry, and the longest calls in seconds."""
+    """Figures of one run: bytes of resident memory for each entry, and the slowest calls in seconds."""
 
     expiring: str
     entries: int
@@ -40,8 +40,8 @@ class Figures:
     seconds: float
 
     @property
-    def good(self) -> bool:
-        """Whether no further run is needed."""
+    def is_good(self) -> bool:
+        """True if no further run is needed."""
         return self.bytes_each <= GOOD_BYTES and max(self.filling, self.expiring_at_once) <= GOOD_SECONDS
 
 
@@ -53,53 +53,53 @@ class _Clock:
         return self.now
 
 
-def resident() -> int:
-    """Bytes of physical memory that this process holds (Linux)."""
+def get_resident_memory() -> int:
+    """Return the bytes of physical memory that this process uses (Linux)."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 async def _fill(store: MemoryStore, count: int, prefix: str, expires_at: Callable[[int], float]) -> float:
-    """Add that many entries; gives the seconds of the longest call."""
+    """Add ``count`` entries. Return the seconds of the slowest call."""
     longest = 0.0
     for number in range(count):
         entry, expiry = digest("issuer", f"{prefix}{number}"), expires_at(number)
-        began = time.perf_counter()
+        started = time.perf_counter()
         added = await store.add_if_absent(entry, expiry)
-        longest = max(longest, time.perf_counter() - began)
+        longest = max(longest, time.perf_counter() - started)
         if not added:
-            raise RuntimeError("a new entry was taken for a used one")
+            raise RuntimeError("the store refused a new entry as used")
     return longest
 
 
 async def _measure(expiring: str, entries: int) -> Figures:
-    began, clock = time.perf_counter(), _Clock()
+    started, clock = time.perf_counter(), _Clock()
     store, spread = MemoryStore(clock=clock), SPREADS[expiring]
     await _fill(store, 1000, "warm", lambda _: START - 1)
     clock.now += 10
     await _fill(store, 1, "up", lambda _: START + 9)
-    before = resident()
+    before = get_resident_memory()
     filling = await _fill(store, entries, "live", lambda number: START + 300 + number % spread)
-    grown = resident() - before
+    grown = get_resident_memory() - before
     if len(store) < entries:
-        raise RuntimeError("entries were forgotten that are alive")
+        raise RuntimeError("the store dropped entries that have not expired")
     clock.now = START + 1000
-    emptying, calls = 0.0, 0
-    while len(store) > calls:  # each call adds one entry of its own
-        emptying = max(emptying, await _fill(store, 1, f"late{calls}-", lambda _: START + 2000))
+    slowest, calls = 0.0, 0
+    while len(store) > calls:  # each call adds one entry, and drops some that have expired
+        slowest = max(slowest, await _fill(store, 1, f"late{calls}-", lambda _: START + 2000))
         calls += 1
-    return Figures(expiring, entries, grown / entries, filling, emptying, time.perf_counter() - began)
+    return Figures(expiring, entries, grown / entries, filling, slowest, time.perf_counter() - started)
 
 
 def measure(expiring: str, entries: int) -> Figures:
-    """One run, in the process that calls."""
+    """Run once, in the calling process."""
     return asyncio.run(_measure(expiring, entries))
 
 
-def best(expiring: str, entries: int) -> Figures:
-    """Figure by figure the best of as many runs as it takes to be good, three at most."""
+def measure_best(expiring: str, entries: int) -> Figures:
+    """Run up to three times, until the figures are good. Return the best of each figure."""
     runs: list[Figures] = []
-    while len(runs) < RUNS and not (runs and runs[-1].good):
+    while len(runs) < RUNS and not (runs and runs[-1].is_good):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             runs.append(pool.submit(measure, expiring, entries).result())
     return Figures(
@@ -113,14 +113,17 @@ def best(expiring: str, entries: int) -> Figures:
 
 
 def main() -> None:
-    """Print a table, or JSON for machines."""
+    """Print a table, or JSON for other programs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--expiring", choices=SPREADS, help="when they expire; by default each in turn")
-    asked = parser.parse_args()
-    figures = [best(expiring, asked.entries) for expiring in ([asked.expiring] if asked.expiring else SPREADS)]
-    if asked.json:
+    parser.add_argument(
+        "--expiring", choices=SPREADS, help="over which time the entries expire; by default each of them in turn"
+    )
+    options = parser.parse_args()
+    spreads = [options.expiring] if options.expiring else list(SPREADS)
+    figures = [measure_best(expiring, options.entries) for expiring in spreads]
+    if options.json:
         sys.stdout.write(json.dumps([asdict(one) for one in figures]) + "\n")
         return
     head = ("entries", "expiring", "bytes each", "longest call filling", "longest call expiring", "run")

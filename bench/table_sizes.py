@@ -1,7 +1,7 @@
-"""What look-ups and pages by index cost an SQLite source, by the size of the table: nothing more in a large one.
+"""Measure indexed queries of an SQLite source for tables of several sizes: they should not slow down with the size.
 
-Run ``python bench/sources.py [ROWS ...]``, by default with 10,000 to 1,000,000 rows; openholder must be installed. Ten
-million rows take a few minutes and 2 GB of disk. The median of some runs is told, in milliseconds.
+Run ``python bench/table_sizes.py [ROWS ...]``, by default with 10,000 to 1,000,000 rows; openholder must be installed.
+Ten million rows take a few minutes and 2 GB of disk. It prints the median of some runs, in milliseconds.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from openholder_sqlite import SQLiteSettings, SQLiteSource
 
 SIZES = (10_000, 100_000, 1_000_000)
 RUNS = 50
-OF_EACH = 100
-"""Transactions of each account, and half as many are in the window of time."""
+PER_ACCOUNT = 100
+"""Transactions of each account; half of them are in the window of time."""
 NOW = datetime(2026, 6, 15, tzinfo=UTC)
 COLUMNS = ("accountId", "transactionId", *EFFECTIVE_TIME, "amount", "description")
 
 
-def rows(number: int) -> Iterator[tuple[str | None, ...]]:
-    """Transactions, those of one account spread over the whole table."""
-    accounts = number // OF_EACH
+def generate_rows(number: int) -> Iterator[tuple[str | None, ...]]:
+    """Yield transactions, those of each account spread over the whole table."""
+    accounts = number // PER_ACCOUNT
     for serial in range(number):
         account, turn = serial % accounts, serial // accounts
         posted = (NOW - timedelta(days=turn)).isoformat()
@@ -42,15 +42,15 @@ def rows(number: int) -> Iterator[tuple[str | None, ...]]:
             None,
             None,
             "12.50",
-            "Coffee, and something to go with it",
+            "Coffee and a sandwich at the station",
         )
 
 
-def questions(number: int) -> dict[str, Query]:
-    """What is asked, of an account and a transaction in the middle of the table."""
-    account = Filter("accountId", "eq", f"account-{number // OF_EACH // 2}")
+def build_queries(number: int) -> dict[str, Query]:
+    """Build queries for an account and a transaction in the middle of the table."""
+    account = Filter("accountId", "eq", f"account-{number // PER_ACCOUNT // 2}")
     member, *otherwise = EFFECTIVE_TIME
-    window = Filter(member, "ge", NOW - timedelta(days=OF_EACH // 2), otherwise=tuple(otherwise), absent=NOW)
+    window = Filter(member, "ge", NOW - timedelta(days=PER_ACCOUNT // 2), otherwise=tuple(otherwise), absent=NOW)
     order = COLLECTIONS["banking.transactions"].order
     return {
         "one record": Query(
@@ -64,28 +64,28 @@ def questions(number: int) -> dict[str, Query]:
     }
 
 
-def make(path: Path, number: int) -> None:
-    """A table with the indexes that ``openholder check`` asks for."""
+def create_database(path: Path, number: int) -> None:
+    """Create a table with the indexes that ``openholder check`` advises."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute(f"CREATE TABLE banking_transactions ({', '.join(f'{name} TEXT' for name in COLUMNS)})")
         marks = ", ".join("?" * len(COLUMNS))
-        connection.executemany(f"INSERT INTO banking_transactions VALUES ({marks})", rows(number))
+        connection.executemany(f"INSERT INTO banking_transactions VALUES ({marks})", generate_rows(number))
         for column in ("accountId", "transactionId"):
             connection.execute(f"CREATE INDEX by_{column} ON banking_transactions ({column})")
 
 
 async def measure(path: Path, number: int) -> list[float]:
-    """The milliseconds that each question takes."""
+    """Return the milliseconds of each query."""
     source = SQLiteSource("bank", SQLiteSettings(path=path))
     await source.open()
     try:
-        return [await _median(source, query) for query in questions(number).values()]
+        return [await _measure_median(source, query) for query in build_queries(number).values()]
     finally:
         await source.close()
 
 
-async def _median(source: SQLiteSource, query: Query) -> float:
+async def _measure_median(source: SQLiteSource, query: Query) -> float:
     taken = []
     for _ in range(RUNS):
         started = time.perf_counter()
@@ -98,11 +98,11 @@ async def _median(source: SQLiteSource, query: Query) -> float:
 def main() -> None:
     """Print a line for each size."""
     sizes = tuple(map(int, sys.argv[1:])) or SIZES
-    sys.stdout.write(f"{'rows':>12}" + "".join(f"{name:>20}" for name in questions(OF_EACH)) + "\n")
+    sys.stdout.write(f"{'rows':>12}" + "".join(f"{name:>20}" for name in build_queries(PER_ACCOUNT)) + "\n")
     for number in sizes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "bank.db"
-            make(path, number)
+            create_database(path, number)
             taken = asyncio.run(measure(path, number))
         sys.stdout.write(f"{number:12,}" + "".join(f"{one:17.2f} ms" for one in taken) + "\n")
         sys.stdout.flush()

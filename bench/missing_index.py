@@ -1,7 +1,7 @@
-"""What a page of transactions costs an SQLite source, with and without the index that ``openholder check`` asks for.
+"""Measure a page of transactions from SQLite, with and without the index that ``openholder check`` advises.
 
-Run ``python bench/lists.py``; openholder must be installed. The best of some runs is told, since other programs only
-ever make a run slower; compare the figures of one run with each other.
+Run ``python bench/missing_index.py``; openholder must be installed. It prints the best of some runs, since other
+programs can only make a run slower. Compare the figures of one run with each other.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ ACCOUNTS = {"large": 20_000, "ordinary": 1_000} | {f"other-{number}": 1_000 for 
 """Transactions of each account over three years."""
 
 
-def rows() -> Iterator[tuple[str, ...]]:
-    """The transactions of all accounts."""
+def generate_rows() -> Iterator[tuple[str, ...]]:
+    """Yield the transactions of all accounts."""
     generator = random.Random(1)
     for account, number in ACCOUNTS.items():
         for serial in range(number):
@@ -36,8 +36,8 @@ def rows() -> Iterator[tuple[str, ...]]:
             yield account, f"{account}-{serial}", posted.isoformat()
 
 
-def page(account: str) -> Query:
-    """The first page of the last twelve months."""
+def build_query(account: str) -> Query:
+    """Build the query for the first page of the last twelve months."""
     member, *otherwise = EFFECTIVE_TIME
     return Query(
         collection="banking.transactions",
@@ -51,36 +51,36 @@ def page(account: str) -> Query:
     )
 
 
-async def best(source: SQLiteSource, account: str) -> tuple[int, float]:
-    """How many transactions there are, and the milliseconds that a page of them took."""
+async def measure_page(source: SQLiteSource, account: str) -> tuple[int, float]:
+    """Return the number of transactions, and the milliseconds to fetch a page of them."""
     seconds = []
     for _ in range(RUNS):
         started = time.perf_counter()
-        answer = await source.fetch(page(account))
+        page = await source.fetch(build_query(account))
         seconds.append(time.perf_counter() - started)
-    return answer.total, min(seconds) * 1000
+    return page.total, min(seconds) * 1000
 
 
 async def measure(path: Path, state: str) -> list[str]:
-    """Print a line for each account. Gives the statements that the source advises."""
+    """Print a line for each account. Return the statements that the source advises."""
     source = SQLiteSource("bank", SQLiteSettings(path=path))
     await source.open()
     for account in ("large", "ordinary"):
-        total, milliseconds = await best(source, account)
+        total, milliseconds = await measure_page(source, account)
         sys.stdout.write(f"{account:9} {total:6} in the window, {state:10} {milliseconds:7.1f} ms\n")
-    statements = list(await source.advice(page("large")))
+    statements = list(await source.advice(build_query("large")))
     await source.close()
     return statements
 
 
 def main() -> None:
-    """Make a database, and measure."""
+    """Create a database, and measure with and without the index."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bank.db"
         with closing(sqlite3.connect(path)) as connection, connection:
             columns = ", ".join(f"{name} TEXT" for name in ("accountId", "transactionId", *EFFECTIVE_TIME))
             connection.execute(f"CREATE TABLE banking_transactions ({columns})")
-            connection.executemany("INSERT INTO banking_transactions VALUES (?, ?, ?, NULL, NULL)", rows())
+            connection.executemany("INSERT INTO banking_transactions VALUES (?, ?, ?, NULL, NULL)", generate_rows())
         for statement in asyncio.run(measure(path, "no index")):
             with closing(sqlite3.connect(path)) as connection, connection:
                 connection.execute(statement)
