@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 
-from openholder.cli.demo import INVITATIONS
+from openholder.cli.demo import SAMPLE_REQUESTS
 from openholder.contract.operations import OPERATIONS
 from processes import COMMAND, PATIENCE, openholder
 
@@ -33,7 +33,7 @@ def test_the_curl_lines_of_the_demo_work_as_pasted(tmp_path):
     answers = [json.loads(subprocess.run(["sh", "-c", line], capture_output=True, text=True).stdout) for line in lines]
     process.send_signal(2)
     _, log = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, len(lines)) == (0, len(INVITATIONS))
+    assert (process.returncode, len(lines)) == (0, len(SAMPLE_REQUESTS))
     assert [answer for answer in answers if "errors" in answer] == []
     assert {name for answer in answers for name in answer} >= {"data", "accounts", "account_id", "links", "page"}
-    assert log.count('"event": "request"') == len(INVITATIONS)
+    assert log.count('"event": "request"') == len(SAMPLE_REQUESTS)

@@ -14,18 +14,24 @@ from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.exchange import Request
 from openholder.rehearsal.masking import build_mask
 from openholder.rehearsal.measures import LoadResult, Measure, Second, Timing
-from openholder.rehearsal.report.html import html
-from openholder.rehearsal.report.json import json as as_json
-from openholder.rehearsal.report.junit import junit
+from openholder.rehearsal.report.html import render_html
+from openholder.rehearsal.report.json import render_json
+from openholder.rehearsal.report.junit import render_junit
 from openholder.rehearsal.report.style import CSS
-from openholder.rehearsal.report.terminal import text
+from openholder.rehearsal.report.terminal import render_text
 from openholder.rehearsal.results import Report, Rule, fail_rule, merge_results, pass_rule, skip_rule
 from openholder.rehearsal.server_document import parse_document, select_operations
 
 HOSTILE = "\"'><script>alert(1)</script><img src=https://evil.example/x>&amp;]]>\x1b[31m\x00\u202e"
 SECRETS = frozenset({"jane.citizen@example.com", "cust-1001", "acc/2001"})
 TOKEN = "eyJhbGciOiJQUzI1NiJ9.eyJqdGkiOiIxIn0.c2lnbmF0dXJl"
-FORMS = {"text": text, "coloured": lambda report: text(report, 80, True), "html": html, "junit": junit, "json": as_json}
+FORMS = {
+    "text": render_text,
+    "coloured": lambda report: render_text(report, 80, True),
+    "html": render_html,
+    "junit": render_junit,
+    "json": render_json,
+}
 BALANCE, SEARCH = "GET /customer/{customerId}/accounts/{accountId}/balances", "POST /auth/v1/customer/search"
 
 
@@ -79,28 +85,28 @@ class Reader(HTMLParser):
 
 
 def test_the_verdict_is_first_and_counts_rules_not_answers():
-    assert text(FULL).splitlines()[0] == "Not ready: 1 critical, 1 error, 1 warning"
-    assert text(report(pass_rule(WORST, SEARCH))).splitlines()[0] == "Ready to go live"
-    assert text(report(fail_rule(ODD, SEARCH, "404"))).splitlines()[0] == "Ready to go live: 1 warning"
+    assert render_text(FULL).splitlines()[0] == "Not ready: 1 critical, 1 error, 1 warning"
+    assert render_text(report(pass_rule(WORST, SEARCH))).splitlines()[0] == "Ready to go live"
+    assert render_text(report(fail_rule(ODD, SEARCH, "404"))).splitlines()[0] == "Ready to go live: 1 warning"
 
 
 def test_findings_are_told_worst_first_with_all_that_somebody_needs():
-    lines = text(FULL, 100).splitlines()
+    lines = render_text(FULL, 100).splitlines()
     heads = [line for line in lines if line.startswith(("CRITICAL", "ERROR", "WARNING"))]
     assert heads == ["CRITICAL worst (once)", "ERROR wrong (3 times)", "WARNING odd (once)"]
     assert lines[lines.index(heads[1]) + 1 :][:14] == [
         f"  {BALANCE} (2 times)",
         f"  {SEARCH}",
-        f"    asked     {SEARCH}",
-        "    came      404",
-        f"    asked     {SEARCH} (the first time)",
-        "    came      500",
-        f"    asked     {SEARCH} (again)",
-        "    came      500",
-        "    expected  It is so.",
-        "    why       Else it hurts.",
-        "    written   RFC 9110 section 15",
-        "    mend      Make it so.",
+        f"    Request     {SEARCH}",
+        "    Response    404",
+        f"    Request     {SEARCH} (the first time)",
+        "    Response    500",
+        f"    Request     {SEARCH} (again)",
+        "    Response    500",
+        "    Expected    It is so.",
+        "    Why         Else it hurts.",
+        "    Reference   RFC 9110 section 15",
+        "    How to fix  Make it so.",
         "",
         "WARNING odd (once)",
     ]
@@ -110,14 +116,14 @@ def test_findings_are_told_worst_first_with_all_that_somebody_needs():
 
 @pytest.mark.parametrize("width", [40, 60, 80, 110])
 def test_text_keeps_to_the_width_of_the_terminal(width):
-    lines = text(FULL, width).splitlines()
+    lines = render_text(FULL, width).splitlines()
     assert max(map(len, lines)) <= max(width, len(f"  {BALANCE}"))
     assert [line for line in lines if len(line) > width and " " in line.strip().removeprefix("GET ")] == []
 
 
 def test_colour_is_only_there_where_it_is_asked_for():
-    assert "\x1b" not in text(FULL, 80)
-    assert re.sub(r"\x1b\[[0-9;]+m", "", text(FULL, 80, True)) == text(FULL, 80)
+    assert "\x1b" not in render_text(FULL, 80)
+    assert re.sub(r"\x1b\[[0-9;]+m", "", render_text(FULL, 80, True)) == render_text(FULL, 80)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -158,7 +164,7 @@ def test_hostile_texts_stay_texts(form):
 
 
 def test_the_page_is_whole_and_refers_to_nothing():
-    page = html(FULL)
+    page = render_html(FULL)
     reader = Reader(page)
     assert reader.open == []
     assert reader.links == []
@@ -171,9 +177,9 @@ def test_the_page_is_whole_and_refers_to_nothing():
 
 
 def test_the_page_of_an_empty_report_says_that_nothing_was_found():
-    page = html(report())
+    page = render_html(report())
     assert Reader(page).open == []
-    assert "Nothing was found." in page
+    assert "No rule was broken." in page
 
 
 def luminance(colour):
@@ -195,16 +201,16 @@ def test_the_texts_of_the_page_can_be_read(scheme):
 
 
 def test_the_plot_has_a_row_for_each_operation_with_its_limit():
-    page = html(FULL)
+    page = render_html(FULL)
     assert page.count('class="limit"') == 2
-    assert page.count('<g class="walk">') == 2
+    assert page.count('<g class="conversation">') == 2
     assert page.count('<g class="load">') == 1
     assert "p95 1500 ms" in page
     assert page.count("too slow") == 1
 
 
 def test_junit_has_a_suite_for_each_operation_and_warnings_do_not_fail():
-    root = ElementTree.fromstring(junit(FULL).encode())
+    root = ElementTree.fromstring(render_junit(FULL).encode())
     assert (root.tag, root.get("tests"), root.get("failures"), root.get("skipped")) == ("testsuites", "6", "3", "1")
     suites = {suite.get("name"): suite for suite in root}
     assert list(suites) == [SEARCH, BALANCE, "the server"]
@@ -212,11 +218,11 @@ def test_junit_has_a_suite_for_each_operation_and_warnings_do_not_fail():
     assert cases == {"odd": ["system-out"], "wrong": ["failure"], "kept": [], "unseen": ["skipped"]}
     failure = suites["the server"].find("testcase/failure")
     assert (failure.get("type"), failure.get("message")) == ("critical", "It is so.")
-    assert "mend: Make it so." in failure.text
+    assert "How to fix: Make it so." in failure.text
 
 
 def test_json_has_the_shape_that_its_module_describes():
-    told = json.loads(as_json(FULL))
+    told = json.loads(render_json(FULL))
     assert (told["version"], told["good"], told["started"]) == (1, False, "2026-05-28T20:26:40+00:00")
     assert told["broken"] == {"critical": 1, "error": 1, "warning": 1}
     assert [finding["rule"] for finding in told["findings"]] == ["worst", "wrong", "odd"]
@@ -226,7 +232,7 @@ def test_json_has_the_shape_that_its_module_describes():
     assert told["timings"][0] | {"p95": 1.5, "limit": 1.0} == told["timings"][0]
     assert told["load"]["timeline"][1] == {"p95": 0.03, "answered": 49}
     documented = set(
-        re.findall(r"^    (\w+) ", __import__(as_json.__module__, fromlist=["json"]).__doc__, re.MULTILINE)
+        re.findall(r"^    (\w+) ", __import__(render_json.__module__, fromlist=["json"]).__doc__, re.MULTILINE)
     )
     assert documented == set(told)
 

@@ -105,7 +105,7 @@ def test_a_server_that_refuses_the_token_fails_and_is_told_what_to_configure(ser
     assert "CRITICAL token-accepted" in ended.stdout
     assert f"http://127.0.0.1:{port}/jwks.json" in ended.stderr
     assert re.search(r"iss, sub +examplebank\.cdr\.fiskil\.com\n", ended.stderr)
-    assert f"{server.public_url} and the path of the request" in ended.stderr
+    assert f"{server.public_url} plus the path of the request" in ended.stderr
 
 
 def test_the_keys_are_served_here_and_a_kept_one_is_the_same_the_next_time(tmp_path):
@@ -152,15 +152,15 @@ def read_all(terminal):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((), "Give --email or --customer"),
-        ((*WHO, "--rate", "5"), "--rate and --for go together"),
-        ((*WHO, "--rate", "5", "--for", "soon"), "write it as 60s or 2m"),
-        ((*WHO, "--listen", "8899"), "write it as 127.0.0.1:8899"),
+        ((), "give --email or --customer"),
+        ((*WHO, "--rate", "5"), "--rate and --for must be given together"),
+        ((*WHO, "--rate", "5", "--for", "soon"), "expected a duration such as 60s or 2m"),
+        ((*WHO, "--listen", "8899"), "expected HOST:PORT, such as 127.0.0.1:8899"),
         ((*WHO, "--html", "no/such/folder/x.html"), "does not exist"),
-        ((*WHO, "--jwks", "data.txt"), "--jwks needs --key"),
-        ((*WHO, "--jwks", "data.txt", "--key", "made.pem"), "no JWK Set"),
+        ((*WHO, "--jwks", "data.txt"), "--jwks requires --key"),
+        ((*WHO, "--jwks", "data.txt", "--key", "made.pem"), "not a JWK Set"),
         ((*WHO, "--key", "data.txt"), "no RSA key"),
-        ((*WHO, "--ca", "data.txt"), "no certificate"),
+        ((*WHO, "--ca", "data.txt"), "not a certificate"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(refused, arguments, told):
@@ -169,7 +169,7 @@ def test_options_that_make_no_sense_are_refused(refused, arguments, told):
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:8080", "http://127.0.0.1/?a=1", "http://a:b@127.0.0.1"])
 def test_only_the_plain_url_of_a_server_is_taken(refused, url):
-    assert "and no user, query or fragment" in refused(url, *WHO)
+    assert "without user, query and fragment" in refused(url, *WHO)
 
 
 @pytest.mark.parametrize("more", [(), ("--no-attacks", "--rate", "5", "--for", "1s")])

@@ -1,4 +1,4 @@
-"""``openholder demo``: everything in one process on loopback, with sample data and a stand-in for Fiskil's keys."""
+"""``openholder demo``: server, sample data and a substitute for Fiskil's keys, in one process on loopback."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from typing import Any
 
 import click
 
-from openholder.cli.progress import progress
-from openholder.cli.rehearse import printed
 from openholder.cli.token import curl
 from openholder.config import Configuration
 from openholder.contract.operations import OPERATIONS
@@ -28,6 +26,8 @@ from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
 from openholder.rehearsal.caller import open_caller
 from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
+from openholder.rehearsal.progress import progress_line
+from openholder.rehearsal.report.terminal import render_for_stdout
 from openholder.rehearsal.results import Report
 from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import Plan
@@ -38,7 +38,7 @@ from openholder.settings import Log
 
 ISSUER = "demo.cdr.fiskil.com"
 TOKEN_LIFETIME = 3000
-"""Seconds: long enough to read the output first, and below the longest lifetime that the gate accepts."""
+"""Seconds: long enough to read the output first, and less than the gate allows."""
 
 CONFIGURATION = """
 public_url = "{url}"
@@ -60,7 +60,7 @@ _BANKING, _ENERGY, _FDX = (
     "/v1/energy/customer/cust-3001/accounts",
     "/fdx/v6/customer/cust-5001/accounts",
 )
-INVITATIONS: tuple[tuple[str, Any], ...] = (
+SAMPLE_REQUESTS: tuple[tuple[str, Any], ...] = (
     ("/auth/v1/customer/search", {"email": sample.EMAIL}),
     ("/auth/v1/customer/cust-1001/accounts", None),
     ("/customer/cust-1001/accounts/acc-2001/balances", None),
@@ -70,12 +70,12 @@ INVITATIONS: tuple[tuple[str, Any], ...] = (
     (f"{_FDX}/acc-5001/transactions?limit=2", None),
     (f"{_FDX}/acc-5001/statements", None),
 )
-"""Requests to paste: paths, and what is posted to them."""
+"""Requests for people to try: the target and the body, if any."""
 
 
 @dataclass(frozen=True, slots=True)
-class Demo:
-    """A demo that is running."""
+class RunningDemo:
+    """A server that serves the sample data."""
 
     url: str
     admin_url: str
@@ -83,78 +83,84 @@ class Demo:
 
 
 @click.command()
+@click.option("--check", "check_only", is_flag=True, help="Run the whole rehearsal with all attacks, then exit.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port to listen on. Default: a free one.")
 @click.option(
-    "--check", "check_only", is_flag=True, help="Rehearse the demo with all attacks, print what came, and end."
+    "--source",
+    type=click.Choice(["sqlite", "csv"]),
+    default="sqlite",
+    show_default=True,
+    help="Kind of source that holds the sample data.",
 )
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="The port to listen on. Default: a free one.")
-@click.option("--source", type=click.Choice(["sqlite", "csv"]), default="sqlite", show_default=True)
 def demo(check_only: bool, port: int, source: str) -> int:
-    """Serve sample data on loopback, with keys made on the spot. Needs no network and no configuration.
+    """Serve sample data on loopback with new keys. Needs neither a network nor a configuration.
 
-    Every operation is asked first, as Fiskil would, and every answer judged; see the command rehearse.
+    The demo first requests every operation as Fiskil would, checks the responses, and prints curl commands to try.
+    See the command rehearse.
     """
     configure_logging(Log(level="error"), sys.stderr)
-    return asyncio.run(_demo(check_only, port, source))
+    return asyncio.run(_run(check_only, port, source))
 
 
-async def _demo(check_only: bool, port: int, kind: str) -> int:
-    async with _running(port, kind) as running:
-        report = await _rehearsal(running, PHASES if check_only else CONVERSATION)
-        click.echo(printed(report))
+async def _run(check_only: bool, port: int, kind: str) -> int:
+    async with _running_demo(port, kind) as running:
+        report = await _rehearse(running, PHASES if check_only else CONVERSATION)
+        click.echo(render_for_stdout(report))
         click.echo(f"{len(report.served)} of {len(OPERATIONS)} operations answered with data\n")
         if not check_only:
-            click.echo(_invitation(running))
+            click.echo(_format_sample_requests(running))
             logging.getLogger().setLevel(logging.INFO)
-            await _until_interrupted()
+            await _wait_for_signal()
     return 0 if report.is_ready and len(report.served) == len(OPERATIONS) else 1
 
 
-async def _rehearsal(running: Demo, phases: Sequence[Phase]) -> Report:
+async def _rehearse(running: RunningDemo, phases: Sequence[Phase]) -> Report:
     plan = Plan(OPERATIONS, sample.PEOPLE, sectors=frozenset(operation.sector for operation in OPERATIONS))
     async with open_caller(running.url, running.url, ISSUER, running.signer, seconds=30) as caller:
-        with progress() as line:
-            caller.observers.append(line.counted)
-            return await run_rehearsal(caller, plan, line.told, line.phases(phases))
+        with progress_line() as progress:
+            caller.observers.append(progress.count_request)
+            return await run_rehearsal(caller, plan, progress.begin, progress.watch_phases(phases))
 
 
 @asynccontextmanager
-async def _running(port: int, kind: str) -> AsyncIterator[Demo]:
+async def _running_demo(port: int, kind: str) -> AsyncIterator[RunningDemo]:
     with tempfile.TemporaryDirectory(prefix="openholder-demo-") as name:
         folder = Path(name)
-        data = folder / ("sample.db" if kind == "sqlite" else "sample")
-        (sample.write_sqlite if kind == "sqlite" else sample.write_csv)(data, date.today())
+        if kind == "sqlite":
+            data = folder / "sample.db"
+            sample.write_sqlite(data, date.today())
+        else:
+            data = folder / "sample"
+            sample.write_csv(data, date.today())
         public, keys = bind("127.0.0.1", port), bind("127.0.0.1", 0)
-        url, jwks_url = f"http://{_at(public)}", f"http://{_at(keys)}/jwks.json"
+        url, jwks_url = f"http://{_format_address(public)}", f"http://{_format_address(keys)}/jwks.json"
         text = CONFIGURATION.format(url=url, issuer=ISSUER, jwks_url=jwks_url, kind=kind, data=data.name)
         (folder / "openholder.toml").write_text(text, encoding="utf-8")
         configuration = Configuration.load(folder / "openholder.toml")
         signer = Signer.generate()
-        async with jwks_host(jwks_url, signer.jwks, keys), serve(configuration, public) as holder:
-            yield Demo(url, f"http://127.0.0.1:{holder.admin_port}", signer)
+        async with jwks_host(jwks_url, signer.jwks, keys), serve(configuration, public) as server:
+            yield RunningDemo(url, f"http://127.0.0.1:{server.admin_port}", signer)
 
 
-def _at(sockets: list[socket.socket]) -> str:
+def _format_address(sockets: list[socket.socket]) -> str:
     host, port = sockets[0].getsockname()[:2]
     return f"{host}:{port}"
 
 
-def _invitation(running: Demo) -> str:
-    """What is served, and requests to paste, each with a token of its own."""
+def _format_sample_requests(running: RunningDemo) -> str:
+    """Format the address of the server, and one curl command for each sample request with its own token."""
     lines = [
         f"Serving {running.url} (admin: {running.admin_url}).",
-        f"Each line works once, within {TOKEN_LIFETIME // 60} minutes:",
-        *(_pasted(running, path, body) for path, body in INVITATIONS),
+        f"Each command works once, within {TOKEN_LIFETIME // 60} minutes:",
     ]
-    return "\n\n".join([*lines, "Ctrl-C ends it."])
+    for target, body in SAMPLE_REQUESTS:
+        url = running.url + target
+        token = running.signer.token(ISSUER, url.partition("?")[0], lifetime=TOKEN_LIFETIME)
+        lines.append(curl(url, token, body and json.dumps(body)))
+    return "\n\n".join([*lines, "Ctrl-C stops the server."])
 
 
-def _pasted(running: Demo, path: str, body: Any) -> str:
-    url = running.url + path
-    token = running.signer.token(ISSUER, url.partition("?")[0], lifetime=TOKEN_LIFETIME)
-    return curl(url, token, body and json.dumps(body))
-
-
-async def _until_interrupted() -> None:
+async def _wait_for_signal() -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):

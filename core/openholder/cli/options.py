@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -34,3 +36,31 @@ def sample_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--sample", type=click.IntRange(1), default=20, show_default=True, help="How many customers are looked at."
     )(command)
+
+
+def parse_url(value: str) -> str:
+    """Return the URL of a server, without a trailing slash."""
+    try:
+        parts = urlsplit(value)
+        is_url = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+    except ValueError:
+        is_url = False
+    if not is_url or re.search(r"[\s?#@]", value):
+        raise click.BadParameter("expected http:// or https:// and a host, without user, query and fragment")
+    return value.rstrip("/")
+
+
+def parse_duration(value: str) -> float:
+    """Return a duration such as 60s or 2m in seconds."""
+    found = re.fullmatch(r"([0-9]{1,6})([sm]?)", value)
+    if not found or not int(found[1]):
+        raise click.BadParameter("expected a duration such as 60s or 2m")
+    return int(found[1]) * (60 if found[2] == "m" else 1)
+
+
+def parse_address(value: str) -> str:
+    """Return a host and a port to listen on."""
+    found = re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})", value)
+    if not found or not 0 < int(found[2]) < 65_536:
+        raise click.BadParameter("expected HOST:PORT, such as 127.0.0.1:8899")
+    return value

@@ -1,79 +1,125 @@
-"""``openholder rehearse``: Fiskil's part played against any resource server, and every answer judged."""
+"""``openholder rehearse``: play the role of Fiskil against any resource server, and check every response."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import ssl
-import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import click
 
-from openholder.cli.options import json_option
-from openholder.cli.progress import progress
-from openholder.cli.rehearsing import (
-    base,
-    duration,
-    on_this_machine,
-    operations_for,
-    place,
-    reach,
-    ready,
-    signing,
-    trusted,
-)
+from openholder.cli.options import parse_address, parse_duration, parse_url
 from openholder.contract.operation import Sector
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
-from openholder.rehearsal.caller import Caller, open_caller
-from openholder.rehearsal.report.html import html
-from openholder.rehearsal.report.json import json
-from openholder.rehearsal.report.junit import junit
-from openholder.rehearsal.report.terminal import text
+from openholder.rehearsal.caller import open_caller
+from openholder.rehearsal.preparation import (
+    UnusableOption,
+    check_reachable,
+    is_on_this_machine,
+    load_operations,
+    load_signer,
+    load_trust,
+    wait_until_ready,
+)
+from openholder.rehearsal.progress import progress_line
+from openholder.rehearsal.report.html import render_html
+from openholder.rehearsal.report.json import render_json
+from openholder.rehearsal.report.junit import render_junit
+from openholder.rehearsal.report.terminal import render_for_stdout
 from openholder.rehearsal.results import Report
 from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import Plan
 
 ISSUER = "examplebank.cdr.fiskil.com"
-WIDEST = 110
-"""Columns from which on longer lines are harder to read."""
 SECTORS = [sector for sector in get_args(Sector) if sector not in ("auth", "custom")]
-_FILE = click.Path(dir_okay=False, path_type=Path)
-_THERE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+_EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("--email", "emails", multiple=True, help="Who logs in. May be given several times."),
-    click.option("--customer", "customers", multiple=True, metavar="ID",
-                 help="Who has logged in with the holder's own OpenID Connect provider."),
-    click.option("--sector", "sectors", multiple=True, type=click.Choice(SECTORS), help="Default: all that is there."),
-    click.option("--openapi", metavar="FILE|URL", help="The server's OpenAPI document (JSON): what it serves."),
-    click.option("--issuer", default=ISSUER, show_default=True, help="iss and sub of the tokens."),
-    click.option("--audience", type=base, metavar="URL", help="The server's public URL, for aud. Default: URL."),
-    click.option("--listen", type=place, metavar="HOST:PORT", default="127.0.0.1:8899", show_default=True,
-                 help="Where the keys are served."),
-    click.option("--key", type=_FILE, help="Keep the signing key in this file, and use it again."),
-    click.option("--jwks", type=_THERE, help="The key set in which --key is published: none is served here."),
-    click.option("--ca", type=_THERE, help="The authority of the server's certificate, in PEM."),
-    click.option("--timeout", type=click.FloatRange(0.1, 600), default=15, show_default=True,
-                 help="Seconds for each answer."),
-    click.option("--no-attacks", is_flag=True, help="Ask only what Fiskil would ask."),
-    click.option("--target-is-mine", is_flag=True, help="Attack and load a server that is not on this machine."),
-    click.option("--rate", type=click.FloatRange(0, min_open=True), help="Requests a second of a load, with --for."),
-    click.option("--for", "duration", type=duration, metavar="TIME", help="How long the load lasts: 60s, 2m."),
-    click.option("--html", "html_path", type=_FILE, help="Write the report as an HTML file."),
-    click.option("--junit", "junit_path", type=_FILE, help="Write the report as JUnit's XML."),
-)  # fmt: skip
+OPTIONS: Mapping[str, tuple[click.Option, ...]] = {
+    "Customers": (
+        click.Option(["--email", "emails"], multiple=True, help="E-mail address of somebody who logs in. Repeatable."),
+        click.Option(
+            ["--customer", "customers"],
+            multiple=True,
+            metavar="ID",
+            help="Customer who logs in with the holder's own OpenID Connect provider. Repeatable.",
+        ),
+    ),
+    "Scope": (
+        click.Option(
+            ["--sector", "sectors"],
+            multiple=True,
+            type=click.Choice(SECTORS),
+            help="Sector that must be served. Repeatable. Default: every sector that responds.",
+        ),
+        click.Option(
+            ["--openapi"],
+            metavar="FILE|URL",
+            help="OpenAPI document of the server, in JSON. It determines the operations to rehearse.",
+        ),
+        click.Option(["--no-attacks"], is_flag=True, help="Skip the attacks."),
+        click.Option(
+            ["--target-is-mine"],
+            is_flag=True,
+            help="Confirm that you may attack and load a server on another machine.",
+        ),
+    ),
+    "Tokens and keys": (
+        click.Option(["--issuer"], default=ISSUER, show_default=True, help="Value of iss and sub in the tokens."),
+        click.Option(
+            ["--audience"], type=parse_url, metavar="URL", help="Public URL of the server, for aud. Default: URL."
+        ),
+        click.Option(
+            ["--listen"],
+            type=parse_address,
+            metavar="HOST:PORT",
+            default="127.0.0.1:8899",
+            show_default=True,
+            help="Address at which the rehearsal serves its keys.",
+        ),
+        click.Option(["--key"], type=_NEW_FILE, help="File that keeps the signing key for the next rehearsal."),
+        click.Option(
+            ["--jwks"],
+            type=_EXISTING_FILE,
+            help="Key set in which --key is published already. The rehearsal then serves no keys.",
+        ),
+    ),
+    "Connection": (
+        click.Option(["--ca"], type=_EXISTING_FILE, help="Certificate authority of the server, in PEM."),
+        click.Option(
+            ["--timeout"],
+            type=click.FloatRange(0.1, 600),
+            default=15,
+            show_default=True,
+            help="Seconds to wait for each response.",
+        ),
+    ),
+    "Load": (
+        click.Option(["--rate"], type=click.FloatRange(0, min_open=True), help="Requests per second. Requires --for."),
+        click.Option(
+            ["--for", "duration"],
+            type=parse_duration,
+            metavar="TIME",
+            help="Duration of the load, such as 60s or 2m. Requires --rate.",
+        ),
+    ),
+    "Output": (
+        click.Option(["--html", "html_path"], type=_NEW_FILE, help="Write the report to an HTML file."),
+        click.Option(["--junit", "junit_path"], type=_NEW_FILE, help="Write the report to a JUnit XML file."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the report as JSON."),
+    ),
+}
+"""The options by their heading in ``--help``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """The options, as they were given."""
+class RehearseOptions:
+    """The values of the options."""
 
     url: str
     emails: tuple[str, ...]
@@ -93,108 +139,128 @@ class Wishes:
     duration: float | None
     html_path: Path | None
     junit_path: Path | None
+    as_json: bool
 
     def check(self) -> None:
-        """Raise where options do not go together."""
-        faults = (
-            (not self.emails and not self.customers, "who logs in? Give --email or --customer"),
-            (bool(self.rate) != bool(self.duration), "--rate and --for go together"),
-            (self.jwks and not self.key, "--jwks needs --key: the private part of a key in it"),
-            (any(path and not path.parent.is_dir() for path in (self.html_path, self.junit_path, self.key)),
-             "the folder of a file to write does not exist"),
-        )  # fmt: skip
-        for wrong, message in faults:
-            if wrong:
-                raise click.UsageError(message)
-        if (self.rate or not self.no_attacks) and not self.target_is_mine and not on_this_machine(self.url):
-            message = "attacks and load are for servers on this machine: add --no-attacks and no --rate, or"
-            raise click.UsageError(f"{message} --target-is-mine where you may do this")
+        """Raise `click.UsageError` if the options contradict each other."""
+        if not self.emails and not self.customers:
+            raise click.UsageError("nobody logs in: give --email or --customer")
+        if bool(self.rate) != bool(self.duration):
+            raise click.UsageError("--rate and --for must be given together")
+        if self.jwks and not self.key:
+            raise click.UsageError("--jwks requires --key: the private key of one of its keys")
+        for path in (self.html_path, self.junit_path, self.key):
+            if path and not path.parent.is_dir():
+                raise click.UsageError(f"the folder {path.parent} does not exist: create it first")
+        if (self.rate or not self.no_attacks) and not self.target_is_mine and not is_on_this_machine(self.url):
+            raise click.UsageError(
+                "attacks and load are limited to servers on this machine: use --no-attacks without --rate, or confirm"
+                " with --target-is-mine that you may attack this server"
+            )
 
     @property
-    def told(self) -> tuple[tuple[str, str], ...]:
-        """How the rehearsal was run, for the report. Of people only how many there were."""
-        load = f"{self.rate:g} requests a second for {self.duration:g} s" if self.rate and self.duration else "none"
+    def jwks_url(self) -> str:
+        """The URL at which the rehearsal serves its keys."""
+        return f"http://{self.listen}/jwks.json"
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """Names and values for the report, which may not contain personal data."""
+        has_load = self.rate and self.duration
         return (
-            ("Who", f"{len(self.emails)} by address, {len(self.customers)} by id"),
-            ("Sectors", ", ".join(self.sectors) or "all that is there"),
+            ("Customers", f"{len(self.emails)} by e-mail address, {len(self.customers)} by id"),
+            ("Sectors", ", ".join(self.sectors) or "all that respond"),
             ("OpenAPI document", "given" if self.openapi else "none"),
             ("Issuer", self.issuer),
             ("Time limit", f"{self.timeout:g} s"),
-            ("Attacks", "left out" if self.no_attacks else "included"),
-            ("Load", load),
+            ("Attacks", "disabled" if self.no_attacks else "included"),
+            ("Load", f"{self.rate:g} requests per second for {self.duration:g} s" if has_load else "none"),
         )
 
 
-@click.command()
-@click.argument("url", type=base, metavar="URL")
-@json_option
-def rehearse(as_json: bool, **options: Any) -> int:
-    """Play Fiskil's part against the resource server at URL, and judge every answer."""
-    wishes = Wishes(**options)
-    wishes.check()
-    signer, trust = signing(wishes.key, wishes.jwks), trusted(wishes.ca)
-    report = asyncio.run(_rehearsed(wishes, signer, trust))
-    for path, written in ((wishes.html_path, html), (wishes.junit_path, junit)):
-        if path:
-            path.write_text(written(report), encoding="utf-8")
-    click.echo(json(report) if as_json else printed(report), nl=as_json)
+class RehearseCommand(click.Command):
+    """A command whose help groups the options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options below their headings."""
+        help_option = self.get_help_option(ctx)
+        groups = {**OPTIONS, "Help": (help_option,) if help_option else ()}
+        for heading, options in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
+
+
+@click.command(
+    cls=RehearseCommand,
+    params=[
+        click.Argument(["url"], type=parse_url, metavar="URL"),
+        *(option for options in OPTIONS.values() for option in options),
+    ],
+)
+def rehearse(**values: Any) -> int:
+    """Rehearse the go-live with the resource server at URL.
+
+    The rehearsal plays the role of Fiskil: it logs in, requests all data, sends requests that must be refused, and
+    checks every response. It exits with 1 if a rule is broken that is more than a warning.
+    """
+    options = RehearseOptions(**values)
+    options.check()
+    try:
+        signer, trust = load_signer(options.key, options.jwks), load_trust(options.ca)
+        report = asyncio.run(_run(options, signer, trust))
+    except UnusableOption as exc:
+        raise click.BadParameter(str(exc), param_hint=exc.option) from None
+    if options.html_path:
+        options.html_path.write_text(render_html(report), encoding="utf-8")
+    if options.junit_path:
+        options.junit_path.write_text(render_junit(report), encoding="utf-8")
+    if options.as_json:
+        click.echo(render_json(report))
+    else:
+        click.echo(render_for_stdout(report), nl=False)
     return 0 if report.is_ready else 1
 
 
-for option in reversed(OPTIONS):
-    option(rehearse)
-
-
-async def _rehearsed(wishes: Wishes, signer: Signer, trust: ssl.SSLContext | bool) -> Report:
-    audience = wishes.audience or wishes.url
+async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext | bool) -> Report:
+    audience = options.audience or options.url
     async with (
-        _keys(wishes, signer),
-        open_caller(wishes.url, audience, wishes.issuer, signer, seconds=wishes.timeout, trust=trust) as caller,
+        nullcontext() if options.jwks else jwks_host(options.jwks_url, signer.jwks),
+        open_caller(options.url, audience, options.issuer, signer, seconds=options.timeout, trust=trust) as caller,
     ):
-        await reach(wishes.url, caller.http)
-        plan = await _plan(wishes, caller)
-        click.echo(_instructions(wishes, signer, audience), err=True)
-        with progress() as line:
-            line.told("waiting until the server has the keys")
-            await ready(caller)
-            caller.observers.append(line.counted)
-            report = await run_rehearsal(caller, plan, line.told, line.phases())
-    report.options = wishes.told
+        await check_reachable(options.url, caller.http)
+        operations = await load_operations(options.sectors, options.openapi, caller.http)
+        try:
+            plan = Plan(
+                operations,
+                options.emails,
+                options.customers,
+                cast("frozenset[Sector]", frozenset(options.sectors)),
+                attacks=not options.no_attacks,
+                rate=options.rate or 0,
+                seconds=options.duration or 0,
+            )
+        except ValueError as exc:
+            raise click.UsageError(str(exc)) from None
+        click.echo(_format_instructions(options, signer, audience), err=True)
+        with progress_line() as progress:
+            progress.begin("waiting until the server has the keys")
+            await wait_until_ready(caller)
+            caller.observers.append(progress.count_request)
+            report = await run_rehearsal(caller, plan, progress.begin, progress.watch_phases())
+    report.options = options.facts
     return report
 
 
-def _keys(wishes: Wishes, signer: Signer) -> AbstractAsyncContextManager[None]:
-    """The host of the keys, unless they are published elsewhere."""
-    return nullcontext() if wishes.jwks else jwks_host(_jwks_url(wishes), signer.jwks)
-
-
-def _jwks_url(wishes: Wishes) -> str:
-    return f"http://{wishes.listen}/jwks.json"
-
-
-async def _plan(wishes: Wishes, caller: Caller) -> Plan:
-    operations = await operations_for(wishes.sectors, wishes.openapi, caller.http)
-    sectors = cast("frozenset[Sector]", frozenset(wishes.sectors))
-    try:
-        return Plan(
-            operations, wishes.emails, wishes.customers, sectors,
-            attacks=not wishes.no_attacks, rate=wishes.rate or 0, seconds=wishes.duration or 0,
-        )  # fmt: skip
-    except ValueError as exc:
-        raise click.UsageError(str(exc)) from None
-
-
-def _instructions(wishes: Wishes, signer: Signer, audience: str) -> str:
-    """What the server must be configured with."""
-    keys = f"the key set in {wishes.jwks}" if wishes.jwks else _jwks_url(wishes)
-    rows = (("JWKS", keys), ("kid", signer.kid), ("alg", "PS256"), ("iss, sub", wishes.issuer),
-            ("aud", f"{audience} and the path of the request"))  # fmt: skip
-    lines = [f"  {name:10}{value}" for name, value in rows]
-    return "\n".join([f"The server at {wishes.url} must be configured for these tokens:", *lines])
-
-
-def printed(report: Report) -> str:
-    """The report as text for standard output, whatever that is."""
-    # https://no-color.org: any value but the empty one means no colour.
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    return text(report, min(WIDEST, shutil.get_terminal_size().columns), colour)
+def _format_instructions(options: RehearseOptions, signer: Signer, audience: str) -> str:
+    """Describe what the server must be configured with."""
+    keys = f"the key set in {options.jwks}" if options.jwks else options.jwks_url
+    return "\n".join(
+        (
+            f"Configure the server at {options.url} for these tokens:",
+            f"  JWKS      {keys}",
+            f"  kid       {signer.kid}",
+            "  alg       PS256",
+            f"  iss, sub  {options.issuer}",
+            f"  aud       {audience} plus the path of the request",
+        )
+    )

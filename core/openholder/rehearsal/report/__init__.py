@@ -1,1 +1,1 @@
-"""A rehearsal's report as text, HTML, JUnit's XML and JSON: pure functions of a `Report`, all of one `Summary`."""
+"""Render a rehearsal's report as text, HTML, JUnit XML and JSON. Only `render_for_stdout` looks at the terminal."""

@@ -1,73 +1,78 @@
-"""The report as JUnit's XML: a test suite for each operation, a test case for each rule, as CI systems display it.
+"""Render the report as JUnit XML for CI systems: a test suite for each operation, a test case for each rule.
 
-Broken rules are failures, warnings stay passed with a text on ``system-out``, and what could not be looked at is
-skipped. The shape is that of the Jenkins xUnit schema.
+Broken rules are failures, except warnings: these pass, with a text in ``system-out``. Rules that could not be checked
+are skipped. The format is that of the Jenkins xUnit schema.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from openholder.rehearsal.report.summary import EXAMPLES, Row, Summary, summarize
+from openholder.rehearsal.report.summary import MAX_EXAMPLES, ResultRow, summarize
 from openholder.rehearsal.results import Report
 
-_NAME = "openholder rehearse"
 
-
-def junit(report: Report) -> str:
-    """The report as one XML document."""
+def render_junit(report: Report) -> str:
+    """Render the report as one XML document."""
     summary = summarize(report)
-    suites: dict[str, list[Row]] = defaultdict(list)
+    suites: dict[str, list[ResultRow]] = defaultdict(list)
     for row in summary.rows:
         suites[row.subject].append(row)
-    root = Element("testsuites", {"name": _NAME, **_counts(summary.rows), "time": f"{summary.seconds:.3f}"})
+    measures = {measure.subject: measure for measure in summary.conversation}
+    timestamp = summary.started.partition("+")[0]  # the schema does not allow an offset
+    counts = _count_verdicts(summary.rows)
+    root = Element("testsuites", {"name": "openholder rehearse", **counts, "time": f"{summary.seconds:.3f}"})
     for subject, rows in suites.items():
-        _suite(root, summary, subject, rows)
+        attributes = {"name": subject, **_count_verdicts(rows), "timestamp": timestamp, "time": "0"}
+        suite = SubElement(root, "testsuite", attributes)
+        properties = SubElement(suite, "properties")
+        SubElement(properties, "property", {"name": "target", "value": summary.target})
+        if subject in measures:
+            value = f"{measures[subject].p95 * 1000:.1f}"
+            SubElement(properties, "property", {"name": "p95 in milliseconds", "value": value})
+        for row in rows:
+            _add_test_case(suite, row)
     indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(root: Element, summary: Summary, subject: str, rows: list[Row]) -> None:
-    measured = {measure.subject: measure for measure in summary.walk}
-    timestamp = summary.started.partition("+")[0]  # the schema has no place for an offset
-    suite = SubElement(root, "testsuite", {"name": subject, **_counts(rows), "timestamp": timestamp, "time": "0"})
-    properties = SubElement(suite, "properties")
-    SubElement(properties, "property", {"name": "target", "value": summary.target})
-    if subject in measured:
-        value = f"{measured[subject].p95 * 1000:.1f}"
-        SubElement(properties, "property", {"name": "p95 in milliseconds", "value": value})
-    for row in rows:
-        _case(suite, row)
-
-
-def _case(suite: Element, row: Row) -> None:
+def _add_test_case(suite: Element, row: ResultRow) -> None:
     case = SubElement(suite, "testcase", {"classname": row.subject, "name": row.rule.name, "time": "0"})
     if row.verdict == "skipped":
         SubElement(case, "skipped", {"message": row.skipped})
-    elif _failed(row):
+    elif _is_failure(row):
         failure = SubElement(case, "failure", {"message": row.rule.expected, "type": row.rule.severity})
-        failure.text = _text(row)
+        failure.text = _describe_failures(row)
     elif row.verdict == "failed":
-        SubElement(case, "system-out").text = f"warning\n{_text(row)}"
+        SubElement(case, "system-out").text = f"warning\n{_describe_failures(row)}"
 
 
-def _failed(row: Row) -> bool:
+def _is_failure(row: ResultRow) -> bool:
     return row.verdict == "failed" and row.rule.severity != "warning"
 
 
-def _counts(rows: Iterable[Row]) -> dict[str, str]:
-    listed = list(rows)
-    skipped = sum(row.verdict == "skipped" for row in listed)
-    counts = {"tests": len(listed), "failures": sum(map(_failed, listed)), "errors": 0, "skipped": skipped}
-    return {name: str(count) for name, count in counts.items()}
+def _count_verdicts(rows: Sequence[ResultRow]) -> dict[str, str]:
+    return {
+        "tests": str(len(rows)),
+        "failures": str(sum(map(_is_failure, rows))),
+        "errors": "0",
+        "skipped": str(sum(row.verdict == "skipped" for row in rows)),
+    }
 
 
-def _text(row: Row) -> str:
+def _describe_failures(row: ResultRow) -> str:
+    lines = []
+    for example in row.examples[:MAX_EXAMPLES]:
+        lines += [f"Request: {example.request}", f"Response: {example.response}"]
+    if len(row.examples) > MAX_EXAMPLES:
+        lines.append(f"and {len(row.examples) - MAX_EXAMPLES} more")
     rule = row.rule
-    examples = [f"{example.request}\n  came: {example.response}" for example in row.examples[:EXAMPLES]]
-    left = len(row.examples) - EXAMPLES
-    more = [f"and {left} more"] if left > 0 else []
-    texts = [f"expected: {rule.expected}", f"why: {rule.why}", f"written: {rule.reference}", f"mend: {rule.how_to_fix}"]
-    return "\n".join([*examples, *more, *texts])
+    lines += [
+        f"Expected: {rule.expected}",
+        f"Why: {rule.why}",
+        f"Reference: {rule.reference}",
+        f"How to fix: {rule.how_to_fix}",
+    ]
+    return "\n".join(lines)

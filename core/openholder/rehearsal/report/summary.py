@@ -1,9 +1,9 @@
-"""What every form of the report says: masked texts, added up and sorted, without any layout."""
+"""Summarise a report for all formats: texts are masked, results are grouped and sorted, and nothing is laid out."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -11,57 +11,54 @@ from urllib.parse import urlsplit
 from openholder._version import __version__
 from openholder.rehearsal.masking import build_mask
 from openholder.rehearsal.measures import LoadResult, Measure
-from openholder.rehearsal.results import SERVER, SEVERITIES, Failure, Report, Result, Rule, Severity
+from openholder.rehearsal.results import SEVERITIES, Report, Rule, Severity, Verdict
 
-EXAMPLES = 3
-"""Deviations of a problem that are shown."""
-_PLURALS: Mapping[Severity, tuple[str, str]] = {
-    "critical": ("critical", "critical"),
-    "error": ("error", "errors"),
-    "warning": ("warning", "warnings"),
-}
-Mask = Callable[[str], str]
+MAX_EXAMPLES = 3
+"""The number of failures shown for one rule."""
+NO_REQUEST = "(no single request)"
+_PLURALS: Mapping[Severity, str] = {"critical": "critical", "error": "errors", "warning": "warnings"}
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A request, and the answer that was not as expected."""
+    """A request, and the response that broke a rule; both are redacted."""
 
     request: str
     response: str
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """An outcome whose texts may leave."""
+class ResultRow:
+    """The result of one rule for one subject, with masked texts."""
 
     rule: Rule
     subject: str
-    verdict: str
+    verdict: Verdict
     skipped: str
+    """Why the rule could not be checked."""
     examples: tuple[Example, ...]
-    """All there were."""
+    """All failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenRule:
-    """A rule that was broken, and everywhere that it was."""
+    """A rule that was broken, and where."""
 
     rule: Rule
     places: tuple[tuple[str, int], ...]
-    """Subjects, and how often there."""
+    """Each subject with its number of failures, the largest first."""
     examples: tuple[Example, ...]
-    """A few."""
+    """At most `MAX_EXAMPLES` of the failures."""
 
     @property
     def times(self) -> int:
-        """How often in all."""
+        """The number of failures in all places."""
         return sum(times for _, times in self.places)
 
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """A reason, and the rules that were not looked at because of it."""
+    """A reason for which rules were skipped."""
 
     reason: str
     rules: tuple[str, ...]
@@ -70,7 +67,7 @@ class Omission:
 
 @dataclass(frozen=True, slots=True)
 class RuleCount:
-    """How often a rule was looked at, and what came of it."""
+    """The number of subjects for which a rule passed, failed or was skipped."""
 
     rule: Rule
     passed: int
@@ -80,9 +77,9 @@ class RuleCount:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All that a report says."""
+    """Everything that a report shows."""
 
-    good: bool
+    is_ready: bool
     target: str
     started: str
     """ISO 8601, UTC."""
@@ -90,20 +87,24 @@ class Summary:
     requests: int
     options: tuple[tuple[str, str], ...]
     served: tuple[str, ...]
-    rows: tuple[Row, ...]
-    walk: tuple[Measure, ...]
-    """How long the answers of the conversation took, the slowest operation first."""
+    rows: tuple[ResultRow, ...]
+    conversation: tuple[Measure, ...]
+    """The response times before the attacks and the load, the slowest operation first."""
     load: LoadResult | None
 
     @property
     def broken_rules(self) -> list[BrokenRule]:
-        """Rules that were broken: the worst first, and of the equally bad those that were broken most often."""
-        broken = [_problem(rule, rows) for rule, rows in self._by_rule() if any(row.examples for row in rows)]
-        return sorted(broken, key=lambda broken_rule: (SEVERITIES.index(broken_rule.rule.severity), -broken_rule.times))
+        """The broken rules, by severity and then by number of failures."""
+        broken = [
+            BrokenRule(rule, _count_places(rows), _choose_examples(rows))
+            for rule, rows in self._group_by_rule()
+            if any(row.examples for row in rows)
+        ]
+        return sorted(broken, key=lambda each: (SEVERITIES.index(each.rule.severity), -each.times))
 
     @property
     def omissions(self) -> list[Omission]:
-        """What was not looked at, by reason."""
+        """The skipped rules, grouped by reason."""
         reasons: dict[str, list[str]] = defaultdict(list)
         for row in self.rows:
             if row.verdict == "skipped":
@@ -112,97 +113,116 @@ class Summary:
 
     @property
     def rule_counts(self) -> list[RuleCount]:
-        """Every rule: the worst first."""
-        rule_counts = [_tally(rule, rows) for rule, rows in self._by_rule()]
-        return sorted(
-            rule_counts, key=lambda rule_count: (SEVERITIES.index(rule_count.rule.severity), rule_count.rule.name)
-        )
+        """All rules, by severity and then by name."""
+        counts = []
+        for rule, rows in self._group_by_rule():
+            verdicts = [row.verdict for row in rows]
+            counts.append(
+                RuleCount(
+                    rule,
+                    passed=verdicts.count("passed"),
+                    failed=verdicts.count("failed"),
+                    skipped=verdicts.count("skipped"),
+                )
+            )
+        return sorted(counts, key=lambda each: (SEVERITIES.index(each.rule.severity), each.rule.name))
 
     @property
     def verdict(self) -> str:
-        """The whole report in one line."""
-        counts = {severity: self.count(severity) for severity in SEVERITIES}
-        summary = [f"{count} {_PLURALS[name][count != 1]}" for name, count in counts.items() if count]
-        return ": ".join(filter(None, ("Ready to go live" if self.good else "Not ready", ", ".join(summary))))
+        """The result of the rehearsal in one line."""
+        parts = []
+        for severity in SEVERITIES:
+            count = self.count_broken(severity)
+            if count:
+                parts.append(f"{count} {severity if count == 1 else _PLURALS[severity]}")
+        verdict = "Ready to go live" if self.is_ready else "Not ready"
+        return f"{verdict}: {', '.join(parts)}" if parts else verdict
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """How the rehearsal was run."""
+        """Names and values that describe how the rehearsal was run."""
         return [
             ("Target", self.target),
             ("Started", self.started),
             ("Duration", f"{self.seconds:.1f} s"),
-            ("Requests", f"{self.requests}" + (f", and {self.load.sent} of the load" if self.load else "")),
+            ("Requests", f"{self.requests}" + (f", plus {self.load.sent} of the load" if self.load else "")),
             ("Operations with data", str(len(self.served))),
             ("openholder", __version__),
             *self.options,
         ]
 
-    def count(self, severity: Severity) -> int:
-        """How many rules of a severity were broken."""
-        return sum(broken_rule.rule.severity == severity for broken_rule in self.broken_rules)
+    def count_broken(self, severity: Severity) -> int:
+        """Count the broken rules of one severity."""
+        return sum(broken.rule.severity == severity for broken in self.broken_rules)
 
-    def _by_rule(self) -> Iterable[tuple[Rule, list[Row]]]:
-        rules: dict[str, list[Row]] = defaultdict(list)
+    def _group_by_rule(self) -> Iterable[tuple[Rule, list[ResultRow]]]:
+        rules: dict[str, list[ResultRow]] = defaultdict(list)
         for row in self.rows:
             rules[row.rule.name].append(row)
         return [(rows[0].rule, rows) for rows in rules.values()]
 
 
 def summarize(report: Report) -> Summary:
-    """What the report says, with nobody's data in it."""
+    """Summarise a report, with all personal values masked."""
     mask = build_mask(report.secrets)
-    walk = [Measure.of(mask(timing.subject), timing.seconds) for timing in report.timings if timing.seconds]
+    rows = [
+        ResultRow(
+            rule=result.rule,
+            subject=mask(result.subject),
+            verdict=result.verdict,
+            skipped=mask(result.skipped),
+            examples=tuple(
+                Example(mask(failure.request.redacted) if failure.request else NO_REQUEST, mask(failure.observed))
+                for failure in result.failures
+            ),
+        )
+        for result in report.results
+    ]
+    measures = [Measure.of(mask(timing.subject), timing.seconds) for timing in report.timings if timing.seconds]
+    load = report.load
+    if load:
+        masked = tuple(replace(measure, subject=mask(measure.subject)) for measure in load.measures)
+        load = replace(load, measures=masked)
     return Summary(
-        good=report.is_ready,
-        target=mask(address(report.target)),
+        is_ready=report.is_ready,
+        target=mask(redact_url(report.target)),
         started=datetime.fromtimestamp(report.started, UTC).isoformat(timespec="seconds"),
         seconds=report.seconds,
         requests=report.requests,
         options=tuple((name, mask(value)) for name, value in report.options),
         served=tuple(map(mask, report.served)),
-        rows=tuple(_rows(report.results, mask)),
-        walk=tuple(sorted(walk, key=lambda measure: -measure.p95)),
-        load=report.load and _masked(report.load, mask),
+        rows=tuple(rows),
+        conversation=tuple(sorted(measures, key=lambda measure: -measure.p95)),
+        load=load,
     )
 
 
-def address(url: str) -> str:
-    """An address without a user's name and password, query and fragment."""
+def redact_url(url: str) -> str:
+    """Remove user name, password, query and fragment from a URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def milliseconds(seconds: float) -> str:
-    """A time as people read it."""
+def format_seconds(seconds: float) -> str:
+    """Format a response time in milliseconds."""
     return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
 
 
-def _masked(load: LoadResult, mask: Mask) -> LoadResult:
-    measures = tuple(replace(measure, subject=mask(measure.subject)) for measure in load.measures)
-    return replace(load, measures=measures)
+def format_times(times: int) -> str:
+    """Format a number of failures."""
+    return "once" if times == 1 else f"{times} times"
 
 
-def _rows(results: Sequence[Result], mask: Mask) -> Iterator[Row]:
-    for result in results:
-        examples = tuple(_example(failure, mask) for failure in result.failures)
-        yield Row(result.rule, mask(result.subject), result.verdict, mask(result.skipped), examples)
+def _count_places(rows: Sequence[ResultRow]) -> tuple[tuple[str, int], ...]:
+    places = [(row.subject, len(row.examples)) for row in rows if row.examples]
+    return tuple(sorted(places, key=lambda place: -place[1]))
 
 
-def _example(failure: Failure, mask: Mask) -> Example:
-    return Example(mask(failure.request.redacted) if failure.request else SERVER, mask(failure.observed))
-
-
-def _problem(rule: Rule, rows: Sequence[Row]) -> BrokenRule:
-    places = sorted(((row.subject, len(row.examples)) for row in rows if row.examples), key=lambda place: -place[1])
-    # One of each place before a second of any, and none twice.
-    turns = sorted(
-        (turn, number) for number, row in enumerate(rows) for turn in range(min(EXAMPLES, len(row.examples)))
-    )
-    some = dict.fromkeys(rows[number].examples[turn] for turn, number in turns)
-    return BrokenRule(rule, tuple(places), tuple(some)[:EXAMPLES])
-
-
-def _tally(rule: Rule, rows: Sequence[Row]) -> RuleCount:
-    verdicts = [row.verdict for row in rows]
-    return RuleCount(rule, *(verdicts.count(verdict) for verdict in ("passed", "failed", "skipped")))
+def _choose_examples(rows: Sequence[ResultRow]) -> tuple[Example, ...]:
+    """Choose different examples: the first of each subject, then the second of each, and so on."""
+    chosen: dict[Example, None] = {}
+    for turn in range(MAX_EXAMPLES):
+        for row in rows:
+            if turn < len(row.examples):
+                chosen.setdefault(row.examples[turn])
+    return tuple(chosen)[:MAX_EXAMPLES]

@@ -1,134 +1,130 @@
-"""The report as text for a terminal: the verdict, what is to be mended, the worst first, and how long it all took."""
+"""Render the report as text for a terminal: verdict, broken rules by severity, skipped rules and response times."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 
 from openholder.rehearsal.measures import Measure
-from openholder.rehearsal.report.summary import BrokenRule, Omission, Summary, milliseconds, summarize
+from openholder.rehearsal.report.summary import BrokenRule, Summary, format_seconds, format_times, summarize
 from openholder.rehearsal.results import Report
 
-PLACES = 8
-"""Routes of a problem that are listed."""
-NARROWEST = 40
-"""Columns below which lines are not broken any further."""
-_CODES = {"critical": "1;31", "error": "31", "warning": "33", "good": "1;32", "heading": "1", "aside": "2"}
-Paint = Callable[[str, str], str]
+MAX_PLACES = 8
+"""The number of routes listed for a broken rule."""
+MIN_WIDTH = 40
+"""Columns; a narrower terminal wraps lines by itself."""
+MAX_WIDTH = 110
+"""Columns; longer lines are harder to read."""
+MAX_RULES = 4
+"""The number of rules listed for a reason to skip them."""
+_LABEL_WIDTH = 16
+_CODES = {"critical": "1;31", "error": "31", "warning": "33", "good": "1;32", "heading": "1", "soft": "2"}
 
 
-def text(report: Report, width: int = 80, colour: bool = False) -> str:
-    """The report in lines of at most so many characters, as far as words allow it."""
-    summary, page = summarize(report), _Page(max(NARROWEST, width), _painted if colour else _plain)
-    page.line(summary.verdict, "good" if summary.good else "critical")
-    page.line(f"{summary.target}, {summary.requests} requests in {summary.seconds:.1f} s", "aside")
-    for broken_rule in summary.broken_rules:
-        _problem(page, broken_rule)
-    _omissions(page, summary.omissions)
-    _counts(page, summary)
-    _timings(page, "How long answers took", summary.walk)
+def render_for_stdout(report: Report) -> str:
+    """Render the report as text that fits standard output, coloured if it is a terminal."""
+    # https://no-color.org: any value but the empty one disables colour.
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return render_text(report, min(MAX_WIDTH, shutil.get_terminal_size().columns), colour)
+
+
+def render_text(report: Report, width: int = 80, colour: bool = False) -> str:
+    """Render the report in lines of at most ``width`` columns, unless a single word is longer."""
+    summary = summarize(report)
+    page = _Page(max(MIN_WIDTH, width), colour)
+    page.add_line(summary.verdict, "good" if summary.is_ready else "critical")
+    page.add_line(f"{summary.target}, {summary.requests} requests in {summary.seconds:.1f} s", "soft")
+    for broken in summary.broken_rules:
+        _add_broken_rule(page, broken)
+    _add_omissions(page, summary)
+    verdicts = [row.verdict for row in summary.rows]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("passed", "failed", "skipped"))
+    page.add_heading(f"{len(summary.rule_counts)} rules, {len(summary.rows)} checks: {counts}", "")
+    _add_measures(page, "Response times", summary.conversation)
     if summary.load:
         load = summary.load
         sent = f"{load.sent} sent, {load.good} good, {load.deferred + load.refused} refused, {load.failed} failed"
-        _timings(page, f"Under load: {load.reached:.1f} requests a second; {sent}", load.measures)
+        _add_measures(page, f"Under load: {load.reached:.1f} requests per second; {sent}", load.measures)
     return "\n".join([*page.lines, ""])
 
 
-def _plain(words: str, _: str) -> str:
-    return words
-
-
-def _painted(words: str, role: str) -> str:
-    return f"\x1b[{_CODES[role]}m{words}\x1b[0m" if role else words
-
-
 class _Page:
-    """Lines of a width."""
+    """Lines of a limited width."""
 
-    def __init__(self, width: int, paint: Paint) -> None:
-        self.width, self.paint = width, paint
+    def __init__(self, width: int, colour: bool) -> None:
+        self.width = width
+        self.colour = colour
         self.lines: list[str] = []
 
-    def line(self, words: str, role: str = "", before: str = "", behind: str = "") -> None:
-        """Text, broken where it is too long; ``before`` the first line, and ``behind`` it all others."""
-        width = max(self.width, len(before) + 20)
-        for number, part in enumerate(textwrap.wrap(words, width - len(before), break_on_hyphens=False) or [""]):
-            self.lines.append((behind if number else before) + self.paint(part, role))
+    def add_line(self, text: str, role: str = "", first_prefix: str = "", next_prefix: str = "") -> None:
+        """Add text and wrap it; the prefixes precede its first and its further lines."""
+        width = max(self.width - len(first_prefix), 20)
+        for number, part in enumerate(textwrap.wrap(text, width, break_on_hyphens=False) or [""]):
+            painted = f"\x1b[{_CODES[role]}m{part}\x1b[0m" if self.colour and role else part
+            self.lines.append((next_prefix if number else first_prefix) + painted)
 
-    def named(self, name: str, words: str) -> None:
-        """Text below its name."""
-        before = f"    {name}".ljust(14)
-        self.line(words, before=before, behind=" " * len(before))
+    def add_labelled(self, label: str, text: str) -> None:
+        """Add text beside a label."""
+        self.add_line(text, first_prefix=f"    {label}".ljust(_LABEL_WIDTH), next_prefix=" " * _LABEL_WIDTH)
 
-    def heading(self, words: str, role: str = "heading") -> None:
-        """A line behind a gap."""
+    def add_item(self, text: str) -> None:
+        """Add an indented item of a list."""
+        self.add_line(text, first_prefix="  ", next_prefix="      ")
+
+    def add_heading(self, text: str, role: str = "heading") -> None:
+        """Add a line after an empty one."""
         self.lines.append("")
-        self.line(words, role)
+        self.add_line(text, role)
 
 
-def _problem(page: _Page, broken_rule: BrokenRule) -> None:
-    rule = broken_rule.rule
-    page.heading(f"{rule.severity.upper()} {rule.name} ({_times(broken_rule.times)})", rule.severity)
-    for subject, times in broken_rule.places[:PLACES]:
-        page.line(subject + (f" ({_times(times)})" if times > 1 else ""), before="  ", behind="      ")
-    if len(broken_rule.places) > PLACES:
-        page.line(f"and {len(broken_rule.places) - PLACES} more", before="  ")
-    for example in broken_rule.examples:
-        page.named("asked", example.request)
-        page.named("came", example.response)
-    for name, words in (
-        ("expected", rule.expected),
-        ("why", rule.why),
-        ("written", rule.reference),
-        ("mend", rule.how_to_fix),
-    ):
-        page.named(name, words)
+def _add_broken_rule(page: _Page, broken: BrokenRule) -> None:
+    rule = broken.rule
+    page.add_heading(f"{rule.severity.upper()} {rule.name} ({format_times(broken.times)})", rule.severity)
+    for subject, times in broken.places[:MAX_PLACES]:
+        page.add_item(f"{subject} ({format_times(times)})" if times > 1 else subject)
+    if len(broken.places) > MAX_PLACES:
+        page.add_item(f"and {len(broken.places) - MAX_PLACES} more")
+    for example in broken.examples:
+        page.add_labelled("Request", example.request)
+        page.add_labelled("Response", example.response)
+    page.add_labelled("Expected", rule.expected)
+    page.add_labelled("Why", rule.why)
+    page.add_labelled("Reference", rule.reference)
+    page.add_labelled("How to fix", rule.how_to_fix)
 
 
-def _omissions(page: _Page, omissions: list[Omission]) -> None:
-    if omissions:
-        page.heading("Not looked at")
-    for omission in omissions:
-        page.line(f"{omission.reason}: {_names(omission.rules)}", before="  ", behind="      ")
+def _add_omissions(page: _Page, summary: Summary) -> None:
+    if summary.omissions:
+        page.add_heading("Skipped")
+    for omission in summary.omissions:
+        names = ", ".join(omission.rules[:MAX_RULES])
+        if len(omission.rules) > MAX_RULES:
+            names = f"{names} and {len(omission.rules) - MAX_RULES} more"
+        page.add_item(f"{omission.reason}: {names}")
 
 
-def _names(names: tuple[str, ...]) -> str:
-    some = ", ".join(names[:4])
-    return f"{some} and {len(names) - 4} more" if len(names) > 4 else some
-
-
-def _counts(page: _Page, summary: Summary) -> None:
-    verdicts = [row.verdict for row in summary.rows]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("passed", "failed", "skipped"))
-    page.heading(f"{len(summary.rule_counts)} rules in {len(summary.rows)} places: {counts}", "")
-
-
-def _timings(page: _Page, heading: str, measures: tuple[Measure, ...]) -> None:
+def _add_measures(page: _Page, heading: str, measures: Sequence[Measure]) -> None:
+    """Add median, p95 and limit of each operation, if there are any."""
     if not measures:
         return
-    page.heading(heading)
-    for line in _table(measures, page.width):
-        page.lines.append(line)
+    page.add_heading(heading)
+    room = min(max(len(measure.subject) for measure in measures), page.width - 32)
+    page.lines.append(f"{'':{room}}{'median':>10}{'p95':>10}{'limit':>10}")
+    for measure in measures:
+        times = (measure.p50, measure.p95, measure.tier.limit)
+        cells = "".join(format_seconds(seconds).rjust(10) for seconds in times)
+        page.lines.append(f"{_shorten_route(measure.subject, room):{room}}{cells}")
     for measure in measures:
         if not measure.is_within_limit:
-            page.line(f"too slow: {measure.subject}", "error")
+            page.add_line(f"too slow: {measure.subject}", "error")
 
 
-def _table(measures: tuple[Measure, ...], width: int) -> Iterator[str]:
-    """Median, p95 and the tier's limit of each operation; a route that is too long is cut."""
-    room = min(max(len(measure.subject) for measure in measures), width - 32)
-    yield f"{'':{room}}{'median':>10}{'p95':>10}{'limit':>10}"
-    for measure in measures:
-        cells = (milliseconds(seconds).rjust(10) for seconds in (measure.p50, measure.p95, measure.tier.limit))
-        yield f"{_cut(measure.subject, room):{room}}{''.join(cells)}"
-
-
-def _cut(words: str, room: int) -> str:
-    if len(words) > room:
-        words = re.sub(r"\{\w+\}", "{}", words).replace("/customer/{}", "/…")
-    return words if len(words) <= room else f"…{words[1 - room :]}"
-
-
-def _times(times: int) -> str:
-    return "once" if times == 1 else f"{times} times"
+def _shorten_route(route: str, room: int) -> str:
+    """Drop the names of path parameters, and then the beginning, of a route that is too long."""
+    if len(route) > room:
+        route = re.sub(r"\{\w+\}", "{}", route).replace("/customer/{}", "/…")
+    return route if len(route) <= room else f"…{route[1 - room :]}"
