@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import time
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
@@ -26,7 +26,6 @@ from openholder.ratelimit import TokenBucket
 from openholder.server.connections import bind
 from support import print_nothing
 
-WYCHEPROOF = Path(__file__).parents[1].parent / "shared/security/vectors/json_web_key_test.json"
 OTHER = Signer.generate("k2")
 ABSENT = object()
 
@@ -195,13 +194,16 @@ def test_a_signature_is_right_or_wrong_or_there_is_no_key_for_it(signer):
     assert table.verify("k2", "RS256", b"text", signature) is None
 
 
-@pytest.mark.skipif(not WYCHEPROOF.is_file(), reason="the Wycheproof vectors are not beside this checkout")
-def test_a_key_of_the_generator_with_the_known_fault_is_not_used(caplog):
-    groups = json.loads(WYCHEPROOF.read_text(encoding="utf-8"))["testGroups"]
-    (roca,) = [group["public"] for group in groups for test in group["tests"] if test["tcId"] == 7]
+def test_a_key_with_the_roca_weakness_is_not_used(caplog):
+    """The modulus has the form of CVE-2017-15361: a power of 65537 for each small prime. Nobody has its factors."""
+    product = math.prod(n for n in range(2, 168) if all(n % divisor for divisor in range(2, n)))
+    high = random.Random(15361).getrandbits(2048) | 1 << 2047
+    modulus = high - high % product + pow(65_537, 15_361, product)
+    jwk = RSAAlgorithm.to_jwk(RSAPublicNumbers(65_537, modulus).public_key(), as_dict=True)
     with pytest.raises(UnusableKeySet):
-        parse_key_set(json.dumps(roca).encode())
+        parse_key_set(key_set(jwk | {"kid": "weak"}))
     assert "ROCA" in caplog.text
+    assert parse_key_set(key_set(jwk | {"kid": "good"} | rsa_members())).kids == {"good"}
 
 
 # -- keeping keys -------------------------------------------------------------------------------------------------

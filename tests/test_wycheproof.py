@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from pathlib import Path
 
 import pytest
 from jwt.algorithms import RSAAlgorithm, RSAPSSAlgorithm
@@ -18,10 +17,9 @@ from openholder.gate import Refused
 from openholder.gate.keys import ALGORITHMS, KeyTable, UnusableKeySet, parse_key_set
 from openholder.gate.token import _decode_base64url, parse_token
 from openholder.settings import Fiskil
+from wycheproof import VECTORS, needs_vectors
 
-VECTORS = Path(__file__).parents[2] / "shared/security/vectors"
-
-pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="the Wycheproof vectors are not beside this checkout")
+pytestmark = needs_vectors
 
 TYPES = Fiskil.model_fields["token_types"].default
 
@@ -133,6 +131,13 @@ def test_every_encrypted_token_is_refused_by_its_form(name):
         with pytest.raises(Refused):
             parse_token(as_text(test["jwe"] or ""), tuple(ALGORITHMS), TYPES)
             pytest.fail(f"{name} {test['tcId']} is not refused")
+
+
+def test_a_key_with_the_roca_weakness_is_not_used(caplog):
+    (roca,) = [group["public"] for group in groups("json_web_key") for test in group["tests"] if test["tcId"] == 7]
+    with pytest.raises(UnusableKeySet):
+        parse_key_set(json.dumps(roca).encode())
+    assert "ROCA" in caplog.text
 
 
 # -- the signatures below the tokens ------------------------------------------------------------------------------
