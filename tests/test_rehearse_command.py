@@ -197,7 +197,7 @@ def refused(tmp_path, monkeypatch, capsys):
     ("arguments", "told"),
     [
         (("--rate", "1000", "--for", "40m"), "at most"),
-        (("--openapi", "data.txt"), "no OpenAPI document"),
+        (("--openapi", "data.txt"), "not an OpenAPI document"),
         (("--openapi", "nothing.json"), "FileNotFoundError"),
     ],
 )

@@ -37,7 +37,7 @@ SEEN: dict[str, Any] = {}
 """What a server answered somebody, and answers others."""
 
 
-def fault(rule: str, *operations: str, build_request: bool = False) -> Callable[[Change], Change]:
+def fault(rule: str, *operations: str, on_request: bool = False) -> Callable[[Change], Change]:
     """Enter a change into the table; it is made only to answers (or questions) of the operations."""
 
     def entered(change: Change) -> Change:
@@ -46,7 +46,7 @@ def fault(rule: str, *operations: str, build_request: bool = False) -> Callable[
                 change(call)
 
         name = change.__name__.replace("_", " ")
-        changes = {"ask": changed} if build_request else {"answer": changed}
+        changes = {"ask": changed} if on_request else {"answer": changed}
         FAULTS.append(Fault(name, rule, operations or (TRANSACTIONS,), **changes))
         return change
 
@@ -162,13 +162,13 @@ def links_forget_the_filter(call: Call) -> None:
         put(call, "links.next", urlencode(kept))
 
 
-@fault("default-page-size", TRANSACTIONS, build_request=True)
+@fault("default-page-size", TRANSACTIONS, on_request=True)
 def pages_have_ten_records_unless_told(call: Call) -> None:
     if "page-size" not in call.query:
         call.query = f"{call.query}&page-size=10".lstrip("&")
 
 
-@fault("page-size", TRANSACTIONS, build_request=True)
+@fault("page-size", TRANSACTIONS, on_request=True)
 def the_size_of_pages_is_ignored(call: Call) -> None:
     call.query = urlencode({**query_of(call), "page-size": "25"})
 
@@ -179,7 +179,7 @@ def a_record_of_another_account_is_among_them(call: Call) -> None:
         call.with_records([{**call.records[0], "accountId": "acc-2008"}, *call.records[1:]])
 
 
-@fault("records-of-the-account", ACCOUNTS, build_request=True)
+@fault("records-of-the-account", ACCOUNTS, on_request=True)
 def accounts_that_were_not_chosen_come_too(call: Call) -> None:
     if b"acc-3001" not in call.body and b"acc-2008" not in call.body and b"no-such" not in call.body:
         call.body = call.body.replace(b"]", b', "acc-2005"]').replace(b"[,", b"[")
@@ -191,7 +191,7 @@ def the_order_changes_from_call_to_call(call: Call) -> None:
         call.with_records([call.records[1], call.records[0], *call.records[2:]])
 
 
-@fault("page-limits", TRANSACTIONS, build_request=True)
+@fault("page-limits", TRANSACTIONS, on_request=True)
 def page_nought_is_the_first_page(call: Call) -> None:
     call.query = call.query.replace("page=0", "page=1")
 
@@ -203,7 +203,7 @@ def a_page_behind_the_last_is_an_empty_list(call: Call) -> None:
         call.json = {"data": {"transactions": []}, "links": {}, "meta": {"totalRecords": 0, "totalPages": 0}}
 
 
-@fault("page-limits", TRANSACTIONS, build_request=True)
+@fault("page-limits", TRANSACTIONS, on_request=True)
 def pages_are_cut_to_a_thousand_in_silence(call: Call) -> None:
     call.query = call.query.replace("page-size=1001", "page-size=1000")
 
@@ -214,7 +214,7 @@ def the_total_of_a_cursor_is_wrong(call: Call) -> None:
         put(call, "page.totalElements", 3)
 
 
-@fault("pages-end", FDX_ACCOUNTS, FDX_TRANSACTIONS, build_request=True)
+@fault("pages-end", FDX_ACCOUNTS, FDX_TRANSACTIONS, on_request=True)
 def the_cursor_is_ignored(call: Call) -> None:
     call.query = call.query.partition("&offset=")[0]
 
@@ -241,12 +241,12 @@ def the_later_end_of_the_window_is_exclusive(call: Call) -> None:
         call.with_records([row for row in call.records if row.get("postingDateTime") != newest])
 
 
-@fault("filters-applied", ACCOUNTS, build_request=True)
+@fault("filters-applied", ACCOUNTS, on_request=True)
 def the_product_category_is_ignored(call: Call) -> None:
     ignoring("product-category")(call)
 
 
-@fault("invalid-parameter", TRANSACTIONS, build_request=True)
+@fault("invalid-parameter", TRANSACTIONS, on_request=True)
 def what_is_no_time_is_ignored(call: Call) -> None:
     if "yesterday" in call.query:
         call.query = ""
@@ -271,7 +271,7 @@ def an_account_that_is_named_twice_comes_twice(call: Call) -> None:
         put(call, "meta.totalRecords", 2)
 
 
-@fault("bulk-without-accounts", ACCOUNTS, build_request=True)
+@fault("bulk-without-accounts", ACCOUNTS, on_request=True)
 def no_account_means_all_of_them(call: Call) -> None:
     call.body = call.body.replace(b"[]", b'["acc-2001"]')
 
@@ -394,7 +394,7 @@ def an_unknown_account_is_counted_as_a_refusal_to_share(call: Call) -> None:
         call.answer["X-Sharing-Refused"] = "true"
 
 
-@fault("default-filters", TRANSACTIONS, build_request=True)
+@fault("default-filters", TRANSACTIONS, on_request=True)
 def a_window_is_of_ninety_days_by_default(call: Call) -> None:
     if "oldest-time" not in call.query:
         oldest = (datetime.now(UTC) - timedelta(days=90)).isoformat()
@@ -422,7 +422,7 @@ def the_list_for_several_accounts_lacks_one(call: Call) -> None:
 # -- whose it is --------------------------------------------------------------------------------------------------
 
 
-@fault("foreign-data", TRANSACTIONS, build_request=True)
+@fault("foreign-data", TRANSACTIONS, on_request=True)
 def whose_the_account_is_does_not_matter(call: Call) -> None:
     parts = call.path.split("/")
     owner = OWNERS.get(parts[6])
@@ -430,7 +430,7 @@ def whose_the_account_is_does_not_matter(call: Call) -> None:
         as_another(call, parts[4], owner)
 
 
-@fault("foreign-data", PAYEES, PAYEE, build_request=True)
+@fault("foreign-data", PAYEES, PAYEE, on_request=True)
 def whose_the_payee_is_does_not_matter(call: Call) -> None:
     if call.name == PAYEE and "payee-1003" in call.path:
         as_another(call, "cust-1001", "cust-1003")
@@ -660,7 +660,7 @@ def times_are_compared_as_text(call: Call) -> None:
         call.with_records([row for row in call.records if row.get("postingDateTime", "9") >= oldest])
 
 
-@fault("invalid-parameter", TRANSACTIONS, build_request=True)
+@fault("invalid-parameter", TRANSACTIONS, on_request=True)
 def a_window_that_ends_before_it_begins_is_turned_round(call: Call) -> None:
     query = query_of(call)
     if query.get("oldest-time", "") > query.get("newest-time", "9"):

@@ -1,6 +1,6 @@
-"""A rehearsal of the go-live: Fiskil's part played against any resource server, and every answer judged.
+"""Rehearse the go-live: call any resource server in Fiskil's place and check every answer.
 
-Data flows one way. `Caller` sends requests and gives back exchanges; the walk makes a `Scene` of them; judges and
-probes turn the scene into outcomes, each of one `Rule` for one operation; the `Report` is what the outcomes add up to.
-Nothing that leaves a rehearsal quotes a value from an answer: deviations are told by place, type and number.
+Data flows one way. The `Caller` sends requests and returns exchanges. The phases collect these in a `Session`. Checks
+and probes turn exchanges into results, each of one `Rule` for one operation. The `Report` collects the results. No
+output of a rehearsal quotes a value from an answer: failures consist of places, types and numbers.
 """

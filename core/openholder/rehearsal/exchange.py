@@ -109,6 +109,11 @@ class CallSequence:
     """The account ids in the request body."""
 
     @property
+    def route(self) -> str:
+        """The route of the operation, as the subject of results."""
+        return format_route(self.operation)
+
+    @property
     def is_complete(self) -> bool:
         """Return whether every page was answered with 200."""
         return all(exchange.is_ok for exchange in self.exchanges)

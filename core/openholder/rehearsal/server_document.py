@@ -1,10 +1,9 @@
-"""What a server says of itself: which operations of its OpenAPI document are rehearsed, and with which schema."""
+"""The server's OpenAPI document: which operations it lists, and the schemas of its custom endpoints."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jsonschema.exceptions import SchemaError
@@ -20,124 +19,126 @@ from openholder.rehearsal.results import Failure, Result, Rule
 from openholder.strict_json import parse_json
 
 IDS = {"customerId", "accountId"}
-"""What the path of an endpoint of the holder's own may ask for: other ids are nowhere to be learnt."""
-MOST_OWN = 50
-"""Endpoints of the holder's own that are rehearsed."""
-DECLARED = Rule(
+"""The path parameters that a custom endpoint may have: no answer contains the values of others."""
+MAX_CUSTOM = 50
+"""The number of custom endpoints that are rehearsed."""
+MATCHES_OPENAPI = Rule(
     name="matches-openapi",
     severity="error",
-    expected="Endpoints of the holder's own answer with records as the server's OpenAPI document describes them.",
-    why="Whoever has read the document cannot read the answer.",
+    expected="Custom endpoints return records that match the server's OpenAPI document.",
+    why="Clients written from the document cannot read the answer.",
     reference="The server's OpenAPI document, given with --openapi",
     how_to_fix="Correct the answer, or the schema of the response 200 in the document.",
 )
 _PATH = re.compile(r"(/([A-Za-z0-9._~-]+|\{\w+\}))+")
-_DEPTH = 20
+_MAX_DEPTH = 20
+"""The number of nested members or references that are followed."""
 
 
 def parse_document(content: bytes) -> dict[str, Any]:
-    """The paths of an OpenAPI document in JSON. Raises `ValueError` where it is none."""
+    """Parse an OpenAPI document in JSON.
+
+    Raises:
+        ValueError: The content is not JSON, or has no paths.
+    """
     try:
-        paths = get_member(parse_json(content), "paths")
+        document = parse_json(content)
     except UntrustedJSON as exc:
-        raise ValueError(f"no OpenAPI document in JSON: {exc}") from None
-    if not isinstance(paths, dict):
-        raise ValueError("no OpenAPI document: it has no paths")
-    return dict(parse_json(content))
+        raise ValueError(f"not an OpenAPI document in JSON: {exc}") from None
+    if not isinstance(get_member(document, "paths"), dict):
+        raise ValueError("not an OpenAPI document: `paths` is missing")
+    return dict(document)
 
 
 def select_operations(document: Mapping[str, Any]) -> tuple[Operation, ...]:
-    """The operations that the document has: those of openholder's table in its order, then the holder's own."""
-    there = {(_shape(path), method) for path, item in _items(document) for method in item}
-    known = [each for each in OPERATIONS if (_shape(each.path), each.method.lower()) in there]
-    table = {_shape(each.path) for each in OPERATIONS}
-    own = (made for path, item in _items(document) if _shape(path) not in table for made in _own(document, path, item))
-    return (*known, *islice(own, MOST_OWN))
+    """Return the operations of a document: the standard ones in the order of the contract, then the custom ones."""
+    items = {path: item for path, item in document["paths"].items() if isinstance(item, dict)}
+    documented = {(_strip_names(path), method) for path, item in items.items() for method in item}
+    standard = [each for each in OPERATIONS if (_strip_names(each.path), each.method.lower()) in documented]
+    standard_paths = {_strip_names(each.path) for each in OPERATIONS}
+    custom: list[Operation] = []
+    for path, item in items.items():
+        if _strip_names(path) not in standard_paths and _is_callable(document, path, item):
+            custom.append(_build_operation(document, path, item))
+    return (*standard, *custom[:MAX_CUSTOM])
 
 
 def check_against_document(exchange: Exchange) -> Iterator[Result]:
-    """Whether the records of an endpoint of the holder's own are as the document says."""
+    """Check the records of a custom endpoint against the schema of the document."""
     operation = exchange.request.operation
     if operation and exchange.is_ok:
-        kind = operation.record if issubclass(operation.record, OpenRecord) else OpenRecord
-        misfits = filter(None, map(kind.misfit, read_records(exchange)))
-        failures = tuple(Failure(f"does not fit at {place}", exchange.request) for place in dict.fromkeys(misfits))
-        yield Result(DECLARED, exchange.request.route, failures)
+        record = operation.record if issubclass(operation.record, OpenRecord) else OpenRecord
+        places = dict.fromkeys(filter(None, map(record.misfit, read_records(exchange))))
+        failures = tuple(Failure(f"does not match the schema at {place}", exchange.request) for place in places)
+        yield Result(MATCHES_OPENAPI, exchange.request.route, failures)
 
 
-def _items(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    paths: Mapping[str, Any] = document["paths"]
-    return ((path, item) for path, item in paths.items() if isinstance(item, dict))
-
-
-def _shape(path: str) -> str:
-    """A path without the names of its ids, which are everybody's own affair."""
+def _strip_names(path: str) -> str:
+    """Return a path without the names of its parameters, which every server may choose."""
     return re.sub(r"\{[^}]*\}", "{}", path)
 
 
-def _own(document: Mapping[str, Any], path: str, item: Mapping[str, Any]) -> Iterator[Operation]:
-    """The operation that an endpoint of the holder's own makes, if it can be asked with nothing but known ids."""
-    ids = re.findall(r"\{(\w+)\}", path)
-    fits = "/customer/{customerId}" in path and _PATH.fullmatch(path) and {*ids} <= IDS
-    if not fits or not isinstance(item.get("get"), dict) or _demanding(document, item):
-        return
-    envelope, many, record = _reply(document, get_member(item, "get", "responses", "200", "content", JSON, "schema"))
-    yield Operation(
-        name=f"own {path}", method="GET", path=path, collection=f"own {path}", record=record,
-        reply=Reply(envelope, many), whose="account" if ids[-1] == "accountId" else "customer",
-        summary=path, evidence="configured", sector="custom",
-    )  # fmt: skip
+def _is_callable(document: Mapping[str, Any], path: str, item: Mapping[str, Any]) -> bool:
+    """Return whether a custom endpoint can be called with known ids only."""
+    names = re.findall(r"\{(\w+)\}", path)
+    if "/customer/{customerId}" not in path or not _PATH.fullmatch(path) or not {*names} <= IDS:
+        return False
+    if not isinstance(item.get("get"), dict):
+        return False
+    for parameters in (item.get("parameters"), get_member(item, "get", "parameters")):
+        for parameter in parameters if isinstance(parameters, list) else ():
+            resolved = _resolve(document, parameter)
+            place = get_member(resolved, "in")
+            if get_member(resolved, "required") and place in ("query", "header", "cookie"):
+                return False
+    return True
 
 
-def _demanding(document: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Whether a parameter is required that is not in the path."""
-    listed: Iterable[Any] = [*_list(item.get("parameters")), *_list(get_member(item, "get", "parameters"))]
-    parameters = [_followed(document, parameter) for parameter in listed]
-    return any(
-        get_member(each, "required") and get_member(each, "in") in ("query", "header", "cookie") for each in parameters
+def _build_operation(document: Mapping[str, Any], path: str, item: Mapping[str, Any]) -> Operation:
+    envelope: list[str] = []
+    schema = _resolve(document, get_member(item, "get", "responses", "200", "content", JSON, "schema"))
+    while (name := _find_wrapper(schema)) and len(envelope) < _MAX_DEPTH:
+        envelope.append(name)
+        schema = _resolve(document, schema["properties"][name])
+    many = get_member(schema, "type") == "array"
+    if many:
+        schema = _resolve(document, get_member(schema, "items"))
+    return Operation(
+        name=f"own {path}",
+        method="GET",
+        path=path,
+        collection=f"own {path}",
+        record=_build_record(schema),
+        reply=Reply(tuple(envelope), many),
+        whose="account" if re.findall(r"\{(\w+)\}", path)[-1] == "accountId" else "customer",
+        summary=path,
+        evidence="configured",
+        sector="custom",
     )
 
 
-def _list(found: object) -> list[Any]:
-    return found if isinstance(found, list) else []
-
-
-def _reply(document: Mapping[str, Any], schema: Any) -> tuple[tuple[str, ...], bool, type[OpenRecord]]:
-    """The envelope of an answer, whether it is a list, and the type of its records."""
-    envelope: list[str] = []
-    schema = _followed(document, schema)
-    while (inner := _only(schema)) and len(envelope) < _DEPTH:
-        envelope.append(inner)
-        schema = _followed(document, schema["properties"][inner])
-    many = get_member(schema, "type") == "array"
-    return tuple(envelope), many, _record(_followed(document, get_member(schema, "items")) if many else schema)
-
-
-def _only(schema: Any) -> str:
-    """The member that all others are in: ``data``, or the only list beside links and meta."""
+def _find_wrapper(schema: Any) -> str:
+    """Return the member that wraps the records: ``data``, or the only list beside links and meta; else empty."""
     properties = get_member(schema, "properties")
     names = [name for name in properties if name not in ("links", "meta")] if isinstance(properties, dict) else []
-    return names[0] if len(names) == 1 and (names == ["data"] or _wraps(properties[names[0]])) else ""
+    if len(names) == 1 and (names == ["data"] or get_member(properties[names[0]], "type") == "array"):
+        return str(names[0])
+    return ""
 
 
-def _wraps(schema: Any) -> bool:
-    return bool(get_member(schema, "type") == "array")
-
-
-def _followed(document: Mapping[str, Any], schema: Any) -> Any:
-    """What a reference within the document leads to; nothing is fetched."""
-    for _ in range(_DEPTH):
+def _resolve(document: Mapping[str, Any], schema: Any) -> Any:
+    """Follow references within the document. Nothing is fetched."""
+    for _ in range(_MAX_DEPTH):
         reference = get_member(schema, "$ref")
         if not isinstance(reference, str) or not reference.startswith("#/"):
             break
-        schema = get_member(
-            document, *(name.replace("~1", "/").replace("~0", "~") for name in reference[2:].split("/"))
-        )
+        names = [name.replace("~1", "/").replace("~0", "~") for name in reference[2:].split("/")]
+        schema = get_member(document, *names)
     return schema
 
 
-def _record(schema: Any) -> type[OpenRecord]:
-    """The type of records of a schema that stands for itself; any record, where it refers to others or is none."""
+def _build_record(schema: Any) -> type[OpenRecord]:
+    """Return the record type of a self-contained schema; any record is allowed if it is invalid or has references."""
     if not isinstance(schema, dict) or "$ref" in str(schema):
         return OpenRecord
     try:

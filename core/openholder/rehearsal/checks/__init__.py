@@ -1,4 +1,4 @@
-"""Judges look at what came, and ask nothing: each row of a table is a rule and the function that examines it."""
+"""Checks of received answers. They send no requests; each row of a table is a rule and the function that checks it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[S]):
-    """A rule, and how it is examined."""
+    """A rule and the function that checks it."""
 
     rule: Rule
-    examine: Callable[[S], Iterable[str]]
-    """What was not as expected, a text each, without any value of a customer's."""
+    find: Callable[[S], Iterable[str]]
+    """Yields a text for everything that breaks the rule, without any customer value."""
     applies: Callable[[S], bool] = lambda _: True
 
 
-def run_checks(checks: Sequence[Check[S]], subject: S, name: str, asked: Request) -> Iterator[Result]:
-    """The outcome of every check that applies to ``subject``, which is called ``name`` in reports."""
+def run_checks(checks: Sequence[Check[S]], subject: S, name: str, request: Request) -> Iterator[Result]:
+    """Run every check that applies to ``subject``, which reports call ``name``."""
     for check in checks:
         if check.applies(subject):
-            failures = tuple(Failure(came, asked) for came in check.examine(subject))
+            failures = tuple(Failure(observed, request) for observed in check.find(subject))
             yield Result(check.rule, name, failures)
 
 
 def check_exchange(checks: Sequence[Check[Exchange]], exchange: Exchange, name: str) -> Iterator[Result]:
-    """The outcomes of checks on a single exchange."""
+    """Run the checks of a single exchange."""
     return run_checks(checks, exchange, name, exchange.request)

@@ -1,4 +1,4 @@
-"""The shape of data: JSON Schemas of the contract, made of the very types that openholder's own records have."""
+"""Check data against the JSON Schemas of the contract, which are generated from openholder's own record types."""
 
 from __future__ import annotations
 
@@ -20,130 +20,125 @@ from openholder.contract.operation import JSON
 from openholder.contract.operations import OPERATIONS, Operation
 from openholder.openapi import document
 from openholder.query import DATE, DATE_TIME
-from openholder.rehearsal.checks.texts import CLEAN, ENCODING, EXACT, check_texts
+from openholder.rehearsal.checks.texts import CLEAN, ENCODING, EXACT, find_spoilt_values
 from openholder.rehearsal.exchange import Exchange
 from openholder.rehearsal.results import Failure, Result, Rule
 
-MOST = 20
-"""Deviations of one answer that are told."""
+MAX_FAILURES = 20
+"""The number of failures reported for one answer."""
 _CONTRACT = "Consumer Data Standards 1.36.0, schemas; FDX API v6; Fiskil, API reference"
+_MAX_LIMIT = 80
+"""The longest value of a schema keyword that a failure quotes, in characters."""
+
+REQUIRED = Rule(
+    name="required-members",
+    severity="error",
+    expected="Every record has the members that the standard requires.",
+    why="The recipient's parser rejects the whole answer.",
+    reference=_CONTRACT,
+    how_to_fix="Fill the member from the source, or correct its name.",
+)
+TYPES = Rule(
+    name="member-types",
+    severity="error",
+    expected="Members have the type of the standard: amounts and rates of the CDR are strings, never numbers.",
+    why="Parsers reject the answer, or round amounts.",
+    reference=_CONTRACT,
+    how_to_fix='Write amounts of the CDR as strings such as "1200.50".',
+)
+VALUES = Rule(
+    name="allowed-values",
+    severity="error",
+    expected="Enumerated members have one of their allowed values.",
+    why="Parsers reject values that the standard does not define.",
+    reference=_CONTRACT,
+    how_to_fix="Map the codes of the source to those of the standard.",
+)
+FORMATS = Rule(
+    name="formats",
+    severity="error",
+    expected="Dates, times, amounts, currencies and ids have the format of the standard.",
+    why="Parsers fail, or read another time or amount than was meant.",
+    reference=_CONTRACT,
+    how_to_fix="Write times with an offset (2026-01-31T10:00:00Z), dates as 2026-01-31, amounts without separators.",
+)
+NULLS = Rule(
+    name="no-nulls",
+    severity="error",
+    expected="A member without a value is omitted, not null.",
+    why="The standard's types do not include null; parsers reject it.",
+    reference=_CONTRACT,
+    how_to_fix="Omit members that have no value.",
+)
+RULES = (REQUIRED, TYPES, VALUES, FORMATS, NULLS, EXACT, ENCODING, CLEAN)
+_RULES_BY_KEYWORD = {"required": REQUIRED, "type": TYPES, "enum": VALUES, "const": VALUES}
+"""By keyword of JSON Schema. All other keywords concern the format of a value."""
+_JSON_TYPES = {bool: "boolean", str: "string", int: "integer", Decimal: "number", list: "array", dict: "object"}
+_FORMATS = FormatChecker(formats=())
 
 
-def _rule(name: str, expected: str, why: str, mend: str) -> Rule:
-    return Rule(name, "error", expected, why, _CONTRACT, mend)
+@_FORMATS.checks("date-time")
+def _is_date_time(value: object) -> bool:
+    return not isinstance(value, str) or bool(re.fullmatch(DATE_TIME, value, re.ASCII) and is_real_date(value))
 
 
-REQUIRED = _rule(
-    "required-members", "Every record has the members that the standard requires.",
-    "Recipients' readers refuse the whole answer.", "Fill the member from the source, or correct its name.",
-)  # fmt: skip
-TYPES = _rule(
-    "member-types", "Members have the type of the standard: amounts and rates of the CDR are texts, never numbers.",
-    "Readers refuse the answer, or round somebody's money.", "Write amounts of the CDR as texts such as \"1200.50\".",
-)  # fmt: skip
-VALUES = _rule(
-    "allowed-values", "Members with a list of values have one of it.",
-    "Readers refuse values that the standard does not know.", "Map the source's own codes to those of the standard.",
-)  # fmt: skip
-FORMATS = _rule(
-    "formats", "Dates, times, amounts, currencies and ids have the form of the standard.",
-    "Readers fail, or take another moment or amount than was meant.",
-    "Write times with an offset (2026-01-31T10:00:00Z), dates as 2026-01-31, amounts without separators.",
-)  # fmt: skip
-NULLS = _rule(
-    "no-nulls", "A member without a value is left out, not null.",
-    "A null is no value of the standard's types; readers refuse it.", "Leave members out that have nothing to say.",
-)  # fmt: skip
-_formats = FormatChecker(formats=())
+@_FORMATS.checks("date")
+def _is_date(value: object) -> bool:
+    return not isinstance(value, str) or bool(re.fullmatch(DATE, value, re.ASCII) and is_real_date(value))
 
 
-@_formats.checks("date-time")
-def _date_time(found: object) -> bool:
-    return not isinstance(found, str) or bool(re.fullmatch(DATE_TIME, found, re.ASCII) and is_real_date(found))
+@_FORMATS.checks("uri", raises=ValueError)
+def _is_uri(value: object) -> bool:
+    return not isinstance(value, str) or bool(urlsplit(value).scheme and not re.search(r"\s", value))
 
 
-@_formats.checks("date")
-def _date(found: object) -> bool:
-    return not isinstance(found, str) or bool(re.fullmatch(DATE, found, re.ASCII) and is_real_date(found))
+def check_schema(exchange: Exchange) -> Iterator[Result]:
+    """Check an answer with data against the schema of its operation; yield a result for each rule."""
+    operation = exchange.request.operation
+    if operation is None or not exchange.is_ok or operation.reply.media != JSON or exchange.json is None:
+        return
+    failures: dict[Rule, list[Failure]] = {rule: [] for rule in RULES}
+    for rule, observed in islice(_find_failures(operation, exchange.json), MAX_FAILURES):
+        failures[rule].append(Failure(observed, exchange.request))
+    for rule, of_rule in failures.items():
+        yield Result(rule, exchange.request.route, tuple(of_rule))
 
 
-@_formats.checks("uri", raises=ValueError)
-def _uri(found: object) -> bool:
-    return not isinstance(found, str) or bool(urlsplit(found).scheme and not re.search(r"\s", found))
+def _find_failures(operation: Operation, content: Any) -> Iterator[tuple[Rule, str]]:
+    for error in _build_validator(operation.method, operation.path).iter_errors(content):
+        while error.context:  # of several alternatives, report the closest one
+            error = max(error.context, key=relevance)
+        yield _describe_error(error)
+    yield from find_spoilt_values(content)
 
 
 @cache
-def _contract() -> Registry[Any]:
+def _build_validator(method: str, path: str) -> Draft202012Validator:
+    pointer = path.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D")
+    place = f"paths/{pointer}/{method.lower()}/responses/200/content/application~1json/schema"
+    return Draft202012Validator({"$ref": f"urn:contract#/{place}"}, registry=_load_contract(), format_checker=_FORMATS)
+
+
+@cache
+def _load_contract() -> Registry[Any]:
     contract: Resource[Any] = DRAFT202012.create_resource(document(OPERATIONS))
     registry: Registry[Any] = Registry().with_resource("urn:contract", contract)
     return registry
 
 
-@cache
-def _validator(method: str, path: str) -> Draft202012Validator:
-    pointer = path.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D")
-    place = f"paths/{pointer}/{method.lower()}/responses/200/content/application~1json/schema"
-    return Draft202012Validator({"$ref": f"urn:contract#/{place}"}, registry=_contract(), format_checker=_formats)
-
-
-_RULES = {
-    "required": REQUIRED,
-    "type": TYPES,
-    "enum": VALUES,
-    "const": VALUES,
-}
-"""For the keywords of JSON Schema. All others are about the form of a value."""
-
-
-RULES = (REQUIRED, TYPES, VALUES, FORMATS, NULLS, EXACT, ENCODING, CLEAN)
-
-
-def check_schema(exchange: Exchange) -> Iterator[Result]:
-    """The outcome of every rule about the shape of an answer with data."""
-    operation = exchange.request.operation
-    if operation is None or not exchange.is_ok or operation.reply.media != JSON or exchange.json is None:
-        return
-    failures: dict[Rule, list[Failure]] = {rule: [] for rule in RULES}
-    for rule, came in islice(_mistakes(operation, exchange.json), MOST):
-        failures[rule].append(Failure(came, exchange.request))
-    for rule, listed in failures.items():
-        yield Result(rule, exchange.request.route, tuple(listed))
-
-
-def _mistakes(operation: Operation, content: Any) -> Iterator[tuple[Rule, str]]:
-    for error in _validator(operation.method, operation.path).iter_errors(content):
-        while error.context:  # of alternatives, the one that came nearest
-            error = max(error.context, key=relevance)
-        yield _judged(error)
-    yield from check_texts(content)
-
-
-def _judged(error: ValidationError) -> tuple[Rule, str]:
-    """The rule that is broken, and how: by place, type and keyword, since jsonschema's own texts quote the value."""
+def _describe_error(error: ValidationError) -> tuple[Rule, str]:
+    """Return the broken rule, and its place, type and keyword. The messages of jsonschema quote the value itself."""
     place = re.sub(r"\[\d+\]", "[]", error.json_path)
     if error.instance is None:
         return NULLS, f"{place}: null"
+    found = _JSON_TYPES.get(type(error.instance), "null")
+    limit: Any = error.validator_value
     if error.validator == "required":
-        return REQUIRED, f"{place}: without {', '.join(_missing(error))}"
+        members: Any = error.instance
+        missing = [name for name in limit if name not in members]
+        return REQUIRED, f"{place}: {', '.join(missing)} missing"
     if error.validator == "type":
-        return TYPES, f"{place}: {_kind(error.instance)} where {error.validator_value} is due"
-    rule = _RULES.get(str(error.validator), FORMATS)
-    return rule, f"{place}: {_kind(error.instance)} against {error.validator}{_named(error)}"
-
-
-def _missing(error: ValidationError) -> list[str]:
-    required: Any = error.validator_value
-    members: Any = error.instance
-    return [name for name in required if name not in members]
-
-
-def _named(error: ValidationError) -> str:
-    """What the standard says there, where that is short."""
-    wanted = str(error.validator_value)
-    return f" {wanted}" if len(wanted) <= 80 else ""
-
-
-def _kind(value: object) -> str:
-    """What JSON calls the type of a value."""
-    kinds = {bool: "boolean", str: "string", int: "integer", Decimal: "number", list: "array", dict: "object"}
-    return kinds.get(type(value), "null")
+        return TYPES, f"{place}: found {found}, expected {limit}"
+    rule = _RULES_BY_KEYWORD.get(str(error.validator), FORMATS)
+    quoted = f" {limit}" if len(str(limit)) <= _MAX_LIMIT else ""
+    return rule, f"{place}: {found} does not match {error.validator}{quoted}"

@@ -1,4 +1,4 @@
-"""Lists and their pages, as they came: sizes, totals, links, order, and whose records they are."""
+"""Checks of lists and their pages: sizes, totals, links, order, and the accounts that records belong to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from openholder.contract.collections import collection_named
 from openholder.errors import SourceFault
 from openholder.rehearsal.checks import Check, run_checks
-from openholder.rehearsal.exchange import CallSequence, Exchange, format_route, get_member, read_records
+from openholder.rehearsal.exchange import CallSequence, Exchange, get_member, read_records
 from openholder.rehearsal.results import Result, Rule
 from openholder.rehearsal.session import read_next_query
 
@@ -20,172 +20,169 @@ _CDS = "Consumer Data Standards, pagination"
 PAGE_SIZE = Rule(
     name="page-size",
     severity="error",
-    expected="A page has no more records than page-size (FDX: limit) asks for, and no fewer unless it is the last.",
-    why="Recipients size their memory by it; short pages in the middle look like the end.",
+    expected="A page has at most page-size (FDX: limit) records, and fewer only if it is the last page.",
+    why="Recipients allocate memory by the page size, and take a short page for the end of the list.",
     reference=f"{_CDS}: page-size; FDX API v6: limit",
-    how_to_fix="Cut the page where the records are read, after all filters.",
+    how_to_fix="Cut the page when reading the records, after all filters.",
 )
 UNIQUE = Rule(
     name="records-once",
     severity="error",
-    expected="No record stands on two pages of one list, or twice on one.",
-    why="A transaction that comes twice is counted twice.",
+    expected="Each record appears once in a list, across all its pages.",
+    why="A repeated transaction is counted twice.",
     reference=f"{_CDS}; Fiskil, integration requirements: paging of lists",
-    how_to_fix="Order the records totally, ties by id, and cut pages from that one order.",
+    how_to_fix="Order the records totally, ties by id, and cut all pages from that order.",
 )
 TOTAL = Rule(
     name="total-records",
     severity="error",
-    expected="meta.totalRecords (FDX: page.totalElements) is the number of records on all pages, on every page;"
-    " totalPages is that by the size of a page.",
-    why="Recipients compare it with what they got, and take the list for incomplete.",
+    expected="On every page, meta.totalRecords (FDX: page.totalElements) is the number of records on all pages, and"
+    " totalPages is the number of pages of that size.",
+    why="Recipients compare the total with the records received, and treat the list as incomplete.",
     reference=f"{_CDS}: meta.totalRecords, meta.totalPages",
-    how_to_fix="Count with the same filters that the page is selected by.",
+    how_to_fix="Count with the same filters as those of the page.",
 )
 LINKS = Rule(
     name="page-links",
     severity="error",
-    expected="first and prev on every page but the first, next and last on every page but the last;"
-    " each names the page that it is called after, and keeps the page-size.",
-    why="Recipients follow links: one that is missing or wrong ends the list early, or never.",
+    expected="Every page except the first has the links first and prev; every page except the last has next and last."
+    " Each link names its page and keeps the page-size.",
+    why="Recipients follow the links: a missing or wrong one ends the list early, or never.",
     reference=f"{_CDS}: links; Fiskil, examples of lists: query strings",
-    how_to_fix="Make the links of the page number, the total and the query that was asked.",
+    how_to_fix="Build the links from the page number, the total and the query of the request.",
 )
 ENDS = Rule(
     name="pages-end",
     severity="error",
-    expected="Following the links comes to an end.",
-    why="Recipients read the same pages for ever.",
+    expected="Following the links reaches the last page.",
+    why="Recipients read the same pages forever.",
     reference=f"{_CDS}: next is absent on the last page; FDX API v6: nextOffset",
-    how_to_fix="Leave the next link out on the last page.",
+    how_to_fix="Omit the next link on the last page.",
 )
 ORDERED = Rule(
     name="newest-first",
     severity="error",
-    expected="Transactions, plans, invoices, billing and statements come newest first, over all pages.",
-    why="Recipients read until they meet what they know; what comes out of order is never read.",
+    expected="Transactions, plans, invoices, billing and statements are ordered newest first, across all pages.",
+    why="Recipients stop reading at the first record that they know: records out of order are never read.",
     reference="Consumer Data Standards, Get Transactions For Account: newest first; Fiskil, the same",
-    how_to_fix="Order by posting time, else execution time, else value time, before pages are cut.",
+    how_to_fix="Order by posting time, else execution time, else value time, before cutting pages.",
 )
-OWN = Rule(
+OWN_ACCOUNT = Rule(
     name="records-of-the-account",
     severity="critical",
-    expected="Every record belongs to an account that was asked for.",
-    why="Somebody's data goes to a recipient who has no consent for it.",
+    expected="Every record belongs to a requested account.",
+    why="A recipient receives data that the customer did not consent to share.",
     reference="Fiskil, consents: the accounts chosen; Consumer Data Standards, …ForSpecificAccounts",
-    how_to_fix="Select by the account ids of the path or body, and check the records before they leave.",
+    how_to_fix="Select by the account ids of the path or body, and verify the records before sending them.",
 )
 
 
 def check_list(sequence: CallSequence) -> Iterator[Result]:
-    """The outcomes of all checks on one list."""
+    """Run all checks of a list, if it was received to the last page."""
     if sequence.operation.reply.many and sequence.is_complete:
-        yield from run_checks(LISTS, sequence, format_route(sequence.operation), sequence.exchanges[-1].request)
+        yield from run_checks(LIST_CHECKS, sequence, sequence.route, sequence.exchanges[-1].request)
 
 
 def get_page_size(exchange: Exchange) -> int:
-    """The size of a page that was asked for; 25 where none was (CDS, pagination)."""
+    """Return the requested page size; the default is 25 (CDS, pagination)."""
     query = parse_qs(exchange.request.query)
     return int((query.get("page-size") or query.get("limit") or ["25"])[0])
 
 
 def get_total(exchange: Exchange) -> Any:
-    """The number of records that an answer claims there are."""
+    """Return the total number of records according to the answer."""
     paging = exchange.request.operation and exchange.request.operation.reply.paging
     return get_member(exchange.json, *(("meta", "totalRecords") if paging == "page" else ("page", "totalElements")))
 
 
-def _sizes(sequence: CallSequence) -> Iterator[str]:
+def get_account_id(record: dict[str, Any]) -> Any:
+    """Return the account that a record belongs to; None if it names no account."""
+    return record.get("accountId") or get_member(record, "from", "accountId")
+
+
+def _find_wrong_sizes(sequence: CallSequence) -> Iterator[str]:
     for number, exchange in enumerate(sequence.exchanges, 1):
-        held, size = len(read_records(exchange)), get_page_size(exchange)
-        if held > size or (held < size and number < len(sequence.exchanges)):
-            yield f"page {number} of {len(sequence.exchanges)} has {held} records where {size} were asked for"
+        count, size = len(read_records(exchange)), get_page_size(exchange)
+        if count > size or (count < size and number < len(sequence.exchanges)):
+            yield f"page {number} of {len(sequence.exchanges)} has {count} records; {size} were requested"
 
 
-def _twice(sequence: CallSequence) -> Iterator[str]:
+def _find_duplicates(sequence: CallSequence) -> Iterator[str]:
     key = collection_named(sequence.operation.collection).key or ""
-    counted = Counter(str(record[key]) for record in sequence.records if key in record)
-    doubled = sum(number - 1 for number in counted.values())
-    if doubled:
-        yield f"{doubled} of {len(sequence.records)} records came before, by their `{key}`"
+    counts = Counter(str(record[key]) for record in sequence.records if key in record)
+    duplicates = sum(count - 1 for count in counts.values())
+    if duplicates:
+        yield f"{duplicates} of {len(sequence.records)} records repeat the `{key}` of an earlier one"
 
 
-def _totals(sequence: CallSequence) -> Iterator[str]:
-    came = len(sequence.records)
+def _find_wrong_totals(sequence: CallSequence) -> Iterator[str]:
+    count = len(sequence.records)
     for number, exchange in enumerate(sequence.exchanges, 1):
         total = get_total(exchange)
-        if total != came:
-            yield f"page {number} says {_number(total)} records, {came} came"
-        pages = get_member(exchange.json, "meta", "totalPages")
-        if sequence.operation.reply.paging == "page" and pages != -(-came // get_page_size(exchange)):
-            yield f"page {number} says {_number(pages)} pages for {came} records, {get_page_size(exchange)} a page"
+        if total != count:
+            yield f"page {number} claims {_format_count(total)} records; {count} were received"
+        pages, size = get_member(exchange.json, "meta", "totalPages"), get_page_size(exchange)
+        if sequence.operation.reply.paging == "page" and pages != -(-count // size):
+            yield f"page {number} claims {_format_count(pages)} pages for {count} records of page size {size}"
 
 
-def _number(value: object) -> str:
+def _format_count(value: object) -> str:
     return str(value) if isinstance(value, int) and abs(value) < 10**9 else "no number of"
 
 
-def _links(sequence: CallSequence) -> Iterator[str]:
+def _find_wrong_links(sequence: CallSequence) -> Iterator[str]:
     last = len(sequence.exchanges)
     for number, exchange in enumerate(sequence.exchanges, 1):
-        due = {"first": 1, "prev": number - 1} if number > 1 else {}
-        due |= {"next": number + 1, "last": last} if number < last else {}
-        given = get_member(exchange.json, "links")
+        expected = {"first": 1, "prev": number - 1} if number > 1 else {}
+        expected |= {"next": number + 1, "last": last} if number < last else {}
+        place, links = f"page {number} of {last}", get_member(exchange.json, "links")
         for name in ("first", "prev", "next", "last"):
-            yield from _link(
-                f"page {number} of {last}", name, get_member(given, name), due.get(name), get_page_size(exchange)
-            )
+            link = get_member(links, name)
+            if link is None and name in expected:
+                yield f"{place} has no link `{name}`"
+            elif link is not None and name not in expected:
+                yield f"{place} has a link `{name}`"
+            elif link is not None:
+                query = parse_qs(str(link).rpartition("?")[2])
+                if query.get("page") != [str(expected[name])]:
+                    yield f"{place}: `{name}` does not lead to page {expected[name]}"
+                if query.get("page-size") != [str(get_page_size(exchange))]:
+                    yield f"{place}: `{name}` does not keep the page-size"
 
 
-def _link(place: str, name: str, link: Any, due: int | None, size: int) -> Iterator[str]:
-    if link is None or due is None:
-        if (link is None) != (due is None):
-            yield f"{place} {'has no' if link is None else 'has a'} link `{name}`"
-        return
-    query = parse_qs(str(link).rpartition("?")[2])
-    if query.get("page") != [str(due)]:
-        yield f"{place}: `{name}` does not lead to page {due}"
-    if query.get("page-size") != [str(size)]:
-        yield f"{place}: `{name}` does not keep the page-size"
-
-
-def _endless(sequence: CallSequence) -> Iterator[str]:
+def _find_endless_paging(sequence: CallSequence) -> Iterator[str]:
     if read_next_query(sequence.operation, sequence.exchanges[-1], sequence.first.request.query):
-        yield f"after {len(sequence.exchanges)} pages the link leads to one that was read before"
+        yield f"after {len(sequence.exchanges)} pages the link leads to a page that was read before"
 
 
-def _order(sequence: CallSequence) -> Iterator[str]:
+def _find_wrong_order(sequence: CallSequence) -> Iterator[str]:
     newest = collection_named(sequence.operation.collection).order[0]
     try:
         keys = [newest.key(record) for record in sequence.records]
     except SourceFault:
-        return  # a time that is none: the shape has it
+        return  # an unreadable time: the schema checks report it
     wrong = sum(later > earlier for earlier, later in pairwise(keys))
     if wrong:
         yield f"{wrong} of {len(keys)} records are newer than the one before them"
 
 
-def _strangers(sequence: CallSequence) -> Iterator[str]:
-    asked = set(sequence.account_ids) or {sequence.ids["accountId"]}
-    strange = sum(account is not None and account not in asked for account in map(get_account_id, sequence.records))
-    if strange:
-        yield f"{strange} of {len(sequence.records)} records name another account"
+def _find_other_accounts(sequence: CallSequence) -> Iterator[str]:
+    requested = set(sequence.account_ids) or {sequence.ids["accountId"]}
+    accounts = [get_account_id(record) for record in sequence.records]
+    other = sum(account is not None and account not in requested for account in accounts)
+    if other:
+        yield f"{other} of {len(accounts)} records belong to another account"
 
 
-def get_account_id(record: dict[str, Any]) -> Any:
-    """The account that a record names; None where it names none."""
-    return record.get("accountId") or get_member(record, "from", "accountId")
-
-
-def _about_accounts(sequence: CallSequence) -> bool:
+def _is_about_accounts(sequence: CallSequence) -> bool:
     return bool(sequence.account_ids) or "accountId" in sequence.ids
 
 
-def _paged(sequence: CallSequence) -> bool:
+def _has_pages(sequence: CallSequence) -> bool:
     return sequence.operation.reply.paging is not None
 
 
-def _numbered(sequence: CallSequence) -> bool:
+def _has_page_numbers(sequence: CallSequence) -> bool:
     return sequence.operation.reply.paging == "page"
 
 
@@ -193,12 +190,12 @@ def _has_order(sequence: CallSequence) -> bool:
     return bool(collection_named(sequence.operation.collection).order)
 
 
-LISTS: Sequence[Check[CallSequence]] = (
-    Check(PAGE_SIZE, _sizes, _paged),
-    Check(UNIQUE, _twice),
-    Check(TOTAL, _totals, _paged),
-    Check(LINKS, _links, _numbered),
-    Check(ENDS, _endless, _paged),
-    Check(ORDERED, _order, _has_order),
-    Check(OWN, _strangers, _about_accounts),
+LIST_CHECKS: Sequence[Check[CallSequence]] = (
+    Check(PAGE_SIZE, _find_wrong_sizes, _has_pages),
+    Check(UNIQUE, _find_duplicates),
+    Check(TOTAL, _find_wrong_totals, _has_pages),
+    Check(LINKS, _find_wrong_links, _has_page_numbers),
+    Check(ENDS, _find_endless_paging, _has_pages),
+    Check(ORDERED, _find_wrong_order, _has_order),
+    Check(OWN_ACCOUNT, _find_other_accounts, _is_about_accounts),
 )
