@@ -8,8 +8,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from helpers.support import UPSTREAM_TOKEN, World
 from openholder.fiskil.signer import Signer
-from support import UPSTREAM_TOKEN, World
 
 # The machine may be slow, and a property is not about time.
 settings.register_profile("openholder", deadline=None, suppress_health_check=[HealthCheck.too_slow])

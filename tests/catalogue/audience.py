@@ -27,7 +27,7 @@ from catalogue.rows import (
     status,
     tries,
 )
-from support import World, sample_rows, start_with
+from helpers.support import World, sample_rows, start_with
 
 EVIL = "https://evil.example"
 PUBLIC = "https://resource.example"

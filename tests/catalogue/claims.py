@@ -27,9 +27,9 @@ from catalogue.rows import (
     status,
     tries,
 )
+from helpers.support import ISSUER, World
 from openholder.gate.reasons import Reason
 from openholder.gate.replay import digest
-from support import ISSUER, World
 
 OTHER = "otherbank.cdr.fiskil.com"
 

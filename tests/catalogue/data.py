@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 
 from catalogue.http import closed_by_server, found, get, head, invalid_email, post
 from catalogue.rows import BALANCE, JANE, SEARCH, Reply, Request, Row, Try, mint, no_token, ok, send, status
+from helpers.support import World, sample_rows, start_with
 from openholder import Page, SharingRefused
 from openholder.contract.operations import OPERATIONS
 from openholder.sources.registry import SourceRegistry
 from openholder_sqlite import Database
-from support import World, sample_rows, start_with
 
 ACCOUNTS = "/auth/v1/customer/cust-1001/accounts"
 DETAILS = "/auth/v1/customer/cust-1001"

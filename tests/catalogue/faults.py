@@ -11,7 +11,7 @@ import pytest
 import openholder.server.app
 from catalogue.http import closed_by_server, get, head, post, talk, unknown_path
 from catalogue.rows import BALANCE, JANE, Request, Row, invalid_token, mint, ok, send
-from support import World, sample_rows, start_with
+from helpers.support import World, sample_rows, start_with
 
 
 async def idle_at_the_end(world: World) -> None:

@@ -32,9 +32,9 @@ from catalogue.rows import (
     send,
     status,
 )
+from helpers.support import World, sample_rows, start_with
 from openholder.serving import delegate
 from openholder.sources.registry import SourceRegistry
-from support import World, sample_rows, start_with
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

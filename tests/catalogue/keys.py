@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm
 
 from catalogue.rows import BALANCE, Mint, Row, b64, invalid_token, mint, ok, send, status
+from helpers.processes import configuration, free_port, openholder
+from helpers.support import ISSUER, SQLITE, World, sample_rows, start_with
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
 from openholder.fiskil.signer import Signer
@@ -34,8 +36,6 @@ from openholder.gate.fetching import FetchedDocument, make_fetch
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.stores.memory import MemoryStore
 from openholder.settings import Fiskil
-from processes import configuration, free_port, openholder
-from support import ISSUER, SQLITE, World, sample_rows, start_with
 
 OTHER = Signer.generate("k2")
 DAY = 86_400

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from catalogue.http import get, post
 from catalogue.rows import BALANCE, SEARCH, Request, Row, mint, send
+from helpers.support import World, sample_rows, start_with
 from openholder.serving.journal import LOGGED_REFUSALS
-from support import World, sample_rows, start_with
 
 TEMPLATE = "/customer/{customerId}/accounts/{accountId}/balances"
 

@@ -11,10 +11,10 @@ from functools import partial
 from unittest.mock import patch
 
 from catalogue.rows import BALANCE, JANE, SEARCH, Mint, Request, Row, exchange, invalid_token, mint, ok, send, status
+from helpers.support import ISSUER, World, sample_rows, start_with
 from openholder.fiskil.signer import Signer
 from openholder.gate import Gate
 from openholder.gate.stores.memory import MemoryStore
-from support import ISSUER, World, sample_rows, start_with
 
 STRANGER = Signer.generate("k1")
 SECOND_BALANCE = BALANCE.replace("acc-2001", "acc-2002")

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from jwt.algorithms import RSAAlgorithm, RSAPSSAlgorithm
 
+from helpers.support import ISSUER, World, sample_rows, start_with
 from openholder.fiskil.signer import Signer
-from support import ISSUER, World, sample_rows, start_with
 
 BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 SEARCH = "/auth/v1/customer/search"

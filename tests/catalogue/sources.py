@@ -21,6 +21,7 @@ import pytest
 
 from catalogue.http import get
 from catalogue.rows import BALANCE, Reply, Row, mint, ok, send, status
+from helpers.support import SQLITE, Upstream, World, rest, sample_rows, start_with, write_sqlite
 from openholder import Page
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError, Unreachable
@@ -28,7 +29,6 @@ from openholder.server import lag
 from openholder.server.connections import bind
 from openholder.server.generation import make_sources
 from openholder_sqlite import Database
-from support import SQLITE, Upstream, World, rest, sample_rows, start_with, write_sqlite
 
 DETAILS = "/auth/v1/customer/cust-1001"
 ACCOUNTS = "/auth/v1/customer/cust-1001/accounts"

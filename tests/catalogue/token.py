@@ -52,12 +52,12 @@ from catalogue.rows import (
     status,
     tries,
 )
+from helpers.support import World
 from openholder.fiskil.signer import Signer
 from openholder.gate.reasons import Reason, Refused
 from openholder.gate.token import parse_token
 from openholder.server.logs import configure_logging
 from openholder.settings import Log
-from support import World
 
 STRANGER = Signer.generate("k1")
 """Somebody else's key, under the name of Fiskil's."""

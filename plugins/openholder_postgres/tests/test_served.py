@@ -8,9 +8,9 @@ import pytest
 import structlog
 
 from cluster import PASSWORD, create_tables
+from helpers.support import SQLITE, World, document, sample_rows, write_sqlite
 from openholder import SourceFault, instant
 from openholder.fiskil.signer import Signer
-from support import SQLITE, World, document, sample_rows, write_sqlite
 
 SOURCE = """
 [sources.bank]

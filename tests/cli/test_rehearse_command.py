@@ -1,0 +1,222 @@
+"""``openholder rehearse`` as somebody types it, against a server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+from xml.etree import ElementTree
+
+import pytest
+
+from helpers.commands import run_command
+from helpers.processes import COMMAND, PATIENCE, Server, configuration, free_port, openholder
+from helpers.support import SQLITE, sample_rows, write_sqlite
+from openholder.cli import main
+from openholder.fiskil import sample
+from openholder.fiskil.signer import Signer
+
+MODEST = ("--no-attacks", "--sector", "common")
+"""What makes a rehearsal short."""
+WHO = ("--email", sample.EMAIL)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server that is configured for the keys of its development key file, and serves them itself."""
+    folder, port = tmp_path_factory.mktemp("holder"), free_port()
+    write_sqlite(folder / "bank.db", sample_rows())
+    url = f"http://127.0.0.1:{port}"
+    path = configuration(folder, more=SQLITE, url=url)
+    path.write_text(path.read_text().replace("[listen]\nport = 0", f"[listen]\nport = {port}"))
+    with Server(folder, public_url=url) as running:
+        (folder / "jwks.json").write_bytes(running.signer.jwks())
+        yield running
+
+
+@pytest.fixture
+def keys(server):
+    """The options with which the server takes our tokens."""
+    return ("--key", str(server.folder / "development-key.pem"), "--jwks", str(server.folder / "jwks.json"))
+
+
+def test_a_good_server_is_ready_and_every_report_is_written(server, keys, tmp_path):
+    files = ("--html", "report.html", "--junit", "report.xml")
+    ended = run_command("rehearse", server.public_url, *WHO, *MODEST, *keys, *files, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "Ready to go live"), ended.stdout + ended.stderr
+    assert "\x1b" not in ended.stdout + ended.stderr
+    assert "\r" not in ended.stderr
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    root = ElementTree.fromstring((tmp_path / "report.xml").read_bytes())
+    assert "Ready to go live" in page
+    assert (root.get("failures"), int(root.get("tests")) > 20) == ("0", True)
+    written = ended.stdout + page + (tmp_path / "report.xml").read_text(encoding="utf-8")
+    assert [secret for secret in (sample.EMAIL, "cust-1001", "acc-2001", "eyJ") if secret in written] == []
+
+
+def test_json_is_all_that_standard_output_has(server, keys, tmp_path):
+    ended = run_command("rehearse", server.public_url, *WHO, *MODEST, *keys, "--json", cwd=tmp_path)
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["good"], told["target"]) == (0, True, server.public_url)
+    assert "GET /v1/common/customer/{customerId}" in told["served"]
+    assert not [route for route in told["served"] if "banking" in route]
+
+
+def test_attacks_and_a_load_on_this_machine_need_no_permission(server, keys, tmp_path):
+    load = ("--rate", "20", "--for", "1s")
+    asked = ("rehearse", server.public_url, *WHO, "--sector", "common", *keys, *load, "--json")
+    told = json.loads(run_command(*asked, cwd=tmp_path).stdout)
+    assert told["good"], told["findings"]
+    assert (told["load"]["sent"], told["options"]["Attacks"]) == (20, "included")
+    assert {row["verdict"] for row in told["outcomes"] if row["rule"] == "alg-none"} == {"passed"}
+
+
+def test_customers_who_log_in_elsewhere_are_neither_searched_nor_looked_up(server, keys, tmp_path):
+    ended = run_command(
+        "rehearse", server.public_url, "--customer", "cust-1001", *MODEST, *keys, "--json", cwd=tmp_path
+    )
+    told = json.loads(ended.stdout)
+    assert ended.returncode == 0
+    assert "GET /auth/v1/customer/{customerId}/accounts" in told["served"]
+    assert "POST /auth/v1/customer/search" not in told["served"]
+    assert "cust-1001" not in ended.stdout
+
+
+def test_the_openapi_document_decides_what_is_asked(server, keys, tmp_path):
+    document = run_command("openapi", "-c", "openholder.toml", cwd=server.folder)
+    (tmp_path / "openapi.json").write_text(document.stdout, encoding="utf-8")
+    asked = (*WHO, *MODEST, *keys, "--openapi", "openapi.json", "--json")
+    told = json.loads(run_command("rehearse", server.public_url, *asked, cwd=tmp_path).stdout)
+    assert (told["good"], told["options"]["OpenAPI document"]) == (True, "given")
+    assert "GET /v1/common/customer/{customerId}/detail" in told["served"]
+
+
+def test_a_server_that_refuses_the_token_fails_and_is_told_what_to_configure(server, tmp_path):
+    port = free_port()
+    ended = run_command(
+        "rehearse", server.public_url, *WHO, *MODEST, "--listen", f"127.0.0.1:{port}", cwd=tmp_path
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stdout.startswith("Not ready: 1 critical\n")
+    assert "CRITICAL token-accepted" in ended.stdout
+    assert f"http://127.0.0.1:{port}/jwks.json" in ended.stderr
+    assert re.search(r"iss, sub +examplebank\.cdr\.fiskil\.com\n", ended.stderr)
+    assert f"{server.public_url} plus the path of the request" in ended.stderr
+
+
+def test_the_keys_are_served_here_and_a_kept_one_is_the_same_the_next_time(tmp_path):
+    """The server starts before its keys can be fetched, and gets time to fetch them."""
+    listen, port = free_port(), free_port()
+    write_sqlite(tmp_path / "bank.db", sample_rows())
+    url = f"http://127.0.0.1:{port}"
+    path = configuration(tmp_path, more=SQLITE, url=url, jwks_port=listen)
+    path.write_text(path.read_text().replace("[listen]\nport = 0", f"[listen]\nport = {port}"))
+    asked = ("rehearse", url, *WHO, *MODEST, "--listen", f"127.0.0.1:{listen}", "--key", "kept.pem")
+    with Server(tmp_path, (), public_url=url):
+        first, second = (run_command(*asked, cwd=tmp_path) for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0), first.stdout + first.stderr + second.stdout
+    assert first.stderr == second.stderr
+    assert f"kid       {Signer.kept_in(tmp_path / 'kept.pem').kid}\n" in first.stderr
+    assert (tmp_path / "kept.pem").stat().st_mode & 0o077 == 0
+
+
+def test_on_a_terminal_the_line_is_rewritten_and_gone_at_the_end(server, keys, tmp_path):
+    master, slave = pty.openpty()
+    with os.fdopen(master, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(
+            [*COMMAND, "rehearse", server.public_url, *WHO, *MODEST, *keys],
+            cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=slave,
+        )  # fmt: skip
+        os.close(slave)
+        shown = read_all(terminal)
+        assert process.wait(PATIENCE) == 0
+    assert "Login, consent and data: " in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+def read_all(terminal):
+    """What a terminal shows until its other end is closed, which Linux tells as an error."""
+    shown, deadline = b"", time.monotonic() + PATIENCE
+    while select.select([terminal], [], [], max(0, deadline - time.monotonic()))[0]:
+        try:
+            shown += terminal.read(65_536)
+        except OSError:
+            return shown.decode()
+    raise AssertionError(f"the command does not end: {shown!r}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "give --email or --customer"),
+        ((*WHO, "--rate", "5"), "--rate and --for must be given together"),
+        ((*WHO, "--rate", "5", "--for", "soon"), "expected a duration such as 60s or 2m"),
+        ((*WHO, "--listen", "8899"), "expected HOST:PORT, such as 127.0.0.1:8899"),
+        ((*WHO, "--html", "no/such/folder/x.html"), "does not exist"),
+        ((*WHO, "--jwks", "data.txt"), "--jwks requires --key"),
+        ((*WHO, "--jwks", "data.txt", "--key", "made.pem"), "not a JWK Set"),
+        ((*WHO, "--key", "data.txt"), "no RSA key"),
+        ((*WHO, "--ca", "data.txt"), "not a certificate"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(refused, arguments, told):
+    assert told in refused("http://127.0.0.1:9", *arguments)
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "127.0.0.1:8080", "http://127.0.0.1/?a=1", "http://a:b@127.0.0.1"])
+def test_only_the_plain_url_of_a_server_is_taken(refused, url):
+    assert "without user, query and fragment" in refused(url, *WHO)
+
+
+@pytest.mark.parametrize("more", [(), ("--no-attacks", "--rate", "5", "--for", "1s")])
+def test_servers_elsewhere_are_neither_attacked_nor_loaded_unasked(refused, more):
+    # 192.0.2.1 is nobody's (RFC 5737): nothing is sent there before the options are judged.
+    assert "--target-is-mine" in refused("http://192.0.2.1", *WHO, *more)
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """Type a command that is wrong, in a folder that has a file of no use, and give what it says."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.txt").write_text("neither this nor that")
+
+    def typed(*arguments):
+        assert main(["rehearse", *arguments]) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        return " ".join(told.err.split())
+
+    return typed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--rate", "1000", "--for", "40m"), "at most"),
+        (("--openapi", "data.txt"), "not an OpenAPI document"),
+        (("--openapi", "nothing.json"), "FileNotFoundError"),
+    ],
+)
+def test_what_is_found_wrong_later_is_refused_as_well(server, tmp_path, arguments, told):
+    (tmp_path / "data.txt").write_text("neither this nor that")
+    listen = ("--listen", f"127.0.0.1:{free_port()}")
+    ended = run_command("rehearse", server.public_url, *WHO, *arguments, *listen, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert told in " ".join(ended.stderr.split())
+
+
+def test_a_server_that_does_not_answer_is_unreachable(tmp_path):
+    url, listen = f"http://127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    ended = run_command("rehearse", url, *WHO, "--listen", listen, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert f"{url} does not answer" in ended.stderr
+
+
+def test_a_port_that_is_taken_for_the_keys_is_told(server, tmp_path):
+    taken = server.public_url.removeprefix("http://")
+    ended = openholder("rehearse", server.public_url, *WHO, "--listen", taken, cwd=tmp_path)
+    assert (ended.returncode, "cannot listen on" in ended.stderr) == (4, True)

@@ -1,0 +1,128 @@
+"""The page of the hooks says what the host does: signatures, limits, and what may be raised."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import openholder
+import openholder.testing
+from openholder import NotFound, Page, Query, hookimpl
+from openholder._version import __version__
+from openholder.cli.new_plugin import _compatible
+from openholder.config import REPLAY_STORES
+from openholder.errors import SourceError, SourceFault
+from openholder.sources.entry import SourceEntry
+from openholder.sources.hookspecs import ASYNC_HOOKS, REQUIRED_HOOKS, SOURCES, FinishedRequest, Hookspecs
+from openholder.sources.registry import OPEN_TIMEOUT
+from openholder.testing.harness import SourceUnderTest
+
+PAGE = (Path(__file__).parents[2] / "docs/hooks.md").read_text(encoding="utf-8")
+HOOKS = {name: function for name, function in vars(Hookspecs).items() if not name.startswith("_")}
+
+
+def sections():
+    """What stands below each heading that is code."""
+    parts = re.split(r"^### `(.*)`$", PAGE.partition("\n## Versions")[0], flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def section(hook):
+    (found,) = (text for heading, text in sections().items() if f"def {hook}(" in heading)
+    return found
+
+
+def cell(hook, row):
+    (found,) = re.findall(rf"^\| {row} \| (.+) \|$", section(hook), flags=re.MULTILINE)
+    return found
+
+
+def declared(function):
+    """A hook's first line, as one would write it."""
+    word = "async def" if inspect.iscoroutinefunction(function) else "def"
+    return f"{word} {function.__name__}{inspect.signature(function)}".replace("'", "")
+
+
+def test_the_page_has_the_signatures_that_the_hooks_have_and_no_others():
+    assert list(sections()) == [declared(function) for function in HOOKS.values()]
+
+
+def test_the_awaited_hooks_are_those_that_are_async_def():
+    assert set(ASYNC_HOOKS) == {"open", "close", "fetch", "health", "advice"}
+    assert {name for name, function in HOOKS.items() if inspect.iscoroutinefunction(function)} == set(ASYNC_HOOKS)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_says_when_it_is_called_what_it_may_raise_and_how_long_it_may_take(hook):
+    assert all(cell(hook, row) for row in ("Called", "May raise", "Time limit"))
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_says_whether_it_is_required(hook):
+    text = section(hook).partition("| | |")[0]
+    assert ("Required" in text, "Optional" in text) == (hook in REQUIRED_HOOKS, hook not in REQUIRED_HOOKS)
+
+
+def test_the_time_limits_are_those_of_the_host():
+    timeout, concurrency = (SourceEntry.model_fields[name].default for name in ("timeout", "concurrency"))
+    for hook in ("open", "close"):
+        assert f"{OPEN_TIMEOUT:g} seconds" in cell(hook, "Time limit")
+    for hook in ("fetch", "health", "advice"):
+        assert f"`timeout` ({timeout:g} seconds)" in cell(hook, "Time limit")
+    assert f"`concurrency` ({concurrency})" in cell("fetch", "Called")
+
+
+def test_every_exception_for_sources_is_told_of_at_the_hook_that_may_raise_it():
+    for exception in (*SourceError.__subclasses__(), SourceFault):
+        if exception.__module__.startswith("openholder."):
+            assert f"`{exception.__name__}`" in cell("fetch", "May raise"), exception
+
+
+def test_the_page_names_all_that_belongs_to_the_plugin_api():
+    assert openholder.__all__ and openholder.testing.__all__
+    for name in ("openholder", "openholder.testing", SOURCES, REPLAY_STORES, FinishedRequest.__name__):
+        assert f"`{name}`" in PAGE
+
+
+def test_the_page_tells_the_version_of_the_plugin_api_that_the_host_has():
+    assert f"`openholder.API_VERSION` is a whole number, now {openholder.API_VERSION}." in PAGE
+
+
+def test_the_page_requires_the_versions_that_a_new_plugin_requires():
+    assert f"    openholder {_compatible(__version__)}\n" in PAGE
+
+
+@pytest.mark.parametrize(
+    ("version", "compatible"),
+    [("0.1.0", ">= 0.1, < 0.2"), ("0.9.3", ">= 0.9, < 0.10"), ("1.0.0", ">= 1.0, < 2"), ("2.5.0.dev1", ">= 2.5, < 3")],
+)
+def test_versions_go_together_up_to_the_next_one_that_may_break(version, compatible):
+    assert _compatible(version) == compatible
+
+
+def test_an_implementation_gets_the_arguments_that_it_names():
+    class Plain:
+        @hookimpl
+        def collections(self):
+            return ["customers"]
+
+        @hookimpl
+        async def fetch(self):
+            return Page(records=(), total=0)
+
+    source = SourceUnderTest(Plain(), 1.0)
+    source.check_hooks()
+    assert asyncio.run(source.fetch(Query(collection="customers"))) == Page(records=(), total=0)
+
+
+def test_no_such_record_is_an_empty_page():
+    class Empty:
+        @hookimpl
+        async def fetch(self, query):
+            raise NotFound
+
+    assert asyncio.run(SourceUnderTest(Empty(), 1.0).fetch(Query(collection="customers"))).total == 0

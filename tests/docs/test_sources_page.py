@@ -1,0 +1,185 @@
+"""The page for operators: each block of it is run, on the schemas that it shows, which are none of ours."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, RequestHandler
+
+from helpers.commands import run_command
+from helpers.processes import free_port
+from helpers.support import World
+from openholder.cli.columns import rows_of
+from openholder.contract.collections import COLLECTIONS
+from openholder.contract.operations import OPERATIONS
+from openholder.server.app import bind
+
+PAGE = (Path(__file__).parents[2] / "docs/sources.md").read_text(encoding="utf-8")
+SQL, CSV, REST, SEVERAL = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
+
+
+def blocks(chapter: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", chapter, re.DOTALL)
+
+
+def named(chapter: str) -> dict[str, str]:
+    """The JSON that stands behind each request which the text says it answers."""
+    said = r"`GET\s+(\S+)`(?: and `GET\s+(\S+)`)?[^`]*answers?[^`]*:\n\n```json\n(.*?)```"
+    found = re.findall(said, chapter, re.DOTALL)
+    return {path: answer for *paths, answer in found for path in paths if path}
+
+
+def test_every_block_of_the_page_is_of_a_language_that_is_run():
+    assert set(re.findall(r"^```(\w+)$", PAGE, re.MULTILINE)) == {"sql", "csv", "toml", "json"}
+
+
+def core_db(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "core.db")) as connection:
+        for script in blocks(SQL, "sql"):
+            connection.executescript(script)
+
+
+def exports(folder: Path) -> None:
+    (folder / "exports").mkdir()
+    written = re.findall(r"`(\S+\.csv)`[^`]*(?:`\w+`[^`]*)*:\n\n```csv\n(.*?)```", CSV, re.DOTALL)
+    assert [name for name, _ in written] == ["customers.csv", "accounts.csv", "energy.balances.csv"]
+    for name, content in written:
+        (folder / "exports" / name).write_text(content, encoding="utf-8")
+
+
+async def verified(world: World, chapter: str) -> int:
+    answers = named(chapter)
+    for path, answer in answers.items():
+        assert (await world.call(path)).json == json.loads(answer), path
+    return len(answers)
+
+
+@pytest.mark.gen_test
+async def test_the_core_banking_schema_is_served_through_its_views(world: World, tmp_path):
+    core_db(tmp_path)
+    (configured,) = blocks(SQL, "toml")
+    await world.start(configured)
+    assert await verified(world, SQL) == 2
+    found = await world.call("/auth/v1/customer/search", body={"email": "noor.haddad@EXAMPLE.com"})
+    assert found.json["data"] == [{"id": "70012", "name": "Noor Haddad", "phoneNumber": "+61491570110"}]
+    assert (await world.call("/customer/70012/accounts/062000-11/balances")).json["available"] == 1180.5
+    refused = await world.call("/v1/banking/customer/70012/accounts/062000-12")
+    assert (refused.status, refused.headers["X-Sharing-Refused"]) == (404, "true")
+
+
+@pytest.mark.gen_test
+async def test_the_nightly_exports_are_served_under_their_own_headers(world: World, tmp_path):
+    exports(tmp_path)
+    (configured,) = blocks(CSV, "toml")
+    await world.start(configured)
+    assert await verified(world, CSV) == 1
+    assert (await world.call("/auth/v1/customer/C-881")).json["address"] == {
+        "locality": "Geelong",
+        "postalCode": "3220",
+    }
+    offered = (await world.call("/auth/v1/customer/C-881/accounts")).json["accounts"]
+    assert [account["displayName"] for account in offered] == ["Home"]
+
+
+class Upstream(RequestHandler):
+    """Answers with what the page says; whoever asks for something else, or without the token, learns that."""
+
+    def initialize(self, answers: dict[str, str]) -> None:
+        self.answers = answers
+
+    def get(self) -> None:
+        asked = self.request.uri.removeprefix("/api").replace("%40", "@")
+        if self.request.headers.get("Authorization") != "Bearer agreed":
+            self.set_status(401)
+        elif asked not in self.answers:
+            self.set_status(404)
+        else:
+            self.set_header("Content-Type", "application/json")
+            self.finish(self.answers[asked])
+
+
+@pytest.mark.gen_test
+async def test_the_internal_api_is_served_under_our_names(world: World, monkeypatch):
+    monkeypatch.setenv("AGREEMENTS_TOKEN", "agreed")
+    answers = named(REST)
+    ours = {path for path in answers if path.startswith("/customer/")}
+    upstream = {path: answer for path, answer in answers.items() if path not in ours}
+    assert (len(ours), len(upstream)) == (1, 4)
+    sockets = bind("127.0.0.1", 0)
+    server = HTTPServer(Application([("/api/.*", Upstream, {"answers": upstream})]))
+    server.add_sockets(sockets)
+    (configured,) = blocks(REST, "toml")
+    address = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+    await world.start(configured.replace("https://agreements.internal", address))
+    assert (await world.call("/auth/v1/customer/P9")).json == {
+        "id": "P9", "name": "Ravi Oduya", "email": "ravi@example.com",
+    }  # fmt: skip
+    found = await world.call("/auth/v1/customer/search", body={"email": "ravi@example.com"})
+    assert [customer["id"] for customer in found.json["data"]] == ["P9"]
+    for path in ours:
+        assert (await world.call(path)).json == json.loads(answers[path])
+    server.stop()
+
+
+@pytest.mark.gen_test
+async def test_two_of_the_sources_serve_side_by_side(world: World, tmp_path):
+    core_db(tmp_path)
+    exports(tmp_path)
+    (core,), (files,), (served,) = (blocks(chapter, "toml") for chapter in (SQL, CSV, SEVERAL))
+    holder = await world.start(f"{core}\n{files}\n{served}")
+    assert holder.sources.source_of("energy.balances").name == "exports"
+    assert holder.sources.source_of("banking.balances").name == "core"
+
+
+def test_check_finds_nothing_in_the_data_of_the_page_and_misses_no_index(tmp_path):
+    core_db(tmp_path)
+    keys = f"http://127.0.0.1:{free_port()}/jwks.json"
+    head = f'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "{keys}"\n'
+    (configured,) = blocks(SQL, "toml")
+    (tmp_path / "openholder.toml").write_text(head + configured)
+    checked = run_command("check", "--dev", "--data", "--json", cwd=tmp_path)
+    findings = json.loads(checked.stdout)
+    assert {row["what"] for row in findings} >= {"data of customers", "data of banking.transactions"}
+    assert [row for row in findings if row["verdict"] not in ("ok", "not served")] == []
+
+
+def test_the_command_that_the_page_names_lists_all_collections_and_the_columns_of_each(tmp_path):
+    listed = json.loads(run_command("columns", "--json", cwd=tmp_path).stdout)
+    assert [row["collection"] for row in listed] == list(COLLECTIONS)
+    told = run_command("columns", "banking.accounts", cwd=tmp_path).stdout
+    assert re.search(r"^productCategory +yes +.*TRANS_AND_SAVINGS_ACCOUNTS", told, re.MULTILINE)
+
+
+@pytest.mark.parametrize("collection", [name for name in COLLECTIONS if name != "logins"])
+def test_the_columns_of_a_collection_are_the_members_of_its_records_and_whose_they_are(collection):
+    rows = {name: (owed, kind) for name, owed, kind in rows_of(collection)}
+    assert len(rows) == len(rows_of(collection))
+    for owner in COLLECTIONS[collection].owners.values():
+        assert rows[owner][0] == "yes"
+    for operation in (row for row in OPERATIONS if row.collection == collection):
+        names = {member.encode_name for member in msgspec.structs.fields(operation.record)}
+        columns = {operation.record.columns.get(name, name) for name in rows}
+        assert names <= columns, names - columns
+
+
+def test_columns_tell_amounts_days_times_and_lists_apart():
+    rows = {name: kind for name, _, kind in rows_of("banking.instalment_plans")} | {
+        name: kind for name, _, kind in rows_of("banking.transactions")
+    }
+    assert rows["amount"] == "amount: 1200.50"
+    assert rows["creationDate"].startswith("day: ")
+    assert rows["postingDateTime"].startswith("time: ")
+    assert rows["schedule"] == "list of object, as JSON"
+    assert rows["schedule[].isPaid"] == "true or false"
+
+
+def test_what_one_operation_cannot_do_without_is_owed_by_no_record():
+    owed = {name: owed for name, owed, _ in rows_of("banking.transactions")}
+    assert (owed["amount"], owed["extendedData"], owed["extendedData.nppPayload.service"]) == ("yes", "", "within")

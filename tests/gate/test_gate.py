@@ -1,0 +1,705 @@
+"""The gate: which tokens are let in, which are not and how that is answered, and what uses a token up."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+import uuid
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from jwt.algorithms import RSAPSSAlgorithm
+
+from helpers.support import ISSUER, Answer, World, sample_rows, start_with
+from openholder.fiskil.signer import Signer
+from openholder.gate import CannotJudge, Gate, Reason, Refused
+from openholder.gate.fetching import FetchedDocument
+from openholder.gate.jwks import JWKSCache
+from openholder.gate.stores.memory import MemoryStore
+from openholder.gate.stores.sqlite import SQLiteSettings, SQLiteStore
+from openholder.settings import Fiskil
+
+PATH = "/customer/cust-1001/accounts/acc-2001/balances"
+SEARCH = "/auth/v1/customer/search"
+JANE = {"email": "jane.citizen@example.com"}
+OTHER_TENANT = "otherbank.cdr.fiskil.com"
+
+CHALLENGE = 'Bearer realm="127.0.0.1"'
+INVALID_TOKEN = f'{CHALLENGE}, error="invalid_token"'
+INVALID_REQUEST = f'{CHALLENGE}, error="invalid_request"'
+
+ABSENT = object()
+"""Leaves a member out: None is a value, null."""
+STRANGER = Signer.generate("k1")
+"""Somebody else, who calls his key what Fiskil calls its own."""
+
+
+def encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
+def decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+class Mint:
+    """Tokens for one URI. Any header and any claims can be asked for, and the signature over them is good."""
+
+    def __init__(self, signer: Signer, uri: str, now: float | None = None) -> None:
+        self.signer, self.uri = signer, uri
+        self.now = time.time() if now is None else now
+
+    def __call__(self, **claims: object) -> str:
+        return self.sign(self.header(), self.claims(**claims))
+
+    def headed(self, **header: object) -> str:
+        return self.sign(self.header(**header), self.claims())
+
+    def header(self, **changes: object) -> str:
+        return as_json({"alg": "PS256", "kid": self.signer.kid, "typ": "JWT"} | changes)
+
+    def claims(self, **changes: object) -> str:
+        standard = {"aud": self.uri, "exp": int(self.now) + 300, "iat": int(self.now), "jti": str(uuid.uuid4())}
+        return as_json({"iss": ISSUER, "sub": ISSUER} | standard | changes)
+
+    def sign(self, header: str | bytes, claims: str | bytes) -> str:
+        parts = [encoded(part if isinstance(part, bytes) else part.encode()) for part in (header, claims)]
+        signature = RSAPSSAlgorithm(RSAPSSAlgorithm.SHA256).sign(".".join(parts).encode(), self.signer._key)
+        return ".".join([*parts, encoded(signature)])
+
+
+def as_json(members: dict[str, object]) -> str:
+    return json.dumps({name: value for name, value in members.items() if value is not ABSENT})
+
+
+def mint_of(world: World, path: str = PATH) -> Mint:
+    return Mint(world.signer, world.url + path)
+
+
+async def start(world, **more):
+    """Serve the sample data; gives the running server."""
+    await start_with(world, "sqlite", sample_rows(), **more)
+    return world.holder
+
+
+def refusals(holder) -> dict[str, float]:
+    """How often each reason was counted: the operator learns it, the caller does not."""
+    return {
+        sample.labels["reason"]: sample.value
+        for metric in holder.desk.journal.registry.collect()
+        for sample in metric.samples
+        if sample.name == "openholder_http_refusals_total"
+    }
+
+
+# -- let in -------------------------------------------------------------------------------------------------------
+
+GOOD = {
+    "signed with PS256": lambda mint: mint(),
+    "signed with RS256": lambda mint: mint.signer.token(ISSUER, mint.uri, algorithm="RS256"),
+    "exp 29 seconds ago: clocks may differ by 30": lambda mint: mint(exp=mint.now - 29),
+    "exp with a fraction": lambda mint: mint(exp=mint.now + 300.5),
+    "exp with an exponent": lambda mint: mint.sign(
+        mint.header(), mint.claims(exp=0).replace('"exp": 0', f'"exp": {(mint.now + 300) / 1e9:.9f}e9')
+    ),
+    "nbf and iat 20 seconds ahead": lambda mint: mint(nbf=mint.now + 20, iat=mint.now + 20),
+    "no iat": lambda mint: mint(iat=ABSENT),
+    "aud as a list of just the URI": lambda mint: mint(aud=[mint.uri]),
+    "the longest jti": lambda mint: mint(jti="j" * 256),
+    "a jti of odd characters": lambda mint: mint(jti="\0\n\u00e9 ' --"),
+    "a hundred claims nobody knows": lambda mint: mint(**{f"claim{number}": [number] for number in range(100)}),
+    "no typ": lambda mint: mint.headed(typ=ABSENT),
+    "typ at+jwt": lambda mint: mint.headed(typ="at+jwt"),
+    "typ application/JWT": lambda mint: mint.headed(typ="application/JWT"),
+    "header parameters that are not for us": lambda mint: mint.headed(
+        jku="http://127.0.0.1:9/keys", x5u="http://127.0.0.1:9/chain", jwk={"kty": "oct", "k": "AA"}, zip="DEF", x=None
+    ),
+}
+
+
+@pytest.mark.parametrize("make", GOOD.values(), ids=GOOD)
+@pytest.mark.gen_test
+async def test_a_good_token_is_let_in(world, make):
+    holder = await start(world)
+    answer = await world.call(PATH, token=make(mint_of(world)))
+    assert (answer.status, answer.json["account_id"]) == (200, "acc-2001")
+    assert "WWW-Authenticate" not in answer.headers
+    assert refusals(holder) == {}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer  "])
+@pytest.mark.gen_test
+async def test_the_scheme_is_bearer_in_any_case_and_then_one_or_more_spaces(world, scheme):
+    await start(world)
+    answer = await world.call(PATH, headers={"Authorization": scheme + world.token(PATH)})
+    assert answer.status == 200
+
+
+@pytest.mark.gen_test
+async def test_the_query_is_no_part_of_the_audience(world):
+    await start(world)
+    answer = await world.call(f"{PATH}?page=2&aud=x", token=mint_of(world)())
+    assert answer.status == 200
+
+
+@pytest.mark.gen_test
+async def test_the_audience_has_the_path_as_it_was_sent_not_what_it_means(world):
+    await start(world)
+    written = PATH.replace("cust-1001", "cust%2D1001")
+    assert (await world.call(written, token=mint_of(world, PATH)())).status == 401
+    assert (await world.call(written, token=mint_of(world, written)())).status == 200
+
+
+@pytest.mark.parametrize(
+    ("in_key_set", "in_token", "status"),
+    [
+        ([None], "PS256", 200),
+        ([None], "RS256", 200),
+        (["PS256"], "PS256", 200),
+        (["RS256"], "RS256", 200),
+        (["RS256", "PS256"], "PS256", 200),  # one key may stand there twice, once for each algorithm
+        (["RS256", "PS256"], "RS256", 200),
+        (["RS256"], "PS256", 401),
+        (["PS256"], "RS256", 401),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_key_serves_the_algorithm_that_it_names_or_both(world, in_key_set, in_token, status):
+    jwks = [world.signer.public_jwk(**({"alg": algorithm} if algorithm else {})) for algorithm in in_key_set]
+    world.jwks = json.dumps({"keys": jwks}).encode()
+    await start(world)
+    answer = await world.call(PATH, token=world.token(PATH, algorithm=in_token))
+    assert answer.status == status
+
+
+# -- not let in: the token ----------------------------------------------------------------------------------------
+
+
+def hmac_with_the_public_key(mint: Mint) -> str:
+    """The oldest trick: HS256 takes a secret, and a careless library takes the public key for it."""
+    pem = mint.signer._key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    signed = mint.headed(alg="HS256").rpartition(".")[0]
+    return f"{signed}.{encoded(hmac.digest(pem, signed.encode(), 'sha256'))}"
+
+
+def last_character_raised(token: str) -> str:
+    """The same 256 bytes of signature: the last of 342 characters has four bits that no byte uses."""
+    changed = token[:-1] + chr(ord(token[-1]) + 1)
+    assert decoded(changed.rpartition(".")[2]) == decoded(token.rpartition(".")[2])
+    return changed
+
+
+def tampered(token: str) -> str:
+    """Other claims under the signature of these."""
+    header, claims, signature = token.split(".")
+    return ".".join([header, encoded(decoded(claims).replace(b"examplebank", b"Examplebank")), signature])
+
+
+def twice(mint: Mint, claim: str, first: object, second: object) -> str:
+    """A claim that stands in the token twice: readers that choose silently choose differently."""
+    rest = mint.claims(**{claim: ABSENT})
+    return mint.sign(mint.header(), f'{{"{claim}": {json.dumps(first)}, "{claim}": {json.dumps(second)}, {rest[1:]}')
+
+
+FORM = {
+    "one part": (lambda mint: "abc", Reason.NOT_COMPACT_JWS),
+    "two parts": (lambda mint: mint().rpartition(".")[0], Reason.NOT_COMPACT_JWS),
+    "five parts, as encrypted tokens have": (lambda mint: mint() + ".AA.AA", Reason.NOT_COMPACT_JWS),
+    "padding": (lambda mint: mint() + "==", Reason.NOT_COMPACT_JWS),
+    "base64 that is not base64url": (lambda mint: mint().replace(".", ".+/", 1), Reason.NOT_COMPACT_JWS),
+    "base64url that no encoder writes": (lambda mint: last_character_raised(mint()), Reason.NOT_CANONICAL_BASE64URL),
+    "a part of impossible length": (lambda mint: mint() + "AAA", Reason.NOT_CANONICAL_BASE64URL),
+    "8193 characters": (lambda mint: mint().ljust(8193, "A"), Reason.TOKEN_TOO_LONG),
+    "header no JSON": (lambda mint: mint.sign("{", mint.claims()), Reason.HEADER_NOT_JSON),
+    "header a list": (lambda mint: mint.sign("[]", mint.claims()), Reason.HEADER_NOT_JSON),
+    "header in UTF-16": (lambda mint: mint.sign(mint.header().encode("utf-16"), mint.claims()), Reason.HEADER_NOT_JSON),
+    "payload no JSON": (lambda mint: mint.sign(mint.header(), "{"), Reason.PAYLOAD_NOT_JSON),
+    "payload text": (lambda mint: mint.sign(mint.header(), '"claims"'), Reason.PAYLOAD_NOT_JSON),
+    "payload with NaN": (lambda mint: mint(x=float("nan")), Reason.PAYLOAD_NOT_JSON),
+    "payload deeper than anybody needs": (
+        lambda mint: mint.sign(mint.header(), "[" * 2000 + "]" * 2000),
+        Reason.PAYLOAD_NOT_JSON,
+    ),
+    "jti half a character": (lambda mint: mint(jti="\ud800"), Reason.PAYLOAD_NOT_JSON),
+    "alg twice": (
+        lambda mint: mint.sign(f'{{"alg": "none", {mint.header()[1:]}', mint.claims()),
+        Reason.HEADER_NOT_JSON,
+    ),
+    "exp twice, good first": (lambda mint: twice(mint, "exp", mint.now + 9, 1), Reason.PAYLOAD_NOT_JSON),
+    "exp twice, good last": (lambda mint: twice(mint, "exp", 1, mint.now + 9), Reason.PAYLOAD_NOT_JSON),
+    "aud twice": (lambda mint: twice(mint, "aud", mint.uri, "https://evil.example/"), Reason.PAYLOAD_NOT_JSON),
+    "jti twice": (lambda mint: twice(mint, "jti", "a", "b"), Reason.PAYLOAD_NOT_JSON),
+}
+
+HEADER = {
+    "alg none, signed all the same": (lambda mint: mint.headed(alg="none"), Reason.ALGORITHM_NOT_ALLOWED),
+    "alg none, not signed": (lambda mint: mint.headed(alg="none").rpartition(".")[0] + ".", Reason.NOT_COMPACT_JWS),
+    "alg nOnE": (lambda mint: mint.headed(alg="nOnE"), Reason.ALGORITHM_NOT_ALLOWED),
+    "alg HS256 with the public key as secret": (hmac_with_the_public_key, Reason.ALGORITHM_NOT_ALLOWED),
+    "alg ES256": (lambda mint: mint.headed(alg="ES256"), Reason.ALGORITHM_NOT_ALLOWED),
+    "alg PS512": (lambda mint: mint.headed(alg="PS512"), Reason.ALGORITHM_NOT_ALLOWED),
+    "alg in small letters": (lambda mint: mint.headed(alg="ps256"), Reason.ALGORITHM_NOT_ALLOWED),
+    "alg a list": (lambda mint: mint.headed(alg=["PS256"]), Reason.ALGORITHM_NOT_ALLOWED),
+    "no alg": (lambda mint: mint.headed(alg=ABSENT), Reason.ALGORITHM_NOT_ALLOWED),
+    "no kid": (lambda mint: mint.headed(kid=ABSENT), Reason.KID_MALFORMED),
+    "kid empty": (lambda mint: mint.headed(kid=""), Reason.KID_MALFORMED),
+    "kid a number": (lambda mint: mint.headed(kid=1), Reason.KID_MALFORMED),
+    "kid of 257 characters": (lambda mint: mint.headed(kid="k" * 257), Reason.KID_MALFORMED),
+    "crit": (lambda mint: mint.headed(crit=["x"], x=1), Reason.CRITICAL_EXTENSION),
+    "crit empty": (lambda mint: mint.headed(crit=[]), Reason.CRITICAL_EXTENSION),
+    "crit b64": (lambda mint: mint.headed(crit=["b64"], b64=True), Reason.CRITICAL_EXTENSION),
+    "typ of another kind of token": (lambda mint: mint.headed(typ="logout+jwt"), Reason.TYPE_NOT_ALLOWED),
+    "typ a number": (lambda mint: mint.headed(typ=7), Reason.TYPE_NOT_ALLOWED),
+    "kid of no key": (lambda mint: mint.headed(kid="k2"), Reason.KEY_UNKNOWN),
+    "another key under this kid": (lambda mint: Mint(STRANGER, mint.uri)(), Reason.SIGNATURE_WRONG),
+    "another key that the token itself carries": (
+        lambda mint: Mint(STRANGER, mint.uri).headed(jwk=STRANGER.public_jwk()),
+        Reason.SIGNATURE_WRONG,
+    ),
+    "a PS256 signature called RS256": (lambda mint: mint.headed(alg="RS256"), Reason.SIGNATURE_WRONG),
+    "claims changed after signing": (lambda mint: tampered(mint()), Reason.SIGNATURE_WRONG),
+}
+CLAIMS = {
+    "no exp": (lambda mint: mint(exp=ABSENT), Reason.EXPIRY_MALFORMED),
+    "exp null": (lambda mint: mint(exp=None), Reason.EXPIRY_MALFORMED),
+    "exp text": (lambda mint: mint(exp=str(int(mint.now) + 300)), Reason.EXPIRY_MALFORMED),
+    "exp true": (lambda mint: mint(exp=True), Reason.EXPIRY_MALFORMED),
+    "exp a list": (lambda mint: mint(exp=[mint.now + 300]), Reason.EXPIRY_MALFORMED),
+    "expired": (lambda mint: mint(exp=mint.now - 30), Reason.EXPIRED),
+    "exp too far away": (lambda mint: mint(exp=mint.now + 3700), Reason.LIFETIME_TOO_LONG),
+    "nbf ahead": (lambda mint: mint(nbf=mint.now + 60), Reason.NOT_YET_VALID),
+    "nbf text": (lambda mint: mint(nbf="0"), Reason.NOT_YET_VALID),
+    "nbf null": (lambda mint: mint(nbf=None), Reason.NOT_YET_VALID),
+    "iat ahead": (lambda mint: mint(iat=mint.now + 60), Reason.ISSUED_IN_FUTURE),
+    "iat true": (lambda mint: mint(iat=True), Reason.ISSUED_IN_FUTURE),
+    "no iss": (lambda mint: mint(iss=ABSENT), Reason.ISSUER_WRONG),
+    "another tenant of the same signer": (lambda mint: mint(iss=OTHER_TENANT, sub=OTHER_TENANT), Reason.ISSUER_WRONG),
+    "iss a list": (lambda mint: mint(iss=[ISSUER]), Reason.ISSUER_WRONG),
+    "iss with a scheme": (lambda mint: mint(iss=f"https://{ISSUER}"), Reason.ISSUER_WRONG),
+    "iss in capitals": (lambda mint: mint(iss=ISSUER.upper()), Reason.ISSUER_WRONG),
+    "iss and more": (lambda mint: mint(iss=f"{ISSUER}.evil.example"), Reason.ISSUER_WRONG),
+    "iss cut short": (lambda mint: mint(iss=ISSUER[:-4]), Reason.ISSUER_WRONG),
+    "no sub": (lambda mint: mint(sub=ABSENT), Reason.SUBJECT_WRONG),
+    "sub of another tenant": (lambda mint: mint(sub=OTHER_TENANT), Reason.SUBJECT_WRONG),
+    "sub a customer": (lambda mint: mint(sub="cust-1001"), Reason.SUBJECT_WRONG),
+    "sub a list": (lambda mint: mint(sub=[ISSUER]), Reason.SUBJECT_WRONG),
+    "no jti": (lambda mint: mint(jti=ABSENT), Reason.TOKEN_ID_MALFORMED),
+    "jti empty": (lambda mint: mint(jti=""), Reason.TOKEN_ID_MALFORMED),
+    "jti of 257 characters": (lambda mint: mint(jti="j" * 257), Reason.TOKEN_ID_MALFORMED),
+    "jti a number": (lambda mint: mint(jti=7), Reason.TOKEN_ID_MALFORMED),
+}
+
+AUDIENCES = {
+    "missing": lambda uri: ABSENT,
+    "null": lambda uri: None,
+    "empty": lambda uri: "",
+    "an empty list": lambda uri: [],
+    "a list in a list": lambda uri: [[uri]],
+    "an object": lambda uri: {uri: uri},
+    "the URI and another": lambda uri: [uri, "https://evil.example/"],
+    "the URI twice": lambda uri: [uri, uri],
+    "with a slash at the end": lambda uri: f"{uri}/",
+    "with a double slash": lambda uri: uri.replace("/accounts/", "//accounts/"),
+    "with a dot segment": lambda uri: uri.replace("/accounts/", "/./accounts/"),
+    "with a fragment": lambda uri: f"{uri}#x",
+    "with a space at the end": lambda uri: f"{uri} ",
+    "https, where the public URL is http": lambda uri: uri.replace("http:", "https:"),
+    "another host": lambda uri: uri.replace("127.0.0.1", "localhost"),
+    "another port": lambda uri: uri.replace("127.0.0.1:", "127.0.0.1:1"),
+    "with a user": lambda uri: uri.replace("://", "://me@"),
+    "another account": lambda uri: uri.replace("acc-2001", "acc-2002"),
+    "with a tab in the host": lambda uri: uri.replace("127.", "127.\t"),
+    "no URI at all": lambda uri: "http://[",
+    "only the path": lambda uri: PATH,
+    "only the server": lambda uri: uri.removesuffix(PATH),
+}
+
+# What is almost right has reasons of its own: during a roll-out they tell how the other side writes its URIs.
+NEAR_MISSES = {
+    "with a query": (lambda uri: f"{uri}?page=1", Reason.AUDIENCE_WITH_QUERY),
+    "with a letter written as %63": (
+        lambda uri: uri.replace("/customer/c", "/customer/%63"),
+        Reason.AUDIENCE_NOT_EXACT,
+    ),
+    "with the scheme in capitals": (lambda uri: uri.replace("http:", "HTTP:"), Reason.AUDIENCE_NOT_EXACT),
+}
+
+
+def for_audience(audience, reason):
+    return lambda mint: mint(aud=audience(mint.uri)), reason
+
+
+BAD = {
+    **{f"form: {name}": case for name, case in FORM.items()},
+    **{f"header: {name}": case for name, case in HEADER.items()},
+    **{f"claims: {name}": case for name, case in CLAIMS.items()},
+    **{f"aud: {name}": for_audience(audience, Reason.AUDIENCE_WRONG) for name, audience in AUDIENCES.items()},
+    **{f"aud: {name}": for_audience(*case) for name, case in NEAR_MISSES.items()},
+}
+
+
+@pytest.mark.parametrize(("make", "reason"), BAD.values(), ids=BAD)
+@pytest.mark.gen_test
+async def test_a_token_that_is_wrong_in_one_way_is_refused(world, make, reason):
+    holder = await start(world)
+    answer = await world.call(PATH, token=make(mint_of(world)))
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, INVALID_TOKEN)
+    assert (answer.code, answer.json["errors"][0]["detail"]) == ("invalid_token", "authentication failed")
+    assert "X-Sharing-Refused" not in answer.headers
+    assert refusals(holder) == {reason: 1}
+
+
+# -- not let in: the request --------------------------------------------------------------------------------------
+
+REQUESTS = {
+    "no header": (lambda good: [], 401, CHALLENGE, Reason.NO_TOKEN),
+    "another scheme": (lambda good: ["Basic dXNlcjpwYXNz"], 401, CHALLENGE, Reason.NO_TOKEN),
+    "a scheme that begins alike": (lambda good: [f"Bearers {good}"], 401, CHALLENGE, Reason.NO_TOKEN),
+    "the token without a scheme": (lambda good: [good], 401, CHALLENGE, Reason.NO_TOKEN),
+    "no token": (lambda good: ["Bearer "], 400, INVALID_REQUEST, Reason.EMPTY_TOKEN),
+    "two tokens": (lambda good: [f"Bearer {good} {good}"], 400, INVALID_REQUEST, Reason.NOT_ONE_TOKEN),
+    "two in a list": (lambda good: [f"Bearer {good}, Bearer {good}"], 400, INVALID_REQUEST, Reason.NOT_ONE_TOKEN),
+    "two headers, good first": (
+        lambda good: [f"Bearer {good}", "Bearer x"],
+        400,
+        INVALID_REQUEST,
+        Reason.NOT_ONE_TOKEN,
+    ),
+    "two headers, good last": (lambda good: ["Basic x", f"Bearer {good}"], 400, INVALID_REQUEST, Reason.NOT_ONE_TOKEN),
+}
+
+
+async def get_with(world: World, *authorization: str) -> Answer:
+    """GET with any number of Authorization headers: a dictionary holds only one."""
+    headers = [("Authorization", value) for value in authorization]
+    async with world.session.get(world.url + PATH, headers=headers) as response:
+        return Answer(response.status, response.headers, await response.read())
+
+
+@pytest.mark.parametrize(("make", "status", "challenge", "reason"), REQUESTS.values(), ids=REQUESTS)
+@pytest.mark.gen_test
+async def test_a_request_without_exactly_one_token_is_refused(world, make, status, challenge, reason):
+    holder = await start(world)
+    good = world.token(PATH)
+    answer = await get_with(world, *make(good))
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (status, challenge)
+    assert answer.code == {400: "invalid_request", 401: "invalid_token"}[status]
+    assert "X-Sharing-Refused" not in answer.headers
+    assert refusals(holder) == {reason: 1}
+    assert (await get_with(world, f"Bearer {good}")).status == 200
+
+
+@pytest.mark.parametrize(
+    "spoofed",
+    [
+        {"Host": "evil.example"},
+        {"X-Forwarded-Host": "evil.example"},
+        {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"},
+        {"Forwarded": "host=evil.example;proto=http"},
+    ],
+    ids=" and ".join,
+)
+@pytest.mark.gen_test
+async def test_headers_do_not_move_the_server(world, spoofed):
+    await start(world)
+    elsewhere = world.signer.token(ISSUER, f"http://evil.example{PATH}")
+    assert (await world.call(PATH, token=elsewhere, headers=spoofed)).status == 401
+    assert (await world.call(PATH, headers=spoofed)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [(PATH, "invalid_token"), (SEARCH, "urn:au-cds:error:cds-all:GeneralError/Expected")]
+)
+@pytest.mark.gen_test
+async def test_the_caller_never_learns_why_authentication_failed(world, path, code):
+    await start(world)
+    mint, body = mint_of(world, path), JANE if path == SEARCH else None
+    used = mint()
+    await world.call(path, token=used, body=body)
+    tokens = [
+        "",
+        "abc",
+        used,
+        mint(exp=1),
+        mint(aud="x"),
+        mint(sub="x"),
+        mint.headed(kid="x"),
+        Mint(STRANGER, mint.uri)(),
+    ]
+    answers = [await world.call(path, token=token, body=body) for token in tokens]
+    assert {answer.status for answer in answers} == {401}
+    assert {answer.code for answer in answers} == {code}
+    assert len({answer.headers["x-fapi-interaction-id"] for answer in answers}) == len(tokens)
+    assert len({answer.text.replace(answer.headers["x-fapi-interaction-id"].encode(), b"") for answer in answers}) == 1
+    assert len({tuple(answer.headers) for answer in answers}) == 1
+
+
+# -- used up, or not ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gen_test
+async def test_a_token_works_once(world):
+    holder = await start(world)
+    token = world.token(PATH)
+    answers = [await world.call(PATH, token=token) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 401, 401]
+    assert answers[1].headers["WWW-Authenticate"] == INVALID_TOKEN
+    assert refusals(holder) == {Reason.REPLAYED: 2}
+
+
+@pytest.mark.gen_test
+async def test_of_fifty_requests_at_once_with_one_token_one_is_let_in(world):
+    await start(world)
+    token = world.token(PATH)
+    answers = await asyncio.gather(*(world.call(PATH, token=token) for _ in range(50)))
+    assert sorted(answer.status for answer in answers) == [200] + 49 * [401]
+
+
+@pytest.mark.gen_test
+async def test_a_token_is_known_by_issuer_and_jti_alone(world):
+    await start(world)
+    mint = mint_of(world)
+    tokens = [mint(jti="one"), mint(jti="one", exp=mint.now + 60), mint(jti="One"), mint(jti="one\0")]
+    assert [(await world.call(PATH, token=token)).status for token in tokens] == [200, 401, 200, 200]
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_failed_elsewhere_still_works_where_it_belongs(world):
+    await start(world)
+    token = world.token(PATH)
+    assert (await world.call(PATH.replace("acc-2001", "acc-2002"), token=token)).status == 401
+    assert (await world.call(PATH, token=token)).status == 200
+
+
+@pytest.mark.gen_test
+async def test_a_forgery_does_not_use_up_the_token_whose_id_it_bears(world):
+    await start(world)
+    mint, forger = mint_of(world), Mint(STRANGER, world.url + PATH)
+    assert (await world.call(PATH, token=forger(jti="guessed"))).status == 401
+    assert (await world.call(PATH, token=mint(jti="guessed"))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "wrong", "status"),
+    [
+        (PATH, None, {"path": f"{PATH}/"}, 404),
+        (PATH, None, {"method": "PUT"}, 405),
+        (PATH, None, {"method": "HEAD"}, 405),
+        (PATH, None, {"headers": {"Accept": "text/html"}}, 406),
+        (SEARCH, JANE, {"method": "GET"}, 405),
+        (SEARCH, JANE, {"body": b" " * 70_000}, 413),
+        (SEARCH, JANE, {"headers": {"Content-Type": "text/plain"}}, 415),
+        (SEARCH, JANE, {"headers": {"Content-Encoding": "gzip"}}, 415),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_is_refused_before_the_gate_uses_no_token_up(world, path, body, wrong, status):
+    await start(world)
+    right = {"path": path, "body": body, "token": world.token(path)}
+    assert (await world.call(**right | wrong)).status == status
+    assert (await world.call(**right)).status == 200
+    assert (await world.call(**right)).status == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        (PATH.replace("acc-2001", "acc-9999"), None, 404),
+        (PATH.replace("cust-1001", "cust-9999"), None, 404),
+        (PATH.replace("cust-1001", "%00"), None, 404),
+        (SEARCH, b"no JSON", 400),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_goes_wrong_behind_the_gate_has_used_the_token_up(world, path, body, status):
+    await start(world)
+    token = world.token(path)
+    answers = [await world.call(path, token=token, body=body) for _ in range(2)]
+    assert [answer.status for answer in answers] == [status, 401]
+
+
+# -- settings -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gen_test
+async def test_the_status_of_a_failed_authentication_may_be_403(world, monkeypatch):
+    monkeypatch.setenv("OPENHOLDER_FISKIL__AUTHENTICATION_FAILURE_STATUS", "403")
+    await start(world)
+    wrong, missing = await world.call(PATH, token="abc"), await world.call(PATH, token="")
+    assert (wrong.status, wrong.headers["WWW-Authenticate"]) == (403, INVALID_TOKEN)
+    assert (missing.status, missing.headers["WWW-Authenticate"]) == (403, CHALLENGE)
+    assert "X-Sharing-Refused" not in wrong.headers
+    assert (await get_with(world, "Bearer a", "Bearer b")).status == 400
+
+
+@pytest.mark.parametrize(
+    ("base", "issuer", "subject", "status"),
+    [
+        ("https://a.example", "one.example", "one.example", 200),
+        ("https://b.example/holder", "one.example", "one.example", 200),
+        ("https://b.example/holder", "https://one.example", "https://one.example", 200),
+        ("https://b.example", "one.example", "one.example", 401),
+        ("https://a.example", "one.example", "https://one.example", 401),  # each is known, but they must be the same
+        ("https://a.example", ISSUER, ISSUER, 401),
+    ],
+)
+@pytest.mark.gen_test
+async def test_there_may_be_several_public_urls_and_issuers(world, monkeypatch, base, issuer, subject, status):
+    monkeypatch.setenv("OPENHOLDER_PUBLIC_URL", "https://a.example,https://b.example/holder")
+    monkeypatch.setenv("OPENHOLDER_FISKIL__ISSUER", "one.example, https://one.example")
+    await start(world)
+    answer = await world.call(PATH, token=world.signer.token(issuer, base + PATH, sub=subject))
+    assert answer.status == status
+
+
+# -- nobody can tell ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gen_test
+async def test_without_keys_the_answer_is_try_again_and_the_token_stays_good(world):
+    world.jwks = b"<html>under maintenance</html>"
+    await start(world)
+    token = world.token(PATH)
+    answer = await world.call(PATH, token=token)
+    assert (answer.status, answer.code) == (503, "temporarily_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert "WWW-Authenticate" not in answer.headers
+    world.jwks = world.signer.jwks()
+    while (answer := await world.call(PATH, token=token)).status == 503:
+        await asyncio.sleep(0.02)  # the server asks for the keys again by itself, half a second after the failure
+    assert answer.status == 200
+
+
+# -- the gate by itself, with a clock that stands still -----------------------------------------------------------
+
+NOW = 1_800_000_000
+BASE = "https://api.examplebank.example"
+
+
+class Clock:
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def mint(signer):
+    return Mint(signer, BASE + PATH, NOW)
+
+
+def gate_of(signer: Signer, clock: Clock, store=None, lost_before: float = 0, **settings) -> Gate:
+    async def fetch() -> FetchedDocument:
+        return FetchedDocument(signer.jwks())
+
+    fiskil = Fiskil(issuer=ISSUER, jwks_url="https://fiskil.example/jwks.json", **settings)
+    keys = JWKSCache(fetch, refresh=300, max_stale=86_400)
+    return Gate(fiskil, [BASE], keys, store or MemoryStore(clock=clock), clock, lost_before)
+
+
+async def verdict(gate: Gate, token: str) -> Reason | None:
+    """Why the gate refuses the token; None when it lets it in."""
+    try:
+        await gate.admit([f"Bearer {token}"], PATH, {})
+    except Refused as exc:
+        return exc.reason
+    return None
+
+
+@pytest.mark.parametrize(
+    ("claim", "seconds", "reason"),
+    [
+        ("exp", -29.99, None),
+        ("exp", -30, Reason.EXPIRED),
+        ("exp", 3630, None),
+        ("exp", 3630.01, Reason.LIFETIME_TOO_LONG),
+        ("nbf", 30, None),
+        ("nbf", 30.01, Reason.NOT_YET_VALID),
+        ("iat", 30, None),
+        ("iat", 30.01, Reason.ISSUED_IN_FUTURE),
+    ],
+)
+@pytest.mark.gen_test
+async def test_clocks_may_differ_by_thirty_seconds_and_no_more(signer, clock, mint, claim, seconds, reason):
+    assert await verdict(gate_of(signer, clock), mint(**{claim: NOW + seconds})) is reason
+
+
+@pytest.mark.gen_test
+async def test_tolerance_and_lifetime_are_settings(signer, clock, mint):
+    gate = gate_of(signer, clock, clock_tolerance=0, max_token_lifetime=60)
+    seconds = {60: None, 61: Reason.LIFETIME_TOO_LONG, 1: None, 0: Reason.EXPIRED}
+    assert {after: await verdict(gate, mint(exp=NOW + after)) for after in seconds} == seconds
+
+
+@pytest.mark.gen_test
+async def test_algorithms_may_be_narrowed(signer, clock, mint):
+    gate = gate_of(signer, clock, algorithms="PS256")
+    assert await verdict(gate, mint()) is None
+    rs256 = signer.token(ISSUER, BASE + PATH, algorithm="RS256", iat=NOW, exp=NOW + 300)
+    assert await verdict(gate, rs256) is Reason.ALGORITHM_NOT_ALLOWED
+    assert await verdict(gate_of(signer, clock), rs256) is None
+
+
+@pytest.mark.gen_test
+async def test_a_used_token_is_remembered_as_long_as_it_would_be_let_in(signer, clock, mint):
+    gate, token = gate_of(signer, clock), mint(exp=NOW + 300)
+    assert await verdict(gate, token) is None
+    for seconds, reason in ((0, Reason.REPLAYED), (329.99, Reason.REPLAYED), (330, Reason.EXPIRED)):
+        clock.now = NOW + seconds
+        assert await verdict(gate, token) is reason
+
+
+@pytest.mark.parametrize("seconds", [150, 1])
+@pytest.mark.gen_test
+async def test_a_clock_that_is_set_back_a_little_or_a_lot_lets_no_token_in_twice(signer, clock, mint, seconds):
+    gate, token = gate_of(signer, clock), mint(exp=NOW + 300)
+    assert await verdict(gate, token) is None
+    clock.now = NOW + 400
+    assert await verdict(gate, mint(exp=NOW + 600)) is None  # by now the first one has been forgotten
+    clock.now = NOW + seconds
+    assert await verdict(gate, token) is not None
+
+
+@pytest.mark.gen_test
+async def test_what_may_have_been_used_before_the_record_was_lost_is_refused(signer, clock, mint):
+    gate = gate_of(signer, clock, lost_before=NOW)
+    for issued, reason in ((NOW - 1, Reason.ISSUED_BEFORE_RECORD), (ABSENT, Reason.ISSUED_BEFORE_RECORD), (NOW, None)):
+        assert await verdict(gate, mint(iat=issued)) is reason
+    clock.now = NOW + 3630  # by now every token of that time has expired
+    assert await verdict(gate, mint(iat=ABSENT, exp=NOW + 3700)) is None
+
+
+@pytest.mark.gen_test
+async def test_a_record_that_cannot_be_asked_lets_nobody_in(signer, clock, mint, tmp_path):
+    never_opened = SQLiteStore(SQLiteSettings(path=tmp_path / "replay.db"))
+    with pytest.raises(CannotJudge) as raised:
+        await gate_of(signer, clock, never_opened).admit([f"Bearer {mint()}"], PATH, {})
+    assert raised.value.retry_after >= 1
+
+
+@pytest.mark.gen_test
+async def test_the_log_learns_key_algorithm_and_life_of_a_token_and_a_hash_of_its_id(signer, clock, mint):
+    facts = {}
+    await gate_of(signer, clock).admit([f"Bearer {mint(jti='secret')}"], PATH, facts)
+    hashed = hashlib.sha256(b"secret").hexdigest()[:12]
+    assert facts == {"kid": "k1", "alg": "PS256", "jti": hashed, "token_life": 300}
+
+
+@pytest.mark.gen_test
+async def test_the_log_learns_little_of_a_token_that_is_not_proven(signer, clock, mint):
+    facts = {}
+    with pytest.raises(Refused):
+        await gate_of(signer, clock).admit([f"Bearer {mint.headed(kid='k' * 200)}"], PATH, facts)
+    assert facts == {"kid": "k" * 32, "alg": "PS256"}

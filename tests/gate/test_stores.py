@@ -1,0 +1,526 @@
+"""Used tokens, whoever keeps them: the same cases for each store, through servers as they run in earnest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from redis import Redis
+
+from catalogue.rows import BALANCE, Request, invalid_token, mint, ok, send, status
+from helpers.commands import run_command
+from helpers.processes import PATIENCE, Server, configuration, free_port, openholder
+from helpers.support import SQLITE, World, sample_rows, start_with, write_sqlite
+from openholder.config import Configuration
+from openholder.errors import ConfigurationError
+from openholder.fiskil.signer import DEVELOPMENT_KEY
+from openholder.server import app
+
+REDIS_SERVER = Path("/usr/bin/redis-server")
+PASSWORD = "correct-horse-battery"
+BENCH = Path(__file__).parents[2] / "bench" / "replay_memory.py"
+
+
+# -- a Redis of our own -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class RedisServer:
+    """A Redis without a disk, on a free port of this machine."""
+
+    folder: Path
+    options: tuple[str, ...] = ()
+    password: str = ""
+    port: int = field(default_factory=free_port)
+
+    def __enter__(self) -> RedisServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        command = [
+            str(REDIS_SERVER), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder),
+            "--save", "", "--appendonly", "no", *self.options,
+        ]  # fmt: skip
+        if self.password:
+            command += ["--requirepass", self.password]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if "Ready to accept connections" in line:
+                return
+        raise AssertionError("".join(said))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()
+
+    @property
+    def url(self) -> str:
+        return f"redis://{f':{self.password}@' if self.password else ''}127.0.0.1:{self.port}/0"
+
+    def client(self) -> Redis:
+        return Redis.from_url(self.url)
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory):
+    needs_redis()
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+def needs_redis() -> None:
+    if not REDIS_SERVER.is_file():
+        pytest.skip(f"there is no {REDIS_SERVER} here (Debian: redis-server)")
+
+
+@pytest.fixture
+def own_redis(tmp_path):
+    """Makes a Redis that a test may stop, with options of its own."""
+    needs_redis()
+    with contextlib.ExitStack() as stack:
+        yield lambda *options, **more: stack.enter_context(RedisServer(tmp_path, options, **more))
+
+
+@pytest.fixture
+def bank(tmp_path):
+    write_sqlite(tmp_path / "bank.db", sample_rows())
+    return tmp_path
+
+
+def replay_table(store: str, redis: RedisServer | None = None) -> str:
+    """The table of the configuration. Two seconds for Redis, since the machine that tests may be busy."""
+    url = f'url = "{redis.url}"\ntimeout = 2\n' if redis else ""
+    return f'[replay]\nstore = "{store}"\n{url}'
+
+
+def table_for(store: str, request: pytest.FixtureRequest) -> str:
+    return replay_table(store, request.getfixturevalue("redis") if store == "redis" else None)
+
+
+# -- what is sent -------------------------------------------------------------------------------------------------
+
+
+def volley(server: Server, tokens: list[str]) -> list[tuple[int, dict[str, str]]]:
+    """Send a request with each of the tokens at the same time, on connections that are open already."""
+    return asyncio.run(_volley(server.port, tokens))
+
+
+async def _volley(port: int, tokens: list[str]) -> list[tuple[int, dict[str, str]]]:
+    streams = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in tokens))
+    for token, (_, writer) in zip(tokens, streams, strict=True):
+        writer.write(Request(token).wire())
+    async with asyncio.timeout(PATIENCE):
+        answers = await asyncio.gather(*(reader.read() for reader, _ in streams))
+    for _, writer in streams:
+        writer.close()
+        await writer.wait_closed()
+    heads = [answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n") for answer in answers]
+    return [
+        (int(first.split()[1]), {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)})
+        for first, *lines in heads
+    ]
+
+
+def statuses(server: Server, tokens: list[str]) -> Counter[int]:
+    return Counter(found for found, _ in volley(server, tokens))
+
+
+def refused_for_now(server: Server, token: str) -> None:
+    ((found, headers),) = volley(server, [token])
+    assert found == 503
+    assert int(headers["retry-after"]) >= 1
+
+
+def works_once(server: Server, token: str) -> None:
+    assert [server.call(BALANCE, token=token)[0] for _ in range(2)] == [200, 401]
+
+
+# -- many at once -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
+def test_of_fifty_copies_that_reach_one_process_one_is_let_in(bank, request, store):
+    configuration(bank, more=SQLITE + table_for(store, request))
+    with Server(bank) as server:
+        for _ in range(5):
+            assert statuses(server, [server.token(BALANCE)] * 50) == {200: 1, 401: 49}
+
+
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+def test_of_fifty_copies_that_reach_two_processes_one_is_let_in(bank, request, store):
+    """As often as it takes until both processes have let somebody in."""
+    configuration(bank, listen="workers = 2", more=SQLITE + table_for(store, request))
+    with Server(bank) as server, contextlib.ExitStack() as stack:
+        stack.callback(server.stop)  # a parent that is killed would leave its workers behind
+        server.event("listening on")  # the second worker
+        admins = [json.loads(line)["event"].rpartition(":")[2] for line in server.lines if "admin on" in line]
+        assert len(admins) == 2
+        for number in range(100):
+            assert statuses(server, [server.token(BALANCE)] * 50) == {200: 1, 401: 49}
+            if number >= 4 and all(let_in(port) for port in admins):
+                break
+        assert sum(let_in(port) for port in admins) == number + 1
+        assert all(let_in(port) for port in admins), "one process did all the work"
+
+
+def let_in(admin_port: str) -> int:
+    """How many tokens that process has let in."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin_port}/metrics", timeout=PATIENCE) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(round(float(line.split()[-1])) for line in lines if line.startswith("openholder_tokens_total"))
+
+
+def test_a_token_used_on_one_machine_is_used_on_the_other(bank, redis):
+    """Two servers that share nothing but the Redis and, as Fiskil's two ends do, the key of the tokens."""
+    other = bank / "other"
+    other.mkdir()
+    configuration(bank, more=SQLITE + replay_table("redis", redis))
+    write_sqlite(other / "bank.db", sample_rows())
+    configuration(other, more=SQLITE + replay_table("redis", redis))
+    with Server(bank) as here:
+        here.token(BALANCE)
+        shutil.copy(bank / DEVELOPMENT_KEY, other / DEVELOPMENT_KEY)
+        with Server(other) as there:
+            for one, another in ((here, there), (there, here)):
+                token = one.token(BALANCE)
+                assert one.call(BALANCE, token=token)[0] == 200
+                assert another.call(BALANCE, token=token)[0] == 401
+            for _ in range(5):
+                token = here.token(BALANCE)
+                with ThreadPoolExecutor(2) as pool:
+                    found = pool.map(lambda server, t=token: statuses(server, [t] * 25), (here, there))
+                    assert sum(found, Counter()) == {200: 1, 401: 49}
+
+
+# -- a restart ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_a_used_token_stays_used_over_a_restart(bank, request, store, signum):
+    configuration(bank, more=SQLITE + table_for(store, request))
+    with Server(bank) as server:
+        used, unused = server.token(BALANCE), server.token(BALANCE)
+        assert server.call(BALANCE, token=used)[0] == 200
+        server.stop(signum)
+    with Server(bank) as server:
+        assert server.call(BALANCE, token=used)[0] == 401
+        works_once(server, unused)
+
+
+# -- a store that is away -----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def locked(folder: Path):
+    """Nobody else may write the record."""
+    with closing(sqlite3.connect(folder / "replay.db", isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+@contextlib.contextmanager
+def killed(redis: RedisServer):
+    """There is no Redis. A new one, which remembers nothing, is there afterwards."""
+    redis.kill()
+    yield
+    redis.start()
+
+
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+def test_a_store_that_is_away_lets_nobody_in_and_uses_nothing_up(bank, own_redis, store):
+    redis = own_redis() if store == "redis" else None
+    configuration(bank, more=SQLITE + replay_table(store, redis))
+    with Server(bank) as server:
+        token = server.token(BALANCE)
+        assert server.call(BALANCE)[0] == 200
+        with locked(bank) if redis is None else killed(redis):
+            for _ in range(2):
+                refused_for_now(server, token)
+            assert server.call(BALANCE, token="forged.to.ken")[0] == 401  # what needs no record is judged as ever
+        works_once(server, token)
+        assert server.stop() == 0
+
+
+def test_a_file_that_is_locked_uses_up_none_of_the_tokens_that_waited(bank):
+    """A caller who was told to try again does so with the same token; whoever waited in vain must not be recorded."""
+    configuration(bank, more=SQLITE + replay_table("sqlite"))
+    with Server(bank) as server:
+        tokens = [server.token(BALANCE) for _ in range(5)]
+        with locked(bank):
+            answers = volley(server, tokens)
+            assert {found for found, _ in answers} == {503}
+            assert all(int(headers["retry-after"]) >= 1 for _, headers in answers)
+        assert server.call(BALANCE)[0] == 200  # behind whatever was still waiting
+        assert statuses(server, tokens) == {200: 5}
+        assert statuses(server, tokens) == {401: 5}
+
+
+def test_a_redis_that_is_full_lets_nobody_in_and_uses_nothing_up(bank, own_redis):
+    redis = own_redis()
+    configuration(bank, more=SQLITE + replay_table("redis", redis))
+    with Server(bank) as server, redis.client() as client:
+        token = server.token(BALANCE)
+        client.config_set("maxmemory", 1)
+        refused_for_now(server, token)
+        client.config_set("maxmemory", 0)
+        works_once(server, token)
+        assert client.dbsize() == 1
+
+
+def test_a_redis_that_was_restarted_costs_nobody_more_than_a_second_try(bank, own_redis):
+    redis = own_redis()
+    configuration(bank, more=SQLITE + replay_table("redis", redis))
+    with Server(bank) as server:
+        assert statuses(server, [server.token(BALANCE) for _ in range(20)]) == {200: 20}
+        with killed(redis):
+            pass
+        for _ in range(20):
+            token = server.token(BALANCE)
+            found = server.call(BALANCE, token=token)[0]
+            assert found in {200, 503}
+            if found == 503:
+                works_once(server, token)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_file_that_is_full_or_broken_lets_nobody_in_and_uses_nothing_up(world: World):
+    stores, make_store, unavailable = [], app.make_store, status(503, code="Service/Unavailable")
+    (world.folder / "replay.db").write_bytes(b"all the tokens, in my own hand\n" * 100)
+    with patch("openholder.server.app.make_store", lambda settings: stores.append(make_store(settings)) or stores[0]):
+        await start_with(world, "sqlite", sample_rows())
+    here, soon = mint(world), int(time.time()) + 2
+    invalid_token(await send(world, here.token(iat=soon - 60)))  # it may have been in the record that broke
+    ok(await send(world, here.token(iat=soon)))
+
+    async def fails_closed(token):
+        for _ in range(2):
+            reply = await send(world, token)
+            unavailable(reply)
+            assert int(reply.headers["retry-after"]) >= 1
+
+    connection, token = stores[0]._connection, here.token(iat=soon)
+    ((pages,),) = await connection.execute_fetchall("PRAGMA page_count")
+    await connection.execute_fetchall(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        for number in range(100_000):
+            await stores[0].add_if_absent(number.to_bytes(16, "big"), soon + 300)
+    await fails_closed(token)
+    await connection.execute_fetchall("PRAGMA max_page_count = 1000000")
+    assert [(await send(world, token)).status for _ in range(2)] == [200, 401]
+
+    token = here.token(iat=soon)
+    with closing(sqlite3.connect(world.folder / "replay.db")) as other:
+        other.execute("ALTER TABLE used RENAME TO away")
+        await fails_closed(token)
+        other.execute("ALTER TABLE away RENAME TO used")
+    assert [(await send(world, token)).status for _ in range(2)] == [200, 401]
+
+
+# -- a Redis that is not as it should be --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("policy", "errors"), [("allkeys-lru", 1), ("volatile-ttl", 1), ("noeviction", 0)])
+def test_a_redis_that_may_forget_is_an_error_in_the_log(bank, own_redis, policy, errors):
+    configuration(bank, more=SQLITE + replay_table("redis", own_redis("--maxmemory-policy", policy)))
+    with Server(bank) as server:
+        works_once(server, server.token(BALANCE))
+        server.stop()
+    said = [json.loads(line) for line in server.lines if "evict" in line]
+    assert [(line["level"], policy in line["event"]) for line in said] == [("error", True)] * errors
+
+
+def test_a_password_in_the_url_is_never_logged(bank, own_redis):
+    redis = own_redis(password=PASSWORD)
+    configuration(bank, more=SQLITE + replay_table("redis", redis) + '[log]\nlevel = "debug"\n')
+    with Server(bank) as server:
+        works_once(server, server.token(BALANCE))
+        redis.kill()
+        refused_for_now(server, server.token(BALANCE))
+        server.stop()
+    assert PASSWORD not in server.log
+    ended = openholder("serve", "--dev", cwd=bank)
+    assert (ended.returncode, PASSWORD in ended.stdout + ended.stderr) == (4, False)
+    redis.start()
+    configuration(bank, more=SQLITE + replay_table("redis", redis).replace(PASSWORD, f"{PASSWORD}-not"))
+    ended = openholder("serve", "--dev", cwd=bank)
+    assert (ended.returncode, PASSWORD in ended.stdout + ended.stderr) == (4, False)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_redis_that_refuses_the_connection_at_the_start_ends_it_with_four(bank, workers):
+    needs_redis()
+    nobody = RedisServer(bank)
+    configuration(bank, listen=f"workers = {workers}", more=SQLITE + replay_table("redis", nobody))
+    ended = openholder("serve", "--dev", cwd=bank)
+    assert ended.returncode == 4
+    assert "the replay record cannot be opened" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+# -- the configuration --------------------------------------------------------------------------------------------
+
+
+def mistakes(folder: Path, replay: str, listen: str = "") -> dict[str, str]:
+    path = configuration(folder, listen=listen, more=SQLITE + f"[replay]\n{replay}\n")
+    try:
+        Configuration.load(path)
+    except ConfigurationError as exc:
+        return {mistake.key: mistake.message for mistake in exc.mistakes}
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("replay", "listen", "key", "words"),
+    [
+        ('store = "redis"', "", "replay.url", ["is missing"]),
+        ('store = "redis"\nurl = ""', "", "replay.url", ["empty"]),
+        ('store = "redis"\nurl = "redis://h"\npath = "replay.db"', "", "replay.path", ["unknown key"]),
+        ('store = "redis"\nurl = "redis://h"\ntimeout = 0', "", "replay.timeout", ["greater than 0"]),
+        ('store = "sqlite"\nurl = "redis://h"', "", "replay.url", ["unknown key"]),
+        ('store = "rediss"', "", "replay.store", ["memory, redis, sqlite", "did you mean 'redis'"]),
+        ("store = 7", "", "replay.store", ["string"]),
+        ('store = "memory"', "workers = 2", "replay.store", ["one process"]),
+        ('store = "memory"\npath = "replay.db"', "", "replay.path", ["unknown key"]),
+    ],
+)
+def test_a_mistake_in_the_table_is_named(bank, replay, listen, key, words):
+    found = mistakes(bank, replay, listen)
+    assert list(found) == [key]
+    for word in words:
+        assert word in found[key]
+
+
+@pytest.mark.parametrize(
+    ("replay", "listen"),
+    [
+        ("", "workers = 2"),
+        ('store = "memory"', ""),
+        ('store = "memory"', "workers = 1"),
+        ('store = "sqlite"\npath = "used.db"', "workers = 2"),
+        ('store = "redis"\nurl = "rediss://user:word@host:6380/1"\nprefix = "bank:"', "workers = 2"),
+    ],
+)
+def test_a_good_table_loads(bank, replay, listen):
+    assert mistakes(bank, replay, listen) == {}
+
+
+@pytest.mark.parametrize("url", [f"http://:{PASSWORD}@127.0.0.1", f"redis://:{PASSWORD}/x@127.0.0.1:6379/0", PASSWORD])
+def test_a_url_that_is_none_of_redis_is_a_mistake_and_its_password_is_not_shown(bank, url):
+    configuration(bank, more=SQLITE + f'[replay]\nstore = "redis"\nurl = "{url}"\n')
+    ended = run_command("serve", cwd=bank)
+    assert PASSWORD not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == 3
+    assert "replay.url" in ended.stderr
+
+
+# -- a store of somebody else's -----------------------------------------------------------------------------------
+
+PAPER = """
+from pydantic import BaseModel
+
+
+class PaperSettings(BaseModel):
+    path: str
+    ink: str = "blue"
+
+
+class PaperStore:
+    reach = "machine"
+    Settings = PaperSettings
+
+    def __init__(self, settings):
+        self.settings, self.said = settings, []
+
+    async def open(self):
+        self.said.append("open")
+        return 0.0
+
+    async def close(self):
+        written.append((self.settings.ink, self.said))
+
+    async def add_if_absent(self, entry, expires_at):
+        if self.settings.ink == "none":
+            raise OSError("dry")
+        first = (entry,) not in self.said
+        self.said.append((entry,))
+        return first
+
+
+written = []
+"""
+
+
+@pytest.fixture
+def paper(tmp_path_factory, monkeypatch):
+    """A distribution that is installed for one test."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "openholder_paper.py").write_text(PAPER, encoding="utf-8")
+    metadata = folder / "openholder_paper-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: openholder-paper\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[openholder.replay_stores]\npaper = openholder_paper:PaperStore\n")
+    monkeypatch.syspath_prepend(folder)
+    yield
+    sys.modules.pop("openholder_paper", None)
+
+
+@pytest.mark.gen_test
+async def test_a_store_of_somebody_elses_serves_with_its_own_settings(world: World, paper):
+    await start_with(world, "sqlite", sample_rows(), tables='store = "paper"\nink = "black"')
+    token = world.token(BALANCE)
+    assert [(await world.call(BALANCE, token=token)).status for _ in range(2)] == [200, 401]
+    await world.stop()
+    ((ink, said),) = sys.modules["openholder_paper"].written
+    assert (ink, said[0], len(said), len(said[1][0])) == ("black", "open", 3, 16)
+
+
+@pytest.mark.gen_test
+async def test_a_store_of_somebody_elses_that_fails_lets_nobody_in(world: World, paper):
+    await start_with(world, "sqlite", sample_rows(), tables='store = "paper"\nink = "none"')
+    answer = await world.call(BALANCE)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+
+
+def test_the_stores_that_are_installed_are_told_with_somebody_elses(bank, paper):
+    found = mistakes(bank, 'store = "stone"')
+    assert "memory, paper, redis, sqlite" in found["replay.store"]
+    assert mistakes(bank, 'store = "paper"') == {"replay.path": "is missing"}
+
+
+# -- what a million cost ------------------------------------------------------------------------------------------
+
+
+def test_a_million_used_tokens_cost_little():
+    """With all of them expiring at the same time, which is the harder half of the table that the program prints."""
+    command = [sys.executable, str(BENCH), "--expiring", "in one second", "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    (figures,) = json.loads(ended.stdout)
+    assert figures["entries"] == 1_000_000
+    assert figures["bytes_each"] <= 130, figures
+    assert figures["filling"] <= 0.05, figures
+    assert figures["expiring_at_once"] <= 0.05, figures

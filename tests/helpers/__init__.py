@@ -1,0 +1,1 @@
+"""What tests share: servers, processes, sample data and what is expected of them."""

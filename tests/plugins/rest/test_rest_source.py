@@ -1,0 +1,496 @@
+"""The REST source: what it asks of an upstream API, and what it makes of the answers, good and bad."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import json
+import time
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+from tornado.iostream import StreamClosedError
+
+from helpers.support import UPSTREAM_TOKEN, Upstream, as_json, sample_rows
+from openholder import Filter, Query
+from openholder.config import Configuration
+from openholder.errors import ConfigurationError
+from openholder.server.connections import bind
+
+SEARCH = "/auth/v1/customer/search"
+DETAILS = "/auth/v1/customer/cust-1001"
+ACCOUNTS = "/auth/v1/customer/cust-1001/accounts"
+BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
+
+TEMPLATES = {
+    "customers": ["/customers/{customerId}", "/customers?email={email}"],
+    "accounts": "/customers/{customerId}/accounts",
+    "balances": "/accounts/{accountId}/balance",
+}
+
+
+def api(url, settings="", records="data", **templates):
+    """TOML for a REST source with further ``settings`` and URL templates in place of the usual ones."""
+    lines = "\n".join(f"{name} = {json.dumps(template)}" for name, template in {**TEMPLATES, **templates}.items())
+    return (
+        f'[sources.api]\nkind = "rest"\nbase_url = "{url}"\ntoken = {{ env = "UPSTREAM_TOKEN" }}\n'
+        f'records = "{records}"\n{settings}\n[sources.api.collections]\n{lines}\n'
+    )
+
+
+async def start(world, settings="", records="data", **templates):
+    """An upstream with the sample data, and a server in front of it."""
+    upstream = await world.stack.enter_async_context(Upstream(sample_rows()))
+    await world.start(api(upstream.url, settings, records, **templates))
+    return upstream
+
+
+def answering(body, status=200, kind="application/json", **headers):
+    """For `Upstream.break_with`: always this answer."""
+
+    def answer(handler):
+        handler.set_status(status)
+        handler.set_header("Content-Type", kind)
+        for name, value in headers.items():
+            handler.set_header(name.replace("_", "-"), value)
+        handler.finish(body)
+
+    return answer
+
+
+def sending(raw):
+    """For `Upstream.break_with`: these bytes, then the end of the connection."""
+
+    async def answer(handler):
+        stream = handler.detach()
+        await stream.write(raw)
+        stream.close()
+
+    return answer
+
+
+# -- questions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gen_test
+async def test_the_upstream_gets_our_credentials_and_nothing_of_fiskils(world, monkeypatch):
+    monkeypatch.setenv("API_KEY", "key of the api")
+    upstream = await start(world, 'headers = { "X-API-Key" = { env = "API_KEY" } }')
+    sent = {"x-fapi-interaction-id": "2d3b5d1e-0000-4000-8000-000000000000", "Cookie": "a=b", "User-Agent": "Fiskil"}
+    for path in (DETAILS, ACCOUNTS, BALANCE):
+        assert (await world.call(path, headers=sent)).status == 200
+    for request in upstream.requests:
+        assert request.headers["Authorization"] == f"Bearer {UPSTREAM_TOKEN}"
+        assert request.headers["X-API-Key"] == "key of the api"
+        assert set(request.headers) == {"Host", "Accept", "Accept-Encoding", "Authorization", "User-Agent", "X-Api-Key"}
+        assert "Fiskil" not in request.headers["User-Agent"]
+
+
+@pytest.mark.gen_test
+async def test_cookies_of_the_upstream_are_not_kept(world):
+    upstream = await start(world)
+    upstream.break_with = answering('{"data": []}', Set_Cookie="session=1; Path=/")
+    for _ in range(2):
+        await world.call(DETAILS)
+    assert not any("Cookie" in request.headers for request in upstream.requests)
+
+
+@pytest.mark.parametrize(
+    ("templates", "search", "details"),
+    [
+        (
+            ["/customers/{customerId}", "/customers?email={email}"],
+            "/api/customers?email=jane.citizen%40example.com",
+            "/api/customers/cust-1001",
+        ),
+        (
+            ["/customers?email={email}", "/customers/{customerId}"],
+            "/api/customers?email=jane.citizen%40example.com",
+            "/api/customers/cust-1001",
+        ),
+        (["/customers", "/customers/{customerId}"], "/api/customers", "/api/customers"),
+        (["/customers/{customerId}", "/customers"], "/api/customers", "/api/customers/cust-1001"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_the_first_template_that_the_request_can_fill_is_used(world, templates, search, details):
+    upstream = await start(world, customers=templates)
+    upstream.break_with = answering('{"data": []}')
+    await world.call(SEARCH, body={"email": "jane.citizen@example.com"})
+    await world.call(DETAILS)
+    assert [request.uri for request in upstream.requests] == [search, details]
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_fills_no_template_is_a_fault_and_asks_nothing(world):
+    upstream = await start(world, customers="/customers/{customerId}")
+    assert (await world.call(SEARCH, body={"email": "jane.citizen@example.com"})).status == 500
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("value", "quoted"),
+    [
+        ("cust-1001", "cust-1001"),
+        ("a/b", "a%2Fb"),
+        ("../admin", "..%2Fadmin"),
+        ("%2e%2e", "%252e%252e"),
+        ("a b", "a%20b"),
+        ("a?b#c", "a%3Fb%23c"),
+        ("a&b=c", "a%26b%3Dc"),
+        ("a+b", "a%2Bb"),
+        ("a@b.example", "a%40b.example"),
+        ("{accountId}", "%7BaccountId%7D"),
+        ("a\r\nX-Injected: b", "a%0D%0AX-Injected%3A%20b"),
+        ("é", "%C3%A9"),
+    ],
+)
+@pytest.mark.parametrize("template", ["/customers/{customerId}/accounts", "/accounts?of={customerId}"])
+@pytest.mark.gen_test
+async def test_values_are_quoted_in_the_url(world, template, value, quoted):
+    upstream = await start(world, accounts=template)
+    upstream.break_with = answering('{"data": []}')
+    await world.holder.sources.fetch(Query(collection="accounts", variables={"customerId": value}))
+    assert [request.uri for request in upstream.requests] == ["/api" + template.format(customerId=quoted)]
+
+
+@pytest.mark.parametrize("value", [".", ".."])
+@pytest.mark.gen_test
+async def test_an_id_that_leads_to_another_path_is_not_asked_for(world, value):
+    upstream = await start(world)
+    page = await world.holder.sources.fetch(Query(collection="accounts", variables={"customerId": value}))
+    assert (list(page.records), upstream.requests) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("base_url", "template", "key"),
+    [
+        ("https://a.example", "/customers/{customer}", "collections.customers"),
+        ("https://a.example", "/customers/{}", "collections.customers"),
+        ("https://a.example", "/customers/{customerId.name}", "collections.customers"),
+        ("https://a.example", "/customers/{customerId!r}", "collections.customers"),
+        ("https://a.example", "/customers/{customerId:>9}", "collections.customers"),
+        ("https://a.example", "/customers/{customerId", "collections.customers"),
+        ("https://a.example", "customers/{customerId}", "collections.customers"),
+        ("https://a.example", "https://b.example/{customerId}", "collections.customers"),
+        ("https://a.example", "/customers#{customerId}", "collections.customers"),
+        ("https://a.example/api?key=1", "/customers", "base_url"),
+        ("https://a.example/api#top", "/customers", "base_url"),
+        ("https://user:SECRET@a.example", "/customers", "base_url"),
+        ("https://:SECRET@a.example", "/customers", "base_url"),
+        ("ftp://a.example", "/customers", "base_url"),
+        ("a.example/api", "/customers", "base_url"),
+        ("https://", "/customers", "base_url"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_by_key(tmp_path, monkeypatch, base_url, template, key):
+    monkeypatch.setenv("UPSTREAM_TOKEN", UPSTREAM_TOKEN)
+    head = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
+    path = tmp_path / "openholder.toml"
+    path.write_text(head + api(base_url, customers=template), encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refusal:
+        Configuration.load(path)
+    (mistake,) = refusal.value.mistakes
+    assert mistake.key == f"sources.api.{key}"
+    assert mistake.message.startswith(("must b", "is not a URL template"))
+    assert "SECRET" not in str(refusal.value)
+
+
+# -- connections --------------------------------------------------------------------------------------------------
+
+
+def ports(upstream):
+    """The connections that the upstream has seen, by the port at our end."""
+    return {request.connection.context.address[1] for request in upstream.requests}
+
+
+@pytest.mark.parametrize(("customer", "status"), [("cust-1001", 200), ("cust-9999", 404)])
+@pytest.mark.gen_test
+async def test_questions_one_after_the_other_share_a_connection(world, customer, status):
+    upstream = await start(world)
+    for _ in range(20):
+        assert (await world.call(f"/auth/v1/customer/{customer}")).status == status
+    assert len(upstream.requests) == 20
+    assert len(ports(upstream)) == 1
+
+
+@pytest.mark.gen_test
+async def test_no_more_connections_are_opened_than_configured(world):
+    upstream = await start(world, "connections = 2")
+    answers = await asyncio.gather(*(world.call(DETAILS) for _ in range(20)))
+    assert {answer.status for answer in answers} == {200}
+    assert len(ports(upstream)) <= 2
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.gen_test
+async def test_redirects_are_not_followed(world, status):
+    upstream = await start(world)
+    elsewhere = await world.stack.enter_async_context(Upstream(sample_rows()))
+    upstream.break_with = answering("", status, Location=f"{elsewhere.url}/customers/cust-1001")
+    assert (await world.call(DETAILS)).status == 500
+    assert (len(upstream.requests), elsewhere.requests) == (1, [])
+
+
+@pytest.mark.gen_test
+async def test_an_upstream_that_is_down_is_500(world):
+    (socket,) = bind("127.0.0.1", 0)
+    port = socket.getsockname()[1]
+    socket.close()
+    await world.start(api(f"http://127.0.0.1:{port}"))
+    answer = await world.call(DETAILS)
+    assert (answer.status, answer.code) == (500, "urn:au-cds:error:cds-all:GeneralError/Unexpected")
+
+
+@pytest.mark.parametrize("way", ["hangs", "drips"])
+@pytest.mark.gen_test
+async def test_an_answer_that_does_not_end_is_given_up_and_its_connection_closed(world, way):
+    upstream = await start(world, "timeout = 0.3\nconnections = 1")
+    gone = asyncio.Event()
+
+    async def never_end(handler):
+        handler.request.connection.set_close_callback(gone.set)
+        handler.set_header("Content-Type", "application/json")
+        with contextlib.suppress(StreamClosedError):
+            while not gone.is_set():
+                if way == "drips":
+                    handler.write(" ")
+                    await handler.flush()
+                await asyncio.sleep(0.01)
+
+    upstream.break_with = never_end
+    started = time.monotonic()
+    assert (await world.call(DETAILS)).status == 500
+    assert 0.3 <= time.monotonic() - started < 2
+    await asyncio.wait_for(gone.wait(), 2)
+    upstream.break_with = None
+    assert (await world.call(DETAILS)).status == 200
+
+
+# -- answers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gen_test
+async def test_404_means_that_there_is_no_such_record(world):
+    upstream = await start(world)
+    upstream.break_with = answering("<h1>SECRET</h1>", 404, "text/html")
+    answer = await world.call(DETAILS)
+    assert (answer.status, answer.code) == (404, "urn:au-cds:error:cds-all:Resource/Invalid")
+
+
+JANE = '{"data": {"id": "cust-1001", "name": "SECRET"}}'
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(answering('{"error": "SECRET"}', 401), id="401"),
+        pytest.param(answering('{"error": "SECRET"}', 403), id="403"),
+        pytest.param(answering('{"error": "SECRET"}', 500), id="500"),
+        pytest.param(answering(JANE, 206), id="206"),
+        pytest.param(answering("", 204), id="204"),
+        pytest.param(answering("<h1>SECRET</h1>", kind="text/html"), id="HTML"),
+        pytest.param(answering("<h1>SECRET</h1>"), id="HTML called JSON"),
+        pytest.param(answering(""), id="empty"),
+        pytest.param(answering(JANE[:-5]), id="truncated JSON"),
+        pytest.param(answering(JANE.encode("utf-16")), id="UTF-16"),
+        pytest.param(answering('{"data": {"id": "cust-1001", "name": "SECRET", "name": "b"}}'), id="repeated member"),
+        pytest.param(answering('{"data": {"id": "cust-1001", "updatedAt": NaN, "name": "SECRET"}}'), id="NaN"),
+        pytest.param(answering('{"result": {"id": "cust-1001", "name": "SECRET"}}'), id="nothing at the pointer"),
+        pytest.param(answering('["SECRET"]'), id="a list where the pointer wants an object"),
+        pytest.param(answering('{"data": ["SECRET"]}'), id="a list of strings"),
+        pytest.param(answering('{"data": [{"id": "cust-1001"}, null]}'), id="a list with null in it"),
+        pytest.param(answering('{"data": "SECRET"}'), id="a string"),
+        pytest.param(answering('{"data": null}'), id="null"),
+        pytest.param(answering('{"data": {"id": "cust-1001", "name": "' + "SECRET" * 700 + '"}}'), id="too large"),
+        pytest.param(answering(gzip.compress(JANE.encode()), Content_Encoding="gzip"), id="compressed unasked"),
+        pytest.param(
+            answering('{"data": {"id": "cust-1001", "name": {"SECRET": 1}}}'), id="a member that does not fit"
+        ),
+        pytest.param(sending(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"), id="half a head"),
+        pytest.param(
+            sending(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n" + JANE.encode()),
+            id="shorter than announced",
+        ),
+        pytest.param(sending(b"SECRET\r\n\r\n"), id="no HTTP"),
+        pytest.param(sending(b""), id="nothing"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_the_upstream_gets_wrong_is_500_and_never_repeated(world, broken):
+    upstream = await start(world, "max_bytes = 4096")
+    upstream.break_with = broken
+    with capture_logs() as logs:
+        answer = await world.call(DETAILS)
+    assert (answer.status, answer.code) == (500, "urn:au-cds:error:cds-all:GeneralError/Unexpected")
+    assert "SECRET" not in answer.text.decode() + str(answer.headers) + str(logs)
+    assert [bool(line["fault"]) for line in logs if line["event"] == "request"] == [True]
+    upstream.break_with = None
+    assert (await world.call(DETAILS)).status == 200
+
+
+@pytest.mark.parametrize("records", ["data.items", "data.id", "items"])
+@pytest.mark.gen_test
+async def test_a_pointer_that_leads_nowhere_is_500(world, records):
+    await start(world, records=records)
+    answer = await world.call(DETAILS)
+    assert (answer.status, b"cust-1001" in answer.text) == (500, False)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("sent", "passed_on"),
+    [
+        ({"Retry_After": "7"}, "7"),
+        ({"Retry_After": "120"}, "120"),
+        ({}, "5"),
+        ({"Retry_After": "Wed, 21 Oct 2015 07:28:00 GMT"}, "5"),
+        ({"Retry_After": "-1"}, "5"),
+        ({"Retry_After": "1.5"}, "5"),
+        ({"Retry_After": "9" * 40}, "5"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_busy_upstream_is_503_with_its_retry_after(world, status, sent, passed_on):
+    upstream = await start(world)
+    upstream.break_with = answering("SECRET", status, "text/plain", **sent)
+    answer = await world.call(DETAILS)
+    assert (answer.status, answer.code) == (503, "urn:au-cds:error:cds-all:Service/Unavailable")
+    assert answer.headers["Retry-After"] == passed_on
+    assert b"SECRET" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        (DETAILS, {"id": "cust-1003", "name": "SECRET"}),
+        (DETAILS, [{"id": "cust-1001", "name": "Jane"}, {"id": "cust-1003", "name": "SECRET"}]),
+        (DETAILS, {"id": "CUST-1001", "name": "SECRET"}),
+        (DETAILS, {"id": None, "name": "SECRET"}),
+        (ACCOUNTS, [{"id": "acc-2001", "customerId": "cust-1001"}, {"id": "SECRET", "customerId": "cust-1003"}]),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_record_of_somebody_else_is_500(world, path, data):
+    upstream = await start(world)
+    upstream.break_with = answering(json.dumps({"data": data}))
+    answer = await world.call(path)
+    assert (answer.status, b"SECRET" in answer.text) == (500, False)
+
+
+@pytest.mark.parametrize("digits", ["1200.50", "0.10", "-0.01", "12345678901234567890", "12345678901234567890.12"])
+@pytest.mark.gen_test
+async def test_numbers_pass_with_every_digit(world, digits):
+    upstream = await start(world)
+    account = '{"data": {"id": "acc-2001", "current": %s, "currency": "AUD"}}'
+    upstream.break_with = answering(account % digits)
+    answer = await world.call(BALANCE)
+    assert (answer.status, answer.text) == (
+        200,
+        b'{"account_id":"acc-2001","current":' + digits.encode() + b',"currency":"AUD"}',
+    )
+
+
+@pytest.mark.gen_test
+async def test_from_a_template_without_variables_come_all_records_and_the_host_selects(world):
+    upstream = await start(world, customers="/customers", accounts="/accounts")
+    everything = {
+        f"/api/{name}": json.dumps({"data": [as_json(row) for row in upstream.rows[name]]})
+        for name in ("customers", "accounts")
+    }
+    upstream.break_with = lambda handler: answering(everything[handler.request.uri])(handler)
+    found = await world.call(SEARCH, body={"email": "JANE.citizen@example.com"})
+    assert [match["id"] for match in found.json["data"]] == ["cust-1001", "cust-1002"]
+    assert (await world.call(DETAILS)).json["givenName"] == "Jane"
+    accounts = (await world.call(ACCOUNTS)).json["accounts"]
+    assert [account["id"] for account in accounts] == ["acc-2001", "acc-2002", "acc-2003", "acc-2005"]
+    assert (await world.call("/auth/v1/customer/cust-9999")).status == 404
+
+
+BOTH = "/customers/{customerId}/accounts/{accountId}"
+LISTED = "/customers/{customerId}/accounts"
+SELECTED = "/accounts?owner={customerId}"
+WHOLE = {"id": "acc-2001", "customerId": "cust-1001", "type": "x", "displayName": "x"}
+NO_OWNER = {"id": "acc-2001", "type": "x", "displayName": "x"}
+NO_ID = {"customerId": "cust-1001", "type": "x", "displayName": "x"}
+
+
+@pytest.mark.parametrize(
+    ("template", "answered", "status"),
+    [
+        pytest.param(BOTH, {}, 404, id="empty object"),
+        pytest.param(BOTH, {"error": "no such account"}, 404, id="error in a 200"),
+        pytest.param(BOTH, {"id": None}, 500, id="null id"),
+        pytest.param(BOTH, {"id": ""}, 500, id="empty id"),
+        pytest.param(BOTH, NO_ID, 404, id="record without its own id"),
+        pytest.param(BOTH, [], 404, id="empty list"),
+        pytest.param(BOTH, [{}], 500, id="empty object in a list"),
+        pytest.param(BOTH, NO_OWNER, 500, id="record without its owner"),
+        pytest.param(BOTH, WHOLE | {"customerId": "cust-1002"}, 500, id="record of another customer"),
+        pytest.param(BOTH, WHOLE, 200, id="whole record"),
+        pytest.param(LISTED, {}, 404, id="list: empty object"),
+        pytest.param(LISTED, [{}], 404, id="list: empty object in it"),
+        pytest.param(LISTED, [NO_ID], 404, id="list: record without its own id"),
+        pytest.param(LISTED, [NO_OWNER], 200, id="list below the customer's path"),
+        pytest.param(LISTED, [WHOLE | {"customerId": "cust-1002"}], 500, id="list: record of another customer"),
+        pytest.param(SELECTED, [NO_OWNER], 500, id="parameter that need not have selected"),
+        pytest.param(SELECTED, [WHOLE], 200, id="parameter that selected"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_only_the_upstream_proves_whose_an_account_is(world, template, answered, status):
+    """The ids of the request never stand in for those that decide whether a balance may be seen."""
+    upstream = await start(world, accounts=template)
+    links = answering(json.dumps({"data": answered}))
+    usual = upstream.find
+
+    def answer(handler):
+        if "owner=" in handler.request.uri or "/customers/cust-1001/accounts" in handler.request.uri:
+            return links(handler)
+        handler.set_header("Content-Type", "application/json")
+        return handler.finish(msgspec.json.encode({"data": usual(handler.request.uri.removeprefix("/api"))}))
+
+    upstream.break_with = answer
+    assert (await world.call(BALANCE)).status == status
+
+
+@pytest.mark.parametrize(
+    ("collection", "record"),
+    [
+        ("customers", {"email": "jane@example.com"}),
+        ("logins", {"customerId": "cust-1001"}),
+        ("logins", {"email": "jane@example.com"}),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_parameter_proves_neither_who_a_customer_is_nor_who_may_log_in(world, collection, record):
+    """An upstream that ignores ``email`` answers with everybody: without the address in them, these are nobody's."""
+    upstream = await start(world, logins="/logins?email={email}")
+    upstream.break_with = lambda handler: answering(
+        json.dumps({"data": [record] if collection in handler.request.uri else []})
+    )(handler)
+    answer = await world.call(SEARCH, body={"email": "jane@example.com"})
+    assert (answer.status, b"cust-1001" in answer.text) == (500, False)
+
+
+@pytest.mark.gen_test
+async def test_a_customer_without_an_id_of_its_own_does_not_exist(world):
+    upstream = await start(world)
+    upstream.break_with = answering('{"data": {}}')
+    assert (await world.call(DETAILS)).status == 404
+
+
+@pytest.mark.gen_test
+async def test_columns_name_members_that_the_upstream_calls_otherwise(world):
+    upstream = await start(world, '[sources.api.columns.customers]\nid = "number"\nname = "label"')
+    upstream.break_with = answering('{"data": {"number": 12, "label": "Jane", "name": "internal"}}')
+    page = await world.holder.sources.fetch(
+        Query(
+            collection="customers",
+            filters=(Filter("id", "eq", "12", variable="customerId"),),
+            variables={"customerId": "12"},
+        )
+    )
+    assert page.records == [{"id": 12, "name": "Jane"}]

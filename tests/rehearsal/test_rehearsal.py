@@ -1,0 +1,171 @@
+"""The rehearsal finds what is wrong with a server, by name, and nothing where nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from helpers.processes import free_port
+from helpers.support import ISSUER, SOURCES, SQLITE, sample_rows, start_with, write_sqlite
+from openholder.contract.operations import OPERATIONS
+from openholder.fiskil import sample
+from openholder.rehearsal import conversation
+from openholder.rehearsal.caller import open_caller
+from openholder.rehearsal.checks import consistency, json_schema, lists, responses, texts
+from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
+from openholder.rehearsal.probes import bulk, concurrency, filtering, foreign_ids, repetition
+from openholder.rehearsal.results import Rule
+from openholder.rehearsal.run import run_rehearsal
+from openholder.rehearsal.session import Plan
+from rehearsal.faults import CONSENT, CUSTOMER, FAULTS, SEARCH, TRANSACTIONS, Fault
+from rehearsal.proxy import proxying
+
+JANE, ROBIN = "jane.citizen@example.com", "robin.citizen@example.com"
+LOGIN = (SEARCH, CUSTOMER, CONSENT)
+OPERATION = {row.name: row for row in OPERATIONS}
+LISTING = {"banking": "listBankingAccountsSpecific", "fdx": "fdxFetchSpecificAccounts"}
+
+
+(OWNED,) = (phase for phase in PHASES if phase.name == "Access to foreign data")
+
+
+def plan_for(fault: Fault) -> Plan:
+    """The login, the list of the sector's accounts, and what the fault is in."""
+    sectors = {OPERATION[name].sector for name in fault.operations}
+    wanted = {*LOGIN, *fault.operations, *(LISTING[sector] for sector in sectors if sector in LISTING)}
+    emails = ("dana.holbrook@example.com",) if "fdx" in sectors else (JANE, ROBIN)
+    few = 1 if fault.operations == (TRANSACTIONS,) and "joint" not in fault.rule else 10
+    return Plan(tuple(row for row in OPERATIONS if row.name in wanted), emails, accounts=few, attacks=False)
+
+
+ASKED_FOR = {
+    "Access to foreign data": {
+        "foreign-data",
+        "foreign-data-body",
+        "foreign-same-as-unknown",
+        "unknown-id",
+        "unknown-id-body",
+    },
+    "Bulk requests": {"bulk-all-accounts", "bulk-without-accounts", "bulk-one-account", "bulk-repeated-account"},
+    "Filters": {"invalid-parameter", "default-filters", "filters-applied", "links-keep-filters", "unknown-parameter"},
+    "Concurrent requests": {"concurrent-requests"},
+    "Pages and repeated requests": {
+        "default-page-size", "email-case-insensitive", "unknown-email-empty", "page-limits", "pages-match-list",
+        "repeatable-answer",
+    },
+}  # fmt: skip
+"""The rules of acts that ask questions of their own. All others are judged on what the conversation brings."""
+PROVOKING = {"error-form", "no-internals", "no-server-fault"}
+"""Rules about errors: somebody must cause one first."""
+
+
+def phases_for(fault: Fault) -> list[Phase]:
+    """The conversation, and the act that the fault must be found in: all of them for each would take minutes."""
+    needed = {name for name, rules in ASKED_FOR.items() if fault.rule in rules}
+    needed |= {"Access to foreign data"} if fault.rule in PROVOKING or "refusals" in fault.name else set()
+    needed |= {"Filters"} if "filtered" in fault.name else set()
+    return [phase for phase in PHASES if phase.name in {"Login, consent and data", "Content of the answers", *needed}]
+
+
+async def rehearsal(world, plan, fault=None, seconds=10.0, phases=PHASES):
+    changes = {"ask": fault.ask, "answer": fault.answer, "delay": fault.delay} if fault else {}
+    async with (
+        proxying(world.url, token=world.token, **changes) as url,
+        open_caller(url, world.url, ISSUER, world.signer, seconds=seconds) as caller,
+    ):
+        return await run_rehearsal(caller, plan, phases=phases)
+
+
+async def start(world, tmp_path):
+    write_sqlite(tmp_path / "bank.db", sample_rows())
+    await world.start(SQLITE)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+@pytest.mark.gen_test(timeout=60)
+async def test_each_fault_is_found_by_the_rule_that_names_it(world, tmp_path, fault):
+    await start(world, tmp_path)
+    patience = 1.0 if fault.rule == "answered" else 10.0
+    report = await rehearsal(world, plan_for(fault), fault, patience, phases_for(fault))
+    rules = [finding.rule.name for finding in report.failed_results]
+    assert fault.rule in rules, rules
+    (finding,) = {row.rule: row for row in report.failed_results if row.rule.name == fault.rule}.values()
+    assert all(failure.observed for failure in finding.failures)
+    assert report.is_ready == (
+        set(rules) <= {row.rule.name for row in report.failed_results if row.rule.severity == "warning"}
+    )
+
+
+def test_there_are_faults_enough_and_no_two_of_one_name():
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 60
+
+
+def rules_of(module) -> set[str]:
+    return {value.name for value in vars(module).values() if isinstance(value, Rule)}
+
+
+def test_every_rule_about_answers_has_a_fault_that_breaks_it():
+    modules = (
+        consistency,
+        bulk,
+        filtering,
+        responses,
+        lists,
+        foreign_ids,
+        repetition,
+        json_schema,
+        texts,
+        concurrency,
+        conversation,
+    )
+    # An operation that is not served is told where its sector was asked for by name: see below.
+    assert set().union(*map(rules_of, modules)) - {fault.rule for fault in FAULTS} == {"operation-served"}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.gen_test(timeout=100)
+async def test_nothing_is_found_in_a_healthy_server_whichever_its_source(world, kind):
+    await start_with(world, kind, sample_rows(), settings="deprecated_lists = true\n")
+    async with open_caller(world.url, world.url, ISSUER, world.signer, seconds=30) as caller:
+        report = await run_rehearsal(caller, Plan(OPERATIONS, sample.PEOPLE), phases=[*CONVERSATION, OWNED])
+    assert [(row.rule.name, row.subject, row.failures) for row in report.failed_results] == []
+    assert len(report.served) == len(OPERATIONS)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_server_that_dies_is_told_of_with_the_request_that_it_died_of(world, tmp_path):
+    await start(world, tmp_path)
+    async with open_caller(world.url, world.url, ISSUER, world.signer, seconds=5) as caller:
+
+        def kill(exchange):
+            if exchange.request.operation and exchange.request.operation.name == TRANSACTIONS:
+                caller.base_url = f"http://127.0.0.1:{free_port()}"
+
+        caller.observers.append(kill)
+        report = await run_rehearsal(caller, Plan(OPERATIONS, (JANE,)))
+    (finding,) = [row for row in report.failed_results if row.rule.name == "server-survives-attacks"]
+    assert finding.failures[0].request.operation.name == TRANSACTIONS
+    assert not report.is_ready
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_sector_that_was_asked_for_by_name_is_served_or_told_of(world, tmp_path):
+    rows = sample_rows()
+    del rows["banking.payees"]
+    write_sqlite(tmp_path / "bank.db", rows)
+    await world.start(SQLITE)
+    wanted = tuple(row for row in OPERATIONS if row.name in {*LOGIN, "listPayees"})
+    for sectors, told in ((frozenset(), []), (frozenset({"banking"}), ["operation-served"])):
+        report = await rehearsal(world, Plan(wanted, (JANE,), sectors=sectors), phases=CONVERSATION)
+        assert [row.rule.name for row in report.failed_results] == told
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_server_that_takes_rs256_alone_is_rehearsed_with_that(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENHOLDER_FISKIL__ALGORITHMS", "RS256")
+    await start(world, tmp_path)
+    async with open_caller(world.url, world.url, ISSUER, world.signer, seconds=10) as caller:
+        report = await run_rehearsal(caller, replace(plan_for(FAULTS[0]), attacks=True))
+    assert [(row.rule.name, row.failures) for row in report.failed_results] == []
+    assert "exp" in {row.rule.name for row in report.results if row.verdict == "passed"}

@@ -1,0 +1,251 @@
+"""The life of the process: how it starts, what it logs, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import signal
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import trustme
+
+from helpers.processes import Server, configuration, openholder
+from helpers.support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
+from openholder.server.tls import keep_current, make_context
+
+BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
+SEARCH = "/auth/v1/customer/search"
+
+
+@pytest.fixture
+def bank(tmp_path):
+    """A folder with the sample data in it, as SQLite and as CSV."""
+    write_sqlite(tmp_path / "bank.db", sample_rows())
+    write_csv(tmp_path / "bank", sample_rows())
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", [SQLITE, CSV], ids=["sqlite", "csv"])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_with_zero_and_nothing_keeps_it(bank, source, signum):
+    configuration(bank, more=source)
+    with Server(bank) as server:
+        assert server.call(BALANCE)[0] == 200
+        began = time.monotonic()
+        assert server.stop(signum) == 0
+        assert time.monotonic() - began < 10
+
+
+def test_a_start_that_fails_ends_too_though_a_source_was_open_already(bank):
+    (bank / "broken.db").write_bytes(b"this is no database" * 100)
+    configuration(bank, more=SQLITE + '[sources.other]\nkind = "sqlite"\npath = "broken.db"\n[serve]\n"*" = "bank"\n')
+    ended = openholder("serve", "--dev", cwd=bank)
+    assert ended.returncode == 4
+    assert "source 'other' cannot be opened: not a readable SQLite database" in ended.stderr
+
+
+class SlowBank(BaseHTTPRequestHandler):
+    """An upstream that answers when it is let go."""
+
+    asked, go = threading.Event(), threading.Event()
+
+    def do_GET(self) -> None:
+        self.asked.set()
+        self.go.wait(10)
+        body = b'{"id": "cust-1", "name": "Somebody"}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def slow_bank():
+    SlowBank.asked.clear(), SlowBank.go.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SlowBank)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    SlowBank.go.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_running_request_is_answered_after_the_signal_and_no_new_connection_is_taken(tmp_path, slow_bank):
+    source = f'[sources.api]\nkind = "rest"\nbase_url = "{slow_bank}"\n[sources.api.collections]\n'
+    configuration(tmp_path, more=source + 'customers = "/customers/{customerId}"\n')
+    with Server(tmp_path) as server, ThreadPoolExecutor() as pool:
+        running = pool.submit(server.call, "/auth/v1/customer/cust-1")
+        assert SlowBank.asked.wait(10)
+        server.process.send_signal(signal.SIGTERM)
+        server.event("stopping")
+        with pytest.raises((ConnectionRefusedError, ConnectionResetError)):  # reset: the queue was closed with it
+            _until_refused(server)
+        SlowBank.go.set()
+        assert running.result(10) == (200, {"id": "cust-1", "name": "Somebody"})
+        assert server.process.wait(20) == 0
+
+
+def _until_refused(server: Server) -> None:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=1)
+        with contextlib.suppress(TimeoutError):  # a queue that is full is silent, and says nothing yet
+            connection.connect()
+        connection.close()
+
+
+def test_several_workers_share_the_port_and_the_record_of_used_tokens(bank):
+    configuration(bank, listen="workers = 2", more=SQLITE)
+    with Server(bank) as server, ThreadPoolExecutor(16) as pool:
+        server.event("listening on")  # the second worker
+        for _ in range(5):
+            token = server.token(BALANCE)
+            statuses = [status for status, _ in pool.map(lambda _, t=token: server.call(BALANCE, token=t), range(16))]
+            assert sorted(statuses) == [200] + [401] * 15
+        assert server.stop() == 0
+
+
+def test_a_used_token_stays_used_over_a_restart(bank):
+    configuration(bank, more=SQLITE)
+    with Server(bank) as server:
+        token = server.token(BALANCE)
+        assert server.call(BALANCE, token=token)[0] == 200
+        server.stop()
+    with Server(bank) as server:
+        assert server.call(BALANCE, token=token)[0] == 401
+
+
+@pytest.fixture
+def authority():
+    return trustme.CA()
+
+
+def test_with_a_certificate_it_speaks_https_and_nothing_older_than_tls_1_2(bank, authority):
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(bank / "tls.key")
+    certificate.cert_chain_pems[0].write_to_path(bank / "tls.crt")
+    configuration(bank, listen='tls_certificate = "tls.crt"\ntls_key = "tls.key"', more=SQLITE)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with Server(bank, context=context) as server:
+        assert server.call(BALANCE)[0] == 200
+        assert _spoken(server.port, context).startswith("TLSv1.")
+        old = ssl.create_default_context()
+        authority.configure_trust(old)
+        with pytest.warns(DeprecationWarning):
+            old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            _spoken(server.port, old)
+        assert server.stop() == 0
+
+
+def _spoken(port: int, context: ssl.SSLContext) -> str:
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
+    connection.connect()
+    version = connection.sock.version()
+    connection.close()
+    return version
+
+
+@pytest.mark.gen_test
+async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(tmp_path, authority):
+    key, chain = tmp_path / "tls.key", tmp_path / "tls.crt"
+
+    def put(certificate):
+        certificate.private_key_pem.write_to_path(key)
+        certificate.cert_chain_pems[0].write_to_path(chain)
+
+    put(authority.issue_cert("old.example"))
+    context = make_context(chain, key)
+    watch = asyncio.create_task(keep_current(context, chain, key, interval=0.01))
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    chain.write_text("not a certificate")
+    assert await _name(port, authority) == "old.example"
+    put(authority.issue_cert("new.example"))
+    async with asyncio.timeout(4):
+        while await _name(port, authority) != "new.example":
+            await asyncio.sleep(0.01)
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+    server.close()
+
+
+async def _name(port: int, authority: trustme.CA) -> str:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    authority.configure_trust(context)
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    names = writer.get_extra_info("peercert")["subjectAltName"]
+    writer.transport.abort()
+    await asyncio.sleep(0)  # the transport is let go on the loop's next turn
+    return names[0][1]
+
+
+def test_the_log_has_one_line_a_request_and_nothing_of_anybody(bank):
+    """Every token, address, name, phone number and id of the whole run is searched for in the whole log."""
+    rows = sample_rows()
+    rows["balances"][1]["available"] = "unreadable amount"
+    (bank / "bank.db").unlink()
+    write_sqlite(bank / "bank.db", rows)
+    configuration(bank, more=SQLITE + '[log]\nlevel = "debug"\n')
+    said: list[str] = []
+    with Server(bank) as server:
+
+        def call(path, body=None, token=None):
+            token = token or server.token(path)
+            said.extend([token, *(part for part in token.split(".") if len(part) > 20)])
+            return server.call(path, body, token)[0]
+
+        assert call(SEARCH, {"email": "jane.citizen@example.com"}) == 200
+        assert call(SEARCH, {"email": 7}) == 400
+        assert call("/auth/v1/customer/cust-1001") == 200
+        assert call("/auth/v1/customer/cust-1001/accounts?email=jane.citizen@example.com") == 200
+        assert call(BALANCE) == 200
+        assert call(BALANCE, token=said[0]) == 401
+        assert call(BALANCE, token="jane.citizen@example.com") == 401
+        assert call("/customer/cust-1001/accounts/acc-2002/balances") == 500
+        assert call("/customer/cust-1001/accounts/acc-2004/balances") == 404
+        assert call("/customer/cust-1001/elsewhere") == 404
+        assert server.stop() == 0
+    lines = [json.loads(line) for line in server.lines]
+    requests = [line for line in lines if line["event"] == "request"]
+    assert len(requests) == 10
+    assert requests[4]["route_pattern"] == "/customer/{customerId}/accounts/{accountId}/balances"
+    assert {"fapi_interaction_id", "method", "status_code", "latency_ms", "response_body_size", "kid", "jti"} <= set(
+        requests[4]
+    )
+    assert [line.get("error_reason") for line in requests[5:9]] == [
+        "audience_wrong",
+        "not_compact_jws",
+        "source_fault",
+        "account_refused",
+    ]
+    assert (
+        requests[7]["fault"]
+        == "collection 'balances': member 'available' does not fit (found str): not an exact decimal"
+    )
+    assert requests[4]["customer_id"] == requests[7]["customer_id"] != requests[4]["account_id"]
+    for secret in {*said, *_everything(rows)}:
+        assert secret not in server.log
+
+
+def _everything(rows):
+    """All values of the sample data that are somebody's: short words such as AUD or NSW are nobody's."""
+    own = {"id", "customerId", "accountId", "email", "name", "familyName", "phoneNumber", "address.streetAddress"}
+    values = {value for records in rows.values() for row in records for key, value in row.items() if key in own}
+    return {value for value in values if value and len(value) > 6} | {"unreadable amount", "1200.50"}

@@ -1,0 +1,296 @@
+"""The HTTP edge: whatever arrives, the answer is JSON, says little, and the connection stays sound."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import pytest
+
+from helpers.support import sample_rows, start_with
+from openholder.contract.limits import MAX_BODY
+
+URN = "urn:au-cds:error:cds-all:"
+SEARCH = "/auth/v1/customer/search"
+BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@pytest.fixture
+def served(io_loop, world):
+    io_loop.run_sync(lambda: start_with(world, "sqlite", sample_rows()))
+    return world
+
+
+async def raw(world, request: bytes, *, end: bool = False) -> bytes:
+    """Send bytes as they are, and give everything that comes back until the server closes or falls silent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.holder.port)
+    writer.write(request)
+    if end:
+        writer.write_eof()
+    received = b""
+    try:
+        async with asyncio.timeout(1.0):
+            while chunk := await reader.read(65_536):
+                received += chunk
+    except TimeoutError:
+        pass  # a kept-alive connection: everything that was to come has come
+    writer.close()
+    return received
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/", 404, "Resource/NotFound"),
+        ("GET", "/auth/v1/customer/", 404, "Resource/NotFound"),
+        ("GET", "/auth/v1/customer//accounts", 404, "Resource/NotFound"),
+        ("GET", "/AUTH/v1/customer/cust-1001", 404, "Resource/NotFound"),
+        ("GET", "/auth/v1/customer/cust-1001/", 404, "Resource/NotFound"),
+        ("GET", "/v1/auth/customer/cust-1001", 404, "Resource/NotFound"),
+        ("GET", "/metrics", 404, "Resource/NotFound"),
+        ("GET", SEARCH, 405, "GeneralError/Expected"),
+        ("PUT", SEARCH, 405, "GeneralError/Expected"),
+        ("DELETE", "/auth/v1/customer/cust-1001", 405, "GeneralError/Expected"),
+        ("TRACE", "/auth/v1/customer/cust-1001", 405, "GeneralError/Expected"),
+        ("OPTIONS", "/auth/v1/customer/cust-1001", 405, "GeneralError/Expected"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_unknown_paths_and_methods_are_answered_without_a_token(served, method, path, status, code):
+    answer = await served.call(path, method=method, token="")
+    assert (answer.status, answer.code) == (status, URN + code)
+    assert answer.headers["Content-Type"] == "application/json; charset=UTF-8"
+    if status == 405:
+        assert answer.headers["Allow"] in {"GET", "POST"}
+
+
+@pytest.mark.gen_test
+async def test_head_gets_the_headers_of_405_and_no_body(served):
+    answer = await served.call(BALANCE, method="HEAD")
+    assert (answer.status, answer.text, answer.headers["Allow"]) == (405, b"", "GET")
+    assert (await served.call(BALANCE)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "Field/Missing"),
+        (b"{}", "Field/Missing"),
+        (b'{"email": null}', "Field/Missing"),
+        (b"null", "Field/Invalid"),
+        (b"[]", "Field/Invalid"),
+        (b'"jane.citizen@example.com"', "Field/Invalid"),
+        (b"{", "Field/Invalid"),
+        (b'{"email": "a@example.com"} x', "Field/Invalid"),
+        (b'{"email": "a@example.com", "email": "b@example.com"}', "Field/Invalid"),
+        (b'{"email": 7}', "Field/Invalid"),
+        (b'{"email": ["a@example.com"]}', "Field/Invalid"),
+        (b'{"email": ""}', "Field/Invalid"),
+        (b'{"email": "a\\u0000@example.com"}', "Field/Invalid"),
+        (b'{"email": "\\ud800@example.com"}', "Field/Invalid"),
+        (b'{"email": "a@example.com", "n": NaN}', "Field/Invalid"),
+        (b'{"email": "a@example.com", "n": 1e999}', "Field/Invalid"),
+        (b'{"email": "' + b"a" * 10_000 + b'@example.com"}', "Field/Invalid"),
+        (b"[" * 60_000, "Field/Invalid"),
+        ('{"email": "a@example.com"}'.encode("utf-16"), "Field/Invalid"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_body_that_is_no_search_is_400_and_is_not_quoted_back(served, body, code):
+    answer = await served.call(SEARCH, body=body)
+    assert (answer.status, answer.code) == (400, URN + code)
+    assert answer.json["errors"][0]["detail"] in {"body", "email"}
+
+
+@pytest.mark.gen_test
+async def test_further_members_of_a_body_are_ignored(served):
+    body = {"email": "jane.citizen@example.com", "otherwise": {"deep": [1, 2.5]}}
+    assert len((await served.call(SEARCH, body=body)).json["data"]) == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": "application/jsonx"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_body_of_another_media_type_is_415_and_its_token_stays_good(served, headers):
+    token = served.token(SEARCH)
+    body = {"email": "nobody@example.com"}
+    assert (await served.call(SEARCH, body=body, headers=headers, token=token)).status == 415
+    assert (await served.call(SEARCH, body=body, token=token)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("application/json", 200),
+        ("*/*", 200),
+        ("application/json, text/plain, */*", 200),
+        ("Application/JSON; charset=utf-8", 200),
+        ("text/html;q=0.9, application/*;q=0.1", 200),
+        ("text/html", 406),
+        ("application/json;q=0", 406),
+        ("application/json;q=0, */*", 406),
+    ],
+)
+@pytest.mark.gen_test
+async def test_accept_decides_whether_json_may_be_sent(served, accept, status):
+    assert (await served.call(BALANCE, headers={"Accept": accept})).status == status
+
+
+@pytest.mark.parametrize("size", [MAX_BODY + 1, 5 * MAX_BODY])
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.gen_test
+async def test_a_body_too_large_is_413_in_json_and_its_token_stays_good(served, size, chunked):
+    token = served.token(SEARCH)
+    padding = b" " * size
+
+    async def pieces():
+        yield padding
+
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    data = pieces() if chunked else padding
+    async with served.session.post(served.url + SEARCH, data=data, headers=headers) as response:
+        assert response.status == 413
+        assert (await response.json())["errors"][0]["code"] == URN + "GeneralError/Expected"
+    assert (await served.call(SEARCH, body={"email": "nobody@example.com"}, token=token)).status == 200
+
+
+@pytest.mark.gen_test
+async def test_a_gigantic_length_is_refused_before_any_of_it_is_sent(served):
+    head = f"POST {SEARCH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
+    for length in ("200000000", "9" * 5000):
+        answer = await raw(served, f"{head}{length}\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"Connection: close" in answer
+
+
+@pytest.mark.gen_test
+async def test_a_body_as_large_as_allowed_is_read(served):
+    body = json.dumps({"email": "nobody@example.com"}).encode().ljust(MAX_BODY)
+    assert (await served.call(SEARCH, body=body)).json == {"data": []}
+
+
+@pytest.mark.parametrize(
+    ("sent", "echoed"),
+    [
+        ("7E4F0E0A-98C6-4E5B-9C4B-0B0B0B0B0B0B", True),
+        ("7e4f0e0a-98c6-4e5b-9c4b-0b0b0b0b0b0b", True),
+        ("not-a-uuid", False),
+        ("7e4f0e0a98c64e5b9c4b0b0b0b0b0b0b", False),
+        ("x" * 8000, False),
+        (None, False),
+    ],
+)
+@pytest.mark.parametrize("path", [BALANCE, "/nowhere", "/auth/v1/customer/cust-9999"])
+@pytest.mark.gen_test
+async def test_every_answer_carries_an_interaction_id(served, path, sent, echoed):
+    answer = await served.call(path, headers={"x-fapi-interaction-id": sent} if sent else {})
+    received = answer.headers["x-fapi-interaction-id"]
+    assert received == sent if echoed else UUID.fullmatch(received)
+    if answer.status != 200:
+        assert answer.json["errors"][0]["meta"]["correlationId"] == received
+
+
+@pytest.mark.parametrize("path", [BALANCE, "/nowhere", "/auth/v1/customer/cust-9999"])
+@pytest.mark.gen_test
+async def test_no_answer_tells_what_serves_it_or_may_be_stored(served, path):
+    headers = (await served.call(path)).headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert not {"Server", "Etag", "Set-Cookie"} & set(headers)
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3",
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: +2",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        "GET / HTTP/1.1\r\nHost: x\r\nBroken Name: y",
+        "GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + "y" * 20_000,
+    ],
+)
+@pytest.mark.gen_test
+async def test_broken_framing_is_refused_and_nothing_behind_it_is_run(served, request_head):
+    smuggled = "\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = await raw(served, (request_head + smuggled).encode())
+    assert answer.count(b"HTTP/1.1") <= 1
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.gen_test
+async def test_pipelined_requests_are_answered_in_order_and_a_body_on_get_is_skipped(served):
+    first = f"GET {BALANCE} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nAuthorization: Bearer {served.token(BALANCE)}"
+    second = f"GET {BALANCE} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.token(BALANCE)}"
+    answers = await raw(served, f"{first}\r\n\r\nabc{second}\r\n\r\nGET /last HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"200", b"404"]
+
+
+@pytest.mark.gen_test
+async def test_a_caller_who_goes_away_harms_nobody(served):
+    head = f"GET {BALANCE} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.token(BALANCE)}\r\n\r\n"
+    for _ in range(5):
+        _, writer = await asyncio.open_connection("127.0.0.1", served.holder.port)
+        writer.write(head.encode())
+        writer.close()
+    assert (await served.call(BALANCE)).status == 200
+
+
+@pytest.mark.gen_test
+async def test_the_alias_prefix_answers_only_where_it_is_switched_on(world):
+    await start_with(world, "sqlite", sample_rows(), settings="auth_alias = true")
+    assert (await world.call("/v1/auth/customer/cust-1001")).status == 200
+    assert (await world.call("/auth/v1/customer/cust-1001")).status == 200
+    token = world.token("/auth/v1/customer/cust-1001")
+    assert (await world.call("/v1/auth/customer/cust-1001", token=token)).status == 401
+
+
+@pytest.mark.gen_test
+async def test_a_collection_without_a_source_is_not_implemented(world):
+    rows = {name: records for name, records in sample_rows().items() if name != "balances"}
+    await start_with(world, "sqlite", rows)
+    answer = await world.call(BALANCE)
+    assert (answer.status, answer.json["errors"][0]["meta"]["urn"]) == (404, URN + "Resource/NotImplemented")
+
+
+@pytest.mark.gen_test
+async def test_a_record_that_does_not_fit_is_500_without_a_word_of_it(world):
+    rows = sample_rows()
+    rows["balances"][0]["available"] = "a lot"
+    await start_with(world, "sqlite", rows)
+    answer = await world.call(BALANCE)
+    assert (answer.status, answer.code) == (500, "server_error")
+    assert b"lot" not in answer.text
+
+
+@pytest.mark.parametrize(("path", "status"), [("/live", 200), ("/ready", 200), ("/metrics", 200), ("/other", 404)])
+@pytest.mark.gen_test
+async def test_the_admin_listener_tells_the_operator_how_things_are(served, path, status):
+    await served.call(BALANCE)
+    url = f"http://127.0.0.1:{served.holder.admin_port}{path}"
+    async with served.session.get(url) as response:
+        text = await response.text()
+        assert response.status == status
+    assert "cust-1001" not in text
+    if path == "/metrics":
+        assert 'openholder_http_requests_total{method="GET",route="/customer/{customerId}' in text
+
+
+@pytest.mark.gen_test
+async def test_without_keys_requests_get_503_and_the_server_is_not_ready(world):
+    world.jwks = b'{"keys": []}'
+    await start_with(world, "sqlite", sample_rows())
+    answer = await world.call(BALANCE)
+    assert (answer.status, answer.code) == (503, "temporarily_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    async with world.session.get(f"http://127.0.0.1:{world.holder.admin_port}/ready") as response:
+        assert (response.status, await response.text()) == (503, "no keys\n")

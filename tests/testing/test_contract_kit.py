@@ -1,0 +1,287 @@
+"""The contract kit: the built-in sources fulfil it, and every seeded fault is found by the test that is about it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from helpers.support import DOCUMENTS, UPSTREAM_TOKEN, Upstream, routes_of, write_sqlite
+from openholder import Filter
+from openholder.testing import AMOUNTS, COLLECTIONS, LISTS, MOMENTS, TRUTHS, SourceContract
+from openholder_csv import CSVSettings, CSVSource
+from openholder_rest import RESTSettings, RESTSource
+from openholder_sqlite import SQLiteSettings, SQLiteSource
+from testing.faults import FAULTS, FloatMoney
+from testing.reference import Reference
+
+TESTS = sorted(name for name in dir(SourceContract) if name.startswith("test_"))
+
+# -- the built-in sources -----------------------------------------------------------------------------------------
+
+
+class TestReference(SourceContract):
+    exact_types = True
+    documents = True
+
+    def make_source(self, tmp_path, rows):
+        return Reference(rows)
+
+    def hanging(self, source):
+        return source.held()
+
+
+class Typed(Reference):
+    """Hands over values as a database with types has them."""
+
+    def handed_over(self, record, query):
+        record = super().handed_over(record, query)
+        typed = {name: self.typed(name, value) for name, value in record.items() if value is not None}
+        locality = typed.pop("address.locality", None)
+        return typed | {"address": {"locality": locality}, "rowNumber": 7}
+
+    def typed(self, member, value):
+        if member in AMOUNTS:
+            return Decimal(value).normalize()
+        if member in TRUTHS | LISTS:
+            return json.loads(value)
+        if member in MOMENTS and "T" in value:
+            return datetime.fromisoformat(value).astimezone(UTC).isoformat()
+        return int(value) if str(value).isdecimal() and str(int(value)) == value else value
+
+
+class TestTyped(SourceContract):
+    documents = True
+
+    def make_source(self, tmp_path, rows):
+        return Typed(rows)
+
+
+class TestSQLite(SourceContract):
+    exact_types = True
+    documents = True
+    connections = 4
+
+    def make_source(self, tmp_path, rows):
+        self.path = tmp_path / "bank.db"
+        plain = {name: [{**row, "document": None} if "document" in row else row for row in rows[name]] for name in rows}
+        write_sqlite(self.path, plain)
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            for row in rows.get("fdx.statements", ()):
+                values = row["document"], row["statementId"]
+                connection.execute("UPDATE fdx_statements SET document = ? WHERE statementId = ?", values)
+        return SQLiteSource("bank", SQLiteSettings(path=self.path, connections=self.connections))
+
+    @contextmanager
+    def hanging(self, source):
+        """Another process that writes."""
+        with closing(sqlite3.connect(self.path)) as writer:
+            writer.execute("BEGIN EXCLUSIVE")
+            yield
+            writer.rollback()
+
+
+class TestSQLiteOverOneConnection(TestSQLite):
+    connections = 1
+
+
+class TestCSV(SourceContract):
+    exact_types = True
+    documents = True
+
+    def make_source(self, tmp_path, rows):
+        folder = tmp_path / "bank"
+        folder.mkdir()
+        for name, records in rows.items():
+            with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, list(records[0]))
+                writer.writeheader()
+                writer.writerows(self.with_files(folder, records))
+        return CSVSource("bank", self.settings(folder))
+
+    def settings(self, folder):
+        return CSVSettings(path=folder)
+
+    def with_files(self, folder, records):
+        """The records, with the names of files where there were documents."""
+        for record in records:
+            if record.get("document"):
+                name = f"{record['statementId']}.pdf"
+                (folder / name).write_bytes(record["document"])
+                record["document"] = name
+            yield record
+
+
+class TestCSVOnDisk(TestCSV):
+    """With an index on disk, as large folders have it."""
+
+    def settings(self, folder):
+        return CSVSettings(path=folder, memory_bytes=0)
+
+
+class Bank(Upstream):
+    """The bank's API in a thread of its own, with the kit's rows."""
+
+    hangs = False
+
+    def where(self, collection, **wanted):
+        ((member, value),) = wanted.items()
+        condition = Filter(member, "ieq" if member == "email" else "eq", value)
+        return [as_json(row) for row in self.rows[collection] if condition.admits(row)]
+
+    def document(self, uri):
+        wanted = DOCUMENTS.value(uri)
+        return next((row["document"] for row in self.rows["fdx.statements"] if row["statementId"] == wanted), None)
+
+    async def wait(self, handler):
+        while self.hangs:
+            await asyncio.sleep(0.01)
+        handler.set_status(503)
+
+
+def as_json(row):
+    """A row as an API has it: numbers, truth values and lists as such, objects for dotted columns."""
+    record = {}
+    for column, value in row.items():
+        *path, last = column.split(".")
+        place = record
+        for name in path:
+            place = place.setdefault(name, {})
+        if value is not None and column != "document":
+            place[last] = typed(last, value)
+    return record
+
+
+def typed(member, value):
+    if member in AMOUNTS:
+        return msgspec.Raw(value.encode())
+    return json.loads(value) if member in TRUTHS | LISTS else value
+
+
+@contextmanager
+def bank():
+    """Serve until the end, on a loop in a thread."""
+    loop, started, made = asyncio.new_event_loop(), threading.Event(), []
+
+    async def serve():
+        ended = asyncio.Event()
+        async with Bank({}) as upstream:
+            made.extend([upstream, ended])
+            started.set()
+            await ended.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert started.wait(10)
+    upstream, ended = made
+    try:
+        yield upstream
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(10)
+        loop.close()
+
+
+class TestREST(SourceContract):
+    exact_types = True
+    keeps_order = False  # it asks once for each account, and hands over one account's records after the other's
+    documents = True
+
+    @pytest.fixture(autouse=True)
+    def upstream(self):
+        with bank() as self.bank:
+            yield
+
+    def make_source(self, tmp_path, rows):
+        self.bank.rows = rows
+        settings = {
+            "base_url": self.bank.url,
+            "records": "data",
+            "token": UPSTREAM_TOKEN,
+            "collections": {name: [route.template for route in routes_of(name)] for name in rows},
+            "documents": {"fdx.statements": DOCUMENTS.template},
+        }
+        return RESTSource("api", RESTSettings.model_validate(settings))
+
+    @contextmanager
+    def hanging(self, source):
+        """An upstream that takes questions and does not answer."""
+        self.bank.hangs, self.bank.break_with = True, self.bank.wait
+        yield
+        self.bank.hangs, self.bank.break_with = False, None
+
+
+# -- sources that are wrong ---------------------------------------------------------------------------------------
+
+
+class Contract(SourceContract):
+    """The contract of whatever class is tried."""
+
+    exact_types = True
+    documents = True
+    patience = 1.0
+
+    def __init__(self, source_class):
+        self.source_class = source_class
+
+    def make_source(self, tmp_path, rows):
+        return self.source_class(rows)
+
+    def hanging(self, source):
+        return source.held()
+
+
+@pytest.mark.parametrize(("faulty", "test"), FAULTS.items(), ids=lambda value: getattr(value, "__name__", None))
+def test_a_fault_is_found_by_the_test_that_is_about_it(tmp_path, faulty, test):
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        getattr(Contract(faulty), test)(tmp_path)
+
+
+def test_a_float_that_is_not_exact_is_found_where_types_are_not_exact(tmp_path):
+    class Lenient(Contract):
+        exact_types = False
+
+    Lenient(Reference).test_amounts_are_exact(tmp_path)
+    with pytest.raises(AssertionError, match="member 'amount'"):
+        Lenient(FloatMoney).test_amounts_are_exact(tmp_path)
+
+
+def test_every_test_of_the_kit_finds_a_fault():
+    assert sorted(set(FAULTS.values())) == TESTS
+
+
+class Few(Contract):
+    """A source of two collections."""
+
+    collections = ("balances", "banking.payees")
+    documents = False
+
+
+def test_a_source_of_few_collections_passes_or_skips_every_test(tmp_path):
+    skipped = []
+    for test in TESTS:
+        try:
+            getattr(Few(Reference), test)(tmp_path)
+        except pytest.skip.Exception:
+            skipped.append(test)
+    assert len(skipped) < len(TESTS) // 3
+    assert "test_records_of_others_never_come" not in skipped
+
+
+def test_the_author_may_change_the_rows(tmp_path):
+    class Vandal(Reference):
+        def __init__(self, rows):
+            super().__init__({name: [dict(row) for row in found] for name, found in rows.items()})
+            for row in rows["customers"]:
+                row.clear()
+
+    assert "customers" in COLLECTIONS
+    Contract(Vandal).test_every_record_of_an_owner_comes(tmp_path)
