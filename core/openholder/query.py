@@ -9,6 +9,7 @@ that cannot be read that way is a `SourceFault`: leaving its row out would make 
 
 from __future__ import annotations
 
+import operator
 import re
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,16 +54,12 @@ _MICROSECOND = timedelta(microseconds=1)
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
-@lru_cache(maxsize=65_536)
-def instant(text: str) -> int:
+def parse_moment(text: str) -> datetime:
     """Read the moment that an RFC 3339 date-time names, or the UTC midnight at which a date begins.
 
     Args:
         text: A date-time with its offset, or a date. Digits beyond the microsecond are cut off, and a leap second
             (RFC 3339 section 5.6) counts as the second before it.
-
-    Returns:
-        Microseconds since 1970-01-01T00:00:00Z.
 
     Raises:
         SourceFault: The text is neither. The message does not repeat it.
@@ -71,12 +68,28 @@ def instant(text: str) -> int:
         if not _DATE_OR_DATE_TIME.fullmatch(text):
             raise ValueError
         if len(text) == len("2026-01-31"):
-            return microseconds(datetime.combine(date.fromisoformat(text), time(), UTC))
+            return datetime.combine(date.fromisoformat(text), time(), UTC)
         # The datetime module does not know leap seconds.
         is_leap = text[16:19] == ":60"
-        return microseconds(datetime.fromisoformat(text[:16] + ":59" + text[19:] if is_leap else text))
+        return datetime.fromisoformat(text[:16] + ":59" + text[19:] if is_leap else text)
     except ValueError:
         raise SourceFault("a value is neither a date-time with an offset nor a date") from None
+
+
+@lru_cache(maxsize=65_536)
+def instant(text: str) -> int:
+    """Read a moment as `parse_moment` does.
+
+    Args:
+        text: A date-time with its offset, or a date (RFC 3339).
+
+    Returns:
+        Microseconds since 1970-01-01T00:00:00Z.
+
+    Raises:
+        SourceFault: The text is neither. The message does not repeat it.
+    """
+    return microseconds(parse_moment(text))
 
 
 def microseconds(moment: datetime) -> int:
@@ -137,14 +150,14 @@ _READERS: Mapping[type, Callable[[Any], Any]] = {
 """How the values of rows are read, for each type that a filter's value may have."""
 
 _COMPARISONS: Mapping[Operator, Callable[[Any, Any], bool]] = {
-    "eq": lambda found, wanted: found == wanted,
+    "eq": operator.eq,
     "ieq": lambda found, wanted: found.translate(_FOLD) == wanted.translate(_FOLD),
     "in": lambda found, wanted: found in wanted,
-    "ge": lambda found, wanted: found >= wanted,
-    "le": lambda found, wanted: found <= wanted,
-    "contains": lambda found, wanted: wanted in found,
-    "some": lambda found, wanted: found == wanted,
-    "none": lambda found, wanted: found == wanted,
+    "ge": operator.ge,
+    "le": operator.le,
+    "contains": operator.contains,
+    "some": operator.eq,
+    "none": operator.eq,
 }
 
 
@@ -164,8 +177,8 @@ class Filter:
     otherwise: tuple[str, ...] = ()
     """Members to look at, in this order, if the first has no value.
 
-    The time of a transaction is its posting time, or else its value date, or else its execution time: one filter
-    judges whichever the row has, as the CDS prescribe for ``oldest-time`` and ``newest-time``.
+    The time of a transaction is that of its posting, or else of its execution, or else its value date: one filter
+    reads whichever the row has, as the CDS prescribe for ``oldest-time`` and ``newest-time``.
     """
     absent: str | bool | datetime | None = None
     """The value that counts if no member has one. ``None``: the row does not pass.
@@ -189,10 +202,14 @@ class Filter:
         try:
             if self.operator in ("some", "none"):
                 return any(map(self._admits_value, self._items(row))) == (self.operator == "some")
-            found = [row[member] for member in self.members if row.get(member) is not None]
             if self.operator == "contains":
-                return any(map(self._admits_value, found))
-            return self._admits_value(found[0] if found else self.absent)
+                return any(self._admits_value(row.get(member)) for member in self.members)
+            found = row.get(self.member)
+            for member in self.otherwise:
+                if found is not None:
+                    break
+                found = row.get(member)
+            return self._admits_value(self.absent if found is None else found)
         except SourceFault as exc:
             raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}") from None
 

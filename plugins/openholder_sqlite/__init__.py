@@ -69,7 +69,7 @@ class SQLiteSource(WatchedSource):
     async def fetch(self, query: Query) -> Page:
         """Fetch one page with one or two SELECTs. Raises `SourceFault` if the file is missing."""
         self._read_stamp()  # open connections would keep serving a deleted file, however old its data is
-        return await super().fetch(query)
+        return await self._watched.database.fetch(query)
 
     @hookimpl
     async def health(self) -> None:

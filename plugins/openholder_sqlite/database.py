@@ -71,11 +71,11 @@ class Database:
 
     async def fetch(self, query: Query) -> Page:
         """Fetch one page with one or two SELECTs."""
-        table = self._schema.table(query.collection)
         try:
             with self._keep_open():
-                return await self._schema.fetch(query, self.select)
+                return await self._schema.fetch(query, self._run)
         except sqlite3.OperationalError as exc:  # its texts name functions and tables, never a value
+            table = self._schema.table(query.collection)
             raise SourceFault(f"table {table.name!r}: {self._faults.pop() if self._faults else exc}") from exc
 
     async def advice(self, query: Query) -> list[str]:
@@ -88,14 +88,17 @@ class Database:
     async def select(self, statement: str, parameters: Iterable[Any] = ()) -> list[Any]:
         """Run one SELECT. If the caller is cancelled, interrupt it in SQLite too."""
         with self._keep_open():
-            connection = await self._idle.get()
-            try:
-                return list(await connection.execute_fetchall(statement, parameters))
-            except asyncio.CancelledError:
-                await connection.interrupt()
-                raise
-            finally:
-                self._idle.put_nowait(connection)
+            return await self._run(statement, parameters)
+
+    async def _run(self, statement: str, parameters: Iterable[Any]) -> list[Any]:
+        connection = await self._idle.get()
+        try:
+            return list(await connection.execute_fetchall(statement, parameters))
+        except asyncio.CancelledError:
+            await connection.interrupt()
+            raise
+        finally:
+            self._idle.put_nowait(connection)
 
     @contextmanager
     def _keep_open(self) -> Iterator[None]:

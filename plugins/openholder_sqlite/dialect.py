@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from openholder import Filter, Order, instant
+from openholder import Filter, Order, instant, microseconds
 from openholder.sql import Bind, Dialect, Table
 from openholder_sqlite.sql_functions import encode_condition
 
@@ -23,15 +23,14 @@ class SQLiteDialect(Dialect):
     """The dialect of SQLite, whose columns may hold any type and compare as they were declared."""
 
     def text(self, table: Table, column: str) -> str:
-        return f"{super().text(table, column)} COLLATE BINARY"
+        return f"CAST({self.quoted(column)} AS TEXT) COLLATE BINARY"
 
     def one_of(self, table: Table, column: str, values: Sequence[str], bind: Bind) -> str | None:
-        if not _matches_text(table, column):
-            return super().one_of(table, column, values, bind)
+        name = self.quoted(column)
         # The first half finds the rows through an index. The second compares the text: it keeps a numeric column with
         # 12 from matching '12.0' or ' 12', and a COLLATE NOCASE column from matching other letters.
-        found = f"{self.quoted(column)} IN ({', '.join(map(bind, values))})"
-        return f"({found} AND {super().one_of(table, column, values, bind)})"
+        found = f"{name} IN ({', '.join(map(bind, values))}) AND " if _matches_text(table, column) else ""
+        return f"({found}CAST({name} AS TEXT) COLLATE BINARY IN ({', '.join(map(bind, values))}))"
 
     def condition(self, table: Table, condition: Filter, bind: Bind) -> str:
         is_plain = not condition.otherwise and condition.absent is None
@@ -49,17 +48,21 @@ class SQLiteDialect(Dialect):
     def _compare_instants(self, table: Table, condition: Filter, limit: datetime, bind: Bind) -> str:
         # A comparison of the column's text could use an index, but it would silently leave out values that are not
         # date-times. They must be reported.
-        absent = condition.absent.isoformat() if isinstance(condition.absent, datetime) else condition.absent
-        value = f"COALESCE({self.first(table, condition.members)}, {bind(absent)})"
-        sign, microseconds = SIGNS[condition.operator], bind(instant(limit.isoformat()))
-        return f"openholder_instant({value}, {_quote_members(condition.members)}) {sign} {microseconds}"
+        members = condition.members
+        value = f"openholder_instant({self.first(table, members)}, {_quote_members(members)})"
+        if condition.absent is not None:
+            absent = condition.absent
+            default = microseconds(absent) if isinstance(absent, datetime) else instant(str(absent))
+            value = f"COALESCE({value}, {bind(default)})"
+        return f"{value} {SIGNS[condition.operator]} {bind(microseconds(limit))}"
 
     def order(self, table: Table, order: Order) -> str:
-        if not table.columns(order.members):
+        members = order.members
+        value = self.first(table, members)
+        if value == "NULL":
             return ""
-        value = self.first(table, order.members)
         if order.reads == "instant":
-            key = f"openholder_instant({value}, {_quote_members(order.members)})"
+            key = f"openholder_instant({value}, {_quote_members(members)})"
         else:
             key = f"CAST({value} AS TEXT) COLLATE BINARY"
         # Records without a value sort last (first if descending), as Order defines it.

@@ -30,7 +30,7 @@ from helpers.support import ISSUER, SQLITE, World, sample_rows, start_with
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
 from openholder.fiskil.signer import Signer
-from openholder.gate import Gate
+from openholder.gate import Gate, TokenFacts
 from openholder.gate import jwks as cache_module
 from openholder.gate.fetching import FetchedDocument, make_fetch
 from openholder.gate.jwks import JWKSCache
@@ -528,7 +528,7 @@ async def cold_start(world: World) -> None:
         keys = JWKSCache(make_fetch(host.url), refresh=300, max_stale=MAX_STALE)
         fiskil = Fiskil(issuer=ISSUER, jwks_url=host.url)
         gate = Gate(fiskil, [base], keys, MemoryStore())
-        await asyncio.gather(*(gate.admit([f"Bearer {token}"], BALANCE, {}) for token in tokens))
+        await asyncio.gather(*(gate.admit([f"Bearer {token}"], BALANCE, TokenFacts()) for token in tokens))
         assert host.asked == 1
         await keys.close()
 

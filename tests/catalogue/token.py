@@ -54,6 +54,7 @@ from catalogue.rows import (
 )
 from helpers.support import World
 from openholder.fiskil.signer import Signer
+from openholder.gate import TokenFacts
 from openholder.gate.reasons import Reason, Refused
 from openholder.gate.token import parse_token
 from openholder.server.logs import configure_logging
@@ -301,7 +302,7 @@ async def flipped_bits(world: World) -> None:
             meets(invalid_token, await send(world, flipped(good, number, bit)), f"{part}: bit {bit}")
         for bit in range(length * 8):
             with contextlib.suppress(Refused):
-                await gate.admit([f"Bearer {flipped(good, number, bit)}"], BALANCE, {})
+                await gate.admit([f"Bearer {flipped(good, number, bit)}"], BALANCE, TokenFacts())
                 raise AssertionError(f"{part}: let in with bit {bit} flipped")
     ok(await send(world, good))
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from catalogue.rows import BALANCE, JANE, SEARCH, Mint, Request
 from helpers.support import ISSUER, sample_rows, start_with
 from openholder.fiskil.signer import Signer
-from openholder.gate import CannotJudge, Gate, Refused
+from openholder.gate import CannotJudge, Gate, Refused, TokenFacts
 from openholder.gate.fetching import FetchedDocument
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.keys import KeyTable, UnusableKeySet, parse_key_set
@@ -60,7 +60,7 @@ class Door:
         """What the gate says; whatever it raises beside its two exceptions comes through."""
         gate = Gate(self.fiskil, [BASE], self.keys, MemoryStore(clock=lambda: self.now), lambda: self.now)
         try:
-            self.runner.run(gate.admit([f"Bearer {token}"], BALANCE, {}))
+            self.runner.run(gate.admit([f"Bearer {token}"], BALANCE, TokenFacts()))
         except (Refused, CannotJudge):
             return False
         return True

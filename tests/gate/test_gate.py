@@ -16,7 +16,7 @@ from jwt.algorithms import RSAPSSAlgorithm
 
 from helpers.support import ISSUER, Answer, World, sample_rows, start_with
 from openholder.fiskil.signer import Signer
-from openholder.gate import CannotJudge, Gate, Reason, Refused
+from openholder.gate import CannotJudge, Gate, Reason, Refused, TokenFacts
 from openholder.gate.fetching import FetchedDocument
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.stores.memory import MemoryStore
@@ -612,7 +612,7 @@ def gate_of(signer: Signer, clock: Clock, store=None, lost_before: float = 0, **
 async def verdict(gate: Gate, token: str) -> Reason | None:
     """Why the gate refuses the token; None when it lets it in."""
     try:
-        await gate.admit([f"Bearer {token}"], PATH, {})
+        await gate.admit([f"Bearer {token}"], PATH, TokenFacts())
     except Refused as exc:
         return exc.reason
     return None
@@ -685,21 +685,21 @@ async def test_what_may_have_been_used_before_the_record_was_lost_is_refused(sig
 async def test_a_record_that_cannot_be_asked_lets_nobody_in(signer, clock, mint, tmp_path):
     never_opened = SQLiteStore(SQLiteSettings(path=tmp_path / "replay.db"))
     with pytest.raises(CannotJudge) as raised:
-        await gate_of(signer, clock, never_opened).admit([f"Bearer {mint()}"], PATH, {})
+        await gate_of(signer, clock, never_opened).admit([f"Bearer {mint()}"], PATH, TokenFacts())
     assert raised.value.retry_after >= 1
 
 
 @pytest.mark.gen_test
 async def test_the_log_learns_key_algorithm_and_life_of_a_token_and_a_hash_of_its_id(signer, clock, mint):
-    facts = {}
+    facts = TokenFacts()
     await gate_of(signer, clock).admit([f"Bearer {mint(jti='secret')}"], PATH, facts)
     hashed = hashlib.sha256(b"secret").hexdigest()[:12]
-    assert facts == {"kid": "k1", "alg": "PS256", "jti": hashed, "token_life": 300}
+    assert facts == TokenFacts(kid="k1", alg="PS256", jti=hashed, life=300)
 
 
 @pytest.mark.gen_test
 async def test_the_log_learns_little_of_a_token_that_is_not_proven(signer, clock, mint):
-    facts = {}
+    facts = TokenFacts()
     with pytest.raises(Refused):
         await gate_of(signer, clock).admit([f"Bearer {mint.headed(kid='k' * 200)}"], PATH, facts)
-    assert facts == {"kid": "k" * 32, "alg": "PS256"}
+    assert facts == TokenFacts(kid="k" * 32, alg="PS256")

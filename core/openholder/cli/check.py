@@ -31,8 +31,8 @@ from openholder.server.app import make_store
 from openholder.server.generation import make_sources, operations_of
 from openholder.server.logs import configure_for_command
 from openholder.server.tls import make_context
+from openholder.serving.access import build_owner_query, fetch_all, is_served
 from openholder.serving.answers import has_needed
-from openholder.serving.lookup import everything, is_served, query_of
 from openholder.settings import Settings
 from openholder.sources.kinds import UnusableKind
 from openholder.sources.registry import SourceRegistry, UnusableSource
@@ -139,7 +139,7 @@ async def _operation(sources: SourceRegistry, operation: Operation) -> Finding:
     if not is_served(sources, operation) or source is None:
         return Finding(what, "not served", f"no source has {operation.collection!r}")
     try:
-        await everything(sources, _question(operation))
+        await fetch_all(sources, _question(operation))
         fitting = await _fitting(sources, operation)
     except (SourceFault, SourceError) as exc:
         return Finding(what, "failed", f"source {source.name!r}, collection {operation.collection!r}: {exc}")
@@ -155,7 +155,7 @@ def _question(operation: Operation) -> Query:
         return Query(collection=operation.collection, filters=(condition,), variables={"email": NOBODY})
     named = re.findall(r"\{(\w+)\}", operation.path)
     ids = dict.fromkeys([*named, "accountId"] if operation.whose in BELOW_ACCOUNTS else named, NOBODY)
-    return query_of(operation.collection, ids)
+    return build_owner_query(operation.collection, ids)
 
 
 async def _misspelt(sources: SourceRegistry, collection: str) -> list[Finding]:

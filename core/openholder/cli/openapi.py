@@ -12,7 +12,7 @@ from openholder.config import Configuration
 from openholder.contract.operations import OPERATIONS, Operation
 from openholder.openapi import as_json, document
 from openholder.server.generation import make_sources, operations_of
-from openholder.serving.lookup import is_served
+from openholder.serving.access import is_served
 
 
 @click.command()

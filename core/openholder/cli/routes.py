@@ -13,7 +13,7 @@ from openholder.config import Configuration
 from openholder.contract.operation import JSON
 from openholder.contract.operations import OPERATIONS, Operation
 from openholder.server.generation import make_sources, operations_of
-from openholder.serving.lookup import is_served
+from openholder.serving.access import is_served
 from openholder.sources.registry import SourceRegistry
 
 COLUMNS = ("method", "path", "collection", "source", "evidence")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from openholder.query import Order
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Collection:
     """A named set of rows, with the columns that hold the customer's and the account's id."""
 
@@ -19,13 +20,13 @@ class Collection:
     order: tuple[Order, ...] = ()
     """How lists are ordered; where it is empty, as the source has the records."""
 
-    @property
+    @cached_property
     def owners(self) -> dict[str, str]:
         """For each id that a path may hold, the column that it selects by."""
         columns = {"customerId": self.customer, "accountId": self.account}
         return {name: column for name, column in columns.items() if column}
 
-    @property
+    @cached_property
     def hidden(self) -> frozenset[str]:
         """The columns that say whose a record is or lie beside it, and leave only where its shape has them."""
         return frozenset({*self.owners.values(), "customerId", "document"})

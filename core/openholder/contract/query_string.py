@@ -19,7 +19,7 @@ from openholder.contract.limits import CONTROL, MAX_FIELDS, MAX_TEXT
 from openholder.contract.operation import Operation
 from openholder.contract.parameters import Choice, Parameter, ValueParameter, Window
 from openholder.errors import SourceFault
-from openholder.query import DATE_TIME, Filter, Value, instant, moment
+from openholder.query import DATE_TIME, Filter, Value, parse_moment
 
 DAY_AHEAD = timedelta(hours=14)
 """Where the day begins first (UTC+14): an invoice dated today is not hidden because UTC still has yesterday."""
@@ -160,7 +160,7 @@ def _read_date_time(text: str, name: str, end: End) -> datetime:
     try:
         if not _DATE_TIME.fullmatch(text):
             raise ValueError
-        return moment(instant(text))
+        return parse_moment(text).astimezone(UTC)
     except (ValueError, SourceFault, OverflowError):
         raise RequestError(ErrorKind.DATE_TIME_INVALID, "date_time_invalid", detail=name) from None
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from openholder.gate import claims, replay
 from openholder.gate.audience import check_audience
@@ -19,7 +21,7 @@ from openholder.gate.reasons import CannotJudge, Reason, Refused
 from openholder.gate.token import Token, parse_token, read_bearer
 from openholder.settings import Fiskil
 
-__all__ = ["CannotJudge", "Gate", "Reason", "Refused"]
+__all__ = ["CannotJudge", "Gate", "Reason", "Refused", "TokenFacts"]
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,18 @@ STORE_DEADLINE = 3.0
 """Seconds that the replay store may take. The SQLite store alone waits up to 2 s for a lock."""
 CLOCK_STEP = 300.0
 """Seconds. A clock set back by more than this is believed; by less, the latest time seen stays in force."""
+
+
+@dataclass(slots=True)
+class TokenFacts:
+    """What the log may contain about a token. Filled in as far as the checks got."""
+
+    kid: str = ""
+    alg: str = ""
+    jti: str = ""
+    """A digest of it."""
+    life: int | None = None
+    """Seconds until it expires."""
 
 
 class Gate:
@@ -53,7 +67,7 @@ class Gate:
         self._lost_before = lost_before
         self._latest = clock()
 
-    async def admit(self, authorization: Sequence[str], path: str, facts: dict[str, object]) -> None:
+    async def admit(self, authorization: Sequence[str], path: str, facts: TokenFacts) -> None:
         """Admit a request and use up its token.
 
         Args:
@@ -66,7 +80,8 @@ class Gate:
             CannotJudge: The key set or the replay store is unavailable.
         """
         token = parse_token(read_bearer(authorization), self._fiskil.algorithms, self._fiskil.token_types)
-        facts |= {"kid": _sanitise(token.kid), "alg": token.algorithm}
+        # Callers choose the kid: it could be long, or contain line breaks or terminal escapes.
+        facts.kid, facts.alg = re.sub(r"[^ -~]", "?", token.kid[:32]), token.algorithm
         await self._check_signature(token)
         expires_at = self._check_claims(token, path, facts)
         entry = replay.digest(token.claims["iss"], token.claims["jti"])
@@ -81,7 +96,7 @@ class Gate:
         if not verified:
             raise Refused(Reason.SIGNATURE_WRONG)
 
-    def _check_claims(self, token: Token, path: str, facts: dict[str, object]) -> float:
+    def _check_claims(self, token: Token, path: str, facts: TokenFacts) -> float:
         fiskil = self._fiskil
         now = self._read_clock()
         claims.check_parties(token.claims, fiskil.issuer)
@@ -94,7 +109,8 @@ class Gate:
         if now < self._lost_before + fiskil.max_token_lifetime + fiskil.clock_tolerance:
             claims.check_recorded(token.claims, self._lost_before)
         token_id = claims.read_token_id(token.claims)
-        facts |= {"jti": hashlib.sha256(token_id.encode()).hexdigest()[:12], "token_life": round(expires_at - now)}
+        facts.jti = hashlib.sha256(token_id.encode()).hexdigest()[:12]
+        facts.life = round(expires_at - now)
         return expires_at
 
     def _read_clock(self) -> float:
@@ -117,8 +133,3 @@ class Gate:
                 return await self._store.add_if_absent(entry, expires_at)
         except Exception as exc:
             raise CannotJudge(f"replay store: {type(exc).__name__}") from exc
-
-
-def _sanitise(kid: str) -> str:
-    """Cut and clean a kid for the log: callers choose it, and it could contain line breaks or terminal escapes."""
-    return "".join(character if " " <= character <= "~" else "?" for character in kid[:32])

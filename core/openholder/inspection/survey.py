@@ -20,9 +20,8 @@ from openholder.contract.operations import Operation
 from openholder.contract.rows import Misfit, to_record
 from openholder.errors import OpenholderError
 from openholder.query import Filter, Query, Row
+from openholder.serving.access import build_owner_query, fetch_account_rows, is_served, read_link
 from openholder.serving.answers import has_needed
-from openholder.serving.lookup import is_served, query_of
-from openholder.sources.ownership import accounts_of, may_be_shared
 from openholder.sources.registry import SourceRegistry
 
 AT_ONCE = 1000
@@ -68,21 +67,22 @@ async def _accounts(sources: SourceRegistry, customer_id: str) -> tuple[list[str
     """The accounts that may be shared, and why of others nobody knows."""
     accounts, faults = [], []
     try:
-        links = await accounts_of(sources, customer_id) if sources.source_of("accounts") else []
+        rows = await fetch_account_rows(sources, customer_id) if sources.source_of("accounts") else []
     except OpenholderError as exc:
         return [], [str(exc)]
-    for link in links:
+    for row in rows:
         try:
-            if may_be_shared(link):
-                accounts.append(str(link["id"]))
+            link = read_link(row)
+            if link.may_be_shared:
+                accounts.append(link.id)
         except OpenholderError as exc:
-            faults.append(f"record {key_of('accounts', link)!r}: {exc}")
+            faults.append(f"record {key_of('accounts', row)!r}: {exc}")
     return accounts, faults
 
 
 async def _holding(sources: SourceRegistry, collection: str, ids: Mapping[str, str]) -> Holding:
     holding = Holding(collection, ids)
-    query = query_of(collection, ids)
+    query = build_owner_query(collection, ids)
     started = time.perf_counter()
     try:
         while True:

@@ -1,14 +1,9 @@
-"""From a question that may be put to the answer that leaves: one class for each style of paging.
-
-Each is made from what the query says, notes in ``problems`` what is wrong with that, and then turns what was found
-into the content of the answer.
-"""
+"""From the rows that a request may see to the answer that leaves: one class for each style of paging."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import takewhile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from openholder.contract.collections import collection_named
@@ -18,10 +13,10 @@ from openholder.contract.operation import PDF
 from openholder.contract.operations import Operation
 from openholder.contract.rows import record_from
 from openholder.errors import SourceFault
-from openholder.query import Filter, Order, Page, Query, Row, moment
+from openholder.query import Filter, Row, moment
+from openholder.serving.access import Found
 from openholder.serving.cursors import Cursor, Cursors
-from openholder.serving.lookup import Found, everything
-from openholder.serving.paging import read_limit, read_page
+from openholder.serving.paging import PageRequest, read_limit, read_page
 from openholder.sources.registry import SourceRegistry
 
 MAX_DOCUMENT = 33_554_432
@@ -35,171 +30,169 @@ class Context:
     sources: SourceRegistry
     cursors: Cursors
     link_base: str = ""
-    """Where links that are full URIs begin; empty: links are query strings."""
+    """The beginning of links that are full URIs; empty if links are query strings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What makes one list another than the next: operation, path, and what the query and the body say."""
+    """What makes one list different from the next: operation, path, and what the query and the body say."""
 
     operation: Operation
     path: str
     filters: Mapping[str, str]
     """The filters as the query gives them."""
-    wanted: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
     @property
     def scope(self) -> tuple[object, ...]:
-        """What a cursor of this list is good for: a change on the way would skip and repeat records."""
-        return self.path, dict(self.filters), self.wanted
+        """What a cursor is bound to: reusing it with other filters would skip or repeat records."""
+        return self.path, dict(self.filters), self.named
 
 
+@dataclass(frozen=True, slots=True)
 class Single:
     """A record, a document, or a list without pages."""
 
-    def __init__(self, context: Context, listing: Listing, fields: Mapping[str, str]) -> None:
-        self._context = context
-        self._listing = listing
-        self._operation = listing.operation
-        self.problems: list[RequestError] = []
-        self._read(fields)
+    context: Context
+    listing: Listing
 
-    def _read(self, fields: Mapping[str, str]) -> None:
-        """Take from the query what says which page is wanted."""
+    async def render(self, found: Found) -> Any:
+        """Return what leaves: `bytes` are a document, everything else is written as JSON.
 
-    async def content(self, found: Found) -> Any:
-        """What leaves: `bytes` are a document, everything else is written as JSON."""
-        rows = await everything(self._context.sources, found) if isinstance(found, Query) else found
-        if self._operation.reply.many:
-            return self._wrapped(self._records(rows))
-        if not any(has_needed(self._operation, row) for row in rows):
+        Raises:
+            RequestError: There is no such record.
+            SourceFault: There are several of one id.
+        """
+        operation = self.listing.operation
+        rows = await found.rows()
+        if operation.reply.many:
+            return self.wrap(self.to_records(rows))
+        if not any(has_needed(operation, row) for row in rows):
             raise RequestError(ErrorKind.RECORD_UNKNOWN, "record_unknown")
         if len(rows) > 1:
-            raise SourceFault(f"collection {self._operation.collection!r}: more than one record for one id")
-        if self._operation.reply.media == PDF:
-            return _document(self._operation, rows[0])
-        (record,) = self._records(rows)
-        return self._wrapped(record)
+            raise SourceFault(f"collection {operation.collection!r}: more than one record for one id")
+        if operation.reply.media == PDF:
+            document = rows[0].get("document")
+            if not isinstance(document, bytes) or not document.startswith(b"%PDF-") or len(document) > MAX_DOCUMENT:
+                raise SourceFault(
+                    f"collection {operation.collection!r}: member 'document' is not a PDF of at most 32 MiB"
+                )
+            return document
+        return self.wrap(self.to_records(rows)[0])
 
-    async def _page(self, found: Found, offset: int, limit: int) -> Page:
-        """Some of what was found, and how much there is."""
-        if isinstance(found, Query):
-            return await self._context.sources.fetch(replace(found, offset=offset, limit=limit))
-        return Page(records=found[offset : offset + limit], total=len(found))
-
-    def _records(self, rows: Any) -> list[Any]:
-        operation = self._operation
+    def to_records(self, rows: Sequence[Row]) -> list[Any]:
+        """Convert rows to the operation's records."""
+        operation = self.listing.operation
         hidden = collection_named(operation.collection).hidden
         return [record_from(operation.collection, row, operation.record, hidden) for row in rows]
 
-    def _wrapped(self, content: Any) -> Any:
-        for name in reversed(self._operation.reply.envelope):
+    def wrap(self, content: Any) -> Any:
+        """Put the operation's envelope around the content."""
+        for name in reversed(self.listing.operation.reply.envelope):
             content = {name: content}
         return content
 
 
+@dataclass(frozen=True, slots=True)
 class PagedList(Single):
     """A page of a list of the CDR, with links and meta."""
 
-    def _read(self, fields: Mapping[str, str]) -> None:
-        self._asked, self.problems = read_page(fields)
+    page: PageRequest
 
-    async def content(self, found: Found) -> Any:
-        """The page that was asked for. Raises `RequestError` where there is none of that number."""
-        page = await self._page(found, self._asked.offset, self._asked.size)
-        self._asked.check(page.total)
-        base = self._context.link_base and self._context.link_base + self._listing.path
-        return self._wrapped(self._records(page.records)) | self._asked.members(page.total, self._listing.filters, base)
+    async def render(self, found: Found) -> Any:
+        """Return the requested page. Raises `RequestError` if there is no page of that number."""
+        page = await found.page(self.page.offset, self.page.size)
+        self.page.check(page.total)
+        base = self.context.link_base and self.context.link_base + self.listing.path
+        content: dict[str, Any] = self.wrap(self.to_records(page.records))
+        return content | self.page.members(page.total, self.listing.filters, base)
 
 
+@dataclass(frozen=True, slots=True)
 class CursorList(Single):
     """A part of an FDX list, with a cursor for the next one."""
 
-    def _read(self, fields: Mapping[str, str]) -> None:
-        self._limit, self.problems = read_limit(fields)
-        self._cursor = Cursor()
-        self._collection = collection_named(self._operation.collection)
-        try:
-            if "offset" in fields:
-                self._cursor = self._context.cursors.open(fields["offset"], self._listing.scope)
-        except RequestError as problem:
-            self.problems.append(problem)
+    limit: int
+    cursor: Cursor
 
-    async def content(self, found: Found) -> Any:
-        """The records behind the cursor, and one for those that follow them."""
-        found, skipped = await self._start(found)
-        page = await self._page(found, skipped, self._limit)
-        total = self._cursor.total or page.total
-        content = {"page": {"totalElements": total}} | self._wrapped(self._records(page.records))
+    async def render(self, found: Found) -> Any:
+        """Return the records after the cursor, and a cursor for those that follow them."""
+        skipped = 0
+        if self.cursor.position and found.order:
+            # Records that arrive in front do not move the rest: what is newer than the last record is left out, and
+            # of those with the same time, the ones that were returned before are skipped.
+            if self.cursor.moment is not None:
+                order = found.order[0]
+                bound = moment(self.cursor.moment)
+                found = found.with_filter(Filter(order.member, "le", bound, otherwise=order.otherwise))
+            skipped = await self._count_returned(found)
+        elif self.cursor.position:
+            skipped = await self._find_position(found)
+        page = await found.page(skipped, self.limit)
+        total = self.cursor.total or page.total
+        content: dict[str, Any] = {"page": {"totalElements": total}} | self.wrap(self.to_records(page.records))
         if page.records and skipped + len(page.records) < page.total:
-            cursor = self._behind(page.records[-1], self._cursor.position + len(page.records), total)
-            content["page"]["nextOffset"] = self._context.cursors.seal(cursor, self._listing.scope)
+            last = page.records[-1]
+            position = self.cursor.position + len(page.records)
+            following = Cursor(position, self._key(last), self._moment(last), total)
+            content["page"]["nextOffset"] = self.context.cursors.seal(following, self.listing.scope)
         return content
 
-    async def _start(self, found: Found) -> tuple[Found, int]:
-        """What remains of the list, and how many records of that have been handed over already."""
-        if not self._cursor.position:
-            return found, 0
-        if isinstance(found, Query) and found.order:
-            found = self._not_newer(found, found.order[0])
-            return found, await self._handed_over(found)
-        return found, await self._position(found)
-
-    def _not_newer(self, query: Query, order: Order) -> Query:
-        """The records that are not newer than the last one of the part before."""
-        if self._cursor.moment is None:
-            return query
-        bound = moment(self._cursor.moment)
-        condition = Filter(order.member, "le", bound, otherwise=order.otherwise)
-        return replace(query, filters=(*query.filters, condition))
-
-    async def _handed_over(self, found: Found) -> int:
-        """How many records at the beginning are of the very time of the last one, with an id up to its own."""
+    async def _count_returned(self, found: Found) -> int:
+        """Count the records at the beginning that have the time of the last one and an id up to its own."""
         count = 0
         while True:
-            page = await self._page(found, count, self._limit)
-            here = sum(takewhile(bool, (self._was_handed_over(record) for record in page.records)))
-            count += here
-            if here < len(page.records) or not here:
+            page = await found.page(count, self.limit)
+            for row in page.records:
+                if self._moment(row) != self.cursor.moment or self._key(row) > self.cursor.last:
+                    return count
+                count += 1
+            if not page.records:
                 return count
 
-    def _was_handed_over(self, record: Row) -> bool:
-        return self._moment(record) == self._cursor.moment and self._key(record) <= self._cursor.last
+    async def _find_position(self, found: Found) -> int:
+        """Return where the next part begins in a list that has no order of its own and is short.
 
-    async def _position(self, found: Found) -> int:
-        """Where the part behind the last record begins, in a list that has no order of its own and is short."""
-        if not self._collection.key:
-            return self._cursor.position
-        keys = [self._key(record) for record in (await self._page(found, 0, MAX_SIZE)).records]
-        return keys.index(self._cursor.last) + 1 if self._cursor.last in keys else self._cursor.position
+        After the last record if it is still there; otherwise after as many records as were returned before.
+        """
+        if not collection_named(self.listing.operation.collection).key:
+            return self.cursor.position
+        keys = [self._key(row) for row in (await found.page(0, MAX_SIZE)).records]
+        return keys.index(self.cursor.last) + 1 if self.cursor.last in keys else self.cursor.position
 
-    def _behind(self, record: Row, position: int, total: int) -> Cursor:
-        return Cursor(position, self._key(record), self._moment(record), total)
-
-    def _moment(self, record: Row) -> int | None:
-        """The time by which the list is ordered, where it is ordered by one."""
-        order = self._collection.order
-        absent, found = order[0].key(record) if order else (True, 0)
+    def _moment(self, row: Row) -> int | None:
+        """Return the time by which the list is sorted, in microseconds since 1970; ``None`` if it has none."""
+        order = collection_named(self.listing.operation.collection).order
+        absent, found = order[0].key(row) if order else (True, 0)
         return None if absent else int(found)
 
-    def _key(self, record: Row) -> str:
-        return str(record.get(self._collection.key, "")) if self._collection.key else ""
+    def _key(self, row: Row) -> str:
+        key = collection_named(self.listing.operation.collection).key
+        return str(row.get(key, "")) if key else ""
 
 
-STYLES: Mapping[str | None, type[Single]] = {None: Single, "page": PagedList, "offset": CursorList}
-"""What `Reply.paging` names."""
+def read_style(context: Context, listing: Listing, fields: Mapping[str, str]) -> tuple[Single, list[RequestError]]:
+    """Read which page the query asks for, and return what renders it together with everything wrong with that."""
+    match listing.operation.reply.paging:
+        case None:
+            return Single(context, listing), []
+        case "page":
+            page, errors = read_page(fields)
+            return PagedList(context, listing, page), errors
+        case "offset":
+            limit, errors = read_limit(fields)
+            cursor = Cursor()
+            try:
+                if "offset" in fields:
+                    cursor = context.cursors.open(fields["offset"], listing.scope)
+            except RequestError as error:
+                errors.append(error)
+            return CursorList(context, listing, limit, cursor), errors
 
 
 def has_needed(operation: Operation, row: Row) -> bool:
-    """Whether a row has the member without which there is nothing to answer with, or a part of it."""
+    """Tell whether a row has the member that the operation cannot do without, or a part of it."""
     needed = operation.needs
     return not needed or any(
         value is not None and (column == needed or column.startswith(f"{needed}.")) for column, value in row.items()
     )
-
-
-def _document(operation: Operation, row: Row) -> bytes:
-    document = row.get("document")
-    if not isinstance(document, bytes) or not document.startswith(b"%PDF-") or len(document) > MAX_DOCUMENT:
-        raise SourceFault(f"collection {operation.collection!r}: member 'document' is no PDF of at most 32 MiB")
-    return document

@@ -33,7 +33,7 @@ from openholder.contract.operations import Operation
 from openholder.errors import ForeignRecord, SourceFault, describe
 from openholder.serving.journal import Entry, Journal
 from openholder.serving.preconditions import check_preconditions, declares_too_much
-from openholder.serving.service import Request, Service, unavailable
+from openholder.serving.service import IncomingRequest, Service, unavailable
 
 MAX_DISCARDED = 1_048_576
 """Bytes of a body too large that are read and thrown away, so that its sender gets to read the answer."""
@@ -150,19 +150,21 @@ class RequestDelegate(HTTPMessageDelegate):
             allowed = ", ".join(sorted(operation.method for operation in self._operations))
             raise RequestError(ErrorKind.METHOD_NOT_ALLOWED, "method_not_allowed", headers={"Allow": allowed})
         check_preconditions(self._operation, self._request.headers)
-        request = Request(
+        request = IncomingRequest(
             operation=self._operation,
             path=self._request.path,
             raw_ids=self._raw_ids,
             authorization=self._credentials(),
             body=bytes(self._body),
             query=self._request.query,
-            facts=self._entry.facts,
+            token=self._entry.token,
         )
         try:
             return await self._desk.service.answer(request)
         finally:
-            self._entry.ids, self._entry.admitted = request.ids, request.admitted
+            self._entry.ids = request.ids
+            self._entry.admitted = request.admitted
+            self._entry.source = request.source
 
     def _credentials(self) -> list[str]:
         """Every credential that was sent. One in the query is never read, but counts (RFC 6750 section 2)."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from openholder.gate import TokenFacts
 from openholder.ratelimit import TokenBucket
 from openholder.sources.hookspecs import FinishedRequest
 
@@ -47,7 +48,8 @@ class Entry:
     """What went wrong on our side: types, places and members, never values."""
     admitted: bool = False
     ids: dict[str, str] = field(default_factory=dict)
-    facts: dict[str, object] = field(default_factory=dict)
+    token: TokenFacts = field(default_factory=TokenFacts)
+    source: str = ""
 
 
 class Journal:
@@ -90,8 +92,9 @@ class Journal:
         self._requests.labels(entry.route, entry.method, str(entry.status)).inc()
         self._seconds.labels(entry.route).observe(entry.seconds)
         if entry.admitted:
-            self._tokens.labels(str(entry.facts.get("kid")), str(entry.facts.get("alg"))).inc()
-            self._life.observe(float(str(entry.facts.get("token_life"))))
+            self._tokens.labels(entry.token.kid, entry.token.alg).inc()
+            if entry.token.life is not None:
+                self._life.observe(entry.token.life)
         if entry.reason:
             self._reasons.labels(entry.reason.partition(":")[0]).inc()
         self._write(entry)
@@ -113,7 +116,11 @@ class Journal:
             "customer_id": self._pseudonym(entry.ids.get("customerId")),
             "account_id": self._pseudonym(entry.ids.get("accountId")),
             "ip": entry.ip,
-            **entry.facts,
+            "kid": entry.token.kid,
+            "alg": entry.token.alg,
+            "jti": entry.token.jti,
+            "token_life": entry.token.life,
+            "source": entry.source,
             "unlogged_before": self._unlogged or "",
         }
         self._unlogged = 0

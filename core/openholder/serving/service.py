@@ -14,11 +14,11 @@ from openholder.contract.operation import BELOW_ACCOUNTS
 from openholder.contract.operations import Operation
 from openholder.contract.query_string import read_fields, read_parameters
 from openholder.errors import SharingRefused, SourceUnavailable
-from openholder.gate import CannotJudge, Gate, Reason, Refused
-from openholder.serving.answers import STYLES, Context, Listing
+from openholder.gate import CannotJudge, Gate, Reason, Refused, TokenFacts
+from openholder.serving.access import ValidRequest, find_records, is_served
+from openholder.serving.answers import Context, Listing, read_style
 from openholder.serving.body import read_body
 from openholder.serving.ids import id_pattern, read_ids
-from openholder.serving.lookup import LOOKUPS, Question, is_served
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -27,7 +27,7 @@ _CHALLENGES = {Reason.NO_TOKEN: "", Reason.NOT_ONE_TOKEN: "invalid_request", Rea
 
 
 @dataclass(slots=True)
-class Request:
+class IncomingRequest:
     """One request, as far as the service has to do with it."""
 
     operation: Operation
@@ -41,8 +41,9 @@ class Request:
     admitted: bool = False
     """Whether the gate let it in, and its token is used up."""
     ids: dict[str, str] = field(default_factory=dict)
-    facts: dict[str, object] = field(default_factory=dict)
-    """What the log is told."""
+    token: TokenFacts = field(default_factory=TokenFacts)
+    source: str = ""
+    """The name of the source that serves the collection."""
 
 
 class Service:
@@ -64,14 +65,14 @@ class Service:
         self._failure_status = failure_status
         self._ids = id_pattern(id_characters)
 
-    async def answer(self, request: Request) -> bytes:
+    async def answer(self, request: IncomingRequest) -> bytes:
         """The body of the answer to one request whose form is in order."""
         operation = request.operation
         if not is_served(self._sources, operation):
             raise RequestError(ErrorKind.NOT_SERVED, "not_served")
         await self._admit(request)
         source = self._sources.source_of(operation.collection)
-        request.facts["source"] = source.name if source else ""
+        request.source = source.name if source else ""
         try:
             content = await self._content(request)
         except SharingRefused:
@@ -82,9 +83,9 @@ class Service:
             raise unavailable("source_unavailable", exc.retry_after) from None
         return content if isinstance(content, bytes) else _ENCODER.encode(content)
 
-    async def _admit(self, request: Request) -> None:
+    async def _admit(self, request: IncomingRequest) -> None:
         try:
-            await self._gate.admit(request.authorization, request.path, request.facts)
+            await self._gate.admit(request.authorization, request.path, request.token)
             request.admitted = True
         except Refused as exc:
             raise self._failure(exc.reason) from None
@@ -99,18 +100,16 @@ class Service:
             return RequestError(ErrorKind.HEADER_INVALID, reason, headers=headers)
         return RequestError(ErrorKind.AUTHENTICATION_FAILED, reason, status=self._failure_status, headers=headers)
 
-    async def _content(self, request: Request) -> Any:
+    async def _content(self, request: IncomingRequest) -> Any:
         operation = request.operation
-        fields, problems = read_fields(operation, request.query)
-        asked, more = read_parameters(operation, fields, datetime.now(UTC))
-        named, body_problems = read_body(operation, request.body)
-        answer = STYLES[operation.reply.paging](
-            self._context, Listing(operation, request.path, asked.given, named), fields
-        )
-        raise_all([*problems, *more, *answer.problems, *body_problems])
+        fields, errors = read_fields(operation, request.query)
+        query, query_errors = read_parameters(operation, fields, datetime.now(UTC))
+        named, body_errors = read_body(operation, request.body)
+        style, page_errors = read_style(self._context, Listing(operation, request.path, query.given, named), fields)
+        raise_all([*errors, *query_errors, *page_errors, *body_errors])
         request.ids = read_ids(request.raw_ids, self._ids)
-        question = Question(operation, request.ids, asked, named, self._ids.fullmatch)
-        return await answer.content(await LOOKUPS[operation.whose](self._sources, question))
+        valid = ValidRequest(operation, request.ids, query, named, self._ids.fullmatch)
+        return await style.render(await find_records(self._sources, valid))
 
 
 def unavailable(reason: str, retry_after: int) -> RequestError:

@@ -130,6 +130,7 @@ class SourceRegistry:
         self._asked: list[str] = []
         self._recently = ""
         self._collections: dict[str, frozenset[str]] = {}
+        self._routes: dict[str, Source] = {}
 
     def _register(self, name: str, kind: str, settings: SourceEntry | None) -> None:
         """Make the plugin and have it checked: unknown hooks and arguments, and which of them are ``async def``."""
@@ -197,11 +198,14 @@ class SourceRegistry:
 
     def source_of(self, collection: str) -> Source | None:
         """The source that serves ``collection``: the longest matching pattern of ``[serve]`` decides."""
-        patterns = [pattern for pattern in self._serve if fnmatchcase(collection, pattern)]
-        if not patterns:
-            return None
-        source = self._sources[self._serve[max(patterns, key=len)]]
-        if collection not in self._collections[source.name]:  # it may be there by now: a file that came later
+        source = self._routes.get(collection)
+        if source is None:
+            patterns = [pattern for pattern in self._serve if fnmatchcase(collection, pattern)]
+            if not patterns:
+                return None
+            # Only collections of operations are looked up, so there are few of them.
+            source = self._routes[collection] = self._sources[self._serve[max(patterns, key=len)]]
+        if collection not in self._collections[source.name]:  # it may have come later, as a new file
             self._collections[source.name] = source.collections()
         return source if collection in self._collections[source.name] else None
 

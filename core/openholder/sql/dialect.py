@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from openholder.query import Filter, Order, Query
@@ -73,7 +74,7 @@ class Dialect:
 
     def first(self, table: Table, members: tuple[str, ...]) -> str:
         """Return the first of some members that has a value; NULL if the table has none of them."""
-        columns = [self.quoted(column) for column in table.columns(members)]
+        columns = [self.quoted(table.members[member]) for member in members if member in table.members]
         return f"COALESCE({', '.join(columns)})" if len(columns) > 1 else "".join(columns) or "NULL"
 
     def searched(self, table: Table, condition: Filter) -> str:
@@ -85,6 +86,19 @@ class Dialect:
         name = self.quoted(f"{table.name}_{condition.member}")
         statement = f"CREATE INDEX {name} ON {self.quoted(table.name)} ({self.searched(table, condition)});"
         return f"on the tables behind the view, the equivalent of: {statement}" if table.is_view else statement
+
+
+@dataclass(slots=True)
+class Parameters:
+    """The parameters of a statement that is being composed."""
+
+    dialect: Dialect
+    values: list[Any] = field(default_factory=list)
+
+    def bind(self, value: Any) -> str:
+        """Add one value and return its placeholder."""
+        self.values.append(value)
+        return self.dialect.mark(len(self.values))
 
 
 def texts(condition: Filter) -> tuple[str, ...]:

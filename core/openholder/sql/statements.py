@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from openholder.query import Query
-from openholder.sql.dialect import Dialect
+from openholder.sql.dialect import Dialect, Parameters
 from openholder.sql.tables import Table
 
 Statement = tuple[str, tuple[Any, ...]]
 """The text of a statement, and its parameters."""
-
-
-@dataclass(slots=True)
-class Parameters:
-    """The parameters of a statement that is being composed."""
-
-    dialect: Dialect
-    values: list[Any] = field(default_factory=list)
-
-    def bind(self, value: Any) -> str:
-        """Add one value and return its placeholder."""
-        self.values.append(value)
-        return self.dialect.mark(len(self.values))
 
 
 @dataclass(frozen=True, slots=True)

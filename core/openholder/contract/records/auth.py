@@ -69,6 +69,11 @@ class AccountLink(Record):
     id: NonEmptyString
     status: AccountStatus = "open"
 
+    @property
+    def may_be_shared(self) -> bool:
+        """Whether anything of the account may be shared. Of blocked and suspended ones nothing may."""
+        return self.status in ("open", "closed")
+
 
 class Login(Record):
     """A further person who may log in for a customer. Never leaves the server."""

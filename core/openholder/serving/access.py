@@ -1,0 +1,311 @@
+"""Who may see what: the one room that decides it.
+
+The collections ``customers``, ``accounts`` and ``logins`` are the authority. Sources return rows and decide nothing. A
+request gets its records only through `find_records`, which checks customer, accounts and their state first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from openholder.contract.collections import collection_named
+from openholder.contract.errors import ErrorKind, RequestError, raise_all
+from openholder.contract.operation import BELOW_ACCOUNTS, JSON
+from openholder.contract.operations import Operation
+from openholder.contract.query_string import ParsedQuery
+from openholder.contract.records.auth import AccountLink, Login
+from openholder.contract.rows import record_from
+from openholder.errors import SourceFault
+from openholder.query import Filter, Order, Page, Query, Row
+from openholder.sources.registry import SourceRegistry
+
+MAX_ROWS = 1000
+"""Rows of an answer without pages: far more than one customer has, and a bound on what one request costs."""
+
+AUTHORITY = "accounts"
+"""The collection that says which customer may see which account."""
+
+PRODUCTS = "banking.accounts"
+"""The collection that knows category, state and ownership of bank accounts."""
+
+Ids = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidRequest:
+    """A request whose form is correct: what it asks for, before anybody knows whether it may."""
+
+    operation: Operation
+    ids: Ids
+    """The ids in the path."""
+    query: ParsedQuery
+    named: tuple[str, ...] = ()
+    """What the body names: an e-mail address, or ids of accounts."""
+    is_id: Callable[[str], object] = bool
+    """Tells whether a text can be an id at all."""
+
+
+class Found(Protocol):
+    """The rows that a request may see. They are fetched a page at a time."""
+
+    @property
+    def order(self) -> tuple[Order, ...]:
+        """What they are sorted by; empty if they keep the source's order."""
+
+    async def page(self, offset: int, limit: int) -> Page:
+        """Return one page of them."""
+
+    async def rows(self) -> Sequence[Row]:
+        """Return all of them."""
+
+    def with_filter(self, condition: Filter) -> Found:
+        """Return those that pass one more filter."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundByQuery:
+    """Rows that a source has not been asked for yet."""
+
+    sources: SourceRegistry
+    query: Query
+
+    @property
+    def order(self) -> tuple[Order, ...]:
+        """What they are sorted by."""
+        return self.query.order
+
+    async def page(self, offset: int, limit: int) -> Page:
+        """Fetch one page."""
+        return await self.sources.fetch(replace(self.query, offset=offset, limit=limit))
+
+    async def rows(self) -> Sequence[Row]:
+        """Fetch all. More than `MAX_ROWS` is a `SourceFault`, never a shortened list."""
+        return await fetch_all(self.sources, self.query)
+
+    def with_filter(self, condition: Filter) -> FoundByQuery:
+        """Return the rows that pass one more filter."""
+        return replace(self, query=replace(self.query, filters=(*self.query.filters, condition)))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRows:
+    """Rows that were fetched while access was decided."""
+
+    found: Sequence[Row]
+    order: tuple[Order, ...] = ()
+
+    async def page(self, offset: int, limit: int) -> Page:
+        """Return one page."""
+        return Page(records=self.found[offset : offset + limit], total=len(self.found))
+
+    async def rows(self) -> Sequence[Row]:
+        """Return all."""
+        return self.found
+
+    def with_filter(self, condition: Filter) -> FoundRows:
+        """Return the rows that pass one more filter."""
+        return replace(self, found=[row for row in self.found if condition.admits(row)])
+
+
+def is_served(sources: SourceRegistry, operation: Operation) -> bool:
+    """Tell whether sources have what the operation needs: its collection, and ``accounts`` for anything below one."""
+    if operation.whose in BELOW_ACCOUNTS and sources.source_of(AUTHORITY) is None:
+        return False
+    return sources.source_of(operation.collection) is not None
+
+
+async def find_records(sources: SourceRegistry, request: ValidRequest) -> Found:
+    """Decide what a request may see, and return that.
+
+    Raises:
+        RequestError: The customer or an account does not exist, is not the customer's, or must not be shared.
+    """
+    operation, ids = request.operation, request.ids
+    match operation.whose:
+        case "search":
+            return FoundRows(await _find_customers(sources, request.named[0]))
+        case "customer":
+            if operation.reply.many and operation.collection != "customers":
+                await _check_customer(sources, ids)  # an empty list would say that the customer exists
+            return _query_records(sources, request, ids)
+        case "consent":
+            return FoundRows([row for _, row in await _shareable_accounts(sources, ids)])
+        case "account":
+            await _check_account(sources, ids)
+            return _query_records(sources, request, ids)
+        case "specific":
+            await _check_accounts(sources, request)
+            return await _find_below_accounts(sources, request, request.named)
+        case "all_accounts":
+            links = await _shareable_accounts(sources, ids)
+            return await _find_below_accounts(sources, request, [link.id for link, _ in links])
+
+
+async def _find_customers(sources: SourceRegistry, address: str) -> list[Row]:
+    """Fetch every customer with that e-mail address, and every one that its owner may log in for."""
+    condition = Filter("email", "ieq", address, variable="email")
+    variables = {"email": address}
+    customers = await fetch_all(sources, Query(collection="customers", filters=(condition,), variables=variables))
+    found = {str(customer.get("id")) for customer in customers}
+    if sources.source_of("logins"):
+        rows = await fetch_all(sources, Query(collection="logins", filters=(condition,), variables=variables))
+        for customer_id in dict.fromkeys(record_from("logins", row, Login).customer_id for row in rows):
+            if customer_id not in found:
+                customers += await fetch_all(sources, build_owner_query("customers", {"customerId": customer_id}))
+    return customers
+
+
+async def _check_customer(sources: SourceRegistry, ids: Ids) -> None:
+    """Raise `RequestError` if there is no such customer. Without ``customers``, only accounts make one known."""
+    if sources.source_of("customers"):
+        rows: Sequence[Row] = (
+            await sources.fetch(build_owner_query("customers", {"customerId": ids["customerId"]}))
+        ).records
+    else:
+        rows = await fetch_account_rows(sources, ids["customerId"])
+    if not rows:
+        raise RequestError(ErrorKind.RECORD_UNKNOWN, "customer_unknown")
+
+
+async def _check_account(sources: SourceRegistry, ids: Ids) -> None:
+    """Raise `RequestError` unless the account in the path is the customer's and may be shared."""
+    links = await fetch_account_links(sources, ids["customerId"], [ids["accountId"]])
+    if not links:
+        await _check_customer(sources, ids)
+        raise RequestError(ErrorKind.ACCOUNT_UNKNOWN, "account_unknown")
+    if not all(link.may_be_shared for link in links):
+        raise RequestError(ErrorKind.ACCOUNT_REFUSED, "account_refused")
+
+
+async def _check_accounts(sources: SourceRegistry, request: ValidRequest) -> None:
+    """Raise `RequestError` unless each account that the body names is the customer's and may be shared.
+
+    It is 422 with one entry an id, while an id in a path is 404 (CDS 1.36.0, error codes).
+    """
+    possible = [account_id for account_id in request.named if request.is_id(account_id)]
+    links = await fetch_account_links(sources, request.ids["customerId"], possible) if possible else []
+    if not links:
+        await _check_customer(sources, request.ids)
+    shareable: dict[str, bool] = {}
+    for link in links:
+        shareable[link.id] = link.may_be_shared and shareable.get(link.id, True)
+    errors = []
+    for account_id in request.named:
+        detail = account_id if request.is_id(account_id) else "data.accountIds"
+        if account_id not in shareable:
+            errors.append(RequestError(ErrorKind.ACCOUNT_UNKNOWN, "account_unknown", detail=detail, status=422))
+        elif not shareable[account_id]:
+            errors.append(RequestError(ErrorKind.ACCOUNT_REFUSED, "account_refused", detail=detail, status=422))
+    raise_all(errors)
+
+
+async def _shareable_accounts(sources: SourceRegistry, ids: Ids) -> list[tuple[AccountLink, Row]]:
+    """Fetch the customer's accounts that may be shared. Closed ones may: their history is shared too."""
+    rows = await fetch_account_rows(sources, ids["customerId"])
+    if not rows:
+        await _check_customer(sources, ids)
+    if len({str(row.get("id")) for row in rows}) != len(rows):
+        raise SourceFault("an account appears twice under one customer")
+    links = [(read_link(row), row) for row in rows]
+    return [(link, row) for link, row in links if link.may_be_shared]
+
+
+async def fetch_account_links(
+    sources: SourceRegistry, customer_id: str, account_ids: Sequence[str] | None = None
+) -> list[AccountLink]:
+    """Fetch the customer's accounts, optionally only those in `account_ids`.
+
+    Raises:
+        SourceFault: The source returned more than `MAX_ROWS` accounts, or one in a state that nobody knows.
+    """
+    return [read_link(row) for row in await fetch_account_rows(sources, customer_id, account_ids)]
+
+
+async def fetch_account_rows(
+    sources: SourceRegistry, customer_id: str, account_ids: Sequence[str] | None = None
+) -> list[Row]:
+    """Fetch the rows of the customer's accounts, as `fetch_account_links` does."""
+    query = build_owner_query(AUTHORITY, {"customerId": customer_id}, account_ids=account_ids)
+    rows = (await sources.fetch(replace(query, order=(), limit=MAX_ROWS + 1))).records
+    if len(rows) > MAX_ROWS:
+        raise SourceFault(f"more than {MAX_ROWS} accounts of one customer")
+    return list(rows)
+
+
+def read_link(row: Row) -> AccountLink:
+    """Convert a row of ``accounts``. Raises `SourceFault` for a state that nobody knows."""
+    return record_from(AUTHORITY, row, AccountLink)
+
+
+async def fetch_all(sources: SourceRegistry, query: Query) -> list[Row]:
+    """Fetch every row of an answer without pages. More than `MAX_ROWS` is a `SourceFault`, never a shortened list."""
+    page = await sources.fetch(replace(query, limit=MAX_ROWS + 1))
+    if len(page.records) > MAX_ROWS:
+        raise SourceFault(f"more than {MAX_ROWS} records for one request")
+    return list(page.records)
+
+
+def build_owner_query(
+    collection: str, ids: Ids, filters: Iterable[Filter] = (), *, account_ids: Sequence[str] | None = None
+) -> Query:
+    """Build the query for the records of the account in the path, of several accounts, or else of the customer.
+
+    Args:
+        collection: The collection.
+        ids: What the request fixes: ``customerId``, ``accountId``, and the ids of single records.
+        filters: Further filters.
+        account_ids: Several accounts in place of one in ``ids``; a single one counts as one in ``ids``.
+
+    Returns:
+        The query. Each id is a filter and a variable of URL templates, in which the last id of a single record is
+        called ``id``.
+    """
+    if account_ids is not None and len(account_ids) == 1:
+        ids, account_ids = {**ids, "accountId": account_ids[0]}, None
+    described = collection_named(collection)
+    owners = described.owners
+    by_account = "accountId" in owners and ("accountId" in ids or account_ids is not None)
+    fixed: list[Filter] = []
+    # An account may have several customers: only a row with both ids says that this one is the customer's.
+    if collection == AUTHORITY or not by_account:
+        fixed.append(Filter(owners["customerId"], "eq", ids["customerId"], variable="customerId"))
+    if by_account and account_ids is not None:
+        fixed.append(Filter(owners["accountId"], "in", tuple(account_ids), variable="accountId"))
+    elif by_account:
+        fixed.append(Filter(owners["accountId"], "eq", ids["accountId"], variable="accountId"))
+    others = [name for name in ids if name not in ("customerId", "accountId")]
+    fixed += [Filter(name, "eq", ids[name], variable="id" if name == others[-1] else name) for name in others]
+    return Query(
+        collection=collection,
+        filters=(*fixed, *filters),
+        variables={**ids, "id": ids[others[-1]]} if others else ids,
+        order=described.order,
+    )
+
+
+def _query_records(sources: SourceRegistry, request: ValidRequest, ids: Ids) -> FoundByQuery:
+    operation = request.operation
+    query = build_owner_query(operation.collection, ids, request.query.filters)
+    return FoundByQuery(sources, replace(query, document=operation.reply.media != JSON))
+
+
+async def _find_below_accounts(sources: SourceRegistry, request: ValidRequest, account_ids: Sequence[str]) -> Found:
+    """Return the records of several accounts, which one query fetches.
+
+    Filters on accounts apply to `PRODUCTS`: for every other collection, they first narrow down the accounts.
+    """
+    collection, filters = request.operation.collection, tuple(request.query.filters)
+    account_filters = tuple(request.query.account_filters)
+    if account_filters and collection == PRODUCTS:
+        filters += account_filters
+    elif account_filters:
+        if sources.source_of(PRODUCTS) is None:
+            raise RequestError(ErrorKind.NOT_SERVED, "not_served")
+        condition = Filter("accountId", "in", tuple(account_ids), variable="accountId")
+        query = Query(collection=PRODUCTS, filters=(condition, *account_filters), variables=request.ids)
+        account_ids = [str(row["accountId"]) for row in await fetch_all(sources, query)]
+    if not account_ids:
+        return FoundRows(())
+    return FoundByQuery(sources, build_owner_query(collection, request.ids, filters, account_ids=account_ids))
