@@ -97,9 +97,7 @@ def test_the_openapi_document_decides_what_is_asked(server, keys, tmp_path):
 
 def test_a_server_that_refuses_the_token_fails_and_is_told_what_to_configure(server, tmp_path):
     port = free_port()
-    ended = run_command(
-        "rehearse", server.public_url, *WHO, *MODEST, "--listen", f"127.0.0.1:{port}", cwd=tmp_path
-    )  # fmt: skip
+    ended = run_command("rehearse", server.public_url, *WHO, *MODEST, "--listen", f"127.0.0.1:{port}", cwd=tmp_path)
     assert ended.returncode == 1
     assert ended.stdout.startswith("Not ready: 1 critical\n")
     assert "CRITICAL token-accepted" in ended.stdout
@@ -129,8 +127,10 @@ def test_on_a_terminal_the_line_is_rewritten_and_gone_at_the_end(server, keys, t
     with os.fdopen(master, "rb", buffering=0) as terminal:
         process = subprocess.Popen(
             [*COMMAND, "rehearse", server.public_url, *WHO, *MODEST, *keys],
-            cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=slave,
-        )  # fmt: skip
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=slave,
+        )
         os.close(slave)
         shown = read_all(terminal)
         assert process.wait(PATIENCE) == 0

@@ -61,10 +61,19 @@ FULL = report(
     timings=(Timing(SEARCH, (0.010, 0.020, 1.5)), Timing(BALANCE, (0.002,))),
     options=(("Attacks", "included"),),
     load=LoadResult(
-        rate=50, reached=49.9, sent=100, good=98, deferred=1, refused=0, failed=1, unsent=0, lag=0.001,
-        measures=(Measure.of(BALANCE, [0.01, 0.02]),), timeline=(Second(0.02, 49), Second(0.03, 49)),
+        rate=50,
+        reached=49.9,
+        sent=100,
+        good=98,
+        deferred=1,
+        refused=0,
+        failed=1,
+        unsent=0,
+        lag=0.001,
+        measures=(Measure.of(BALANCE, [0.01, 0.02]),),
+        timeline=(Second(0.02, 49), Second(0.03, 49)),
     ),
-)  # fmt: skip
+)
 
 
 class Reader(HTMLParser):
@@ -152,9 +161,12 @@ def test_hostile_texts_stay_texts(form):
     measure = Measure.of(HOSTILE, [0.1])
     load = replace(FULL.load, measures=(measure,))
     hostile = report(
-        result, skip_rule(ODD, HOSTILE, HOSTILE), timings=(Timing(HOSTILE, (0.1,)),), load=load,
+        result,
+        skip_rule(ODD, HOSTILE, HOSTILE),
+        timings=(Timing(HOSTILE, (0.1,)),),
+        load=load,
         options=((HOSTILE[:9], HOSTILE),),
-    )  # fmt: skip
+    )
     told = FORMS[form](hostile)
     assert "\x00" not in told
     assert "\u202e" not in told

@@ -208,12 +208,12 @@ async def run(target: Target) -> AsyncIterator[Result]:
     """Send the bodies to the search, and to one operation with account ids in its body."""
     search = find_target_for(target.session, "search")
     by_accounts = find_target_for(target.session, "specific")
-    for run_attacks, name, attacks in (
+    for attacked, name, attacks in (
         (search, "the search", SEARCH_ATTACKS),
         (by_accounts, "operations with account ids in the body", ACCOUNTS_ATTACKS),
     ):
-        if run_attacks is None:
+        if attacked is None:
             for attack in attacks:
                 yield skip_rule(attack.rule, name, "not served")
-        async for result in try_attacks(run_attacks, attacks):
+        async for result in try_attacks(attacked, attacks):
             yield result

@@ -111,7 +111,7 @@ HEADERS = (
 
 
 def _shift_times(target: Target, seconds: float, *names: str) -> str:
-    """Set these claims to a time so many seconds from now."""
+    """Set these claims to the current time plus this number of seconds."""
     return target.build_token(**dict.fromkeys(names, int(time.time()) + seconds))
 
 

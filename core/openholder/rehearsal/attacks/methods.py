@@ -125,10 +125,10 @@ RULES = (METHODS, ALLOW, *(attack.rule for attack in ATTACKS))
 async def run(target: Target) -> AsyncIterator[Result]:
     """Try the methods and paths."""
     search = find_target_for(target.session, "search")
-    for run_attacks, attack in ((target, NOT_GET), (search, NOT_POST)):
-        if run_attacks is None:
+    for attacked, attack in ((target, NOT_GET), (search, NOT_POST)):
+        if attacked is None:
             continue
-        async for result, exchange in try_attack(run_attacks, attack):
+        async for result, exchange in try_attack(attacked, attack):
             yield result
             for other in run_checks(_ALLOW, exchange, result.subject, exchange.request):
                 yield other

@@ -9,7 +9,7 @@ from openholder.rehearsal.attacks.target import Attack, Target, is_rejected, sen
 from openholder.rehearsal.checks import Check, run_checks
 from openholder.rehearsal.checks.responses import REFUSED
 from openholder.rehearsal.exchange import Exchange
-from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule, skip_rule
+from openholder.rehearsal.results import Result, Rule, judge_rule, pass_rule, skip_rule
 
 STATUS = Rule(
     name="refusal-status",
@@ -87,10 +87,8 @@ def _check_refusal(target: Target, attack: Attack, exchange: Exchange) -> Iterat
     """Check the status and the headers of a refusal. Server errors are failures of other rules."""
     if attack.expect is not is_rejected or not 300 <= exchange.status < 500:
         return
-    if exchange.status in attack.refusals:
-        yield pass_rule(STATUS, target.subject)
-    else:
-        yield fail_rule(STATUS, target.subject, exchange.status_text, exchange.request)
+    is_kept = exchange.status in attack.refusals
+    yield judge_rule(STATUS, target.subject, is_kept, exchange.status_text, exchange.request)
     yield from run_checks(_CHECKS, exchange, target.subject, exchange.request)
 
 

@@ -17,7 +17,7 @@ from openholder.rehearsal.attacks.target import (
     send_attempt,
 )
 from openholder.rehearsal.exchange import Request
-from openholder.rehearsal.results import SERVER, Result, Rule, fail_rule, pass_rule, skip_rule
+from openholder.rehearsal.results import SERVER, Result, Rule, judge_rule, skip_rule
 from openholder.rehearsal.session import UNKNOWN_ID, Session, build_request
 
 NOT_FOUND = 404
@@ -84,11 +84,7 @@ async def replay_first_token(session: Session) -> AsyncIterator[Result]:
     else:
         exchange = await session.send(replace(first.request, note="the first token again"))
         route = exchange.request.route
-        yield (
-            pass_rule(LATER, route)
-            if is_rejected(exchange)
-            else fail_rule(LATER, route, exchange.status_text, exchange.request)
-        )
+        yield judge_rule(LATER, route, is_rejected(exchange), exchange.status_text, exchange.request)
 
 
 async def _try_replays(target: Target) -> AsyncIterator[Result]:
@@ -98,7 +94,7 @@ async def _try_replays(target: Target) -> AsyncIterator[Result]:
     if not once.is_ok:
         yield skip_rule(REPLAY, target.subject, f"a valid token was answered with {once.status_text}")
         return
-    others = [row for row in target.session.served if row is not target.operation and row.method == "GET"]
+    others = [each for each in target.session.served if each is not target.operation and each.method == "GET"]
     elsewhere = find_target(target.session, others) or target
     attempts: dict[str, Request | str] = {
         "the same token again": token,
@@ -131,9 +127,8 @@ async def _try_race(target: Target) -> Result:
         return skip_rule(
             RACE, target.subject, f"no request returned data; the first returned {exchanges[0].status_text}"
         )
-    if good > 1:
-        return fail_rule(RACE, target.subject, f"{good} of {TIMES} answered with data", exchanges[0].request)
-    return pass_rule(RACE, target.subject)
+    observed = f"{good} of {TIMES} answered with data"
+    return judge_rule(RACE, target.subject, good == 1, observed, exchanges[0].request)
 
 
 async def _try_after_forgeries(target: Target) -> Result:

@@ -13,7 +13,7 @@ from openholder.contract.operation import JSON, Whose
 from openholder.contract.operations import Operation
 from openholder.fiskil.signer import Signer
 from openholder.rehearsal.exchange import CallSequence, Exchange, Request, format_route, read_records
-from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule
+from openholder.rehearsal.results import Result, Rule, judge_rule
 from openholder.rehearsal.session import CustomerRun, Session, build_request
 
 
@@ -153,14 +153,11 @@ async def try_attack(target: Target, attack: Attack) -> AsyncIterator[tuple[Resu
         yield judge_attempt(attack.rule, target, exchange, attack.expect(exchange)), exchange
 
 
-def judge_attempt(rule: Rule, target: Target, exchange: Exchange, good: bool) -> Result:
+def judge_attempt(rule: Rule, target: Target, exchange: Exchange, is_kept: bool) -> Result:
     """Return the result of one attempt."""
-    if good:
-        return pass_rule(rule, target.subject)
-    empty = exchange.is_ok and exchange.request.operation and not any(read_records(exchange))
-    return fail_rule(
-        rule, target.subject, "200 with an empty response" if empty else exchange.status_text, exchange.request
-    )
+    is_empty = exchange.is_ok and exchange.request.operation and not any(read_records(exchange))
+    observed = "200 with an empty response" if is_empty else exchange.status_text
+    return judge_rule(rule, target.subject, is_kept, observed, exchange.request)
 
 
 async def try_attacks(target: Target | None, attacks: Sequence[Attack]) -> AsyncIterator[Result]:

@@ -13,7 +13,7 @@ from yarl import URL
 from openholder.contract.operation import JSON
 from openholder.rehearsal.attacks import replay
 from openholder.rehearsal.attacks.target import Target, find_target_for
-from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule, skip_rule
+from openholder.rehearsal.results import Result, Rule, judge_rule, skip_rule
 
 SECONDS = 3.0
 """Time limit of one connection: a server may wait for the rest of a malformed request."""
@@ -146,9 +146,8 @@ async def _try_raw_attack(target: Target, note: str, attack: RawAttack) -> Resul
     except (OSError, TimeoutError) as exc:
         return skip_rule(attack.rule, target.subject, f"no connection: {type(exc).__name__}")
     statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] ([2-5]\d\d)\b", answers)]
-    if attack.expect(statuses):
-        return pass_rule(attack.rule, target.subject)
-    return fail_rule(attack.rule, target.subject, " and ".join(map(str, statuses)), request)
+    observed = " and ".join(map(str, statuses))
+    return judge_rule(attack.rule, target.subject, attack.expect(statuses), observed, request)
 
 
 async def _exchange_bytes(target: Target, sent: bytes) -> bytes:
