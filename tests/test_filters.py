@@ -54,7 +54,7 @@ def moment(*parts, offset=0):
         ("9999-12-31T23:59:59.999999Z", moment(9999, 12, 31, 23, 59, 59, 999_999)),
     ],
 )
-def test_a_moment_is_the_same_whatever_offset_it_is_written_with(text, expected):
+def test_an_instant_is_the_same_with_any_offset(text, expected):
     assert instant(text) == expected
 
 
@@ -78,7 +78,7 @@ def test_a_moment_is_the_same_whatever_offset_it_is_written_with(text, expected)
         "2026-01-31T10:00:00+1000000",
     ],
 )
-def test_what_names_no_moment_is_a_fault_each_time_it_is_read(text):
+def test_an_invalid_time_is_a_fault_each_time_it_is_read(text):
     for _ in range(2):
         with pytest.raises(SourceFault, match=r"^a value is neither a date-time with an offset nor a date$"):
             instant(text)
@@ -238,7 +238,7 @@ def test_a_condition_admits_what_it_says(condition, record, admitted):
         (ALL_PAID, {"schedule": '[{"isPaid": true},]'}),
     ],
 )
-def test_a_value_that_cannot_be_judged_is_a_fault_and_no_record_left_out(condition, record):
+def test_an_unreadable_value_is_a_fault_and_drops_no_record(condition, record):
     with pytest.raises(SourceFault) as fault:
         condition.admits(record)
     assert not any(str(value) in str(fault.value) for value in record.values() if len(str(value)) > 4)
@@ -272,12 +272,12 @@ NEWEST = {"reads": "instant", "otherwise": ("executed",)}
         ((Order("nowhere"), Order("id", descending=True)), "654321"),
     ],
 )
-def test_records_are_ordered_by_moments_or_code_points_and_those_without_a_value_are_greatest(order, ids):
+def test_records_are_sorted_with_missing_values_last(order, ids):
     assert "".join(row["id"] for row in select(ROWS, Query(collection="rows", order=order)).records) == ids
 
 
 @pytest.mark.parametrize("value", ["soon", "", "2026-06-15T12:00:00", 7])
-def test_an_order_of_moments_is_a_fault_where_a_value_is_none(value):
+def test_sorting_by_time_is_a_fault_if_a_value_is_invalid(value):
     with pytest.raises(SourceFault):
         Order("posted", reads="instant").key({"posted": value})
     assert Order("posted").key({"posted": value}) == (False, str(value))
@@ -475,7 +475,7 @@ here = settings(max_examples=400, suppress_health_check=[HealthCheck.function_sc
 
 @given(rows, queries)
 @here
-def test_sqlite_answers_every_question_as_select_does(io_loop, tables, rows, query):
+def test_sqlite_results_equal_those_of_select(io_loop, tables, rows, query):
     stored = tables.put(query.collection, rows)
     assert io_loop.run_sync(lambda: outcome(tables.database.fetch(query))) == meant(stored, query)
 
@@ -485,7 +485,7 @@ def test_sqlite_answers_every_question_as_select_does(io_loop, tables, rows, que
     queries,
 )
 @settings(here, max_examples=80)
-def test_csv_answers_every_question_as_select_does(io_loop, tmp_path, rows, query):
+def test_csv_results_equal_those_of_select(io_loop, tmp_path, rows, query):
     records = [{column: row.get(column) or None for column in COLUMNS} | {"id": str(i)} for i, row in enumerate(rows)]
     with (tmp_path / f"{query.collection}.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -583,7 +583,7 @@ async def test_columns_that_are_not_there_have_no_values(io_loop, tmp_path):
 
 
 @pytest.mark.gen_test
-async def test_rows_without_an_order_come_as_they_were_put_in_even_through_an_index(io_loop, tmp_path):
+async def test_rows_without_an_order_keep_the_order_of_insertion(io_loop, tmp_path):
     path = tmp_path / "indexed.db"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE few (accountId TEXT, name TEXT, PRIMARY KEY (accountId, name))")

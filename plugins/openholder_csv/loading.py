@@ -58,12 +58,12 @@ async def _build_in_thread(settings: CSVSettings, heartbeat: Heartbeat) -> Conne
 def build_database(settings: CSVSettings, heartbeat: Heartbeat) -> Connections:
     """Load every file of the folder, in the calling thread. Return connections to the one database."""
     files = list_files(settings.path)
-    headers_of = {name_table(collection): headers for collection, headers in settings.columns.items()}
+    columns_of = {name_table(collection): columns for collection, columns in settings.columns.items()}
     size = sum(measure_text(path, settings.max_bytes, heartbeat.pause) for path in files)
     connections = [_connect(":memory:")] if size <= settings.memory_bytes else _connect_disk(settings.index_folder)
     try:
         for path in files:
-            _load_file(connections[0], path, headers_of.get(get_table(path), {}), heartbeat)
+            _load_file(connections[0], path, columns_of.get(get_table(path), {}), heartbeat)
     except BaseException:
         _close(connections)
         raise
@@ -103,7 +103,7 @@ def _close(connections: Connections) -> None:
         connections.pop().close()
 
 
-def _load_file(connection: sqlite3.Connection, path: Path, headers_of: Mapping[str, str], heartbeat: Heartbeat) -> None:
+def _load_file(connection: sqlite3.Connection, path: Path, columns: Mapping[str, str], heartbeat: Heartbeat) -> None:
     table = get_table(path)
     connection.set_progress_handler(heartbeat.beat, heartbeat.STEPS)
     try:
@@ -112,25 +112,23 @@ def _load_file(connection: sqlite3.Connection, path: Path, headers_of: Mapping[s
             heartbeat.describe = lambda: f"{path.name}: {rows.line:,} lines read"
             _insert_rows(connection, table, rows)
         heartbeat.describe = lambda: f"{path.name}: all {rows.line:,} lines read, indexing"
-        _create_indexes(connection, table, rows.headers, headers_of)  # far cheaper than to update them row by row
+        _create_indexes(connection, table, rows.headers, columns)  # far cheaper than to update them row by row
     except sqlite3.Error as exc:
         raise SourceFault(f"{path.name}: {exc}") from exc
 
 
 def _insert_rows(connection: sqlite3.Connection, table: str, rows: CSVRows) -> None:
-    columns = ", ".join(f"{quote_identifier(header)} TEXT" for header in rows.headers)
+    definitions = ", ".join(f"{quote_identifier(header)} TEXT" for header in rows.headers)
     marks = ", ".join("?" * len(rows.headers))
-    connection.execute(f"CREATE TABLE {quote_identifier(table)} ({columns})")
+    connection.execute(f"CREATE TABLE {quote_identifier(table)} ({definitions})")
     connection.execute("BEGIN")
     connection.executemany(f"INSERT INTO {quote_identifier(table)} VALUES ({marks})", rows)
     connection.execute("COMMIT")
 
 
-def _create_indexes(
-    connection: sqlite3.Connection, table: str, headers: list[str], headers_of: Mapping[str, str]
-) -> None:
+def _create_indexes(connection: sqlite3.Connection, table: str, headers: list[str], columns: Mapping[str, str]) -> None:
     """Index each column that records are found by: the ids, and e-mail addresses regardless of case."""
-    members = {header: member for member, header in headers_of.items()}
+    members = {header: member for member, header in columns.items()}
     for header in headers:
         member = members.get(header, header)
         if member in {"id", "email"} or member.endswith("Id"):

@@ -109,7 +109,7 @@ class Pagination:
                 raise SourceFault("upstream returned 404 for a next page that it had named")
             return None
         parsed = _parse_body(response.body)
-        found = _get_records(parsed, self.pointer)
+        found = _require_value(parsed, self.pointer)
         self.is_single = not isinstance(found, list)
         page = [found] if self.is_single else found
         for record in page:
@@ -216,8 +216,8 @@ def _parse_body(body: bytes) -> Any:
         raise SourceFault(f"upstream response: {exc}") from exc
 
 
-def _get_records(parsed: Any, pointer: str) -> Any:
-    """Return the value at ``pointer``, which must exist."""
+def _require_value(parsed: Any, pointer: str) -> Any:
+    """Return the value at ``pointer``. Raises `SourceFault` if there is none."""
     for name in filter(None, pointer.split(".")):
         if not isinstance(parsed, dict) or name not in parsed:
             raise SourceFault(f"upstream response has no value at {pointer!r}; check the setting records")

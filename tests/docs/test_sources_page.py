@@ -36,7 +36,7 @@ def named(chapter: str) -> dict[str, str]:
     return {path: answer for *paths, answer in found for path in paths if path}
 
 
-def test_every_block_of_the_page_is_of_a_language_that_is_run():
+def test_every_block_of_the_page_is_in_a_language_that_is_run():
     assert set(re.findall(r"^```(\w+)$", PAGE, re.MULTILINE)) == {"sql", "csv", "toml", "json"}
 
 
@@ -138,7 +138,7 @@ async def test_two_of_the_sources_serve_side_by_side(world: World, tmp_path):
     assert holder.sources.source_of("banking.balances").name == "core"
 
 
-def test_check_finds_nothing_in_the_data_of_the_page_and_misses_no_index(tmp_path):
+def test_check_finds_no_mistake_and_no_missing_index(tmp_path):
     core_db(tmp_path)
     keys = f"http://127.0.0.1:{free_port()}/jwks.json"
     head = f'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "{keys}"\n'
@@ -150,7 +150,7 @@ def test_check_finds_nothing_in_the_data_of_the_page_and_misses_no_index(tmp_pat
     assert [row for row in findings if row["verdict"] not in ("ok", "not served")] == []
 
 
-def test_the_command_that_the_page_names_lists_all_collections_and_the_columns_of_each(tmp_path):
+def test_the_command_of_the_page_lists_collections_and_columns(tmp_path):
     listed = json.loads(run_command("columns", "--json", cwd=tmp_path).stdout)
     assert [row["collection"] for row in listed] == list(COLLECTIONS)
     told = run_command("columns", "banking.accounts", cwd=tmp_path).stdout
@@ -158,7 +158,7 @@ def test_the_command_that_the_page_names_lists_all_collections_and_the_columns_o
 
 
 @pytest.mark.parametrize("collection", [name for name in COLLECTIONS if name != "logins"])
-def test_the_columns_of_a_collection_are_the_members_of_its_records_and_whose_they_are(collection):
+def test_the_columns_are_the_members_and_the_owner(collection):
     rows = {name: (owed, kind) for name, owed, kind in rows_of(collection)}
     assert len(rows) == len(rows_of(collection))
     for owner in COLLECTIONS[collection].owners.values():
@@ -180,6 +180,6 @@ def test_columns_tell_amounts_days_times_and_lists_apart():
     assert rows["schedule[].isPaid"] == "true or false"
 
 
-def test_what_one_operation_cannot_do_without_is_owed_by_no_record():
+def test_columns_of_one_operation_are_not_required_of_records():
     owed = {name: owed for name, owed, _ in rows_of("banking.transactions")}
     assert (owed["amount"], owed["extendedData"], owed["extendedData.nppPayload.service"]) == ("yes", "", "within")

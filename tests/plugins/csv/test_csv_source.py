@@ -1,4 +1,4 @@
-"""The CSV source: what cannot be read without guessing is refused, and what was read once serves on."""
+"""The CSV source: ambiguous files are refused, and a failed reload keeps the current version."""
 
 from __future__ import annotations
 
@@ -24,52 +24,52 @@ SOURCE = '[sources.bank]\nkind = "csv"\npath = "bank"\nreload = 0.05\n'
 CUSTOMERS = Query(collection="customers")
 
 
-def put(folder, **files):
-    """Write files as one would in production: beside the old ones, then moved into their place."""
+def write_files(folder, **files):
+    """Write files as in production: beside the old ones, then rename them."""
     (folder / "bank").mkdir(exist_ok=True)
     for name, content in files.items():
-        place(folder / "bank" / f"{name}.csv", content)
+        replace_file(folder / "bank" / f"{name}.csv", content)
 
 
-def place(path, content):
-    """Write beside the place, then move into it."""
+def replace_file(path, content):
+    """Write a file beside ``path``, then rename it."""
     new = path.parent.parent / "new"
     new.write_bytes(content if isinstance(content, bytes) else content.encode())
     os.replace(new, path)
 
 
-def bank(folder, more="", **files):
-    """The sources of a configuration with one folder that holds these files."""
-    put(folder, **files)
+def build_sources(folder, more="", **files):
+    """Build the sources of a configuration with one folder that contains these files."""
+    write_files(folder, **files)
     path = folder / "openholder.toml"
     path.write_text(HEAD + SOURCE + more, encoding="utf-8")
     return make_sources(Configuration.load(path))
 
 
-async def until(condition):
-    """Wait for something that happens in the background."""
+async def wait_until(condition):
+    """Wait until a condition is true."""
     async with asyncio.timeout(4):
         while not await condition():
             await asyncio.sleep(0.01)
 
 
-def on_disk(folder):
-    """Settings that have the index of any file on disk, in a folder of its own."""
+def put_index_on_disk(folder):
+    """Return settings that put every index on disk, in its own folder."""
     (folder / "index").mkdir()
     return "memory_bytes = 0\nindex_folder = 'index'\n"
 
 
-async def refused(folder, reason, more=""):
-    """The folder does not open, for that reason, and the text has no value in it."""
+async def assert_refused(folder, reason, more=""):
+    """Assert that the folder does not open, for that reason, and that the text contains no value."""
     with pytest.raises(Unreachable) as refusal:
-        async with bank(folder, more):
+        async with build_sources(folder, more):
             pass
     assert str(refusal.value).startswith(f"source 'bank' cannot be opened: {reason}")
     assert "SECRET" not in str(refusal.value)
 
 
-def short(value):
-    """What a case is called: its values, as far as a line has room for them."""
+def shorten(value):
+    """Return the id of a test case: its value, cut to the width of a line."""
     return ascii(value)[:40]
 
 
@@ -113,14 +113,12 @@ def short(value):
         (b'id,name\nSECRET,"closed"b\n', "line 2", "expected after"),
         (b"id,name\nSECRET," + b"x" * 200_000 + b"\n", "line 2", "field limit"),
     ],
-    ids=short,
+    ids=shorten,
 )
 @pytest.mark.gen_test
-async def test_what_cannot_be_read_without_guessing_is_refused_with_its_place(
-    io_loop, tmp_path, content, place, reason
-):
+async def test_an_ambiguous_file_is_refused_with_line_and_column(io_loop, tmp_path, content, place, reason):
     with pytest.raises(Unreachable) as refusal:
-        async with bank(tmp_path, accounts="id\n1\n", customers=content):
+        async with build_sources(tmp_path, accounts="id\n1\n", customers=content):
             pass
     assert str(refusal.value).startswith(f"source 'bank' cannot be opened: customers.csv: {place}: ")
     assert reason in str(refusal.value)
@@ -133,17 +131,17 @@ async def test_what_cannot_be_read_without_guessing_is_refused_with_its_place(
 )
 @pytest.mark.gen_test
 async def test_two_files_for_one_collection_are_refused(io_loop, tmp_path, one, other):
-    put(tmp_path)
-    place(tmp_path / "bank" / one, "id\n1\n")
-    place(tmp_path / "bank" / other, gzip.compress(b"id\n2\n"))
-    await refused(tmp_path, f"{one} and {other}: two files for one collection")
+    write_files(tmp_path)
+    replace_file(tmp_path / "bank" / one, "id\n1\n")
+    replace_file(tmp_path / "bank" / other, gzip.compress(b"id\n2\n"))
+    await assert_refused(tmp_path, f"{one} and {other}: two files for one collection")
 
 
 @pytest.mark.gen_test
 async def test_a_named_pipe_is_not_waited_for(io_loop, tmp_path):
-    put(tmp_path)
+    write_files(tmp_path)
     os.mkfifo(tmp_path / "bank" / "customers.csv")
-    await refused(tmp_path, "customers.csv: not a regular file")
+    await assert_refused(tmp_path, "customers.csv: not a regular file")
 
 
 PACKED = gzip.compress(b"id,name\n" + b"1,SECRET\n" * 1000)
@@ -164,16 +162,16 @@ PACKED = gzip.compress(b"id,name\n" + b"1,SECRET\n" * 1000)
     ids=["not packed", "cut off", "wrong check", "damaged", "more behind", "nothing", "short row", "a bomb"],
 )
 @pytest.mark.gen_test
-async def test_a_packed_file_is_refused_where_it_does_not_unpack_well(io_loop, tmp_path, content, reason):
-    put(tmp_path)
-    place(tmp_path / "bank" / "customers.csv.gz", content)
-    await refused(tmp_path, f"customers.csv.gz: {reason}", "max_bytes = 10_000\n")
+async def test_a_gzip_file_that_does_not_decompress_is_refused(io_loop, tmp_path, content, reason):
+    write_files(tmp_path)
+    replace_file(tmp_path / "bank" / "customers.csv.gz", content)
+    await assert_refused(tmp_path, f"customers.csv.gz: {reason}", "max_bytes = 10_000\n")
 
 
 @pytest.mark.gen_test
 async def test_a_file_larger_than_the_limit_is_refused(io_loop, tmp_path):
-    put(tmp_path, customers="id\n" + "SECRET\n" * 2000)
-    await refused(
+    write_files(tmp_path, customers="id\n" + "SECRET\n" * 2000)
+    await assert_refused(
         tmp_path,
         "customers.csv: larger than `max_bytes` allows (10000 bytes of uncompressed text)",
         "max_bytes = 10_000\n",
@@ -182,7 +180,7 @@ async def test_a_file_larger_than_the_limit_is_refused(io_loop, tmp_path):
 
 @pytest.mark.gen_test
 async def test_an_index_on_disk_that_cannot_be_made_is_refused(io_loop, tmp_path):
-    sources = bank(tmp_path, on_disk(tmp_path), customers="id\nSECRET\n")
+    sources = build_sources(tmp_path, put_index_on_disk(tmp_path), customers="id\nSECRET\n")
     (tmp_path / "index").rmdir()
     with pytest.raises(Unreachable, match=r"cannot create the index on disk \(FileNotFoundError\)"):
         async with sources:
@@ -192,7 +190,7 @@ async def test_an_index_on_disk_that_cannot_be_made_is_refused(io_loop, tmp_path
 @pytest.mark.gen_test
 async def test_a_mapped_header_that_does_not_exist_is_refused_by_name(io_loop, tmp_path):
     with pytest.raises(Unreachable, match="table 'accounts' has no column 'Account No'"):
-        async with bank(tmp_path, '[sources.bank.columns.accounts]\nid = "Account No"\n', accounts="id\n1\n"):
+        async with build_sources(tmp_path, '[sources.bank.columns.accounts]\nid = "Account No"\n', accounts="id\n1\n"):
             pass
 
 
@@ -217,26 +215,26 @@ async def test_a_mapped_header_that_does_not_exist_is_refused_by_name(io_loop, t
         ("José 🏦".encode(), "José 🏦"),
         (b"x" * 100_000, "x" * 100_000),
     ],
-    ids=short,
+    ids=shorten,
 )
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize("last", [b"", b"end"], ids=["", "no newline at the end"])
 @pytest.mark.gen_test
-async def test_a_cell_is_text_as_it_stands_and_an_empty_one_is_absent(io_loop, tmp_path, cell, value, end, last):
+async def test_a_cell_is_unchanged_text_and_an_empty_one_is_absent(io_loop, tmp_path, cell, value, end, last):
     content = b"id,name" + end + b"1," + cell + end + b"2,next" + (b"" if last else end)
-    async with bank(tmp_path, customers=content) as sources:
+    async with build_sources(tmp_path, customers=content) as sources:
         assert (await sources.fetch(CUSTOMERS)).records == [{"id": "1", "name": value}, {"id": "2", "name": "next"}]
 
 
 @pytest.mark.gen_test
 async def test_a_file_of_headers_alone_is_an_empty_collection(io_loop, tmp_path):
-    async with bank(tmp_path, customers="id,name\n") as sources:
+    async with build_sources(tmp_path, customers="id,name\n") as sources:
         assert (await sources.fetch(CUSTOMERS)).records == []
 
 
 @pytest.mark.gen_test
 async def test_ids_with_leading_zeros_are_ids_of_their_own(io_loop, tmp_path):
-    async with bank(tmp_path, customers="id\n0012\n12\n12.0\n") as sources:
+    async with build_sources(tmp_path, customers="id\n0012\n12\n12.0\n") as sources:
         for asked in ("0012", "12", "12.0"):
             page = await sources.fetch(Query(collection="customers", filters=(Filter("id", "eq", asked),)))
             assert page.records == [{"id": asked}]
@@ -251,7 +249,7 @@ async def test_columns_map_headers_that_are_no_members(io_loop, tmp_path, file):
         amount = 'Amount "$"'
     """
     content = '"Account No","Amount ""$""",description\na1,-5.00,Tea\n'
-    async with bank(tmp_path, columns, **{file: content}) as sources:
+    async with build_sources(tmp_path, columns, **{file: content}) as sources:
         condition = Filter("accountId", "eq", "a1")
         page = await sources.fetch(Query(collection="banking.transactions", filters=(condition,)))
         assert page.records == [{"description": "Tea", "accountId": "a1", "amount": "-5.00"}]
@@ -260,13 +258,13 @@ async def test_columns_map_headers_that_are_no_members(io_loop, tmp_path, file):
 @pytest.mark.parametrize("file", ["banking.transactions", "banking_transactions"])
 @pytest.mark.parametrize("collection", ["banking.transactions", "banking_transactions"])
 @pytest.mark.gen_test
-async def test_a_mapped_id_has_an_index_however_file_and_setting_write_the_name(io_loop, tmp_path, file, collection):
-    put(tmp_path, **{file: "Account No,description\na1,Tea\n"})
+async def test_a_mapped_id_has_an_index_under_either_name(io_loop, tmp_path, file, collection):
+    write_files(tmp_path, **{file: "Account No,description\na1,Tea\n"})
     columns = {collection: {"accountId": "Account No"}}
     source = CSVSource("bank", CSVSettings(path=tmp_path / "bank", columns=columns))
     await source.open()
     try:
-        assert await source.advice(of_account(1)) == []
+        assert await source.advice(build_query(1)) == []
     finally:
         await source.close()
 
@@ -274,38 +272,40 @@ async def test_a_mapped_id_has_an_index_however_file_and_setting_write_the_name(
 # -- large files --------------------------------------------------------------------------------------------------
 
 
-def many(rows, version="old"):
-    """A file with so many rows, of which ten belong to each account."""
+def build_file(rows, version="old"):
+    """Build a file with this number of rows, ten for each account."""
     lines = (f"t{number},a{number // 10},{version}\n" for number in range(rows))
     return "transactionId,accountId,version\n" + "".join(lines)
 
 
-def of_account(number):
-    """The question for its transactions."""
+def build_query(number):
+    """Build the query for the transactions of an account."""
     return Query(collection="banking.transactions", filters=(Filter("accountId", "eq", f"a{number}"),))
 
 
 @pytest.mark.gen_test
-async def test_a_packed_file_is_read_as_the_file_in_it(io_loop, tmp_path):
-    async with bank(tmp_path, customers="id,name\n1,Kim\n") as sources:
+async def test_a_gzip_file_is_read_as_the_file_in_it(io_loop, tmp_path):
+    async with build_sources(tmp_path, customers="id,name\n1,Kim\n") as sources:
         assert (await sources.fetch(CUSTOMERS)).records == [{"id": "1", "name": "Kim"}]
     (tmp_path / "bank" / "customers.csv").unlink()
-    place(tmp_path / "bank" / "customers.csv.gz", gzip.compress("id,name\n1,José\n".encode()))
-    async with bank(tmp_path) as sources:
+    replace_file(tmp_path / "bank" / "customers.csv.gz", gzip.compress("id,name\n1,José\n".encode()))
+    async with build_sources(tmp_path) as sources:
         assert (await sources.fetch(CUSTOMERS)).records == [{"id": "1", "name": "José"}]
-        place(tmp_path / "bank" / "customers.csv.gz", gzip.compress(b"id,name\n") + gzip.compress(b"1,Kim\n"))
+        replace_file(tmp_path / "bank" / "customers.csv.gz", gzip.compress(b"id,name\n") + gzip.compress(b"1,Kim\n"))
 
         async def changed():
             return (await sources.fetch(CUSTOMERS)).records == [{"id": "1", "name": "Kim"}]
 
-        await until(changed)
+        await wait_until(changed)
 
 
 @pytest.mark.gen_test
-async def test_an_index_on_disk_answers_many_at_a_time_and_has_no_name_to_be_found_by(io_loop, tmp_path):
-    async with bank(tmp_path, on_disk(tmp_path), **{"banking.transactions": many(5000)}) as sources:
+async def test_an_index_on_disk_serves_concurrent_queries_unnamed(io_loop, tmp_path):
+    async with build_sources(
+        tmp_path, put_index_on_disk(tmp_path), **{"banking.transactions": build_file(5000)}
+    ) as sources:
         assert list((tmp_path / "index").iterdir()) == []
-        pages = await asyncio.gather(*(sources.fetch(of_account(number)) for number in range(0, 500, 10)))
+        pages = await asyncio.gather(*(sources.fetch(build_query(number)) for number in range(0, 500, 10)))
         assert [page.records[0]["transactionId"] for page in pages] == [
             f"t{number * 10}" for number in range(0, 500, 10)
         ]
@@ -315,25 +315,25 @@ async def test_an_index_on_disk_answers_many_at_a_time_and_has_no_name_to_be_fou
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process has open is read from /proc")
 @pytest.mark.parametrize("content", ["id\n1\n", "id,name\n1\n"], ids=["read well", "refused"])
 @pytest.mark.gen_test
-async def test_an_index_on_disk_is_given_back_with_the_source(io_loop, tmp_path, content):
-    def held():
+async def test_an_index_on_disk_is_released_with_the_source(io_loop, tmp_path, content):
+    def find_open_files():
         links = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
         return [link for link in links if str(tmp_path / "index") in link]
 
-    sources = bank(tmp_path, on_disk(tmp_path), customers=content)
+    sources = build_sources(tmp_path, put_index_on_disk(tmp_path), customers=content)
     try:
         async with sources:
-            assert len(held()) >= 2
+            assert len(find_open_files()) >= 2
     except Unreachable:
         assert "name" in content
-    assert held() == []
+    assert find_open_files() == []
     assert list((tmp_path / "index").iterdir()) == []
 
 
-@pytest.mark.parametrize("place_of_index", [lambda _: "", on_disk], ids=["in memory", "on disk"])
+@pytest.mark.parametrize("place_of_index", [lambda _: "", put_index_on_disk], ids=["in memory", "on disk"])
 @pytest.mark.gen_test
-async def test_the_event_loop_goes_on_while_a_large_file_is_read(io_loop, tmp_path, place_of_index):
-    sources = bank(tmp_path, place_of_index(tmp_path), **{"banking.transactions": many(100_000)})
+async def test_the_event_loop_runs_while_a_large_file_is_loaded(io_loop, tmp_path, place_of_index):
+    sources = build_sources(tmp_path, place_of_index(tmp_path), **{"banking.transactions": build_file(100_000)})
     ticks = 0
 
     async def tick():
@@ -347,15 +347,15 @@ async def test_the_event_loop_goes_on_while_a_large_file_is_read(io_loop, tmp_pa
         ticking.cancel()
         # It takes hundreds of milliseconds, or as many ticks. Work on the loop's own thread would leave two or three.
         assert ticks > 20
-        assert len((await sources.fetch(of_account(9999))).records) == 10
+        assert len((await sources.fetch(build_query(9999))).records) == 10
 
 
 @pytest.mark.gen_test
-async def test_a_long_load_tells_how_far_it_is_and_no_values(io_loop, tmp_path, caplog, monkeypatch):
+async def test_a_long_load_logs_progress_without_values(io_loop, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(heartbeat, "FIRST", 0.0)
     monkeypatch.setattr(heartbeat, "NEXT", 0.0)
     caplog.set_level(logging.INFO)
-    async with bank(tmp_path, **{"banking.transactions": many(20_000, "SECRET")}):
+    async with build_sources(tmp_path, **{"banking.transactions": build_file(20_000, "SECRET")}):
         texts = [record.getMessage() for record in caplog.records if record.name == "openholder.progress"]
     assert any(re.fullmatch(r"source bank: banking\.transactions\.csv: \d+,\d{3} lines read", text) for text in texts)
     assert "source bank: banking.transactions.csv: all 20,001 lines read, indexing" in texts
@@ -364,14 +364,14 @@ async def test_a_long_load_tells_how_far_it_is_and_no_values(io_loop, tmp_path, 
 
 
 @pytest.mark.gen_test
-async def test_a_short_load_tells_nothing(io_loop, tmp_path, caplog):
+async def test_a_short_load_logs_nothing(io_loop, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    async with bank(tmp_path, customers="id\n1\n"):
+    async with build_sources(tmp_path, customers="id\n1\n"):
         assert "openholder.progress" not in {record.name for record in caplog.records}
 
 
 @pytest.mark.gen_test
-async def test_a_load_that_is_given_up_ends_at_once_and_leaves_nothing(io_loop, tmp_path, caplog, monkeypatch):
+async def test_a_cancelled_load_ends_at_once_and_leaves_nothing(io_loop, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(heartbeat, "FIRST", 0.0)
     monkeypatch.setattr(heartbeat, "NEXT", 0.0)
     caplog.set_level(logging.INFO)
@@ -379,11 +379,11 @@ async def test_a_load_that_is_given_up_ends_at_once_and_leaves_nothing(io_loop, 
     async def reading():
         return "lines read" in caplog.text
 
-    put(tmp_path, **{"banking.transactions": many(200_000)})
+    write_files(tmp_path, **{"banking.transactions": build_file(200_000)})
     (tmp_path / "index").mkdir()
     settings = CSVSettings(path=tmp_path / "bank", memory_bytes=0, index_folder=tmp_path / "index")
     loading = asyncio.create_task(load("bank", settings))
-    await until(reading)
+    await wait_until(reading)
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading
@@ -400,75 +400,75 @@ async def test_a_load_that_is_given_up_ends_at_once_and_leaves_nothing(io_loop, 
 
 @pytest.mark.gen_test
 async def test_a_changed_file_is_served_soon(io_loop, tmp_path):
-    async with bank(tmp_path, customers="id\nold\n") as sources:
+    async with build_sources(tmp_path, customers="id\nold\n") as sources:
         assert (await sources.fetch(CUSTOMERS)).records == [{"id": "old"}]
-        put(tmp_path, customers="id\nnew\n")
+        write_files(tmp_path, customers="id\nnew\n")
 
         async def changed():
             return (await sources.fetch(CUSTOMERS)).records == [{"id": "new"}]
 
-        await until(changed)
+        await wait_until(changed)
 
 
 @pytest.mark.gen_test
 async def test_a_file_added_later_is_served_too(io_loop, tmp_path):
-    async with bank(tmp_path, customers="id\n1\n") as sources:
-        put(tmp_path, accounts="id\na1\n")
+    async with build_sources(tmp_path, customers="id\n1\n") as sources:
+        write_files(tmp_path, accounts="id\na1\n")
 
         async def served():
             return sources.source_of("accounts") is not None
 
-        await until(served)
+        await wait_until(served)
         assert (await sources.fetch(Query(collection="accounts"))).records == [{"id": "a1"}]
 
 
 @pytest.mark.gen_test
-async def test_files_that_have_lost_a_column_or_are_gone_leave_the_last_good_version_serving(io_loop, tmp_path, caplog):
+async def test_a_missing_file_or_column_keeps_the_current_version(io_loop, tmp_path, caplog):
     def logs_missing(table, column):
         async def logged():
             return f"table {table!r}: column {column!r} is missing from the new files" in caplog.text
 
         return logged
 
-    async with bank(tmp_path, customers="id,name\nold,a\n", accounts="id\n1\n") as sources:
-        put(tmp_path, customers="id\nnew\n")
-        await until(logs_missing("customers", "name"))
-        put(tmp_path, customers="id,name\nnew,b\n")
+    async with build_sources(tmp_path, customers="id,name\nold,a\n", accounts="id\n1\n") as sources:
+        write_files(tmp_path, customers="id\nnew\n")
+        await wait_until(logs_missing("customers", "name"))
+        write_files(tmp_path, customers="id,name\nnew,b\n")
         (tmp_path / "bank" / "accounts.csv").unlink()
-        await until(logs_missing("accounts", "id"))
+        await wait_until(logs_missing("accounts", "id"))
         assert (await sources.fetch(Query(collection="accounts"))).records == [{"id": "1"}]
 
 
 @pytest.mark.gen_test
-async def test_a_broken_change_leaves_the_last_good_version_serving_and_is_logged(io_loop, tmp_path, caplog):
-    async with bank(tmp_path, customers="id,name\nold,a\n", accounts="id\n1\n") as sources:
-        put(tmp_path, accounts="id\n2\n", customers="id,name\nSECRET\n")
+async def test_a_broken_change_keeps_the_current_version_and_is_logged(io_loop, tmp_path, caplog):
+    async with build_sources(tmp_path, customers="id,name\nold,a\n", accounts="id\n1\n") as sources:
+        write_files(tmp_path, accounts="id\n2\n", customers="id,name\nSECRET\n")
 
         async def logged():
             return [record for record in caplog.records if record.levelno == logging.ERROR]
 
-        await until(logged)
+        await wait_until(logged)
         assert "customers.csv: line 2" in caplog.text
         assert "SECRET" not in caplog.text
         # Files are read together: a good one beside a broken one waits for it.
         assert (await sources.fetch(CUSTOMERS)).records == [{"id": "old", "name": "a"}]
         assert (await sources.fetch(Query(collection="accounts"))).records == [{"id": "1"}]
-        put(tmp_path, customers="id,name\nnew,b\n")
+        write_files(tmp_path, customers="id,name\nnew,b\n")
 
         async def repaired():
             return (await sources.fetch(CUSTOMERS)).records == [{"id": "new", "name": "b"}]
 
-        await until(repaired)
+        await wait_until(repaired)
         assert (await sources.fetch(Query(collection="accounts"))).records == [{"id": "2"}]
 
 
-@pytest.mark.parametrize("place_of_index", [lambda _: "", on_disk], ids=["in memory", "on disk"])
+@pytest.mark.parametrize("place_of_index", [lambda _: "", put_index_on_disk], ids=["in memory", "on disk"])
 @pytest.mark.gen_test
-async def test_questions_during_a_reload_get_the_old_rows_or_the_new_ones(io_loop, tmp_path, place_of_index):
-    def version(name):
+async def test_queries_during_a_reload_get_old_rows_or_new_ones(io_loop, tmp_path, place_of_index):
+    def build_version(name):
         return "id,version\n" + "".join(f"{number},{name}\n" for number in range(3000))
 
-    async with bank(tmp_path, place_of_index(tmp_path), customers=version("old")) as sources:
+    async with build_sources(tmp_path, place_of_index(tmp_path), customers=build_version("old")) as sources:
 
         async def ask():
             return {record["version"] for record in (await sources.fetch(CUSTOMERS)).records}
@@ -481,7 +481,7 @@ async def test_questions_during_a_reload_get_the_old_rows_or_the_new_ones(io_loo
 
         callers = [asyncio.create_task(ask_until_new()) for _ in range(8)]
         assert await ask() == {"old"}
-        put(tmp_path, customers=version("new"))
+        write_files(tmp_path, customers=build_version("new"))
         async with asyncio.timeout(4):
             for answers in await asyncio.gather(*callers):
                 assert answers[0] == {"old"}

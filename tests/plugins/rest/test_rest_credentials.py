@@ -61,34 +61,34 @@ class _PlaceHandler(RequestHandler):
     post = get
 
 
-def say(handler, body, status=200, kind="application/json"):
+def respond(handler, body, status=200, kind="application/json"):
     handler.set_status(status)
     handler.set_header("Content-Type", kind)
     handler.finish(body if isinstance(body, str) else json.dumps(body))
 
 
-def one_account(handler):
-    say(handler, [{"id": "a"}])
+def respond_with_one_account(handler):
+    respond(handler, [{"id": "a"}])
 
 
-def issuing(*tokens, expires_in=3600, **more):
+def issue_tokens(*tokens, expires_in=3600, **more):
     """An authorization server that hands out these tokens, the last one for ever."""
     remaining = list(tokens)
 
     def answer(handler):
         token = remaining.pop(0) if len(remaining) > 1 else remaining[0]
         body = {"access_token": token, "token_type": "Bearer", "expires_in": expires_in, **more}
-        say(handler, {name: value for name, value in body.items() if value is not None})
+        respond(handler, {name: value for name, value in body.items() if value is not None})
 
     return answer
 
 
-def taking(*tokens):
+def accept_tokens(*tokens):
     """An upstream that only takes these tokens."""
 
     def answer(handler):
         taken = handler.request.headers.get("Authorization") in {f"Bearer {token}" for token in tokens}
-        one_account(handler) if taken else say(handler, {}, 401)
+        respond_with_one_account(handler) if taken else respond(handler, {}, 401)
 
     return answer
 
@@ -105,7 +105,7 @@ class Clock:
 
 
 @asynccontextmanager
-async def source_of(url, pace=None, **settings):
+async def open_source(url, pace=None, **settings):
     source = RESTSource("core", RESTSettings(base_url=url, collections={"accounts": "/accounts"}, **settings), pace)
     try:
         await source.open()
@@ -115,25 +115,25 @@ async def source_of(url, pace=None, **settings):
 
 
 @asynccontextmanager
-async def with_tokens(issue, upstream=one_account, clock=None, oauth=None, **settings):
+async def open_oauth_source(issue, upstream=respond_with_one_account, clock=None, oauth=None, **settings):
     """An authorization server, an upstream, and a source that has credentials for the first."""
     async with Place(issue) as issuer, Place(upstream) as place:
         given = {"token_url": f"{issuer.url}/token", "client_id": "us", "client_secret": "SECRET-1", **(oauth or {})}
         pace = (clock or Clock()).pace
-        async with source_of(place.url, pace, oauth=given, **settings) as source:
+        async with open_source(place.url, pace, oauth=given, **settings) as source:
             yield issuer, place, source
 
 
-async def ids(source):
+async def fetch_ids(source):
     return [record["id"] for record in (await source.fetch(ACCOUNTS)).records]
 
 
-def decoded(header):
+def decode_basic(header):
     scheme, _, value = header.partition(" ")
     return scheme, base64.b64decode(value).decode()
 
 
-def form(request):
+def parse_form(request):
     return {name: values[0] for name, values in parse_qs(request.body.decode(), strict_parsing=True).items()}
 
 
@@ -151,16 +151,19 @@ def form(request):
 )
 @pytest.mark.gen_test
 async def test_fixed_credentials_are_sent_with_every_request(settings, header):
-    async with Place(one_account) as place, source_of(place.url, **settings) as source:
-        assert await ids(source) + await ids(source) == ["a", "a"]
+    async with Place(respond_with_one_account) as place, open_source(place.url, **settings) as source:
+        assert await fetch_ids(source) + await fetch_ids(source) == ["a", "a"]
         assert place.shown == [header, header]
 
 
 @pytest.mark.gen_test
-async def test_fixed_credentials_that_are_refused_are_not_tried_again():
-    async with Place(lambda handler: say(handler, {}, 401)) as place, source_of(place.url, token="SECRET") as source:
+async def test_refused_fixed_credentials_are_not_tried_again():
+    async with (
+        Place(lambda handler: respond(handler, {}, 401)) as place,
+        open_source(place.url, token="SECRET") as source,
+    ):
         with pytest.raises(SourceFault, match="returned status 401"):
-            await ids(source)
+            await fetch_ids(source)
         assert len(place.requests) == 1
 
 
@@ -179,9 +182,13 @@ async def test_fixed_credentials_that_are_refused_are_not_tried_again():
 )
 @pytest.mark.gen_test
 async def test_the_token_request_is_that_of_the_client_credentials_grant(oauth, header, sent):
-    async with with_tokens(issuing("t1"), oauth=oauth, headers={"X-API-Key": "k"}) as (issuer, place, source):
+    async with open_oauth_source(issue_tokens("t1"), oauth=oauth, headers={"X-API-Key": "k"}) as (
+        issuer,
+        place,
+        source,
+    ):
         assert issuer.requests == []
-        await ids(source)
+        await fetch_ids(source)
         (request,) = issuer.requests
         assert (request.method, request.uri, request.headers["Content-Type"]) == (
             "POST",
@@ -189,8 +196,8 @@ async def test_the_token_request_is_that_of_the_client_credentials_grant(oauth, 
             "application/x-www-form-urlencoded",
         )
         authorization = request.headers.get("Authorization")
-        assert (authorization and decoded(authorization)) == header
-        assert form(request) == {"grant_type": "client_credentials", **sent}
+        assert (authorization and decode_basic(authorization)) == header
+        assert parse_form(request) == {"grant_type": "client_credentials", **sent}
         # What is meant for the upstream does not go to the authorization server.
         assert "X-API-Key" not in request.headers
         assert (place.shown, place.requests[0].headers["X-API-Key"]) == (["Bearer t1"], "k")
@@ -203,13 +210,13 @@ async def test_the_token_request_is_that_of_the_client_credentials_grant(oauth, 
 @pytest.mark.gen_test
 async def test_a_token_is_used_until_shortly_before_it_ends(expires_in, used_for):
     clock = Clock()
-    issue = issuing("t1", "t2", expires_in=expires_in)
-    async with with_tokens(issue, clock=clock) as (issuer, place, source):
-        await ids(source)
+    issue = issue_tokens("t1", "t2", expires_in=expires_in)
+    async with open_oauth_source(issue, clock=clock) as (issuer, place, source):
+        await fetch_ids(source)
         clock.now += used_for - 0.05
-        await ids(source)
+        await fetch_ids(source)
         clock.now += 0.1
-        await ids(source)
+        await fetch_ids(source)
         assert place.shown == ["Bearer t1", "Bearer t1", "Bearer t2"]
         assert len(issuer.requests) == 2
 
@@ -227,35 +234,35 @@ class Slow:
 
 
 @pytest.mark.gen_test
-async def test_many_requests_at_once_wait_for_one_token():
-    slow = Slow(issuing("t1", "t2"))
-    async with with_tokens(slow) as (issuer, place, source):
-        questions = [asyncio.create_task(ids(source)) for _ in range(20)]
+async def test_concurrent_requests_wait_for_one_token():
+    slow = Slow(issue_tokens("t1", "t2"))
+    async with open_oauth_source(slow) as (issuer, place, source):
+        requests = [asyncio.create_task(fetch_ids(source)) for _ in range(20)]
         await slow.asked.wait()
         slow.let_go.set()
-        assert await asyncio.gather(*questions) == [["a"]] * 20
+        assert await asyncio.gather(*requests) == [["a"]] * 20
         assert (len(issuer.requests), set(place.shown)) == (1, {"Bearer t1"})
 
 
 @pytest.mark.gen_test
-async def test_many_requests_at_once_share_a_failure_too():
-    slow = Slow(lambda handler: say(handler, {"error": "invalid_client"}, 401))
-    async with with_tokens(slow) as (issuer, _, source):
-        questions = [asyncio.create_task(ids(source)) for _ in range(20)]
+async def test_concurrent_requests_share_a_failure():
+    slow = Slow(lambda handler: respond(handler, {"error": "invalid_client"}, 401))
+    async with open_oauth_source(slow) as (issuer, _, source):
+        requests = [asyncio.create_task(fetch_ids(source)) for _ in range(20)]
         await slow.asked.wait()
         slow.let_go.set()
-        outcomes = await asyncio.gather(*questions, return_exceptions=True)
+        outcomes = await asyncio.gather(*requests, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {SourceFault}
         assert len(issuer.requests) == 1
 
 
 @pytest.mark.gen_test
-async def test_a_caller_that_goes_away_does_not_take_the_token_from_the_others():
-    slow = Slow(issuing("t1", "t2"))
-    async with with_tokens(slow) as (issuer, _, source):
-        first = asyncio.create_task(ids(source))
+async def test_a_cancelled_caller_leaves_the_token_to_the_others():
+    slow = Slow(issue_tokens("t1", "t2"))
+    async with open_oauth_source(slow) as (issuer, _, source):
+        first = asyncio.create_task(fetch_ids(source))
         await slow.asked.wait()
-        second = asyncio.create_task(ids(source))
+        second = asyncio.create_task(fetch_ids(source))
         first.cancel()
         await asyncio.wait([first])
         slow.let_go.set()
@@ -264,29 +271,29 @@ async def test_a_caller_that_goes_away_does_not_take_the_token_from_the_others()
 
 
 @pytest.mark.gen_test
-async def test_closing_ends_a_token_request_that_is_under_way():
-    slow = Slow(issuing("t1"))
-    async with with_tokens(slow) as (_, __, source):
-        question = asyncio.create_task(ids(source))
+async def test_closing_cancels_a_token_request_in_progress():
+    slow = Slow(issue_tokens("t1"))
+    async with open_oauth_source(slow) as (_, __, source):
+        request = asyncio.create_task(fetch_ids(source))
         await slow.asked.wait()
         await source.close()
-        await asyncio.wait([question], timeout=2)
-        assert question.done()
+        await asyncio.wait([request], timeout=2)
+        assert request.done()
         slow.let_go.set()
 
 
 @pytest.mark.gen_test
 async def test_a_token_that_the_upstream_refuses_is_replaced_once():
-    async with with_tokens(issuing("t1", "t2"), taking("t2")) as (issuer, place, source):
-        assert await ids(source) + await ids(source) == ["a", "a"]
+    async with open_oauth_source(issue_tokens("t1", "t2"), accept_tokens("t2")) as (issuer, place, source):
+        assert await fetch_ids(source) + await fetch_ids(source) == ["a", "a"]
         assert place.shown == ["Bearer t1", "Bearer t2", "Bearer t2"]
         assert len(issuer.requests) == 2
 
 
 @pytest.mark.gen_test
-async def test_many_requests_that_are_refused_at_once_get_one_new_token():
-    async with with_tokens(issuing("t1", "t2", "t3"), taking("t2")) as (issuer, _, source):
-        assert await asyncio.gather(*[ids(source) for _ in range(10)]) == [["a"]] * 10
+async def test_requests_refused_at_once_get_one_new_token():
+    async with open_oauth_source(issue_tokens("t1", "t2", "t3"), accept_tokens("t2")) as (issuer, _, source):
+        assert await asyncio.gather(*[fetch_ids(source) for _ in range(10)]) == [["a"]] * 10
         assert len(issuer.requests) == 2
 
 
@@ -295,9 +302,9 @@ async def test_many_requests_that_are_refused_at_once_get_one_new_token():
 )
 @pytest.mark.gen_test
 async def test_an_upstream_that_refuses_the_new_token_too_is_a_fault(tokens, shown):
-    async with with_tokens(issuing(*tokens), taking()) as (_, place, source):
+    async with open_oauth_source(issue_tokens(*tokens), accept_tokens()) as (_, place, source):
         with pytest.raises(SourceFault, match="returned status 401"):
-            await ids(source)
+            await fetch_ids(source)
         assert place.shown == shown
 
 
@@ -305,49 +312,57 @@ async def test_an_upstream_that_refuses_the_new_token_too_is_a_fault(tokens, sho
     ("answer", "message"),
     [
         pytest.param(
-            lambda h: say(h, {"error": "invalid_client", "error_description": "SECRET-2"}, 401),
+            lambda h: respond(h, {"error": "invalid_client", "error_description": "SECRET-2"}, 401),
             "token request: status 401 (invalid_client)",
             id="error",
         ),
-        pytest.param(lambda h: say(h, {"error": "SECRET-2"}, 400), "token request: status 400", id="unknown error"),
-        pytest.param(lambda h: say(h, {"error": ["SECRET-2"]}, 400), "token request: status 400", id="odd error"),
-        pytest.param(lambda h: say(h, "<h1>SECRET-2", 403, "text/html"), "token request: status 403", id="HTML"),
-        pytest.param(lambda h: say(h, {}, 500), "token request: status 500", id="500"),
-        pytest.param(lambda h: say(h, {}, 429), "token request: status 429", id="429"),
-        pytest.param(lambda h: say(h, {}, 302), "token request: status 302", id="redirect"),
+        pytest.param(lambda h: respond(h, {"error": "SECRET-2"}, 400), "token request: status 400", id="unknown error"),
+        pytest.param(lambda h: respond(h, {"error": ["SECRET-2"]}, 400), "token request: status 400", id="odd error"),
+        pytest.param(lambda h: respond(h, "<h1>SECRET-2", 403, "text/html"), "token request: status 403", id="HTML"),
+        pytest.param(lambda h: respond(h, {}, 500), "token request: status 500", id="500"),
+        pytest.param(lambda h: respond(h, {}, 429), "token request: status 429", id="429"),
+        pytest.param(lambda h: respond(h, {}, 302), "token request: status 302", id="redirect"),
         pytest.param(
-            lambda h: say(h, "SECRET-2"),
+            lambda h: respond(h, "SECRET-2"),
             "token response: access_token is missing, or not visible ASCII text",
             id="no JSON",
         ),
         pytest.param(
-            lambda h: say(h, []), "token response: access_token is missing, or not visible ASCII text", id="list"
+            lambda h: respond(h, []), "token response: access_token is missing, or not visible ASCII text", id="list"
         ),
         pytest.param(
-            issuing(None), "token response: access_token is missing, or not visible ASCII text", id="no token"
+            issue_tokens(None), "token response: access_token is missing, or not visible ASCII text", id="no token"
         ),
         pytest.param(
-            issuing("SECRET-2\r\nX: y"),
+            issue_tokens("SECRET-2\r\nX: y"),
             "token response: access_token is missing, or not visible ASCII text",
             id="two lines",
         ),
-        pytest.param(issuing(7), "token response: access_token is missing, or not visible ASCII text", id="number"),
-        pytest.param(issuing("SECRET-2", token_type="DPoP"), "token response: token_type must be Bearer", id="DPoP"),
-        pytest.param(issuing("SECRET-2", token_type=None), "token response: token_type must be Bearer", id="no type"),
         pytest.param(
-            issuing("SECRET-2", expires_in=-1), "token response: expires_in must be a number of seconds", id="-1"
+            issue_tokens(7), "token response: access_token is missing, or not visible ASCII text", id="number"
         ),
         pytest.param(
-            issuing("SECRET-2", expires_in=True), "token response: expires_in must be a number of seconds", id="true"
+            issue_tokens("SECRET-2", token_type="DPoP"), "token response: token_type must be Bearer", id="DPoP"
         ),
-        pytest.param(issuing("x" * 70_000), "upstream response exceeds 65536 bytes", id="too large"),
+        pytest.param(
+            issue_tokens("SECRET-2", token_type=None), "token response: token_type must be Bearer", id="no type"
+        ),
+        pytest.param(
+            issue_tokens("SECRET-2", expires_in=-1), "token response: expires_in must be a number of seconds", id="-1"
+        ),
+        pytest.param(
+            issue_tokens("SECRET-2", expires_in=True),
+            "token response: expires_in must be a number of seconds",
+            id="true",
+        ),
+        pytest.param(issue_tokens("x" * 70_000), "upstream response exceeds 65536 bytes", id="too large"),
     ],
 )
 @pytest.mark.gen_test
-async def test_a_token_request_that_fails_is_a_fault_that_shows_no_secret(answer, message, caplog):
-    async with with_tokens(answer) as (_, place, source):
+async def test_a_failed_token_request_is_a_fault_without_secrets(answer, message, caplog):
+    async with open_oauth_source(answer) as (_, place, source):
         with pytest.raises(SourceFault) as fault:
-            await ids(source)
+            await fetch_ids(source)
         assert str(fault.value) == message
         assert "SECRET" not in caplog.text
         assert place.requests == []
@@ -356,49 +371,49 @@ async def test_a_token_request_that_fails_is_a_fault_that_shows_no_secret(answer
 @pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.gen_test
 async def test_a_token_request_is_not_redirected_to_another_place(status):
-    async with Place(issuing("t1")) as elsewhere:
+    async with Place(issue_tokens("t1")) as elsewhere:
 
         def redirect(handler):
             handler.set_header("Location", f"{elsewhere.url}/token")
-            say(handler, {}, status)
+            respond(handler, {}, status)
 
-        async with with_tokens(redirect) as (_, __, source):
+        async with open_oauth_source(redirect) as (_, __, source):
             with pytest.raises(SourceFault, match=f"token request: status {status}"):
-                await ids(source)
+                await fetch_ids(source)
         assert elsewhere.requests == []
 
 
 @pytest.mark.gen_test
-async def test_a_token_request_whose_connection_is_dropped_is_sent_again():
-    answers = [lambda handler: handler.detach().close(), issuing("t1")]
-    async with with_tokens(lambda handler: answers.pop(0)(handler)) as (issuer, _, source):
-        assert await ids(source) == ["a"]
+async def test_a_token_request_on_a_dropped_connection_is_retried():
+    answers = [lambda handler: handler.detach().close(), issue_tokens("t1")]
+    async with open_oauth_source(lambda handler: answers.pop(0)(handler)) as (issuer, _, source):
+        assert await fetch_ids(source) == ["a"]
         assert len(issuer.requests) == 2
 
 
 @pytest.mark.gen_test
 async def test_an_authorization_server_that_is_down_opens_the_circuit():
-    async with with_tokens(lambda handler: say(handler, {}, 500)) as (issuer, _, source):
+    async with open_oauth_source(lambda handler: respond(handler, {}, 500)) as (issuer, _, source):
         for _ in range(5):
             with pytest.raises(SourceFault):
-                await ids(source)
+                await fetch_ids(source)
         with pytest.raises(SourceUnavailable):
-            await ids(source)
+            await fetch_ids(source)
         assert len(issuer.requests) == 5
 
 
 @pytest.mark.gen_test
-async def test_a_token_request_that_meets_a_gateway_in_trouble_is_sent_again():
-    answers = [lambda handler: say(handler, {}, 503), issuing("t1")]
-    async with with_tokens(lambda handler: answers.pop(0)(handler)) as (issuer, _, source):
-        assert await ids(source) == ["a"]
+async def test_a_token_request_that_gets_503_is_retried():
+    answers = [lambda handler: respond(handler, {}, 503), issue_tokens("t1")]
+    async with open_oauth_source(lambda handler: answers.pop(0)(handler)) as (issuer, _, source):
+        assert await fetch_ids(source) == ["a"]
         assert len(issuer.requests) == 2
 
 
 @pytest.mark.gen_test
 async def test_neither_settings_nor_source_print_a_secret():
-    async with with_tokens(issuing("SECRET-2")) as (_, __, source):
-        await ids(source)
+    async with open_oauth_source(issue_tokens("SECRET-2")) as (_, __, source):
+        await fetch_ids(source)
         assert "SECRET" not in repr(source._settings) + repr(vars(source))
 
 
@@ -421,7 +436,7 @@ def files(tmp_path, authority):
     return tmp_path
 
 
-def wanting_certificates(authority):
+def require_certificates(authority):
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.configure_trust(context)
@@ -429,7 +444,7 @@ def wanting_certificates(authority):
     return context
 
 
-def own(files, name):
+def use_certificate(files, name):
     return {"tls_certificate": files / f"{name}.pem", "tls_key": files / f"{name}.key"}
 
 
@@ -439,11 +454,11 @@ async def test_the_upstream_sees_the_certificate_of_the_source(files, authority)
 
     def answer(handler):
         seen.append(handler.request.get_ssl_certificate()["subjectAltName"])
-        one_account(handler)
+        respond_with_one_account(handler)
 
-    settings = {"tls_ca": files / "ca.pem", **own(files, "us")}
-    async with Place(answer, wanting_certificates(authority)) as place, source_of(place.url, **settings) as source:
-        assert await ids(source) == ["a"]
+    settings = {"tls_ca": files / "ca.pem", **use_certificate(files, "us")}
+    async with Place(answer, require_certificates(authority)) as place, open_source(place.url, **settings) as source:
+        assert await fetch_ids(source) == ["a"]
     assert seen == [(("DNS", "client.example"),)]
 
 
@@ -451,19 +466,19 @@ async def test_the_upstream_sees_the_certificate_of_the_source(files, authority)
     "trouble", ["the authority is not known", "no certificate", "a certificate of somebody else", "another name"]
 )
 @pytest.mark.gen_test
-async def test_without_trust_on_both_sides_nothing_is_asked(files, authority, trouble):
-    settings = {"tls_ca": files / "ca.pem", **own(files, "us")}
+async def test_without_mutual_trust_no_request_is_sent(files, authority, trouble):
+    settings = {"tls_ca": files / "ca.pem", **use_certificate(files, "us")}
     if trouble == "the authority is not known":
         del settings["tls_ca"]
     elif trouble == "no certificate":
         settings = {"tls_ca": files / "ca.pem"}
     elif trouble == "a certificate of somebody else":
-        settings |= own(files, "them")
-    async with Place(one_account, wanting_certificates(authority)) as place:
+        settings |= use_certificate(files, "them")
+    async with Place(respond_with_one_account, require_certificates(authority)) as place:
         url = place.url.replace("127.0.0.1", "localhost") if trouble == "another name" else place.url
-        async with source_of(url, Clock().pace, **settings) as source:
+        async with open_source(url, Clock().pace, **settings) as source:
             with pytest.raises(SourceFault, match="unreachable"):
-                await ids(source)
+                await fetch_ids(source)
         assert place.requests == []
 
 
@@ -476,7 +491,7 @@ async def test_without_trust_on_both_sides_nothing_is_asked(files, authority, tr
     ],
 )
 @pytest.mark.gen_test
-async def test_tls_files_that_cannot_be_used_are_named_when_the_source_opens(files, broken, message):
+async def test_unusable_tls_files_are_named_when_the_source_opens(files, broken, message):
     from cryptography.hazmat.primitives.serialization import (
         BestAvailableEncryption,
         Encoding,
@@ -488,7 +503,7 @@ async def test_tls_files_that_cannot_be_used_are_named_when_the_source_opens(fil
     locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"SECRET"))
     (files / "locked.key").write_bytes(locked)
     with pytest.raises(SourceFault, match=message):
-        async with source_of("https://127.0.0.1:1", **{key: files / name for key, name in broken.items()}):
+        async with open_source("https://127.0.0.1:1", **{key: files / name for key, name in broken.items()}):
             pass
 
 
@@ -526,7 +541,7 @@ OAUTH = 'client_id = "us"\nclient_secret = { env = "SECRET_OF_OURS" }\n'
         ('base_url = "http://a.example"\ntls_ca = "openholder.toml"', "tls_ca", "requires an https base_url"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_by_key(tmp_path, monkeypatch, settings, key, message):
+def test_invalid_settings_are_refused_by_key(tmp_path, monkeypatch, settings, key, message):
     monkeypatch.setenv("SECRET_OF_OURS", "SECRET")
     url = "" if "base_url" in settings else 'base_url = "https://a.example"\n'
     path = tmp_path / "openholder.toml"

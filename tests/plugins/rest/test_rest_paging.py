@@ -21,16 +21,16 @@ from openholder_rest.time_bounds import find_time_bounds
 ACCOUNTS = Query(collection="accounts")
 
 
-def rows(count):
+def build_rows(count):
     return [{"id": f"a{number:03}"} for number in range(count)]
 
 
-def ids(count):
-    return [row["id"] for row in rows(count)]
+def build_ids(count):
+    return [row["id"] for row in build_rows(count)]
 
 
 @asynccontextmanager
-async def asked(answer, template="/accounts", records="data", **settings):
+async def open_source(answer, template="/accounts", records="data", **settings):
     """An upstream that answers with what ``answer`` makes of the query parameters, and a source that asks it."""
 
     def respond(handler):
@@ -59,22 +59,22 @@ async def asked(answer, template="/accounts", records="data", **settings):
             await source.close()
 
 
-async def found(source, query=ACCOUNTS):
+async def fetch_ids(source, query=ACCOUNTS):
     return [record["id"] for record in (await source.fetch(query)).records]
 
 
-def uris(upstream):
+def list_uris(upstream):
     return [request.uri.removeprefix("/api") for request in upstream.requests]
 
 
-def cut(count, parameter, size_parameter="", full=10, first=None):
+def serve_pages(count, parameter, size_parameter="", full=10, first=None):
     """An upstream with so many records: by page number where ``first`` is given, else by offset."""
 
     def answer(arguments):
         size = int(arguments.get(size_parameter, full))
         position = int(arguments[parameter])
         start = position if first is None else (position - first) * size
-        return {"data": rows(count)[start : start + size]}
+        return {"data": build_rows(count)[start : start + size]}
 
     return answer
 
@@ -103,9 +103,9 @@ def cut(count, parameter, size_parameter="", full=10, first=None):
     ],
 )
 @pytest.mark.gen_test
-async def test_every_page_is_followed_up_to_a_short_or_an_empty_one(paging, answer, knows_size, count):
-    async with asked(cut(count, **answer), paging=paging) as (upstream, source):
-        assert await found(source) == ids(count)
+async def test_pages_are_fetched_up_to_a_short_or_empty_one(paging, answer, knows_size, count):
+    async with open_source(serve_pages(count, **answer), paging=paging) as (upstream, source):
+        assert await fetch_ids(source) == build_ids(count)
         expected = count // 10 + 1 if knows_size else -(-count // 10) + 1
         assert len(upstream.requests) == expected
 
@@ -113,42 +113,45 @@ async def test_every_page_is_followed_up_to_a_short_or_an_empty_one(paging, answ
 @pytest.mark.gen_test
 async def test_the_parameters_join_those_of_the_template():
     paging = {"style": "offset", "size_parameter": "page[size]", "size": 2}
-    async with asked(cut(3, "offset", "page[size]"), "/accounts?open=true", paging=paging) as (upstream, source):
-        await found(source)
-        assert uris(upstream) == [
+    async with open_source(serve_pages(3, "offset", "page[size]"), "/accounts?open=true", paging=paging) as (
+        upstream,
+        source,
+    ):
+        await fetch_ids(source)
+        assert list_uris(upstream) == [
             "/accounts?open=true&page%5Bsize%5D=2&offset=0",
             "/accounts?open=true&page%5Bsize%5D=2&offset=2",
         ]
 
 
 @pytest.mark.gen_test
-async def test_a_page_that_is_not_there_is_beyond_the_end():
-    pages = {"1": {"data": rows(2)}}
-    async with asked(lambda arguments: pages.get(arguments["page"]), paging={"style": "page"}) as (_, source):
-        assert await found(source) == ids(2)
+async def test_404_for_a_page_number_is_the_end():
+    pages = {"1": {"data": build_rows(2)}}
+    async with open_source(lambda arguments: pages.get(arguments["page"]), paging={"style": "page"}) as (_, source):
+        assert await fetch_ids(source) == build_ids(2)
 
 
 @pytest.mark.gen_test
 async def test_select_is_applied_to_the_whole_list():
-    async with asked(cut(25, "page", first=1), paging={"style": "page"}) as (_, source):
+    async with open_source(serve_pages(25, "page", first=1), paging={"style": "page"}) as (_, source):
         page = await source.fetch(Query(collection="accounts", order=(Order("id", True),), offset=1, limit=3))
         assert ([record["id"] for record in page.records], page.total) == (["a023", "a022", "a021"], 25)
 
 
 @pytest.mark.gen_test
 async def test_a_single_record_has_no_further_page():
-    async with asked(lambda _: {"data": {"id": "a000"}}, paging={"style": "page"}) as (upstream, source):
-        assert await found(source) == ["a000"]
-        assert uris(upstream) == ["/accounts?page=1"]
+    async with open_source(lambda _: {"data": {"id": "a000"}}, paging={"style": "page"}) as (upstream, source):
+        assert await fetch_ids(source) == ["a000"]
+        assert list_uris(upstream) == ["/accounts?page=1"]
 
 
 @pytest.mark.parametrize(("paged", "uri"), [(["accounts"], "/c"), (["customers"], "/c?page=1"), ([], "/c?page=1")])
 @pytest.mark.gen_test
 async def test_only_the_named_collections_come_in_pages(paged, uri):
     paging = {"style": "page", "collections": paged}
-    async with asked(lambda _: {"data": []}, paging=paging) as (upstream, source):
-        await found(source, Query(collection="customers"))
-        assert uris(upstream) == [uri]
+    async with open_source(lambda _: {"data": []}, paging=paging) as (upstream, source):
+        await fetch_ids(source, Query(collection="customers"))
+        assert list_uris(upstream) == [uri]
 
 
 @pytest.mark.parametrize(
@@ -161,21 +164,24 @@ async def test_only_the_named_collections_come_in_pages(paged, uri):
     ],
 )
 @pytest.mark.gen_test
-async def test_a_list_beyond_the_limits_is_a_fault_and_not_a_part_of_it(limits, count, refused):
-    async with asked(cut(count, "page", first=1), paging={"style": "page", "size": 10, **limits}) as (_, source):
+async def test_a_list_beyond_the_limits_is_a_fault(limits, count, refused):
+    async with open_source(serve_pages(count, "page", first=1), paging={"style": "page", "size": 10, **limits}) as (
+        _,
+        source,
+    ):
         if not refused:
-            assert await found(source) == ids(count)
+            assert await fetch_ids(source) == build_ids(count)
             return
         with pytest.raises(SourceFault, match=refused):
-            await found(source)
+            await fetch_ids(source)
 
 
 @pytest.mark.parametrize("style", ["page", "offset"])
 @pytest.mark.gen_test
-async def test_an_upstream_that_does_not_heed_the_parameter_is_found_out(style):
-    async with asked(lambda _: {"data": rows(3)}, paging={"style": style}) as (upstream, source):
+async def test_an_upstream_that_ignores_the_parameter_is_a_fault(style):
+    async with open_source(lambda _: {"data": build_rows(3)}, paging={"style": style}) as (upstream, source):
         with pytest.raises(SourceFault, match=f"ignores the parameter '{style}'"):
-            await found(source)
+            await fetch_ids(source)
         assert len(upstream.requests) == 2
 
 
@@ -191,12 +197,12 @@ async def test_cursors_are_followed_until_there_is_none(end):
         cursor = arguments.get("after")
         page = list(cursors).index(cursor)
         meta = {} if cursors[cursor] == "absent" else {"next": cursors[cursor]}
-        return {"data": rows(6)[page * 2 : page * 2 + 2], "meta": meta}
+        return {"data": build_rows(6)[page * 2 : page * 2 + 2], "meta": meta}
 
     paging = {"style": "next", "pointer": "meta.next", "parameter": "after", "size_parameter": "limit", "size": 2}
-    async with asked(answer, paging=paging) as (upstream, source):
-        assert await found(source) == ids(6)
-        assert uris(upstream) == [
+    async with open_source(answer, paging=paging) as (upstream, source):
+        assert await fetch_ids(source) == build_ids(6)
+        assert list_uris(upstream) == [
             "/accounts?limit=2",
             "/accounts?limit=2&after=c%261%3D%2B",
             "/accounts?limit=2&after=17",
@@ -205,15 +211,15 @@ async def test_cursors_are_followed_until_there_is_none(end):
 
 @pytest.mark.gen_test
 async def test_an_empty_page_that_names_a_next_one_is_not_the_last():
-    pages = {None: ([], "b"), "b": (rows(1), None)}
+    pages = {None: ([], "b"), "b": (build_rows(1), None)}
 
     def answer(arguments):
         data, following = pages[arguments.get("cursor")]
         return {"data": data, "next": following}
 
     paging = {"style": "next", "pointer": "next", "parameter": "cursor"}
-    async with asked(answer, paging=paging) as (_, source):
-        assert await found(source) == ids(1)
+    async with open_source(answer, paging=paging) as (_, source):
+        assert await fetch_ids(source) == build_ids(1)
 
 
 ADDRESSES = [
@@ -233,15 +239,15 @@ ADDRESSES = [
 async def test_urls_are_followed_below_base_url(way, address):
     def answer(arguments):
         if arguments:
-            return {"data": rows(2)[1:]}
+            return {"data": build_rows(2)[1:]}
         named = address.format(base=upstream.url, path="/api")
         if way == "Link":
-            return {"data": rows(1)}, {"Link": f'<{upstream.url}/>; rel="first", <{named}>; rel="next"'}
-        return {"data": rows(1), "links": {"next": named}}
+            return {"data": build_rows(1)}, {"Link": f'<{upstream.url}/>; rel="first", <{named}>; rel="next"'}
+        return {"data": build_rows(1), "links": {"next": named}}
 
     paging = {"style": "next", "pointer": "Link" if way == "Link" else "links.next"}
-    async with asked(answer, paging=paging) as (upstream, source):
-        assert await found(source) == ids(2)
+    async with open_source(answer, paging=paging) as (upstream, source):
+        assert await fetch_ids(source) == build_ids(2)
         assert len(upstream.requests) == 2
 
 
@@ -277,14 +283,14 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize("address", ELSEWHERE)
 @pytest.mark.gen_test
-async def test_urls_that_lead_elsewhere_are_a_fault_and_not_asked_for(address):
+async def test_urls_outside_base_url_are_a_fault_without_a_request(address):
     def answer(_):
         port = URL(upstream.url).port
-        return {"data": rows(1), "next": address.format(port=port)}
+        return {"data": build_rows(1), "next": address.format(port=port)}
 
-    async with asked(answer, paging={"style": "next", "pointer": "next"}) as (upstream, source):
+    async with open_source(answer, paging={"style": "next", "pointer": "next"}) as (upstream, source):
         with pytest.raises(SourceFault, match="not below base_url") as fault:
-            await found(source)
+            await fetch_ids(source)
         assert len(upstream.requests) == 1
         assert "SECRET" not in str(fault.value)
         assert "evil" not in str(fault.value)
@@ -303,25 +309,28 @@ async def test_urls_that_lead_elsewhere_are_a_fault_and_not_asked_for(address):
 )
 @pytest.mark.gen_test
 async def test_a_next_page_that_makes_no_sense_is_a_fault(paging, body, message):
-    async with asked(lambda _: body, paging={"style": "next", "pointer": "next", **paging}) as (_, source):
+    async with open_source(lambda _: body, paging={"style": "next", "pointer": "next", **paging}) as (_, source):
         with pytest.raises(SourceFault, match=message) as fault:
-            await found(source)
+            await fetch_ids(source)
         assert "SECRET" not in str(fault.value)
 
 
 @pytest.mark.gen_test
-async def test_a_next_page_that_is_not_there_is_a_fault():
+async def test_404_for_a_named_page_is_a_fault():
     paging = {"style": "next", "pointer": "next", "parameter": "c"}
-    async with asked(lambda given: None if given else {"data": [], "next": "x"}, paging=paging) as (_, source):
+    async with open_source(lambda given: None if given else {"data": [], "next": "x"}, paging=paging) as (_, source):
         with pytest.raises(SourceFault, match="404 for a next page"):
-            await found(source)
+            await fetch_ids(source)
 
 
 @pytest.mark.gen_test
-async def test_an_answer_that_cannot_name_a_next_page_is_a_fault():
-    async with asked(lambda _: rows(2), records="", paging={"style": "next", "pointer": "next"}) as (_, source):
+async def test_a_list_cannot_name_a_next_page():
+    async with open_source(lambda _: build_rows(2), records="", paging={"style": "next", "pointer": "next"}) as (
+        _,
+        source,
+    ):
         with pytest.raises(SourceFault, match="no value at 'next'"):
-            await found(source)
+            await fetch_ids(source)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +357,7 @@ def test_the_link_header_names_the_relation_next(header, target):
 
 
 @given(st.text(st.sampled_from("ab./\\%25eEfFcC@:?#[]"), max_size=30))
-def test_whatever_is_below_base_url_is_below_it_for_every_reader(text):
+def test_a_url_below_base_url_is_below_it_for_every_parser(text):
     base = URL("https://a.example/api", encoded=True)
     try:
         url = base.join(URL(text, encoded=True))
@@ -377,7 +386,7 @@ def test_whatever_is_below_base_url_is_below_it_for_every_reader(text):
         {"style": "page", "max_page": 1},
     ],
 )
-def test_paging_that_cannot_work_is_refused(paging):
+def test_invalid_paging_is_refused(paging):
     with pytest.raises(ValidationError) as refusal:
         RESTSettings(base_url="https://a.example", collections={"accounts": "/accounts"}, paging=paging)
     assert {error["loc"][0] for error in refusal.value.errors()} == {"paging"}
@@ -403,38 +412,38 @@ TEMPLATES = ["/t?from={from}&to={to}", "/t?since={from}", "/t/until/{to}", "/t"]
     ],
 )
 @pytest.mark.gen_test
-async def test_bounds_are_passed_on_where_a_template_names_them(filters, uri):
-    async with asked(lambda _: {"data": []}, TEMPLATES) as (upstream, source):
-        await found(source, Query(collection="accounts", filters=filters))
-        assert uris(upstream) == [uri]
+async def test_time_bounds_fill_a_template_that_names_them(filters, uri):
+    async with open_source(lambda _: {"data": []}, TEMPLATES) as (upstream, source):
+        await fetch_ids(source, Query(collection="accounts", filters=filters))
+        assert list_uris(upstream) == [uri]
 
 
 @pytest.mark.gen_test
-async def test_a_question_without_bounds_cannot_fill_a_template_that_names_them():
-    async with asked(lambda _: {"data": []}, "/t?from={from}") as (upstream, source):
+async def test_a_query_without_bounds_cannot_fill_their_template():
+    async with open_source(lambda _: {"data": []}, "/t?from={from}") as (upstream, source):
         with pytest.raises(SourceFault, match="can be filled"):
-            await found(source)
+            await fetch_ids(source)
         assert upstream.requests == []
 
 
 @pytest.mark.gen_test
-async def test_bounds_that_are_passed_on_are_applied_here_too():
+async def test_bounds_in_the_url_are_applied_here_too():
     records = [
         {"id": "early", "at": "2025-12-31T23:59:59Z"},
         {"id": "first", "at": "2026-01-01T00:00:00Z"},
         {"id": "last", "at": "2026-03-01T12:30:15Z"},
         {"id": "late", "at": "2026-03-01T12:30:16Z"},
     ]
-    async with asked(lambda _: {"data": records}, TEMPLATES) as (_, source):
-        assert await found(source, Query(collection="accounts", filters=(FROM, TO))) == ["first", "last"]
+    async with open_source(lambda _: {"data": records}, TEMPLATES) as (_, source):
+        assert await fetch_ids(source, Query(collection="accounts", filters=(FROM, TO))) == ["first", "last"]
 
 
 @pytest.mark.gen_test
 async def test_bounds_and_accounts_fill_one_template():
     accounts = Filter("accountId", "in", ("a", "b"), variable="accountId")
-    async with asked(lambda _: {"data": []}, "/a/{accountId}?from={from}") as (upstream, source):
-        await found(source, Query(collection="accounts", filters=(accounts, FROM)))
-        assert sorted(uris(upstream)) == [f"/a/{name}?from=2026-01-01T00%3A00%3A00Z" for name in "ab"]
+    async with open_source(lambda _: {"data": []}, "/a/{accountId}?from={from}") as (upstream, source):
+        await fetch_ids(source, Query(collection="accounts", filters=(accounts, FROM)))
+        assert sorted(list_uris(upstream)) == [f"/a/{name}?from=2026-01-01T00%3A00%3A00Z" for name in "ab"]
 
 
 SYDNEY = timezone(timedelta(hours=11))
@@ -450,5 +459,5 @@ SYDNEY = timezone(timedelta(hours=11))
         ((FROM, Filter("at", "le", MARCH, otherwise=("day",))), {}),
     ],
 )
-def test_the_closest_bounds_count_in_whole_seconds_of_utc_rounded_outwards(filters, expected):
+def test_the_closest_bounds_are_rounded_outwards_to_seconds(filters, expected):
     assert find_time_bounds(Query(collection="accounts", filters=filters)) == expected

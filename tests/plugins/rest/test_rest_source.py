@@ -31,7 +31,7 @@ TEMPLATES = {
 }
 
 
-def api(url, settings="", records="data", **templates):
+def build_toml(url, settings="", records="data", **templates):
     """TOML for a REST source with further ``settings`` and URL templates in place of the usual ones."""
     lines = "\n".join(f"{name} = {json.dumps(template)}" for name, template in {**TEMPLATES, **templates}.items())
     return (
@@ -43,11 +43,11 @@ def api(url, settings="", records="data", **templates):
 async def start(world, settings="", records="data", **templates):
     """An upstream with the sample data, and a server in front of it."""
     upstream = await world.stack.enter_async_context(Upstream(sample_rows()))
-    await world.start(api(upstream.url, settings, records, **templates))
+    await world.start(build_toml(upstream.url, settings, records, **templates))
     return upstream
 
 
-def answering(body, status=200, kind="application/json", **headers):
+def build_handler(body, status=200, kind="application/json", **headers):
     """For `Upstream.break_with`: always this answer."""
 
     def answer(handler):
@@ -60,7 +60,7 @@ def answering(body, status=200, kind="application/json", **headers):
     return answer
 
 
-def sending(raw):
+def build_raw_handler(raw):
     """For `Upstream.break_with`: these bytes, then the end of the connection."""
 
     async def answer(handler):
@@ -71,11 +71,11 @@ def sending(raw):
     return answer
 
 
-# -- questions ----------------------------------------------------------------------------------------------------
+# -- requests -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.gen_test
-async def test_the_upstream_gets_our_credentials_and_nothing_of_fiskils(world, monkeypatch):
+async def test_the_upstream_gets_only_our_own_credentials(world, monkeypatch):
     monkeypatch.setenv("API_KEY", "key of the api")
     upstream = await start(world, 'headers = { "X-API-Key" = { env = "API_KEY" } }')
     sent = {"x-fapi-interaction-id": "2d3b5d1e-0000-4000-8000-000000000000", "Cookie": "a=b", "User-Agent": "Fiskil"}
@@ -91,7 +91,7 @@ async def test_the_upstream_gets_our_credentials_and_nothing_of_fiskils(world, m
 @pytest.mark.gen_test
 async def test_cookies_of_the_upstream_are_not_kept(world):
     upstream = await start(world)
-    upstream.break_with = answering('{"data": []}', Set_Cookie="session=1; Path=/")
+    upstream.break_with = build_handler('{"data": []}', Set_Cookie="session=1; Path=/")
     for _ in range(2):
         await world.call(DETAILS)
     assert not any("Cookie" in request.headers for request in upstream.requests)
@@ -115,16 +115,16 @@ async def test_cookies_of_the_upstream_are_not_kept(world):
     ],
 )
 @pytest.mark.gen_test
-async def test_the_first_template_that_the_request_can_fill_is_used(world, templates, search, details):
+async def test_the_first_template_that_a_query_can_fill_is_used(world, templates, search, details):
     upstream = await start(world, customers=templates)
-    upstream.break_with = answering('{"data": []}')
+    upstream.break_with = build_handler('{"data": []}')
     await world.call(SEARCH, body={"email": "jane.citizen@example.com"})
     await world.call(DETAILS)
     assert [request.uri for request in upstream.requests] == [search, details]
 
 
 @pytest.mark.gen_test
-async def test_a_request_that_fills_no_template_is_a_fault_and_asks_nothing(world):
+async def test_a_query_that_fills_no_template_is_a_fault(world):
     upstream = await start(world, customers="/customers/{customerId}")
     assert (await world.call(SEARCH, body={"email": "jane.citizen@example.com"})).status == 500
     assert upstream.requests == []
@@ -151,14 +151,14 @@ async def test_a_request_that_fills_no_template_is_a_fault_and_asks_nothing(worl
 @pytest.mark.gen_test
 async def test_values_are_quoted_in_the_url(world, template, value, quoted):
     upstream = await start(world, accounts=template)
-    upstream.break_with = answering('{"data": []}')
+    upstream.break_with = build_handler('{"data": []}')
     await world.holder.sources.fetch(Query(collection="accounts", variables={"customerId": value}))
     assert [request.uri for request in upstream.requests] == ["/api" + template.format(customerId=quoted)]
 
 
 @pytest.mark.parametrize("value", [".", ".."])
 @pytest.mark.gen_test
-async def test_an_id_that_leads_to_another_path_is_not_asked_for(world, value):
+async def test_an_id_that_leads_to_another_path_is_not_requested(world, value):
     upstream = await start(world)
     page = await world.holder.sources.fetch(Query(collection="accounts", variables={"customerId": value}))
     assert (list(page.records), upstream.requests) == ([], [])
@@ -185,11 +185,11 @@ async def test_an_id_that_leads_to_another_path_is_not_asked_for(world, value):
         ("https://", "/customers", "base_url"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_by_key(tmp_path, monkeypatch, base_url, template, key):
+def test_invalid_settings_are_refused_by_key(tmp_path, monkeypatch, base_url, template, key):
     monkeypatch.setenv("UPSTREAM_TOKEN", UPSTREAM_TOKEN)
     head = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
     path = tmp_path / "openholder.toml"
-    path.write_text(head + api(base_url, customers=template), encoding="utf-8")
+    path.write_text(head + build_toml(base_url, customers=template), encoding="utf-8")
     with pytest.raises(ConfigurationError) as refusal:
         Configuration.load(path)
     (mistake,) = refusal.value.mistakes
@@ -201,19 +201,19 @@ def test_settings_that_cannot_work_are_refused_by_key(tmp_path, monkeypatch, bas
 # -- connections --------------------------------------------------------------------------------------------------
 
 
-def ports(upstream):
+def find_ports(upstream):
     """The connections that the upstream has seen, by the port at our end."""
     return {request.connection.context.address[1] for request in upstream.requests}
 
 
 @pytest.mark.parametrize(("customer", "status"), [("cust-1001", 200), ("cust-9999", 404)])
 @pytest.mark.gen_test
-async def test_questions_one_after_the_other_share_a_connection(world, customer, status):
+async def test_successive_queries_share_a_connection(world, customer, status):
     upstream = await start(world)
     for _ in range(20):
         assert (await world.call(f"/auth/v1/customer/{customer}")).status == status
     assert len(upstream.requests) == 20
-    assert len(ports(upstream)) == 1
+    assert len(find_ports(upstream)) == 1
 
 
 @pytest.mark.gen_test
@@ -221,7 +221,7 @@ async def test_no_more_connections_are_opened_than_configured(world):
     upstream = await start(world, "connections = 2")
     answers = await asyncio.gather(*(world.call(DETAILS) for _ in range(20)))
     assert {answer.status for answer in answers} == {200}
-    assert len(ports(upstream)) <= 2
+    assert len(find_ports(upstream)) <= 2
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -229,7 +229,7 @@ async def test_no_more_connections_are_opened_than_configured(world):
 async def test_redirects_are_not_followed(world, status):
     upstream = await start(world)
     elsewhere = await world.stack.enter_async_context(Upstream(sample_rows()))
-    upstream.break_with = answering("", status, Location=f"{elsewhere.url}/customers/cust-1001")
+    upstream.break_with = build_handler("", status, Location=f"{elsewhere.url}/customers/cust-1001")
     assert (await world.call(DETAILS)).status == 500
     assert (len(upstream.requests), elsewhere.requests) == (1, [])
 
@@ -239,14 +239,14 @@ async def test_an_upstream_that_is_down_is_500(world):
     (socket,) = bind("127.0.0.1", 0)
     port = socket.getsockname()[1]
     socket.close()
-    await world.start(api(f"http://127.0.0.1:{port}"))
+    await world.start(build_toml(f"http://127.0.0.1:{port}"))
     answer = await world.call(DETAILS)
     assert (answer.status, answer.code) == (500, "urn:au-cds:error:cds-all:GeneralError/Unexpected")
 
 
 @pytest.mark.parametrize("way", ["hangs", "drips"])
 @pytest.mark.gen_test
-async def test_an_answer_that_does_not_end_is_given_up_and_its_connection_closed(world, way):
+async def test_an_endless_response_is_cancelled_with_its_connection(world, way):
     upstream = await start(world, "timeout = 0.3\nconnections = 1")
     gone = asyncio.Event()
 
@@ -269,13 +269,13 @@ async def test_an_answer_that_does_not_end_is_given_up_and_its_connection_closed
     assert (await world.call(DETAILS)).status == 200
 
 
-# -- answers ------------------------------------------------------------------------------------------------------
+# -- responses ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.gen_test
 async def test_404_means_that_there_is_no_such_record(world):
     upstream = await start(world)
-    upstream.break_with = answering("<h1>SECRET</h1>", 404, "text/html")
+    upstream.break_with = build_handler("<h1>SECRET</h1>", 404, "text/html")
     answer = await world.call(DETAILS)
     assert (answer.status, answer.code) == (404, "urn:au-cds:error:cds-all:Resource/Invalid")
 
@@ -286,40 +286,44 @@ JANE = '{"data": {"id": "cust-1001", "name": "SECRET"}}'
 @pytest.mark.parametrize(
     "broken",
     [
-        pytest.param(answering('{"error": "SECRET"}', 401), id="401"),
-        pytest.param(answering('{"error": "SECRET"}', 403), id="403"),
-        pytest.param(answering('{"error": "SECRET"}', 500), id="500"),
-        pytest.param(answering(JANE, 206), id="206"),
-        pytest.param(answering("", 204), id="204"),
-        pytest.param(answering("<h1>SECRET</h1>", kind="text/html"), id="HTML"),
-        pytest.param(answering("<h1>SECRET</h1>"), id="HTML called JSON"),
-        pytest.param(answering(""), id="empty"),
-        pytest.param(answering(JANE[:-5]), id="truncated JSON"),
-        pytest.param(answering(JANE.encode("utf-16")), id="UTF-16"),
-        pytest.param(answering('{"data": {"id": "cust-1001", "name": "SECRET", "name": "b"}}'), id="repeated member"),
-        pytest.param(answering('{"data": {"id": "cust-1001", "updatedAt": NaN, "name": "SECRET"}}'), id="NaN"),
-        pytest.param(answering('{"result": {"id": "cust-1001", "name": "SECRET"}}'), id="nothing at the pointer"),
-        pytest.param(answering('["SECRET"]'), id="a list where the pointer wants an object"),
-        pytest.param(answering('{"data": ["SECRET"]}'), id="a list of strings"),
-        pytest.param(answering('{"data": [{"id": "cust-1001"}, null]}'), id="a list with null in it"),
-        pytest.param(answering('{"data": "SECRET"}'), id="a string"),
-        pytest.param(answering('{"data": null}'), id="null"),
-        pytest.param(answering('{"data": {"id": "cust-1001", "name": "' + "SECRET" * 700 + '"}}'), id="too large"),
-        pytest.param(answering(gzip.compress(JANE.encode()), Content_Encoding="gzip"), id="compressed unasked"),
+        pytest.param(build_handler('{"error": "SECRET"}', 401), id="401"),
+        pytest.param(build_handler('{"error": "SECRET"}', 403), id="403"),
+        pytest.param(build_handler('{"error": "SECRET"}', 500), id="500"),
+        pytest.param(build_handler(JANE, 206), id="206"),
+        pytest.param(build_handler("", 204), id="204"),
+        pytest.param(build_handler("<h1>SECRET</h1>", kind="text/html"), id="HTML"),
+        pytest.param(build_handler("<h1>SECRET</h1>"), id="HTML called JSON"),
+        pytest.param(build_handler(""), id="empty"),
+        pytest.param(build_handler(JANE[:-5]), id="truncated JSON"),
+        pytest.param(build_handler(JANE.encode("utf-16")), id="UTF-16"),
         pytest.param(
-            answering('{"data": {"id": "cust-1001", "name": {"SECRET": 1}}}'), id="a member that does not fit"
+            build_handler('{"data": {"id": "cust-1001", "name": "SECRET", "name": "b"}}'), id="repeated member"
         ),
-        pytest.param(sending(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"), id="half a head"),
+        pytest.param(build_handler('{"data": {"id": "cust-1001", "updatedAt": NaN, "name": "SECRET"}}'), id="NaN"),
+        pytest.param(build_handler('{"result": {"id": "cust-1001", "name": "SECRET"}}'), id="nothing at the pointer"),
+        pytest.param(build_handler('["SECRET"]'), id="a list where the pointer wants an object"),
+        pytest.param(build_handler('{"data": ["SECRET"]}'), id="a list of strings"),
+        pytest.param(build_handler('{"data": [{"id": "cust-1001"}, null]}'), id="a list with null in it"),
+        pytest.param(build_handler('{"data": "SECRET"}'), id="a string"),
+        pytest.param(build_handler('{"data": null}'), id="null"),
+        pytest.param(build_handler('{"data": {"id": "cust-1001", "name": "' + "SECRET" * 700 + '"}}'), id="too large"),
+        pytest.param(build_handler(gzip.compress(JANE.encode()), Content_Encoding="gzip"), id="compressed unasked"),
         pytest.param(
-            sending(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n" + JANE.encode()),
+            build_handler('{"data": {"id": "cust-1001", "name": {"SECRET": 1}}}'), id="a member that does not fit"
+        ),
+        pytest.param(build_raw_handler(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"), id="half a head"),
+        pytest.param(
+            build_raw_handler(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n" + JANE.encode()
+            ),
             id="shorter than announced",
         ),
-        pytest.param(sending(b"SECRET\r\n\r\n"), id="no HTTP"),
-        pytest.param(sending(b""), id="nothing"),
+        pytest.param(build_raw_handler(b"SECRET\r\n\r\n"), id="no HTTP"),
+        pytest.param(build_raw_handler(b""), id="nothing"),
     ],
 )
 @pytest.mark.gen_test
-async def test_what_the_upstream_gets_wrong_is_500_and_never_repeated(world, broken):
+async def test_a_bad_response_is_500_and_never_quoted(world, broken):
     upstream = await start(world, "max_bytes = 4096")
     upstream.break_with = broken
     with capture_logs() as logs:
@@ -355,7 +359,7 @@ async def test_a_pointer_that_leads_nowhere_is_500(world, records):
 @pytest.mark.gen_test
 async def test_a_busy_upstream_is_503_with_its_retry_after(world, status, sent, passed_on):
     upstream = await start(world)
-    upstream.break_with = answering("SECRET", status, "text/plain", **sent)
+    upstream.break_with = build_handler("SECRET", status, "text/plain", **sent)
     answer = await world.call(DETAILS)
     assert (answer.status, answer.code) == (503, "urn:au-cds:error:cds-all:Service/Unavailable")
     assert answer.headers["Retry-After"] == passed_on
@@ -375,7 +379,7 @@ async def test_a_busy_upstream_is_503_with_its_retry_after(world, status, sent, 
 @pytest.mark.gen_test
 async def test_a_record_of_somebody_else_is_500(world, path, data):
     upstream = await start(world)
-    upstream.break_with = answering(json.dumps({"data": data}))
+    upstream.break_with = build_handler(json.dumps({"data": data}))
     answer = await world.call(path)
     assert (answer.status, b"SECRET" in answer.text) == (500, False)
 
@@ -385,7 +389,7 @@ async def test_a_record_of_somebody_else_is_500(world, path, data):
 async def test_numbers_pass_with_every_digit(world, digits):
     upstream = await start(world)
     account = '{"data": {"id": "acc-2001", "current": %s, "currency": "AUD"}}'
-    upstream.break_with = answering(account % digits)
+    upstream.break_with = build_handler(account % digits)
     answer = await world.call(BALANCE)
     assert (answer.status, answer.text) == (
         200,
@@ -394,13 +398,13 @@ async def test_numbers_pass_with_every_digit(world, digits):
 
 
 @pytest.mark.gen_test
-async def test_from_a_template_without_variables_come_all_records_and_the_host_selects(world):
+async def test_records_of_a_template_without_variables_are_filtered(world):
     upstream = await start(world, customers="/customers", accounts="/accounts")
     everything = {
         f"/api/{name}": json.dumps({"data": [as_json(row) for row in upstream.rows[name]]})
         for name in ("customers", "accounts")
     }
-    upstream.break_with = lambda handler: answering(everything[handler.request.uri])(handler)
+    upstream.break_with = lambda handler: build_handler(everything[handler.request.uri])(handler)
     found = await world.call(SEARCH, body={"email": "JANE.citizen@example.com"})
     assert [match["id"] for match in found.json["data"]] == ["cust-1001", "cust-1002"]
     assert (await world.call(DETAILS)).json["givenName"] == "Jane"
@@ -443,7 +447,7 @@ NO_ID = {"customerId": "cust-1001", "type": "x", "displayName": "x"}
 async def test_only_the_upstream_proves_whose_an_account_is(world, template, answered, status):
     """The ids of the request never stand in for those that decide whether a balance may be seen."""
     upstream = await start(world, accounts=template)
-    links = answering(json.dumps({"data": answered}))
+    links = build_handler(json.dumps({"data": answered}))
     usual = upstream.find
 
     def answer(handler):
@@ -465,10 +469,10 @@ async def test_only_the_upstream_proves_whose_an_account_is(world, template, ans
     ],
 )
 @pytest.mark.gen_test
-async def test_a_parameter_proves_neither_who_a_customer_is_nor_who_may_log_in(world, collection, record):
+async def test_a_query_parameter_proves_no_identity(world, collection, record):
     """An upstream that ignores ``email`` answers with everybody: without the address in them, these are nobody's."""
     upstream = await start(world, logins="/logins?email={email}")
-    upstream.break_with = lambda handler: answering(
+    upstream.break_with = lambda handler: build_handler(
         json.dumps({"data": [record] if collection in handler.request.uri else []})
     )(handler)
     answer = await world.call(SEARCH, body={"email": "jane@example.com"})
@@ -476,16 +480,16 @@ async def test_a_parameter_proves_neither_who_a_customer_is_nor_who_may_log_in(w
 
 
 @pytest.mark.gen_test
-async def test_a_customer_without_an_id_of_its_own_does_not_exist(world):
+async def test_a_customer_without_its_own_id_does_not_exist(world):
     upstream = await start(world)
-    upstream.break_with = answering('{"data": {}}')
+    upstream.break_with = build_handler('{"data": {}}')
     assert (await world.call(DETAILS)).status == 404
 
 
 @pytest.mark.gen_test
-async def test_columns_name_members_that_the_upstream_calls_otherwise(world):
+async def test_columns_map_the_upstreams_names(world):
     upstream = await start(world, '[sources.api.columns.customers]\nid = "number"\nname = "label"')
-    upstream.break_with = answering('{"data": {"number": 12, "label": "Jane", "name": "internal"}}')
+    upstream.break_with = build_handler('{"data": {"number": 12, "label": "Jane", "name": "internal"}}')
     page = await world.holder.sources.fetch(
         Query(
             collection="customers",

@@ -1,4 +1,4 @@
-"""The SQLite source: a schema of one's own, exact ids, and a file that is read and never written."""
+"""The SQLite source: custom schemas, exact ids, and a file that is read and never written."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "ht
 SOURCE = '[sources.bank]\nkind = "sqlite"\npath = "bank.db"\n'
 
 
-def write(folder, script):
+def run_script(folder, script):
     with closing(sqlite3.connect(folder / "bank.db")) as connection:
         connection.executescript(script)
 
 
-def bank(folder, script="", more=""):
-    """The sources of a configuration with one SQLite file, which ``script`` fills first."""
-    write(folder, script)
+def build_sources(folder, script="", more=""):
+    """Build the sources of a configuration with one SQLite file, after running ``script`` in it."""
+    run_script(folder, script)
     path = folder / "openholder.toml"
     path.write_text(HEAD + SOURCE + more, encoding="utf-8")
     return make_sources(Configuration.load(path))
 
 
-def asking(collection, **members):
-    """The question for all records with these members."""
+def build_query(collection, **members):
+    """Build the query for all records with these members."""
     return Query(collection=collection, filters=tuple(Filter(name, "eq", value) for name, value in members.items()))
 
 
-async def ids(sources, query):
+async def fetch_ids(sources, query):
     return [record["id"] for record in (await sources.fetch(query)).records]
 
 
@@ -56,8 +56,8 @@ async def ids(sources, query):
 
 @pytest.mark.parametrize("content", [b"id,name\n1,Jane\n", b"SQLite format 3\0" + b"\xff" * 500, bytes(4096)])
 @pytest.mark.gen_test
-async def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(io_loop, tmp_path, content):
-    sources = bank(tmp_path)
+async def test_a_file_that_is_not_a_database_is_refused_unchanged(io_loop, tmp_path, content):
+    sources = build_sources(tmp_path)
     (tmp_path / "bank.db").write_bytes(content)
     with pytest.raises(Unreachable, match=r"^source 'bank' cannot be opened: not a readable SQLite database \(.+\)$"):
         async with sources:
@@ -66,8 +66,8 @@ async def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(io_loop,
 
 
 @pytest.mark.gen_test
-async def test_a_file_that_went_away_is_refused_and_never_created(io_loop, tmp_path):
-    sources = bank(tmp_path)
+async def test_a_missing_file_is_refused_and_never_created(io_loop, tmp_path):
+    sources = build_sources(tmp_path)
     (tmp_path / "bank.db").unlink()
     with pytest.raises(Unreachable, match=r"^source 'bank' cannot be opened: .*unable to open database file"):
         async with sources:
@@ -95,7 +95,7 @@ for _ in range(10):
 @pytest.mark.parametrize(
     ("content", "by_then"), [(b"", "missing"), (b"", "a folder"), (b"no database", "there"), (b"", "there")]
 )
-def test_a_process_whose_source_cannot_open_ends_and_in_silence(tmp_path, content, by_then):
+def test_a_process_whose_source_cannot_open_ends_silently(tmp_path, content, by_then):
     """Each connection has a thread: left alone it keeps the process from ending, or complains about a closed loop."""
     (tmp_path / "bank.db").write_bytes(content)  # an empty file is a database without the mapped column
     command = [sys.executable, "-W", "error", "-c", OPEN_OFTEN, str(tmp_path / "bank.db"), by_then]
@@ -105,7 +105,7 @@ def test_a_process_whose_source_cannot_open_ends_and_in_silence(tmp_path, conten
 
 @pytest.mark.gen_test
 async def test_the_file_cannot_be_written_through_the_source(io_loop, tmp_path):
-    write(tmp_path, "CREATE TABLE customers (id); INSERT INTO customers VALUES (1)")
+    run_script(tmp_path, "CREATE TABLE customers (id); INSERT INTO customers VALUES (1)")
     before = (tmp_path / "bank.db").read_bytes()
     source = SQLiteSource("bank", SQLiteSettings(path=tmp_path / "bank.db"))
     connection = await source._connect()
@@ -121,15 +121,15 @@ async def test_the_file_cannot_be_written_through_the_source(io_loop, tmp_path):
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 @pytest.mark.gen_test
 async def test_what_others_commit_is_seen_at_once(io_loop, tmp_path, mode):
-    async with bank(tmp_path, f"PRAGMA journal_mode = {mode}; CREATE TABLE customers (id)") as sources:
-        assert await ids(sources, Query(collection="customers")) == []
+    async with build_sources(tmp_path, f"PRAGMA journal_mode = {mode}; CREATE TABLE customers (id)") as sources:
+        assert await fetch_ids(sources, Query(collection="customers")) == []
         with closing(sqlite3.connect(tmp_path / "bank.db")) as writer:
             with writer:
                 writer.execute("INSERT INTO customers VALUES ('1')")
-            assert await ids(sources, Query(collection="customers")) == ["1"]
+            assert await fetch_ids(sources, Query(collection="customers")) == ["1"]
 
 
-# -- a schema of one's own ----------------------------------------------------------------------------------------
+# -- custom schemas ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -154,16 +154,16 @@ async def test_what_others_commit_is_seen_at_once(io_loop, tmp_path, mode):
 )
 @pytest.mark.gen_test
 async def test_a_view_or_columns_make_a_schema_fit(io_loop, tmp_path, schema, more):
-    async with bank(tmp_path, schema, more) as sources:
-        page = await sources.fetch(asking("accounts", customerId="c1", id="a1"))
+    async with build_sources(tmp_path, schema, more) as sources:
+        page = await sources.fetch(build_query("accounts", customerId="c1", id="a1"))
         assert page.records == [{"customerId": "c1", "id": "a1"}]
 
 
 @pytest.mark.parametrize("key", ['"banking.transactions"', "banking_transactions"])
 @pytest.mark.gen_test
-async def test_columns_are_given_under_the_name_of_the_collection_or_the_table(io_loop, tmp_path, key):
+async def test_columns_may_name_the_collection_or_the_table(io_loop, tmp_path, key):
     schema = "CREATE TABLE banking_transactions (acct_no); INSERT INTO banking_transactions VALUES ('a1')"
-    async with bank(tmp_path, schema, f'[sources.bank.columns.{key}]\naccountId = "acct_no"\n') as sources:
+    async with build_sources(tmp_path, schema, f'[sources.bank.columns.{key}]\naccountId = "acct_no"\n') as sources:
         assert (await sources.fetch(Query(collection="banking.transactions"))).records == [{"accountId": "a1"}]
 
 
@@ -172,34 +172,34 @@ async def test_a_generated_column_is_a_column(io_loop, tmp_path):
     schema = (
         "CREATE TABLE customers (number, id TEXT GENERATED ALWAYS AS ('c' || number));INSERT INTO customers VALUES (7)"
     )
-    async with bank(tmp_path, schema) as sources:
-        assert await ids(sources, asking("customers", id="c7")) == ["c7"]
+    async with build_sources(tmp_path, schema) as sources:
+        assert await fetch_ids(sources, build_query("customers", id="c7")) == ["c7"]
 
 
 @pytest.mark.parametrize(
     ("table", "named"), [("accounts", "table 'accounts' has no column 'acct_no'"), ("acounts", "acounts")]
 )
 @pytest.mark.gen_test
-async def test_a_mapping_of_what_does_not_exist_is_refused_by_name(io_loop, tmp_path, table, named):
-    sources = bank(tmp_path, "CREATE TABLE accounts (id)", f'[sources.bank.columns.{table}]\nid = "acct_no"\n')
+async def test_a_mapping_of_a_missing_name_is_refused(io_loop, tmp_path, table, named):
+    sources = build_sources(tmp_path, "CREATE TABLE accounts (id)", f'[sources.bank.columns.{table}]\nid = "acct_no"\n')
     with pytest.raises(Unreachable, match=f"^source 'bank' cannot be opened: .*{named}"):
         async with sources:
             pass
 
 
 @pytest.mark.gen_test
-async def test_a_table_without_its_owner_column_is_a_fault_that_names_the_member(io_loop, tmp_path):
-    async with bank(tmp_path, "CREATE TABLE balances (account, current)") as sources:
+async def test_a_missing_owner_column_is_a_fault_with_its_name(io_loop, tmp_path):
+    async with build_sources(tmp_path, "CREATE TABLE balances (account, current)") as sources:
         with pytest.raises(SourceFault, match="table 'balances' has no column 'accountId'"):
-            await sources.fetch(asking("balances", accountId="a1"))
+            await sources.fetch(build_query("balances", accountId="a1"))
 
 
 NAMES = ["order", "two words", "it's", 'a "quoted" name', "100%", "a.b.c", "Größe", "banking_direct_debits", "energy_x"]
 
 
 @pytest.mark.gen_test
-async def test_each_name_that_a_source_gives_a_collection_can_be_asked_for(io_loop, tmp_path):
-    write(tmp_path, "".join(f"CREATE TABLE {quote_identifier(name)} (id);" for name in NAMES))
+async def test_every_listed_collection_can_be_queried(io_loop, tmp_path):
+    run_script(tmp_path, "".join(f"CREATE TABLE {quote_identifier(name)} (id);" for name in NAMES))
     source = SQLiteSource("bank", SQLiteSettings(path=tmp_path / "bank.db"))
     await source.open()
     try:
@@ -215,8 +215,8 @@ async def test_each_name_that_a_source_gives_a_collection_can_be_asked_for(io_lo
 @pytest.mark.gen_test
 async def test_columns_may_be_called_anything(io_loop, tmp_path, name):
     schema = f"CREATE TABLE customers ({quote_identifier(name)}); INSERT INTO customers VALUES ('1'), ('2')"
-    async with bank(tmp_path, schema) as sources:
-        assert (await sources.fetch(asking("customers", **{name: "2"}))).records == [{name: "2"}]
+    async with build_sources(tmp_path, schema) as sources:
+        assert (await sources.fetch(build_query("customers", **{name: "2"}))).records == [{name: "2"}]
 
 
 # -- ids ----------------------------------------------------------------------------------------------------------
@@ -226,28 +226,30 @@ async def test_columns_may_be_called_anything(io_loop, tmp_path, name):
 @pytest.mark.parametrize("asked", ["12.0", " 12", "12 ", "+12", "1.2e1", "012", "0xC", "\uff11\uff12", "", "12\0"])
 @pytest.mark.gen_test
 async def test_twelve_is_found_as_12_and_as_nothing_else(io_loop, tmp_path, declared, asked):
-    async with bank(tmp_path, f"CREATE TABLE customers (id {declared}); INSERT INTO customers VALUES (12)") as sources:
-        assert len(await ids(sources, asking("customers", id="12"))) == 1
-        assert await ids(sources, asking("customers", id=asked)) == []
+    async with build_sources(
+        tmp_path, f"CREATE TABLE customers (id {declared}); INSERT INTO customers VALUES (12)"
+    ) as sources:
+        assert len(await fetch_ids(sources, build_query("customers", id="12"))) == 1
+        assert await fetch_ids(sources, build_query("customers", id=asked)) == []
 
 
 @pytest.mark.parametrize("collation", ["NOCASE", "RTRIM", "BINARY"])
 @pytest.mark.gen_test
-async def test_ids_are_compared_exactly_whatever_collation_their_column_has(io_loop, tmp_path, collation):
+async def test_ids_are_compared_exactly_under_any_collation(io_loop, tmp_path, collation):
     schema = (
         f"CREATE TABLE customers (id TEXT COLLATE {collation});INSERT INTO customers VALUES ('abc'), ('ABC'), ('abc  ')"
     )
-    async with bank(tmp_path, schema) as sources:
+    async with build_sources(tmp_path, schema) as sources:
         for asked, found in [("abc", ["abc"]), ("ABC", ["ABC"]), ("Abc", []), ("abc ", []), ("abc  ", ["abc  "])]:
-            assert await ids(sources, asking("customers", id=asked)) == found
+            assert await fetch_ids(sources, build_query("customers", id=asked)) == found
 
 
 @pytest.mark.gen_test
 async def test_typeless_columns_hold_text_and_numbers_side_by_side(io_loop, tmp_path):
     schema = "CREATE TABLE customers (id); INSERT INTO customers VALUES (12), ('12'), ('012'), (NULL)"
-    async with bank(tmp_path, schema) as sources:
-        assert await ids(sources, asking("customers", id="12")) == [12, "12"]
-        assert await ids(sources, asking("customers", id="012")) == ["012"]
+    async with build_sources(tmp_path, schema) as sources:
+        assert await fetch_ids(sources, build_query("customers", id="12")) == [12, "12"]
+        assert await fetch_ids(sources, build_query("customers", id="012")) == ["012"]
 
 
 @pytest.mark.gen_test
@@ -257,7 +259,7 @@ async def test_ids_and_addresses_are_found_through_an_index(io_loop, tmp_path):
         "CREATE INDEX numbers ON customers (number);"
         "CREATE INDEX addresses ON customers (email COLLATE NOCASE)"
     )
-    write(tmp_path, schema)
+    run_script(tmp_path, schema)
     types = {"id": "TEXT", "number": "INTEGER", "email": "TEXT"}
     schema = Schema(SQLiteDialect(), [Table("customers", types)], {})
     with closing(sqlite3.connect(tmp_path / "bank.db")) as connection:
@@ -289,8 +291,8 @@ async def test_numbers_leave_as_exact_decimals(io_loop, tmp_path, declared, valu
         f"CREATE TABLE balances (accountId, current {declared}, available {declared});"
         f"INSERT INTO balances VALUES ('a1', {value}, NULL)"
     )
-    async with bank(tmp_path, schema) as sources:
-        (row,) = (await sources.fetch(asking("balances", accountId="a1"))).records
+    async with build_sources(tmp_path, schema) as sources:
+        (row,) = (await sources.fetch(build_query("balances", accountId="a1"))).records
     encoded = msgspec.json.Encoder(decimal_format="number").encode(to_record(row, Balance))
     assert encoded == b'{"account_id":"a1","current":' + leaves + b"}"
 
@@ -304,18 +306,18 @@ async def test_numbers_leave_as_exact_decimals(io_loop, tmp_path, declared, valu
     ids=["dotted columns", "JSON"],
 )
 @pytest.mark.gen_test
-async def test_an_object_is_dotted_columns_or_json_and_null_is_no_member(io_loop, tmp_path, columns, values):
+async def test_an_object_is_dotted_columns_or_json(io_loop, tmp_path, columns, values):
     schema = f"CREATE TABLE customers (id, name, {columns}); INSERT INTO customers VALUES ('c1', NULL, {values})"
-    async with bank(tmp_path, schema) as sources:
-        (row,) = (await sources.fetch(asking("customers", id="c1"))).records
+    async with build_sources(tmp_path, schema) as sources:
+        (row,) = (await sources.fetch(build_query("customers", id="c1"))).records
     customer = msgspec.to_builtins(to_record(row, Customer))
     assert customer == {"id": "c1", "address": {"locality": "Darwin", "postalCode": "0800"}}
 
 
 @pytest.mark.gen_test
-async def test_an_object_of_which_nothing_is_known_is_no_member(io_loop, tmp_path):
+async def test_an_object_without_values_is_absent(io_loop, tmp_path):
     schema = 'CREATE TABLE customers (id, "address.locality"); INSERT INTO customers (id) VALUES (1)'
-    async with bank(tmp_path, schema) as sources:
+    async with build_sources(tmp_path, schema) as sources:
         (row,) = (await sources.fetch(Query(collection="customers"))).records
     assert msgspec.to_builtins(to_record(row, Customer)) == {"id": "1"}
 
@@ -329,36 +331,36 @@ CREATE TABLE accounts (id); INSERT INTO accounts VALUES ('a1');
 
 
 @pytest.mark.gen_test
-async def test_a_question_that_takes_too_long_is_given_up_and_its_connection_serves_again(io_loop, tmp_path):
-    async with bank(tmp_path, ENDLESS, "connections = 1\ntimeout = 0.2\n") as sources:
+async def test_a_query_that_takes_too_long_frees_its_connection(io_loop, tmp_path):
+    async with build_sources(tmp_path, ENDLESS, "connections = 1\ntimeout = 0.2\n") as sources:
         started = time.monotonic()
         for _ in range(3):
             with pytest.raises(SourceFault, match=r"^collection 'customers': no answer within 0\.2 s$"):
-                await sources.fetch(asking("customers", id="none"))
-            assert await ids(sources, Query(collection="accounts")) == ["a1"]
+                await sources.fetch(build_query("customers", id="none"))
+            assert await fetch_ids(sources, Query(collection="accounts")) == ["a1"]
         assert time.monotonic() - started < 3
 
 
 @pytest.mark.gen_test
-async def test_endless_questions_on_some_connections_do_not_hold_up_the_others(io_loop, tmp_path):
-    async with bank(tmp_path, ENDLESS, "connections = 3\ntimeout = 1.0\n") as sources:
-        endless = [asyncio.create_task(sources.fetch(asking("customers", id="none"))) for _ in range(2)]
-        assert await ids(sources, Query(collection="accounts")) == ["a1"]
+async def test_endless_queries_do_not_block_other_connections(io_loop, tmp_path):
+    async with build_sources(tmp_path, ENDLESS, "connections = 3\ntimeout = 1.0\n") as sources:
+        endless = [asyncio.create_task(sources.fetch(build_query("customers", id="none"))) for _ in range(2)]
+        assert await fetch_ids(sources, Query(collection="accounts")) == ["a1"]
         assert not any(task.done() for task in endless)
         assert {type(end) for end in await asyncio.gather(*endless, return_exceptions=True)} == {SourceFault}
 
 
 @pytest.mark.gen_test
-async def test_a_locked_database_keeps_its_question_waiting_and_nobody_else(io_loop, tmp_path):
+async def test_a_locked_database_blocks_only_its_own_query(io_loop, tmp_path):
     """If the loop stood still, the lock would not be given back before SQLite gives up."""
-    async with bank(tmp_path, "CREATE TABLE accounts (id); INSERT INTO accounts VALUES ('a1')") as sources:
+    async with build_sources(tmp_path, "CREATE TABLE accounts (id); INSERT INTO accounts VALUES ('a1')") as sources:
         with closing(sqlite3.connect(tmp_path / "bank.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
-            question = asyncio.create_task(sources.fetch(Query(collection="accounts")))
-            await asyncio.wait([question], timeout=0.2)
-            assert not question.done()
+            running = asyncio.create_task(sources.fetch(Query(collection="accounts")))
+            await asyncio.wait([running], timeout=0.2)
+            assert not running.done()
             other.execute("ROLLBACK")
-        assert (await question).records == [{"id": "a1"}]
+        assert (await running).records == [{"id": "a1"}]
 
 
 # -- a Query means what openholder.select says --------------------------------------------------------------------
