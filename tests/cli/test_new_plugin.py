@@ -127,7 +127,7 @@ def test_nothing_that_is_there_is_overwritten_and_then_nothing_is_written(tmp_pa
     path.write_text("mine")
     ended = run_command("new-plugin", "kim", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert f"openholder-kim/{present} is there already; nothing was written" in ended.stderr
+    assert f"already exists: openholder-kim/{present}; nothing was written" in ended.stderr
     assert (files(tmp_path / "openholder-kim"), path.read_text()) == ([present], "mine")
 
 
@@ -150,7 +150,7 @@ def test_a_folder_that_cannot_be_made_is_told_in_a_line(tmp_path):
 def test_a_name_that_is_none_is_a_usage_error(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
     assert (main(["new-plugin", name]), files(tmp_path)) == (2, [])
-    assert "is no name of a kind" in capsys.readouterr().err
+    assert "is not a valid kind" in capsys.readouterr().err
 
 
 def test_without_a_name_it_is_a_usage_error(tmp_path):
@@ -159,9 +159,9 @@ def test_without_a_name_it_is_a_usage_error(tmp_path):
 
 def test_a_kind_that_is_installed_already_is_warned_of(tmp_path, kim):
     ended = run_command("new-plugin", "csv", cwd=tmp_path)
-    assert (ended.returncode, ended.stderr.startswith("Warning: kind 'csv' is installed already")) == (0, True)
+    assert (ended.returncode, ended.stderr.startswith("Warning: kind 'csv' is already installed")) == (0, True)
     ended = openholder("new-plugin", "kim", cwd=tmp_path, **kim)
-    assert (ended.returncode, "from openholder-kim 0.1.0" in ended.stderr) == (0, True)
+    assert (ended.returncode, "by openholder-kim 0.1.0" in ended.stderr) == (0, True)
 
 
 # -- what it is good for ------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import openholder
 import openholder.testing
 from openholder import NotFound, Page, Query, hookimpl
 from openholder._version import __version__
-from openholder.cli.new_plugin import _compatible
+from openholder.cli.new_plugin import _compatible_versions
 from openholder.config import REPLAY_STORES
 from openholder.errors import SourceError, SourceFault
 from openholder.sources.entry import SourceEntry
@@ -93,7 +93,7 @@ def test_the_page_tells_the_version_of_the_plugin_api_that_the_host_has():
 
 
 def test_the_page_requires_the_versions_that_a_new_plugin_requires():
-    assert f"    openholder {_compatible(__version__)}\n" in PAGE
+    assert f"    openholder {_compatible_versions(__version__)}\n" in PAGE
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_the_page_requires_the_versions_that_a_new_plugin_requires():
     [("0.1.0", ">= 0.1, < 0.2"), ("0.9.3", ">= 0.9, < 0.10"), ("1.0.0", ">= 1.0, < 2"), ("2.5.0.dev1", ">= 2.5, < 3")],
 )
 def test_versions_go_together_up_to_the_next_one_that_may_break(version, compatible):
-    assert _compatible(version) == compatible
+    assert _compatible_versions(version) == compatible
 
 
 def test_an_implementation_gets_the_arguments_that_it_names():

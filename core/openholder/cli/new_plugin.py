@@ -1,4 +1,4 @@
-"""``openholder new-plugin``: a package to start a source from, which installs and passes its tests as it is."""
+"""``openholder new-plugin``: write the package of a new data source, which installs and passes its tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from openholder.sources.kinds import list_kinds
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
 LONGEST = 25
-"""Characters of a name: with more the lines of what is written would be longer than its own linter allows."""
+"""The most characters of a name: with more, lines would be longer than the package's linter allows."""
 TEMPLATES: Mapping[str, str] = {
     "setup.cfg": "setup.cfg.txt",
     "pyproject.toml": "pyproject.toml.txt",
@@ -26,7 +26,7 @@ TEMPLATES: Mapping[str, str] = {
     ".github/workflows/test.yml": "test.yml.txt",
     ".gitignore": "gitignore.txt",
 }
-"""The template of each file that is written. A licence is not among them: that is the author's to choose."""
+"""The template of each file, by path; an empty one makes an empty file. The licence is left to the author."""
 NEXT = """
 Next:
   cd {folder}
@@ -34,29 +34,34 @@ Next:
   pytest
   openholder plugins
 
-Then change {package}/__init__.py; its docstrings say what.
+Then edit {package}/__init__.py; its docstrings say what to change.
 """
 
 
-def _valid(context: click.Context, parameter: click.Parameter, name: str) -> str:
+def _check_name(context: click.Context, parameter: click.Parameter, name: str) -> str:
     if not NAME.fullmatch(name) or len(name) > LONGEST:
         raise click.BadParameter(
-            f"{name!r} is no name of a kind: a letter, then letters, digits and single underscores, all of a-z,"
-            f" at most {LONGEST}"
+            f"{name!r} is not a valid kind: use lower-case letters a-z, digits and single underscores,"
+            f" start with a letter, end with a letter or digit, at most {LONGEST} characters"
         )
     return name
 
 
 @click.command("new-plugin")
-@click.argument("name", callback=_valid)
-@click.option("--folder", type=click.Path(path_type=Path), help="Where to write it. Default: ./openholder-NAME.")
+@click.argument("name", callback=_check_name)
+@click.option("--folder", type=click.Path(path_type=Path), help="The folder to write to. Default: ./openholder-NAME.")
 def new_plugin(name: str, folder: Path | None) -> int:
-    """Write a package with a source of kind NAME and its tests, to change. Nothing that is there is overwritten."""
-    folder = folder or Path(_distribution(name))
-    for warning in _warnings(name):
-        click.echo(f"Warning: {warning}", err=True)
+    """Write a package with a data source of kind NAME and its tests. Existing files are never overwritten."""
+    folder = folder or Path(_name_distribution(name))
+    for kind in list_kinds():
+        if kind.name == name:
+            click.echo(
+                f"Warning: kind {name!r} is already installed by {kind.distribution} {kind.version};"
+                " if two distributions provide a kind, neither can be used",
+                err=True,
+            )
     try:
-        _write(folder, _contents(name))
+        _write_files(folder, _fill_templates(name))
     except OSError as exc:
         raise click.ClickException(f"{exc.filename or folder} cannot be written: {exc.strerror or exc}") from exc
     click.echo(f"Wrote {folder}: a source of kind {name!r} that serves a JSON file.")
@@ -64,52 +69,38 @@ def new_plugin(name: str, folder: Path | None) -> int:
     return 0
 
 
-def _distribution(name: str) -> str:
-    """The distribution's name. Hyphens, as package indexes write it in any case."""
+def _name_distribution(name: str) -> str:
+    """Return the name of the distribution, with hyphens, as package indexes show it."""
     return f"openholder-{name.replace('_', '-')}"
 
 
-def _warnings(name: str) -> list[str]:
-    """Who has the kind already."""
-    return [
-        f"kind {name!r} is installed already, from {kind.distribution} {kind.version};"
-        " where two distributions have a kind, neither can be configured"
-        for kind in list_kinds()
-        if kind.name == name
-    ]
-
-
-def _contents(name: str) -> dict[str, str]:
-    """What is written: the text of each file, by its path within the folder."""
+def _fill_templates(name: str) -> dict[str, str]:
+    """Return the text of each file, by its path in the folder."""
     words = {
         "name": name,
         "package": f"openholder_{name}",
-        "distribution": _distribution(name),
+        "distribution": _name_distribution(name),
         "prefix": "".join(part.capitalize() for part in name.split("_")),
-        "compatible": _compatible(__version__),
+        "compatible": _compatible_versions(__version__),
     }
-    return {Template(path).substitute(words): _filled(template, words) for path, template in TEMPLATES.items()}
+    contents = {}
+    for path, template in TEMPLATES.items():
+        text = (files("openholder.cli.template") / template).read_text(encoding="utf-8") if template else ""
+        contents[Template(path).substitute(words)] = Template(text).substitute(words)
+    return contents
 
 
-def _filled(template: str, words: Mapping[str, str]) -> str:
-    """A template with its placeholders replaced; no template is an empty file."""
-    if not template:
-        return ""
-    text = (files("openholder.cli.template") / template).read_text(encoding="utf-8")
-    return Template(text).substitute(words)
-
-
-def _compatible(version: str) -> str:
-    """The versions with the same plugin API: those of one minor version before 1.0, of one major version from then."""
+def _compatible_versions(version: str) -> str:
+    """Return the range of versions with the same plugin API: one minor version before 1.0, then one major version."""
     major, minor = (int(number) for number in version.split(".")[:2])
     end = f"0.{minor + 1}" if major == 0 else f"{major + 1}"
     return f">= {major}.{minor}, < {end}"
 
 
-def _write(folder: Path, contents: Mapping[str, str]) -> None:
+def _write_files(folder: Path, contents: Mapping[str, str]) -> None:
     present = [str(folder / path) for path in contents if (folder / path).exists()]
     if present:
-        raise click.ClickException(f"{', '.join(present)} is there already; nothing was written")
+        raise click.ClickException(f"already exists: {', '.join(present)}; nothing was written")
     for path, text in contents.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         with (folder / path).open("x", encoding="utf-8", newline="\n") as file:  # "x" follows no dangling link

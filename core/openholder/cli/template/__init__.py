@@ -1,4 +1,4 @@
-"""What ``openholder new-plugin`` writes: the files of a package, with ``$placeholders`` where the name belongs.
+"""Templates of the files that ``openholder new-plugin`` writes, with ``$placeholders``.
 
-They end in ``.txt`` so that no tool takes them for code of openholder.
+They end in ``.txt``, so that no tool treats them as code of openholder.
 """
