@@ -164,6 +164,16 @@ class Session:
                 break
         return CallSequence(operation, ids, exchanges, more.get("accounts", ()))
 
+    async def repeat(self, sequence: CallSequence, query: str, **more: Any) -> CallSequence:
+        """Call the operation of a sequence again, with another query, and follow its pages to the last."""
+        more.setdefault("accounts", sequence.account_ids)
+        return await self.call_all_pages(sequence.operation, sequence.ids, query, **more)
+
+    async def repeat_once(self, sequence: CallSequence, query: str, **more: Any) -> Exchange:
+        """Call the operation of a sequence once more, with another query."""
+        more.setdefault("accounts", sequence.account_ids)
+        return await self.call(sequence.operation, sequence.ids, query=query, **more)
+
 
 def build_request(
     operation: Operation, ids: Ids, *, accounts: Sequence[str] = (), email: str = "", **more: Any

@@ -1,4 +1,4 @@
-"""Probes ask questions of their own, beyond the conversation: each is an act, and yields outcomes."""
+"""Probes send requests beyond those of Fiskil's conversation; each is a phase that yields results."""
 
 from __future__ import annotations
 
@@ -7,30 +7,29 @@ from typing import Any
 
 from openholder.contract.operations import Operation
 from openholder.rehearsal.checks.consistency import encode_canonical
-from openholder.rehearsal.exchange import CallSequence, format_route
-from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule
+from openholder.rehearsal.exchange import CallSequence
+from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule
 from openholder.rehearsal.session import Session
 
 
 def find_fullest(session: Session, operation: Operation) -> CallSequence | None:
-    """Of all that was asked of an operation, the answer with the most records."""
-    sequences = (
-        sequence for run in session.runs for sequence in run.sequences.get(operation.name, ()) if sequence.is_complete
-    )
-    return max(sequences, key=lambda sequence: len(sequence.records), default=None)
+    """Return the complete sequence of an operation with the most records; None if there is none."""
+    sequences = (sequence for run in session.runs for sequence in run.sequences.get(operation.name, ()))
+    complete = [sequence for sequence in sequences if sequence.is_complete]
+    return max(complete, key=lambda sequence: len(sequence.records), default=None)
 
 
-def compare_records(rule: Rule, sequence: CallSequence, due: Iterable[dict[str, Any]], before: str = "") -> Result:
-    """Whether a list has exactly the records that are due, in their order. ``before`` begins what is told."""
-    where, request = format_route(sequence.operation), sequence.first.request
+def compare_records(
+    rule: Rule, sequence: CallSequence, expected: Iterable[dict[str, Any]], condition: str = ""
+) -> Result:
+    """Check that a sequence has exactly the expected records in this order; ``condition`` begins a failure's text."""
+    request = sequence.first.request
     if not sequence.is_complete:
-        return fail_rule(rule, where, sequence.exchanges[-1].status_text, request)
-    wanted, came = list(map(encode_canonical, due)), list(map(encode_canonical, sequence.records))
-    return pass_rule(rule, where) if came == wanted else fail_rule(rule, where, before + _unlike(wanted, came), request)
-
-
-def _unlike(wanted: list[bytes], came: list[bytes]) -> str:
-    lost, more = len(set(wanted) - set(came)), len(set(came) - set(wanted))
-    if lost or more:
-        return f"{len(came)} records where {len(wanted)} are due: {more} too many, {lost} missing"
-    return "the right records in another order, or twice"
+        return fail_rule(rule, sequence.route, sequence.exchanges[-1].status_text, request)
+    due, received = list(map(encode_canonical, expected)), list(map(encode_canonical, sequence.records))
+    missing, extra = len(set(due) - set(received)), len(set(received) - set(due))
+    if missing or extra:
+        observed = f"{len(received)} records, expected {len(due)}: {extra} too many, {missing} missing"
+    else:
+        observed = "the expected records in another order, or repeated"
+    return judge_rule(rule, sequence.route, received == due, condition + observed, request)

@@ -1,4 +1,4 @@
-"""Several requests at the same time: each must get its own answer."""
+"""Concurrent requests: each must get its own answer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from openholder.rehearsal.exchange import Exchange, read_records
 from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import CustomerRun, Session
 
-AT_ONCE = 12
-"""Requests at the same time. The CDS want hundreds a second answered."""
+CONCURRENT = 12
+"""The number of concurrent requests. The CDS require holders to answer hundreds per second."""
 BUSY = (429, 503)
-"""A server may say that this is too much for it."""
+"""Statuses with which a server may refuse because of load."""
 OWN_ANSWER = Rule(
     name="concurrent-requests",
     severity="critical",
-    expected="A request gets the same answer, whether it is alone or one of many at the same time.",
-    why="What two requests share in the server's memory shows one customer the data of another.",
+    expected="A request gets the same answer, whether it is sent alone or together with others.",
+    why="State that two requests share in the server's memory shows one customer the data of another.",
     reference="Consumer Data Standards, Privacy Safeguard 11; non-functional requirements: concurrent sessions",
     how_to_fix="Look for state that outlives a request: globals, singletons, a cache with an incomplete key, a"
     " connection shared by two requests.",
@@ -28,35 +28,37 @@ OWN_ANSWER = Rule(
 
 
 async def probe_concurrency(session: Session) -> AsyncIterator[Result]:
-    """Ask again what has been answered, many requests at once, people and accounts next to each other."""
-    alone = [exchange for operation in session.served for exchange in _side_by_side(session.runs, operation)]
-    for start in range(0, len(alone), AT_ONCE):
-        before = alone[start : start + AT_ONCE]
-        together = await asyncio.gather(*(session.send(exchange.request) for exchange in before))
-        for one, other in zip(before, together, strict=True):
-            yield await _judged(session, one, other)
+    """Repeat answered requests in groups, with the customers and accounts mixed."""
+    earlier = [exchange for operation in session.served for exchange in _interleave(session.runs, operation)]
+    for start in range(0, len(earlier), CONCURRENT):
+        group = earlier[start : start + CONCURRENT]
+        repeated = await asyncio.gather(*(session.send(exchange.request) for exchange in group))
+        for alone, together in zip(group, repeated, strict=True):
+            yield await _compare_answers(session, alone, together)
 
 
-def _side_by_side(runs: Sequence[CustomerRun], operation: Operation) -> Iterator[Exchange]:
-    """The first answers to everybody, each twice: one person's next to another's."""
-    answered = (
+def _interleave(runs: Sequence[CustomerRun], operation: Operation) -> Iterator[Exchange]:
+    """Yield the first answers to all customers, each twice, one customer's next to another's."""
+    answered = [
         [sequence.first for sequence in run.sequences.get(operation.name, ()) if sequence.first.is_ok] for run in runs
-    )
+    ]
     for row in zip_longest(*answered):
-        yield from [exchange for exchange in row if exchange] * 2
+        exchanges = [exchange for exchange in row if exchange]
+        yield from exchanges
+        yield from exchanges
 
 
-async def _judged(session: Session, alone: Exchange, together: Exchange) -> Result:
-    where = together.request.route
+async def _compare_answers(session: Session, alone: Exchange, together: Exchange) -> Result:
+    route = together.request.route
     if together.status in BUSY:
-        return skip_rule(OWN_ANSWER, where, "the server has enough to do")
-    if together.is_ok and _content(alone) == _content(together):
-        return pass_rule(OWN_ANSWER, where)
-    if _content(await session.send(alone.request)) != _content(alone):
-        return skip_rule(OWN_ANSWER, where, "the answer is another one each time, also alone")
-    came = "other data than to the same request alone" if together.is_ok else together.status_text
-    return fail_rule(OWN_ANSWER, where, came, together.request)
+        return skip_rule(OWN_ANSWER, route, "the server is already under load")
+    if together.is_ok and _encode_records(alone) == _encode_records(together):
+        return pass_rule(OWN_ANSWER, route)
+    if _encode_records(await session.send(alone.request)) != _encode_records(alone):
+        return skip_rule(OWN_ANSWER, route, "the answer changes each time, even without concurrency")
+    observed = "other data than in the answer to the same request alone" if together.is_ok else together.status_text
+    return fail_rule(OWN_ANSWER, route, observed, together.request)
 
 
-def _content(exchange: Exchange) -> list[bytes]:
+def _encode_records(exchange: Exchange) -> list[bytes]:
     return [encode_canonical(record) for record in read_records(exchange)]

@@ -1,12 +1,11 @@
-"""Query parameters: that filters really filter, stay in the links, and refuse what they cannot read.
+"""Query parameters: filters must be applied, kept in the links, and refused if their values are invalid.
 
-What a filter must give is worked out from the records that came without it, by the filter that the parameter stands
-for in openholder's own table of operations.
+The expected records are computed from the unfiltered list, with the filter that the contract defines for a parameter.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -15,58 +14,58 @@ from openholder.contract.operations import Operation
 from openholder.contract.parameters import Choice, Parameter, ValueParameter, Window
 from openholder.contract.query_string import read_parameters
 from openholder.errors import SourceFault
-from openholder.query import Filter
 from openholder.rehearsal.checks.lists import check_list, get_account_id
-from openholder.rehearsal.exchange import CallSequence, format_route, get_member
+from openholder.rehearsal.exchange import CallSequence, get_member
 from openholder.rehearsal.probes import compare_records, find_fullest
-from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule, skip_rule
+from openholder.rehearsal.results import Result, Rule, judge_rule, skip_rule
 from openholder.rehearsal.session import LARGE_PAGE, SMALL_PAGE, Session, read_next_query
 
-FILTERS = Rule(
+Query = Mapping[str, str]
+FILTERS_APPLIED = Rule(
     name="filters-applied",
     severity="error",
-    expected="With a filter, exactly those records come that fulfil it, in the order they had without it.",
-    why="Recipients get what they did not ask for, or miss what they asked for.",
+    expected="A filtered list has exactly the records that match, in the order of the unfiltered list.",
+    why="Recipients receive data that they did not request, or miss data that they did.",
     reference="Consumer Data Standards, the operation's query parameters; both ends of a window are inclusive",
-    how_to_fix="Apply the filter where the records are selected; compare moments and amounts by value, not as text.",
+    how_to_fix="Apply the filter when selecting the records; compare times and amounts by value, not as text.",
 )
-KEPT = Rule(
+LINKS_KEEP_FILTERS = Rule(
     name="links-keep-filters",
     severity="error",
     expected="The links of a filtered list keep its filters.",
     why="From the second page on, recipients read another list.",
     reference="Consumer Data Standards, pagination: links; Fiskil, examples of lists",
-    how_to_fix="Make links of the whole query that was asked, with another page.",
+    how_to_fix="Build links from the whole query of the request, with another page.",
 )
-BAD_VALUE = Rule(
+INVALID_PARAMETER = Rule(
     name="invalid-parameter",
     severity="error",
-    expected="A value that a parameter cannot have is answered with 400.",
-    why="A filter that is dropped in silence gives records that were not asked for.",
+    expected="An invalid value of a parameter is answered with 400.",
+    why="If the filter is silently dropped, recipients receive data that they did not request.",
     reference="Consumer Data Standards, error codes: Field/Invalid, Field/InvalidDateTime",
-    how_to_fix="Check every parameter before the records are read.",
+    how_to_fix="Validate every parameter before reading the records.",
 )
-DEFAULTS = Rule(
+DEFAULT_FILTERS = Rule(
     name="default-filters",
     severity="error",
-    expected="Without parameters the standard's defaults hold: transactions of twelve months, invoices of"
-    " twenty-four, plans that are active.",
-    why="Who asks for nothing special gets more, or less, than the customer was told.",
+    expected="Without parameters, the defaults of the standard apply: transactions of twelve months, invoices of"
+    " twenty-four, active plans.",
+    why="A recipient that requests no period receives more, or less, than the customer was told.",
     reference="Consumer Data Standards, the operation's query parameters: defaults",
     how_to_fix="Fill in the defaults before selecting records: a window ends now and begins the default time before.",
 )
-UNHEARD = Rule(
+UNKNOWN_PARAMETER = Rule(
     name="unknown-parameter",
     severity="warning",
-    expected="A parameter that the operation does not have changes nothing.",
-    why="Standards grow: what a newer recipient adds must not break it.",
+    expected="A parameter that the operation does not have is ignored.",
+    why="Standards grow: a parameter of a newer version must not break older servers.",
     reference="Consumer Data Standards, extensibility",
-    how_to_fix="Ignore parameters that are not known.",
+    how_to_fix="Ignore unknown parameters.",
 )
-_UNREADABLE = {"date-time": "yesterday", "date": "2026-02-30", "amount": "a lot"}
-_AHEAD = timezone(timedelta(hours=14))
-"""Where the day begins first: the same moment, in a text that is greater than any other of it."""
-_ENDS = {
+_INVALID_VALUES = {"date-time": "yesterday", "date": "2026-02-30", "amount": "a lot"}
+_EASTERNMOST = timezone(timedelta(hours=14))
+"""The same time written in this zone is the greatest as text: it shows whether a server compares texts."""
+_REVERSED_ENDS = {
     "date-time": ("2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"),
     "date": ("2026-02-01", "2026-01-01"),
 }
@@ -74,210 +73,185 @@ _LONG_AGO = {"date-time": "1990-01-01T00:00:00Z", "date": "1990-01-01"}
 
 
 async def probe_filters(session: Session) -> AsyncIterator[Result]:
-    """Try each parameter of each list that is served, on the fullest answer there was."""
+    """Probe each parameter of each served list, on the account with the most records."""
     for operation in session.served:
         sequence = find_fullest(session, operation)
         parameters = (*operation.parameters, *operation.account_parameters)
         if sequence is None or not operation.reply.many or not parameters:
             continue
-        whole = await _asked(session, sequence, _unfiltered(operation))
-        queries = [list(_QUERIES[type(one)](one, whole.records)) if whole.is_complete else [] for one in parameters]
-        for parameter, made in zip(parameters, queries, strict=True):
-            async for result in _tried(session, sequence, whole, made):
+        unfiltered = _disable_choices(operation)
+        whole = await _request_list(session, sequence, unfiltered)
+        combined: dict[str, str] = {}
+        combined_count = 0
+        for parameter in parameters:
+            queries = list(_build_queries(parameter, whole.records)) if whole.is_complete else []
+            async for result in _probe_queries(session, whole, queries):
                 yield result
-            async for result in _misused(session, sequence, parameter):
+            async for result in _probe_invalid_values(session, sequence, parameter):
                 yield result
-        async for result in _tried(session, sequence, whole, list(_together(queries))):
+            if queries:
+                combined |= queries[0]
+                combined_count += 1
+        # All filters together must hold, not one of them.
+        async for result in _probe_queries(session, whole, [combined] if combined_count > 1 else []):
             yield result
-        undone = _unfiltered(operation) | _beginnings(operation)
-        if undone:
-            yield await _defaulted(session, sequence, undone)
-        yield await _unheard(session, sequence)
+        no_defaults = unfiltered | _widen_windows(operation)
+        if no_defaults:
+            everything = await _request_list(session, sequence, no_defaults)
+            by_default = await _request_list(session, sequence, {})
+            yield _compare_filtered(session, DEFAULT_FILTERS, everything, by_default, {})
+        query = f"{sequence.first.request.query}&x-unheard-of=1".lstrip("&")
+        exchange = await session.repeat_once(sequence, query)
+        yield judge_rule(UNKNOWN_PARAMETER, sequence.route, exchange.is_ok, exchange.status_text, exchange.request)
 
 
-def _unfiltered(operation: Operation) -> dict[str, str]:
-    """What switches off the defaults that leave records out."""
-    choices = (parameter for parameter in operation.parameters if isinstance(parameter, Choice))
+def _disable_choices(operation: Operation) -> dict[str, str]:
+    """Return the query that disables the default choices that would omit records."""
+    choices = [parameter for parameter in operation.parameters if isinstance(parameter, Choice)]
     return {choice.name: "ALL" for choice in choices if "ALL" in choice.filters}
 
 
-async def _asked(session: Session, sequence: CallSequence, query: Mapping[str, str]) -> CallSequence:
-    asked = "&".join(filter(None, (LARGE_PAGE[sequence.operation.reply.paging], urlencode(query))))
-    return await session.call_all_pages(sequence.operation, sequence.ids, asked, accounts=sequence.account_ids)
-
-
-async def _tried(
-    session: Session, sequence: CallSequence, whole: CallSequence, queries: Sequence[dict[str, str]]
-) -> AsyncIterator[Result]:
-    if not queries:
-        yield skip_rule(FILTERS, format_route(sequence.operation), "no record has a value to try a filter on")
-    for query in queries:
-        query = {**_unfiltered(sequence.operation), **query}
-        came = await _asked(session, sequence, query)
-        yield _compared(session, whole, came, query)
-        for result in check_list(came):
-            yield result
-        yield await (_kept if sequence.operation.reply.paging == "page" else _walked)(session, came, query)
-
-
-async def _misused(session: Session, sequence: CallSequence, parameter: Parameter) -> AsyncIterator[Result]:
-    where = format_route(sequence.operation)
-    for refused in _refused(parameter):
-        exchange = await session.call(
-            sequence.operation, sequence.ids, accounts=sequence.account_ids, query=urlencode(refused)
-        )
-        good = exchange.status == 400
-        yield (
-            pass_rule(BAD_VALUE, where) if good else fail_rule(BAD_VALUE, where, exchange.status_text, exchange.request)
-        )
-
-
-def _together(queries: Iterable[Sequence[dict[str, str]]]) -> Iterator[dict[str, str]]:
-    """The first query of each parameter in one: all filters must hold, not one of them."""
-    firsts = [made[0] for made in queries if made]
-    if len(firsts) > 1:
-        yield {name: value for query in firsts for name, value in query.items()}
-
-
-async def _defaulted(session: Session, sequence: CallSequence, undone: Mapping[str, str]) -> Result:
-    """Ask without any parameter, and with those that switch off what holds then."""
-    whole = await _asked(session, sequence, undone)
-    return _compared(session, whole, await _asked(session, sequence, {}), {}, DEFAULTS)
-
-
-def _beginnings(operation: Operation) -> dict[str, str]:
-    """Windows that begin before anything did, for those that begin some months ago by default."""
-    windows = (parameter for parameter in operation.parameters if isinstance(parameter, Window))
+def _widen_windows(operation: Operation) -> dict[str, str]:
+    """Return the query that extends default windows of some months to all times."""
+    windows = [parameter for parameter in operation.parameters if isinstance(parameter, Window)]
     return {window.oldest: _LONG_AGO[window.reads] for window in windows if window.months}
 
 
-def _compared(
-    session: Session, whole: CallSequence, came: CallSequence, query: Mapping[str, str], rule: Rule = FILTERS
+async def _request_list(session: Session, sequence: CallSequence, query: Query) -> CallSequence:
+    """Request a list in large pages, with other filters."""
+    return await session.repeat(sequence, _join(LARGE_PAGE[sequence.operation.reply.paging], query))
+
+
+def _join(paging: str, query: Query) -> str:
+    return "&".join(filter(None, (paging, urlencode(query))))
+
+
+async def _probe_queries(session: Session, whole: CallSequence, queries: Sequence[Query]) -> AsyncIterator[Result]:
+    """Request the list with each query, compare the records with the expected ones, and follow the links."""
+    if not queries:
+        yield skip_rule(FILTERS_APPLIED, whole.route, "no record has a value to filter by")
+    for query in queries:
+        query = {**_disable_choices(whole.operation), **query}
+        filtered = await _request_list(session, whole, query)
+        yield _compare_filtered(session, FILTERS_APPLIED, whole, filtered, query)
+        for result in check_list(filtered):
+            yield result
+        if whole.operation.reply.paging == "page":
+            yield await _probe_next_link(session, filtered, query)
+        else:
+            # A cursor shows no filters: only its records tell whether it keeps them.
+            small = await session.repeat(filtered, _join(SMALL_PAGE[whole.operation.reply.paging], query))
+            yield compare_records(LINKS_KEEP_FILTERS, small, filtered.records, "in small pages: ")
+
+
+def _compare_filtered(
+    session: Session, rule: Rule, whole: CallSequence, filtered: CallSequence, query: Query
 ) -> Result:
+    """Compare a filtered list with the records of the whole list that match the query."""
     if not whole.is_complete:
-        return skip_rule(rule, format_route(whole.operation), "the whole list did not come")
+        return skip_rule(rule, whole.route, "the whole list was not returned")
     try:
-        due = [record for record in whole.records if _fulfils(session, whole.operation, record, query)]
+        expected = [record for record in whole.records if _matches(session, whole.operation, record, query)]
     except SourceFault:
-        return skip_rule(rule, format_route(whole.operation), "a record has a value that cannot be compared")
-    return compare_records(rule, came, due, f"{', '.join(query)}: " if query else "")
+        return skip_rule(rule, whole.route, "a record has a value that cannot be compared")
+    return compare_records(rule, filtered, expected, f"{', '.join(query)}: " if query else "")
 
 
-def _fulfils(session: Session, operation: Operation, record: dict[str, Any], query: Mapping[str, str]) -> bool:
-    asked, _ = read_parameters(operation, query, datetime.now(UTC))
-    account = _account(session, operation, record) if asked.account_filters else {}
-    return _all(asked.filters, record) and _all(asked.account_filters, account)
+def _matches(session: Session, operation: Operation, record: dict[str, Any], query: Query) -> bool:
+    parsed, _ = read_parameters(operation, query, datetime.now(UTC))
+    if not all(condition.admits(record) for condition in parsed.filters):
+        return False
+    account = _find_account(session, operation, record) if parsed.account_filters else {}
+    return all(condition.admits(account) for condition in parsed.account_filters)
 
 
-def _all(filters: list[Filter], record: Mapping[str, Any]) -> bool:
-    return all(condition.admits(record) for condition in filters)
+def _find_account(session: Session, operation: Operation, record: dict[str, Any]) -> dict[str, Any]:
+    """Return the account that a record belongs to, from the list of its sector; empty if the list lacks it."""
+    for run in session.runs:
+        for _, account in run.find_records(f"{operation.sector}.accounts"):
+            if account.get("accountId") == get_account_id(record):
+                return account
+    return {}
 
 
-def _account(session: Session, operation: Operation, record: dict[str, Any]) -> dict[str, Any]:
-    """The account that a record belongs to, as the sector's list has shown it."""
-    known = (row for run in session.runs for _, row in run.find_records(f"{operation.sector}.accounts"))
-    return next((row for row in known if row.get("accountId") == get_account_id(record)), {})
-
-
-async def _walked(session: Session, came: CallSequence, query: Mapping[str, str]) -> Result:
-    """Whether the cursors of small pages keep the filters."""
-    small = "&".join(filter(None, (SMALL_PAGE[came.operation.reply.paging], urlencode(query))))
-    parts = await session.call_all_pages(came.operation, came.ids, small, accounts=came.account_ids)
-    return compare_records(KEPT, parts, came.records, "in small pages: ")
-
-
-async def _kept(session: Session, sequence: CallSequence, query: Mapping[str, str]) -> Result:
-    """Whether the links of a first small page keep the filters."""
-    where = format_route(sequence.operation)
+async def _probe_next_link(session: Session, sequence: CallSequence, query: Query) -> Result:
+    """Check that the next link of the smallest page keeps the filters."""
     narrow = urlencode({"page-size": "1", **query})
-    exchange = await session.call(sequence.operation, sequence.ids, accounts=sequence.account_ids, query=narrow)
+    exchange = await session.repeat_once(sequence, narrow)
+    if get_member(exchange.json, "links", "next") is None:
+        return skip_rule(LINKS_KEEP_FILTERS, sequence.route, "the list has a single record")
     following = parse_qs(read_next_query(sequence.operation, exchange, narrow))
     lost = [name for name, value in query.items() if following and following.get(name) != [value]]
-    if get_member(exchange.json, "links", "next") is None:
-        return skip_rule(KEPT, where, "one page has it all")
-    return (
-        fail_rule(KEPT, where, f"next is without {', '.join(lost)}", exchange.request)
-        if lost
-        else pass_rule(KEPT, where)
-    )
+    observed = f"the next link lacks {', '.join(lost)}"
+    return judge_rule(LINKS_KEEP_FILTERS, sequence.route, not lost, observed, exchange.request)
 
 
-async def _unheard(session: Session, sequence: CallSequence) -> Result:
-    query = f"{sequence.first.request.query}&x-unheard-of=1".lstrip("&")
-    exchange = await session.call(sequence.operation, sequence.ids, accounts=sequence.account_ids, query=query)
-    where = format_route(sequence.operation)
-    return (
-        pass_rule(UNHEARD, where)
-        if exchange.is_ok
-        else fail_rule(UNHEARD, where, exchange.status_text, exchange.request)
-    )
-
-
-def _refused(parameter: Parameter) -> Iterator[dict[str, str]]:
-    """Values that a parameter cannot have, and a window that ends before it begins."""
-    reads = "choice" if isinstance(parameter, Choice) else parameter.reads
-    value = _UNREADABLE.get(reads, "NO_SUCH_VALUE" if reads == "choice" else "")
-    if value:
-        yield from ({name: value} for name in parameter.names)
+async def _probe_invalid_values(
+    session: Session, sequence: CallSequence, parameter: Parameter
+) -> AsyncIterator[Result]:
+    """Request the list with invalid values of a parameter, and with a window that ends before it begins."""
+    invalid = "NO_SUCH_VALUE" if isinstance(parameter, Choice) else _INVALID_VALUES.get(parameter.reads)
+    queries: list[Query] = [{name: invalid} for name in parameter.names] if invalid else []
     if isinstance(parameter, Window):
-        later, earlier = _ENDS[parameter.reads]
-        yield {parameter.oldest: later, parameter.newest: earlier}
+        later, earlier = _REVERSED_ENDS[parameter.reads]
+        queries.append({parameter.oldest: later, parameter.newest: earlier})
+    for query in queries:
+        exchange = await session.repeat_once(sequence, urlencode(query))
+        is_refused = exchange.status == 400
+        yield judge_rule(INVALID_PARAMETER, sequence.route, is_refused, exchange.status_text, exchange.request)
 
 
-def _of_choice(choice: Choice, records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
-    return ({choice.name: value} for value in choice.filters)
+def _build_queries(parameter: Parameter, records: list[dict[str, Any]]) -> Iterator[Query]:
+    """Yield queries with values of a parameter that occur in the records."""
+    match parameter:
+        case Choice():
+            yield from ({parameter.name: value} for value in parameter.filters)
+        case ValueParameter():
+            yield from _build_value_queries(parameter, records)
+        case Window():
+            yield from _build_window_queries(parameter, records)
 
 
-def _of_given(given: ValueParameter, records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
-    """A value that some of the records have: of amounts the one in the middle, of texts a word of each member.
-
-    And what means any text in SQL: here it is a sign like others.
-    """
-    for name in (given.member, *given.otherwise):
+def _build_value_queries(parameter: ValueParameter, records: list[dict[str, Any]]) -> Iterator[Query]:
+    """Yield the median of amounts, a word of texts, and the SQL wildcard, which must match itself only."""
+    for name in (parameter.member, *parameter.otherwise):
         values = [str(record[name]) for record in records if record.get(name) not in (None, "")]
-        if values and given.reads == "amount":
-            yield {given.name: sorted(values, key=_amount)[len(values) // 2]}
+        if values and parameter.reads == "amount":
+            yield {parameter.name: sorted(values, key=_read_amount)[len(values) // 2]}
         elif values:
-            yield {given.name: max(values[0].split(), key=len, default=values[0])}
-    if records and given.reads == "text":
-        yield {given.name: "%"}
+            yield {parameter.name: max(values[0].split(), key=len, default=values[0])}
+    if records and parameter.reads == "text":
+        yield {parameter.name: "%"}
 
 
-def _amount(text: str) -> float:
+def _read_amount(text: str) -> float:
     try:
         return float(text)
     except ValueError:
         return 0.0
 
 
-def _of_window(window: Window, records: list[dict[str, Any]]) -> Iterator[dict[str, str]]:
-    """From the record in the middle on, and up to it: its very moment, since both ends are inclusive."""
-    members = (window.member, *window.otherwise)
-    firsts = (next((str(record[name]) for name in members if record.get(name)), "") for record in records)
-    times = sorted(filter(None, firsts), key=_sortable)
-    if times:
-        form = _FORMS[window.reads]
-        middle, earliest = form(times[len(times) // 2]), form(times[0])
-        yield {window.oldest: middle}
-        if window.reads == "date-time":
-            yield {window.oldest: _sortable(middle).astimezone(_AHEAD).isoformat()}
-        yield {window.oldest: earliest, window.newest: middle}
+def _build_window_queries(window: Window, records: list[dict[str, Any]]) -> Iterator[Query]:
+    """Yield windows that begin or end at the very time of the median record: both ends are inclusive."""
+    times: list[str] = []
+    for record in records:
+        values = [str(record[name]) for name in (window.member, *window.otherwise) if record.get(name)]
+        times += values[:1]
+    if not times:
+        return
+    times.sort(key=_read_time)
+    median, earliest = times[len(times) // 2], times[0]
+    if window.reads == "date":
+        median, earliest = (_read_time(text).astimezone(UTC).date().isoformat() for text in (median, earliest))
+    yield {window.oldest: median}
+    if window.reads == "date-time":
+        yield {window.oldest: _read_time(median).astimezone(_EASTERNMOST).isoformat()}
+    yield {window.oldest: earliest, window.newest: median}
 
 
-def _sortable(text: str) -> datetime:
+def _read_time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-_FORMS: Mapping[str, Callable[[str], str]] = {
-    "date-time": lambda text: text,
-    "date": lambda text: _sortable(text).astimezone(UTC).date().isoformat(),
-}
-_QUERIES: Mapping[type, Callable[[Any, list[dict[str, Any]]], Iterator[dict[str, str]]]] = {
-    Choice: _of_choice,
-    ValueParameter: _of_given,
-    Window: _of_window,
-}

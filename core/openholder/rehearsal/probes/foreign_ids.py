@@ -1,16 +1,15 @@
-"""Whose data it is: what belongs to somebody else, or to nobody, must not be answered."""
+"""Access to foreign data: ids of another customer, and unknown ids, must be refused."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 
 from openholder.contract.operations import Operation
 from openholder.rehearsal.checks.lists import get_account_id
 from openholder.rehearsal.checks.responses import REFUSED
 from openholder.rehearsal.exchange import Exchange, format_route, get_member, read_records, redact_word
-from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule, skip_rule
+from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import UNKNOWN_ID, CustomerRun, Ids, Session, choose_accounts, choose_path_ids
 
 _FISKIL = "Fiskil, errors: 404 for an id in the path, 422 for one in the body"
@@ -18,172 +17,168 @@ _FISKIL = "Fiskil, errors: 404 for an id in the path, 422 for one in the body"
 FOREIGN = Rule(
     name="foreign-data",
     severity="critical",
-    expected="An account, payee or transaction of another customer is not answered with data.",
-    why="Somebody's data goes to a stranger: a notifiable breach.",
+    expected="A request for an account, payee or transaction of another customer returns no data.",
+    why="A customer's data goes to a stranger: a notifiable breach.",
     reference=f"{_FISKIL}; OWASP API Security 2023, API1: broken object level authorization",
-    how_to_fix="Look up every account under the customer of the path before anything is read of it.",
+    how_to_fix="Look up every account under the customer in the path before reading any of its data.",
 )
 FOREIGN_BODY = Rule(
     name="foreign-data-body",
     severity="critical",
-    expected="A body that names an account of another customer is refused as a whole.",
-    why="Somebody's data goes to a stranger: a notifiable breach.",
+    expected="A bulk request that names an account of another customer is refused as a whole.",
+    why="A customer's data goes to a stranger: a notifiable breach.",
     reference=f"{_FISKIL}; OWASP API Security 2023, API1: broken object level authorization",
-    how_to_fix="Look up every id of the body under the customer of the path before anything is read.",
+    how_to_fix="Look up every id of the body under the customer in the path before reading any data.",
 )
 UNKNOWN = Rule(
     name="unknown-id",
     severity="error",
-    expected="An id in the path that the customer does not have is answered with 404.",
-    why="Reports to the regulator count refusals by status; recipients try again for ever on other errors.",
+    expected="An id in the path that does not belong to the customer is answered with 404.",
+    why="Reports to the regulator count refusals by status; recipients keep retrying after other errors.",
     reference=_FISKIL,
-    how_to_fix="Answer 404 where nothing is found, the same for ids that are another's and ids that are nobody's.",
+    how_to_fix="Answer 404 if nothing is found, whether the id is another customer's or does not exist.",
 )
 UNKNOWN_BODY = Rule(
     name="unknown-id-body",
     severity="error",
-    expected="An id in the body that the customer does not have is answered with 422.",
-    why="Reports to the regulator count refusals by status; a list that leaves the id out looks complete.",
+    expected="An id in the body that does not belong to the customer is answered with 422.",
+    why="Reports to the regulator count refusals by status; a list without the id looks complete.",
     reference=_FISKIL,
-    how_to_fix="Refuse the whole request with 422 and an error for each id.",
+    how_to_fix="Refuse the whole request with 422 and one error for each id.",
 )
-ALIKE = Rule(
+SAME_REFUSAL = Rule(
     name="foreign-same-as-unknown",
     severity="warning",
-    expected="What is another customer's is refused just like what does not exist.",
-    why="The difference tells a caller which ids there are.",
+    expected="Ids of other customers are refused in the same way as ids that do not exist.",
+    why="The difference tells a caller which ids exist.",
     reference="OWASP ASVS 5.0, section 8.2: access control",
-    how_to_fix="Answer both from the same branch, with the same status and code.",
+    how_to_fix="Refuse both in the same branch of the code, with the same status and code.",
 )
+_ONE_CUSTOMER = ("customer", "consent", "all_accounts")
+"""Operations on all records of the customer: they have no id that could be another customer's."""
 
 
-Refusal = tuple[int, str, str, bool]
-"""Status, code, detail, and whether it counts as a refusal to share."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a caller can tell from a refusal."""
+
+    status: int
+    code: str
+    detail: str
+    is_counted: bool
+    """Whether X-Sharing-Refused is set."""
 
 
-class Case(NamedTuple):
-    """An id that must not work."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request with an id that must be refused."""
 
     note: str
-    foreign: bool
-    """Whether it is somebody's."""
+    is_foreign: bool
+    """True for an id of another customer, or of another account; False for an id that does not exist."""
     ids: Ids
-    more: Sequence[str] = ()
-    """Accounts that the body names beside the customer's own."""
+    body_accounts: Sequence[str] = ()
+    """Account ids that the body contains beside the customer's own."""
 
 
 async def probe_foreign_ids(session: Session) -> AsyncIterator[Result]:
-    """Try every operation that is served with ids that are another's, and with ids that are nobody's."""
+    """Call every served operation with ids of other customers, and with unknown ids."""
     own, others = session.runs[0], session.runs[1:]
     for operation in session.served:
         if operation.whose == "search" or not choose_path_ids(operation, own):
             continue
-        cases = list(_cases(operation, own, others))
-        if not any(case.foreign for case in cases) and operation.whose not in ("customer", "consent", "all_accounts"):
-            yield skip_rule(
-                FOREIGN, format_route(operation), "needs a second --email, of a customer with data of this kind"
-            )
-        statuses: dict[bool, set[Refusal]] = {True: set(), False: set()}
-        for case in cases:
-            exchange = await _tried(session, operation, own, case)
+        route = format_route(operation)
+        attempts = list(_build_attempts(operation, own, others))
+        if not any(attempt.is_foreign for attempt in attempts) and operation.whose not in _ONE_CUSTOMER:
+            yield skip_rule(FOREIGN, route, "needs a second --email, of a customer with such data")
+        foreign: set[Refusal] = set()
+        unknown: set[Refusal] = set()
+        for attempt in attempts:
+            accounts = (*choose_accounts(operation, own), *attempt.body_accounts)
+            exchange = await session.call(operation, attempt.ids, accounts=accounts, note=attempt.note)
             if not exchange.is_ok:
-                statuses[case.foreign].add(_refusal(case, exchange))
-            for result in _judged(operation, case, exchange):
-                yield result
-        if all(statuses.values()):
-            yield _alike(operation, statuses)
+                (foreign if attempt.is_foreign else unknown).add(_read_refusal(attempt, exchange))
+            yield _judge_attempt(operation, attempt, exchange)
+        if foreign and unknown:
+            different = sorted(foreign - unknown, key=lambda refusal: (refusal.status, refusal.code))
+            observed = ""
+            if different:
+                shown = f"{different[0].status} {redact_word(different[0].code)}"
+                observed = f"another status, code, detail or header for an id of another customer: {shown}"
+            yield judge_rule(SAME_REFUSAL, route, not different, observed)
 
 
-async def _tried(session: Session, operation: Operation, own: CustomerRun, case: Case) -> Exchange:
-    accounts = (*choose_accounts(operation, own), *case.more)
-    return await session.call(operation, case.ids, accounts=accounts, note=case.note)
-
-
-def _cases(operation: Operation, own: CustomerRun, others: Sequence[CustomerRun]) -> Iterator[Case]:
+def _build_attempts(operation: Operation, own: CustomerRun, others: Sequence[CustomerRun]) -> Iterator[Attempt]:
     ids = choose_path_ids(operation, own)[0]
-    yield Case("an unknown customerId", False, {**ids, "customerId": UNKNOWN_ID})
+    foreign_accounts = [account for other in others for account in other.offered if account not in own.offered][:1]
+    yield Attempt("an unknown customerId", False, {**ids, "customerId": UNKNOWN_ID})
     if operation.whose == "specific":
-        yield Case("an unknown account in the body", False, ids, (UNKNOWN_ID,))
-        yield from (Case("another's account in the body", True, ids, (one,)) for one in _accounts(own, others))
+        yield Attempt("an unknown account in the body", False, ids, (UNKNOWN_ID,))
+        for account in foreign_accounts:
+            yield Attempt("another customer's account in the body", True, ids, (account,))
     for name in list(ids)[1:]:
-        yield Case(f"an unknown {name}", False, {**ids, name: UNKNOWN_ID})
-        for value in _theirs(operation, name, own, others):
-            yield Case(f"another's {name}", True, {**ids, name: value})
-        for value in _of_another_account(operation, name, ids, own):
-            yield Case(f"the {name} of another account", True, {**ids, name: value})
+        yield Attempt(f"an unknown {name}", False, {**ids, name: UNKNOWN_ID})
+        if name == "accountId":
+            for account in foreign_accounts:
+                yield Attempt("another customer's accountId", True, {**ids, name: account})
+        else:
+            for value in _find_foreign_ids(operation, name, own, others)[:1]:
+                yield Attempt(f"another customer's {name}", True, {**ids, name: value})
+            for value in _find_ids_of_other_accounts(operation, name, ids, own)[:1]:
+                yield Attempt(f"the {name} of another account", True, {**ids, name: value})
     if "accountId" in ids:
         for other in others:
             if other.customer_id and ids["accountId"] not in other.offered:
-                yield Case("another's customerId", True, {**ids, "customerId": other.customer_id})
+                yield Attempt("another customer's customerId", True, {**ids, "customerId": other.customer_id})
 
 
-def _accounts(own: CustomerRun, others: Sequence[CustomerRun]) -> list[str]:
-    """One account that the others have and the first customer has not."""
-    return [account for other in others for account in other.offered if account not in own.offered][:1]
+def _find_foreign_ids(operation: Operation, name: str, own: CustomerRun, others: Sequence[CustomerRun]) -> list[str]:
+    """Return the ids of that name that other customers have, and this one does not."""
+    foreign = [record.get(name) for other in others for _, record in other.find_records(operation.collection)]
+    known = {record.get(name) for _, record in own.find_records(operation.collection)}
+    return [value for value in foreign if isinstance(value, str) and value not in known]
 
 
-def _theirs(operation: Operation, name: str, own: CustomerRun, others: Sequence[CustomerRun]) -> list[str]:
-    """One id of that name which is another's."""
-    if name == "accountId":
-        return _accounts(own, others)
-    seen = [record.get(name) for other in others for _, record in other.find_records(operation.collection)]
-    mine = {record.get(name) for _, record in own.find_records(operation.collection)}
-    return [value for value in seen if isinstance(value, str) and value not in mine][:1]
-
-
-def _of_another_account(operation: Operation, name: str, ids: Ids, own: CustomerRun) -> list[str]:
-    """One id of that name which another of the customer's accounts has, and this one has not."""
-    shown = [
+def _find_ids_of_other_accounts(operation: Operation, name: str, ids: Ids, own: CustomerRun) -> list[str]:
+    """Return the ids of that name that other accounts of the customer have, and this one does not."""
+    pairs = [
         (sequence.ids.get("accountId"), record.get(name)) for sequence, record in own.find_records(operation.collection)
     ]
-    here = {value for account, value in shown if account == ids.get("accountId")}
-    other = (value for account, value in shown if account and isinstance(value, str) and value not in here)
-    return [] if name == "accountId" else list(islice(other, 1))
+    here = {value for account, value in pairs if account == ids.get("accountId")}
+    return [value for account, value in pairs if account and isinstance(value, str) and value not in here]
 
 
-def _judged(operation: Operation, case: Case, exchange: Exchange) -> Iterator[Result]:
-    in_body = bool(case.more)
+def _judge_attempt(operation: Operation, attempt: Attempt, exchange: Exchange) -> Result:
+    in_body = bool(attempt.body_accounts)
     leak, refusal, status = (FOREIGN_BODY, UNKNOWN_BODY, 422) if in_body else (FOREIGN, UNKNOWN, 404)
-    where = format_route(operation)
-    if case.foreign and _leaks(exchange, case):
-        yield fail_rule(leak, where, f"{exchange.status_text}: {case.note}", exchange.request)
-    elif exchange.is_ok:
-        yield fail_rule(
-            refusal,
-            where,
-            f"200 with {'data' if read_records(exchange) else 'an empty answer'}: {case.note}",
-            exchange.request,
-        )
-    elif exchange.status != status:
-        yield fail_rule(refusal, where, f"{exchange.status_text}: {case.note}", exchange.request)
-    elif REFUSED in exchange.headers and not case.foreign:
-        yield fail_rule(refusal, where, f"{exchange.status_text} with {REFUSED}: {case.note}", exchange.request)
-    else:
-        yield pass_rule(leak if case.foreign else refusal, where)
+    route, observed = format_route(operation), exchange.status_text
+    if attempt.is_foreign and _leaks_data(attempt, exchange):
+        return fail_rule(leak, route, f"{observed}: {attempt.note}", exchange.request)
+    if exchange.is_ok:
+        observed = "200 with data" if read_records(exchange) else "200 with an empty answer"
+    elif exchange.status == status:
+        if attempt.is_foreign or REFUSED not in exchange.headers:
+            return pass_rule(leak if attempt.is_foreign else refusal, route)
+        observed = f"{observed} with {REFUSED}"
+    return fail_rule(refusal, route, f"{observed}: {attempt.note}", exchange.request)
 
 
-def _leaks(exchange: Exchange, case: Case) -> bool:
-    """Whether somebody else's data came: with ids in the body, records of those accounts among one's own."""
-    came = read_records(exchange) if exchange.json is not None else [{}] * bool(exchange.content)
-    theirs = [record for record in came if not case.more or get_account_id(record) in case.more]
-    return exchange.is_ok and bool(theirs)
+def _leaks_data(attempt: Attempt, exchange: Exchange) -> bool:
+    """Return whether an answer has foreign data: any data, or for a bulk request any record of these accounts."""
+    if not exchange.is_ok:
+        return False
+    if exchange.json is None:  # a document
+        return bool(exchange.content) and not attempt.body_accounts
+    records = read_records(exchange)
+    if attempt.body_accounts:
+        return any(get_account_id(record) in attempt.body_accounts for record in records)
+    return bool(records)
 
 
-def _refusal(case: Case, exchange: Exchange) -> Refusal:
-    """How something is refused, but for the id itself, which may be repeated."""
+def _read_refusal(attempt: Attempt, exchange: Exchange) -> Refusal:
+    """Return the refusal without the id itself, which its detail may repeat."""
     errors = get_member(exchange.json, "errors")
     detail = str(get_member(errors[0], "detail")) if isinstance(errors, list) and errors else ""
-    for value in (*case.ids.values(), *case.more):
+    for value in (*attempt.ids.values(), *attempt.body_accounts):
         detail = detail.replace(value, "…")
-    return exchange.status, exchange.error_code, detail, REFUSED in exchange.headers
-
-
-def _alike(operation: Operation, statuses: Mapping[bool, set[Refusal]]) -> Result:
-    if statuses[True] <= statuses[False]:
-        return pass_rule(ALIKE, format_route(operation))
-    status, code, *_ = min(statuses[True] - statuses[False])
-    return fail_rule(
-        ALIKE,
-        format_route(operation),
-        f"another status, code, detail or header for another's: {status} {redact_word(code)}",
-    )
+    return Refusal(exchange.status, exchange.error_code, detail, REFUSED in exchange.headers)

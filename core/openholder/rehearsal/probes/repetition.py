@@ -1,176 +1,144 @@
-"""Limits of pages, and that the same question has the same answer: at once, in parts, and again."""
+"""Repeated requests: with other page sizes, with invalid pages, and unchanged; and searches with similar addresses."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator
 
-from openholder.contract.operations import Operation
+from openholder.contract.limits import DEFAULT_SIZE
 from openholder.rehearsal.checks.lists import check_list
-from openholder.rehearsal.exchange import CallSequence, format_route, read_records
+from openholder.rehearsal.exchange import CallSequence, read_records
 from openholder.rehearsal.probes import compare_records, find_fullest
-from openholder.rehearsal.results import Result, Rule, fail_rule, pass_rule
-from openholder.rehearsal.session import LARGE_PAGE, CustomerRun, Session
+from openholder.rehearsal.results import Result, Rule, judge_rule
+from openholder.rehearsal.session import LARGE_PAGE, Session
 
-DEFAULT_SIZE = 25
-NOBODY_S = "nobody@no-such-host.invalid"
-WHOLE = Rule(
+UNKNOWN_EMAIL = "nobody@no-such-host.invalid"
+PAGES_MATCH_LIST = Rule(
     name="pages-match-list",
     severity="error",
-    expected="Small pages one after the other are the same records, in the same order, as one large page.",
-    why="What falls between two pages is never seen; what overlaps is seen twice.",
+    expected="Consecutive small pages contain the same records, in the same order, as one large page.",
+    why="Records that fall between two pages are never seen; records on both are counted twice.",
     reference="Consumer Data Standards, pagination; Fiskil, integration requirements: paging of lists",
-    how_to_fix="Order the records totally, ties by id, before a page is cut.",
+    how_to_fix="Order the records totally, ties by id, before cutting pages.",
 )
-STABLE = Rule(
+REPEATABLE = Rule(
     name="repeatable-answer",
     severity="error",
-    expected="The same question, asked again, has the same answer.",
-    why="Recipients cannot tell what is new from what was shuffled.",
+    expected="The same request, repeated, gets the same answer.",
+    why="Recipients cannot tell new records from reordered ones.",
     reference="RFC 9110 section 9.2.2: idempotent methods; Consumer Data Standards, data quality",
-    how_to_fix="Give records a total order and ids that stay. Rehearse on data that nobody changes meanwhile.",
+    how_to_fix="Give records a total order and permanent ids. Rehearse with data that does not change meanwhile.",
 )
-DEFAULTS = Rule(
+DEFAULT_PAGE_SIZE = Rule(
     name="default-page-size",
     severity="error",
-    expected=f"Without page-size a page has at most {DEFAULT_SIZE} records.",
-    why="Recipients that leave it out get pages of another size than the standard says.",
-    reference="Consumer Data Standards, pagination: page-size defaults to 25",
-    how_to_fix="Default to 25.",
+    expected=f"Without page-size, a page has at most {DEFAULT_SIZE} records.",
+    why="Recipients that omit the parameter get pages of another size than the standard defines.",
+    reference=f"Consumer Data Standards, pagination: page-size defaults to {DEFAULT_SIZE}",
+    how_to_fix=f"Use a default of {DEFAULT_SIZE}.",
 )
-LIMITS = Rule(
+PAGE_LIMITS = Rule(
     name="page-limits",
     severity="error",
-    expected="A page or page-size that there cannot be is refused: 400 below 1, no number, or above 1000;"
-    " 422 for a page behind the last.",
+    expected="An invalid page or page-size is refused: 400 if it is below 1, above 1000 or not a number; 422 for a page"
+    " after the last.",
     why="Recipients take an empty page for the end, or get more than they can hold.",
     reference="Consumer Data Standards, error codes: Field/Invalid, Field/InvalidPageSize, Field/InvalidPage",
-    how_to_fix="Check page and page-size before the records are read, and page against the total after.",
+    how_to_fix="Validate page and page-size before reading the records, and page against the total afterwards.",
 )
-CASELESS = Rule(
+CASE_INSENSITIVE = Rule(
     name="email-case-insensitive",
     severity="error",
-    expected="An e-mail address is found whichever case it is typed in.",
-    why="People type addresses as they like; who is not found cannot log in.",
+    expected="An e-mail address is found in upper and lower case.",
+    why="People type addresses in any case; whoever is not found cannot log in.",
     reference="Fiskil, end-user authentication; RFC 5321 section 2.4 (domains), common practice for the rest",
-    how_to_fix="Fold A-Z on both sides of the comparison.",
+    how_to_fix="Convert A-Z to lower case on both sides of the comparison.",
 )
-NOBODY = Rule(
+UNKNOWN_EMAIL_EMPTY = Rule(
     name="unknown-email-empty",
     severity="error",
-    expected="An address that nobody has gives an empty list.",
-    why="The login page must be able to say that the address is not known.",
+    expected="A search for an unknown address returns an empty list.",
+    why="The login page cannot tell the person that the address is unknown.",
     reference="Fiskil, customer search: data is required",
     how_to_fix="Compare the whole address; answer 200 with an empty `data`.",
 )
-
-
-class Refused(NamedTuple):
-    """A page that there cannot be."""
-
-    query: str
-    statuses: tuple[int, ...]
-
-
-REFUSED = (
-    Refused("page=0", (400,)),
-    Refused("page=-1", (400,)),
-    Refused("page=two", (400,)),
-    Refused("page-size=0", (400,)),
-    Refused("page-size=1001", (400,)),
-    Refused("page=100000", (422,)),
-)
+INVALID_PAGES = {
+    "page=0": 400,
+    "page=-1": 400,
+    "page=two": 400,
+    "page-size=0": 400,
+    "page-size=1001": 400,
+    "page=100000": 422,
+}
+"""Invalid queries, and the status to refuse each with."""
 
 
 async def probe_repetition(session: Session) -> AsyncIterator[Result]:
-    """Ask all lists again: in one large page, without a size, with pages that there cannot be, and as before."""
+    """Repeat all lists with other pages, all requests unchanged, and the search with similar addresses."""
     for operation in session.served:
         sequence = find_fullest(session, operation)
         if sequence and operation.reply.paging:
-            async for result in _whole(session, sequence):
+            async for result in _probe_large_page(session, sequence):
                 yield result
         if sequence and operation.reply.paging == "page":
-            async for result in _defaulted(session, sequence):
+            async for result in _probe_default_size(session, sequence):
                 yield result
-            async for result in _limited(session, sequence):
+            async for result in _probe_invalid_pages(session, sequence):
                 yield result
     for operation in session.served:
-        for sequence in _legs(session.runs, operation):
-            yield await _again(session, sequence)
-    async for result in _searched(session):
+        # The first customer's answers are enough, unless only others have data of this kind.
+        for run in session.runs:
+            complete = [sequence for sequence in run.sequences.get(operation.name, ()) if sequence.is_complete]
+            for sequence in complete:
+                request = sequence.first.request
+                repeated = await session.repeat(sequence, request.query, body=request.body)
+                yield compare_records(REPEATABLE, repeated, sequence.records)
+            if complete:
+                break
+    async for result in _probe_search(session):
         yield result
 
 
-def _legs(runs: Sequence[CustomerRun], operation: Operation) -> list[CallSequence]:
-    """What is asked again: everything for the first person, and for the others as far as only they have it."""
-    answered = (
-        [sequence for sequence in run.sequences.get(operation.name, ()) if sequence.is_complete] for run in runs
-    )
-    return next(filter(None, answered), [])
-
-
-async def _whole(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
-    large = await session.call_all_pages(
-        sequence.operation, sequence.ids, LARGE_PAGE[sequence.operation.reply.paging], accounts=sequence.account_ids
-    )
-    yield compare_records(WHOLE, large, sequence.records, "in one large page, against small ones: ")
+async def _probe_large_page(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
+    large = await session.repeat(sequence, LARGE_PAGE[sequence.operation.reply.paging])
+    yield compare_records(PAGES_MATCH_LIST, large, sequence.records, "one large page, compared with small ones: ")
     for result in check_list(large):
         yield result
 
 
-async def _again(session: Session, sequence: CallSequence) -> Result:
-    again = await session.call_all_pages(
-        sequence.operation,
-        sequence.ids,
-        sequence.first.request.query,
-        body=sequence.first.request.body,
-        accounts=sequence.account_ids,
-    )
-    return compare_records(STABLE, again, sequence.records)
-
-
-async def _defaulted(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
-    default = await session.call_all_pages(sequence.operation, sequence.ids, "", accounts=sequence.account_ids)
-    held, where, first = len(read_records(default.first)), format_route(sequence.operation), default.first
-    due = min(len(sequence.records), DEFAULT_SIZE)
-    if first.is_ok and held == due:
-        yield pass_rule(DEFAULTS, where)
-        for result in check_list(default):
+async def _probe_default_size(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
+    repeated = await session.repeat(sequence, "")
+    first, count = repeated.first, len(read_records(repeated.first))
+    is_kept = first.is_ok and count == min(len(sequence.records), DEFAULT_SIZE)
+    observed = f"{count} records" if first.is_ok else first.status_text
+    yield judge_rule(DEFAULT_PAGE_SIZE, sequence.route, is_kept, observed, first.request)
+    if is_kept:
+        for result in check_list(repeated):
             yield result
-    else:
-        yield fail_rule(DEFAULTS, where, f"{held} records" if first.is_ok else first.status_text, first.request)
 
 
-async def _limited(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
-    where = format_route(sequence.operation)
-    for query, statuses in REFUSED:
-        exchange = await session.call(sequence.operation, sequence.ids, accounts=sequence.account_ids, query=query)
-        good = exchange.status in statuses
-        yield pass_rule(LIMITS, where) if good else fail_rule(LIMITS, where, exchange.status_text, exchange.request)
+async def _probe_invalid_pages(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
+    for query, status in INVALID_PAGES.items():
+        exchange = await session.repeat_once(sequence, query)
+        is_kept = exchange.status == status
+        yield judge_rule(PAGE_LIMITS, sequence.route, is_kept, exchange.status_text, exchange.request)
 
 
-async def _searched(session: Session) -> AsyncIterator[Result]:
-    """The search by the same address in other letters, and by one that nobody has."""
+async def _probe_search(session: Session) -> AsyncIterator[Result]:
+    """Search for the same address in other letter case, and for unknown ones that resemble it."""
     run = session.runs[0]
+    unknown = {
+        "an unknown address": UNKNOWN_EMAIL,
+        "an address without its last letter": run.email[:-1],
+        "an address without its first letter": run.email[1:],
+        "an address with an SQL wildcard": f"_{run.email[1:]}",
+    }
     for sequence in run.sequences.get("searchCustomers", ()):
-        where = format_route(sequence.operation)
-        other = await session.call_all_pages(sequence.operation, sequence.ids, email=run.email.swapcase())
-        yield compare_records(CASELESS, other, sequence.records)
-        for email, note in _nobody_s(run.email):
-            none = await session.call(sequence.operation, sequence.ids, email=email, note=note)
-            empty = none.is_ok and not read_records(none)
-            refused = email != NOBODY_S and none.status == 400  # it may not look like an address
-            good = empty or refused
-            yield (
-                pass_rule(NOBODY, where)
-                if good
-                else fail_rule(NOBODY, where, f"{none.status_text}: {note}", none.request)
-            )
-
-
-def _nobody_s(email: str) -> Iterator[tuple[str, str]]:
-    """Addresses that nobody has, three of them close to one that somebody has."""
-    yield NOBODY_S, "an address nobody has"
-    yield email[:-1], "an address without its last letter"
-    yield email[1:], "an address without its first letter"
-    yield f"_{email[1:]}", "an address with a wildcard of SQL in it"
+        other_case = await session.call_all_pages(sequence.operation, sequence.ids, email=run.email.swapcase())
+        yield compare_records(CASE_INSENSITIVE, other_case, sequence.records)
+        for note, email in unknown.items():
+            exchange = await session.call(sequence.operation, sequence.ids, email=email, note=note)
+            is_empty = exchange.is_ok and not read_records(exchange)
+            # A cut address may be invalid, and refused as such.
+            is_refused = email != UNKNOWN_EMAIL and exchange.status == 400
+            observed = f"{exchange.status_text}: {note}"
+            yield judge_rule(UNKNOWN_EMAIL_EMPTY, sequence.route, is_empty or is_refused, observed, exchange.request)
