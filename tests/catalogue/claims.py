@@ -39,7 +39,7 @@ def standing_clock(claim: str, cases: Mapping[float, Expectation]) -> Callable[[
 
     async def scenario(world: World) -> None:
         await serve(world)
-        gate = world.holder.desk.service._gate
+        gate = world.holder.state.service._gate
         now = int(time.time())
         gate._clock, gate._latest = lambda: now, now
         for seconds, expect in cases.items():

@@ -129,7 +129,7 @@ async def who_is_there_with_a_token(world: World) -> None:
     assert set(somebody.headers) == set(nobody.headers)
     assert cost == same_cost == [("customers", "email"), ("logins", "email")]
     sample = {"route": SEARCH, "method": "POST", "status": "200"}
-    registry = world.holder.desk.journal.registry
+    registry = world.holder.state.journal.registry
     assert registry.get_sample_value("openholder_http_requests_total", sample) == 2
 
 

@@ -46,7 +46,7 @@ async def idle_at_the_end(world: World) -> None:
 async def jumping_clock(world: World) -> None:
     """F05. An hour ahead, an hour back, and right again: tokens are judged by the clock, and the step is an alarm."""
     await start_with(world, "sqlite", sample_rows())
-    gate, ahead = world.holder.desk.service._gate, [0]
+    gate, ahead = world.holder.state.service._gate, [0]
     gate._clock = lambda: time.time() + ahead[0]
     heard: list[logging.LogRecord] = []
     handler = logging.Handler()
@@ -102,7 +102,7 @@ async def clock_off(world: World) -> None:
     await start_with(world, "sqlite", sample_rows())
     for life in (290, 290, 20):
         ok(await send(world, mint(world).token(exp=mint(world).now + life)))
-    registry = world.holder.desk.journal.registry
+    registry = world.holder.state.journal.registry
     assert registry.get_sample_value("openholder_token_life_seconds_bucket", {"le": "30.0"}) == 1
     assert registry.get_sample_value("openholder_token_life_seconds_bucket", {"le": "300.0"}) == 3
 

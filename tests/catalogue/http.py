@@ -341,7 +341,7 @@ async def never_reads(world: World) -> None:
                 await asyncio.sleep(0)  # until the connection is taken
             await server.quiet.wait()
         assert time.monotonic() - started >= 0.4
-    assert not world.holder.desk.running
+    assert not world.holder.state.running
     reply = await send(world, get(mint(world), "/auth/v1/customer/cust-1001/accounts"))
     assert len(reply.body) > 10_000_000
 

@@ -174,7 +174,7 @@ async def told(world: World, path: str = "/ready") -> tuple[int, str]:
 
 
 def fetches(world: World, event: str) -> float:
-    value = world.holder.desk.journal.registry.get_sample_value("openholder_jwks_events_total", {"event": event})
+    value = world.holder.state.journal.registry.get_sample_value("openholder_jwks_events_total", {"event": event})
     return value or 0.0
 
 

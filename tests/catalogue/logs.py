@@ -77,7 +77,7 @@ async def flood(world: World) -> None:
         seconds = loop.time() - started
     total = sent * connections
     assert len(logs) <= burst + rate * seconds + 1
-    registry = world.holder.desk.journal.registry
+    registry = world.holder.state.journal.registry
     labels = {"route": TEMPLATE, "method": "GET", "status": "401"}
     assert registry.get_sample_value("openholder_http_requests_total", labels) == total
     assert registry.get_sample_value("openholder_http_refusals_total", {"reason": "no_token"}) == total

@@ -42,7 +42,7 @@ async def start(world: World, clock: Callable[[], float] = time.time) -> MemoryS
 
 
 def refusals(world: World, reason: str) -> float:
-    registry = world.holder.desk.journal.registry
+    registry = world.holder.state.journal.registry
     return registry.get_sample_value("openholder_http_refusals_total", {"reason": reason}) or 0.0
 
 

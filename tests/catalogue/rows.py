@@ -251,7 +251,7 @@ def counted(world: World, metric: str, label: str) -> dict[str, float]:
     """What a metric of the server has counted, by one of its labels."""
     return {
         sample.labels[label]: sample.value
-        for family in world.holder.desk.journal.registry.collect()
+        for family in world.holder.state.journal.registry.collect()
         for sample in family.samples
         if sample.name == metric
     }

@@ -142,7 +142,7 @@ async def holds_the_loop(world: World) -> None:
         ok(await send(world, mint(world).token()))
         time.sleep(lag.INTERVAL + 2 * lag.TOO_LONG)
         async with asyncio.timeout(5):
-            while "sources asked then: bank" not in stream.getvalue():
+            while "sources active at that time: bank" not in stream.getvalue():
                 await asyncio.sleep(0.01)
     finally:
         logging.getLogger("openholder").removeHandler(handler)
@@ -151,7 +151,7 @@ async def holds_the_loop(world: World) -> None:
 async def full_disk(world: World) -> None:
     """S05. A use that cannot be written down is none: nobody is let in, and afterwards the same tokens are good."""
     await start_with(world, "sqlite", sample_rows())
-    connection = world.holder.desk.service._gate._used._connection
+    connection = world.holder.state.service._gate._store._connection
     await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
     await connection.execute_fetchall("PRAGMA max_page_count = 1")  # SQLite then takes the disk for full
     refused = []
@@ -311,7 +311,7 @@ async def hangs(world: World) -> None:
             assert reply.status == 500
     finally:
         patch.undo()
-    assert not world.holder.desk.running
+    assert not world.holder.state.running
     ok(await asked(world, BALANCE))
 
 

@@ -294,7 +294,7 @@ LENGTHS = {
 async def flipped_bits(world: World) -> None:
     """A bit of each part over HTTP, and every single one by the gate itself."""
     await serve(world)
-    gate = world.holder.desk.service._gate
+    gate = world.holder.state.service._gate
     good = mint(world).token()
     for number, part in enumerate(("header", "payload", "signature")):
         length = len(decoded(good.split(".")[number]))

@@ -90,7 +90,7 @@ def refusals(holder) -> dict[str, float]:
     """How often each reason was counted: the operator learns it, the caller does not."""
     return {
         sample.labels["reason"]: sample.value
-        for metric in holder.desk.journal.registry.collect()
+        for metric in holder.state.journal.registry.collect()
         for sample in metric.samples
         if sample.name == "openholder_http_refusals_total"
     }

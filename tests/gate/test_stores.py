@@ -377,7 +377,7 @@ def test_a_redis_that_refuses_the_connection_at_the_start_ends_it_with_four(bank
     configuration(bank, listen=f"workers = {workers}", more=SQLITE + replay_table("redis", nobody))
     ended = openholder("serve", "--dev", cwd=bank)
     assert ended.returncode == 4
-    assert "the replay record cannot be opened" in ended.stderr
+    assert "the replay store cannot be opened" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -18,7 +18,7 @@ import trustme
 
 from helpers.processes import Server, configuration, openholder
 from helpers.support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
-from openholder.server.tls import keep_current, make_context
+from openholder.server.tls import make_context, reload_on_change
 
 BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 SEARCH = "/auth/v1/customer/search"
@@ -171,7 +171,7 @@ async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(tmp_pat
 
     put(authority.issue_cert("old.example"))
     context = make_context(chain, key)
-    watch = asyncio.create_task(keep_current(context, chain, key, interval=0.01))
+    watch = asyncio.create_task(reload_on_change(context, chain, key, interval=0.01))
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
     chain.write_text("not a certificate")

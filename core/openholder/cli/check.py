@@ -28,7 +28,7 @@ from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.inspection.examination import Finding, Verdict, examined
 from openholder.query import Filter, Query, Row
 from openholder.server.app import make_store
-from openholder.server.generation import make_sources, operations_of
+from openholder.server.generation import list_operations, make_sources
 from openholder.server.logs import configure_for_command
 from openholder.server.tls import make_context
 from openholder.serving.access import build_owner_query, fetch_all, is_served
@@ -119,7 +119,7 @@ def _tls(settings: Settings) -> list[Finding]:
 async def _sources(configuration: Configuration) -> AsyncIterator[Finding]:
     try:
         async with make_sources(configuration) as sources:
-            operations = operations_of(configuration.settings)
+            operations = list_operations(configuration.settings)
             for operation in operations:
                 yield await _operation(sources, operation)
             for collection in dict.fromkeys(operation.collection for operation in operations):

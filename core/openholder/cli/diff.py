@@ -17,7 +17,7 @@ from openholder.cli.options import json_option, sample_options, table
 from openholder.config import Configuration
 from openholder.contract.operations import Operation
 from openholder.inspection import survey
-from openholder.server.generation import make_sources, operations_of
+from openholder.server.generation import list_operations, make_sources
 from openholder.server.logs import configure_for_command
 from openholder.sources.registry import SourceRegistry
 
@@ -58,7 +58,7 @@ async def _compared(
         before = await stack.enter_async_context(make_sources(old))
         after = await stack.enter_async_context(make_sources(new))
         chosen = list(customers) or await survey.customers(before, number)
-        sides = (before, operations_of(old.settings)), (after, operations_of(new.settings))
+        sides = (before, list_operations(old.settings)), (after, list_operations(new.settings))
         with click.progressbar(chosen, label="customers", file=sys.stderr, hidden=not sys.stderr.isatty()) as shown:
             return len(chosen), [found for customer in shown async for found in _of_customer(customer, *sides)]
 

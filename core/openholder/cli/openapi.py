@@ -11,7 +11,7 @@ from openholder.cli.options import configuration_option
 from openholder.config import Configuration
 from openholder.contract.operations import OPERATIONS, Operation
 from openholder.openapi import as_json, document
-from openholder.server.generation import make_sources, operations_of
+from openholder.server.generation import list_operations, make_sources
 from openholder.serving.access import is_served
 
 
@@ -34,4 +34,4 @@ def openapi(path: Path | None, everything: bool) -> int:
 
 async def _served(configuration: Configuration) -> list[Operation]:
     async with make_sources(configuration) as sources:
-        return [row for row in operations_of(configuration.settings) if is_served(sources, row)]
+        return [row for row in list_operations(configuration.settings) if is_served(sources, row)]

@@ -12,7 +12,7 @@ from openholder.cli.options import configuration_option, json_option, table
 from openholder.config import Configuration
 from openholder.contract.operation import JSON
 from openholder.contract.operations import OPERATIONS, Operation
-from openholder.server.generation import make_sources, operations_of
+from openholder.server.generation import list_operations, make_sources
 from openholder.serving.access import is_served
 from openholder.sources.registry import SourceRegistry
 
@@ -38,7 +38,7 @@ def routes(path: Path | None, as_json: bool, supported: bool) -> int:
 
 async def _rows(configuration: Configuration) -> list[tuple[str, ...]]:
     async with make_sources(configuration) as sources:
-        return [_row(sources, operation) for operation in operations_of(configuration.settings)]
+        return [_row(sources, operation) for operation in list_operations(configuration.settings)]
 
 
 def _row(sources: SourceRegistry, operation: Operation) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from openholder.config import Configuration
 from openholder.contract.operations import Operation
 from openholder.errors import SourceFault
 from openholder.inspection import survey
-from openholder.server.generation import make_sources, operations_of
+from openholder.server.generation import list_operations, make_sources
 from openholder.serving.ids import id_pattern
 from openholder.sources.registry import SourceRegistry
 
@@ -56,7 +56,7 @@ class Tally:
 
 async def examined(configuration: Configuration, customers: Sequence[str], number: int) -> list[Finding]:
     """Look through the data of the given customers, or of the first ``number`` that there are."""
-    operations = operations_of(configuration.settings)
+    operations = list_operations(configuration.settings)
     async with make_sources(configuration) as sources:
         try:
             chosen = list(customers) or await survey.customers(sources, number)

@@ -12,7 +12,7 @@ from jsonschema.validators import Draft202012Validator
 from openholder.contract.formats import OpenRecord
 from openholder.contract.operation import JSON, Reply
 from openholder.contract.operations import OPERATIONS, Operation
-from openholder.contract.records.custom import record_for
+from openholder.contract.records.custom import make_record_type
 from openholder.errors import UntrustedJSON
 from openholder.rehearsal.exchange import Exchange, get_member, read_records
 from openholder.rehearsal.results import Failure, Result, Rule
@@ -145,4 +145,4 @@ def _build_record(schema: Any) -> type[OpenRecord]:
         Draft202012Validator.check_schema(schema)
     except SchemaError:
         return OpenRecord
-    return record_for(schema)
+    return make_record_type(schema)

@@ -1,1 +1,1 @@
-"""The process: configuration, listeners, generations of sources, and how they begin and end."""
+"""The process: listeners, generations of sources, logging, and how they start and stop."""

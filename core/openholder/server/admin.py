@@ -1,4 +1,4 @@
-"""The operator's listener: whether the process lives, whether it is ready, and its metrics. Never public."""
+"""The operator's listener: liveness, readiness and metrics. Never expose it to the public."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from tornado.web import Application, RequestHandler
 
-Ready = Callable[[], Awaitable[str]]
-"""Gives the empty string when the server can serve, else what is missing."""
+CheckReadiness = Callable[[], Awaitable[str]]
+"""Returns why the server cannot serve requests, or an empty string if it can."""
 
 
-class _Plain(RequestHandler):
-    """Answers in plain text. ``compute_etag`` is off: these answers are never cached."""
+class _PlainTextHandler(RequestHandler):
+    """Responds in plain text, never cached and therefore without an ETag."""
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
@@ -28,34 +28,34 @@ class _Plain(RequestHandler):
         self.finish(f"{status_code}\n")
 
 
-class Unknown(_Plain):
-    """Everything else."""
+class NotFoundHandler(_PlainTextHandler):
+    """Any other path: 404."""
 
     def prepare(self) -> None:
         self.send_error(404)
 
 
-class Live(_Plain):
-    """``/live``: 200 as long as the event loop turns."""
+class LiveHandler(_PlainTextHandler):
+    """``/live``: 200 as long as the event loop runs."""
 
     def get(self) -> None:
         self.finish("live\n")
 
 
-class ReadyHandler(_Plain):
-    """``/ready``: 200 when keys and sources are there, 503 with the reason otherwise."""
+class ReadyHandler(_PlainTextHandler):
+    """``/ready``: 200 if keys and sources are available, otherwise 503 with the reason."""
 
-    def initialize(self, ready: Ready) -> None:
-        self._ready = ready
+    def initialize(self, check_readiness: CheckReadiness) -> None:
+        self._check_readiness = check_readiness
 
     async def get(self) -> None:
-        missing = await self._ready()
+        missing = await self._check_readiness()
         self.set_status(503 if missing else 200)
         self.finish(f"{missing or 'ready'}\n")
 
 
-class Metrics(_Plain):
-    """``/metrics``: Prometheus text format."""
+class MetricsHandler(_PlainTextHandler):
+    """``/metrics``: metrics in the Prometheus text format."""
 
     def initialize(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -65,14 +65,14 @@ class Metrics(_Plain):
         self.finish(generate_latest(self._registry))
 
 
-def admin_application(ready: Ready, registry: CollectorRegistry) -> Application:
-    """The application of the admin listener."""
+def make_admin_application(check_readiness: CheckReadiness, registry: CollectorRegistry) -> Application:
+    """Make the Tornado application of the admin listener."""
     return Application(
         [
-            ("/live", Live),
-            ("/ready", ReadyHandler, {"ready": ready}),
-            ("/metrics", Metrics, {"registry": registry}),
+            ("/live", LiveHandler),
+            ("/ready", ReadyHandler, {"check_readiness": check_readiness}),
+            ("/metrics", MetricsHandler, {"registry": registry}),
         ],
-        default_handler_class=Unknown,
+        default_handler_class=NotFoundHandler,
         log_function=lambda _: None,
     )

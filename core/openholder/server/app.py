@@ -1,6 +1,6 @@
 """The process: open everything, listen, serve, drain, close.
 
-Sources and keys are there before the port is, and the port is gone before they are.
+Opens sources and keys before the port, and closes the port before them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from openholder.gate import Gate
 from openholder.gate.fetching import KnownKeys, make_fetch
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
-from openholder.server.admin import admin_application
-from openholder.server.connections import CountingServer, bind, connections_allowed
-from openholder.server.generation import Generation, changed_for_good
+from openholder.server.admin import make_admin_application
+from openholder.server.connections import CountingServer, bind, limit_connections
+from openholder.server.generation import Generation, list_fixed_changes
 from openholder.server.lag import watch_loop
 from openholder.server.logs import log_loop_errors
-from openholder.server.tls import keep_current, make_context
+from openholder.server.tls import make_context, reload_on_change
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
 from openholder.serving.routing import Switch
@@ -41,17 +41,20 @@ from openholder.sources.registry import SourceRegistry
 log = logging.getLogger("openholder")
 
 DRAIN = 25.0
-"""Seconds that running requests get to end once the process is told to."""
+"""Seconds for running requests to end after the process has been asked to stop."""
 IDLE_GRACE = 3.0
 """Seconds before an idle connection is closed: its next request may be on the way (RFC 9112 section 9.5)."""
 MAX_HEADER = 16_384
+"""Bytes of a request's headers."""
 IDLE_TIMEOUT = 75.0
+"""Seconds that a connection may stay open without a request."""
 BODY_TIMEOUT = 5.0
+"""Seconds within which a request's body must arrive."""
 
 
 @dataclass
 class RunningServer:
-    """A running server: its parts, and where it listens."""
+    """A running server: its parts, and the ports on which it listens."""
 
     generation: Generation
     keys: JWKSCache
@@ -65,17 +68,17 @@ class RunningServer:
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
-    def desk(self) -> ServingState:
-        """What all exchanges share, as things are now."""
-        return self.generation.desk
+    def state(self) -> ServingState:
+        """The state that all requests of the current generation share."""
+        return self.generation.state
 
     @property
     def sources(self) -> SourceRegistry:
-        """The sources, as things are now."""
+        """The sources of the current generation."""
         return self.generation.sources
 
-    async def missing(self) -> str:
-        """What keeps this server from serve, in a word; empty when nothing does."""
+    async def check_readiness(self) -> str:
+        """Return why this server cannot serve requests, or an empty string if it can."""
         if self.stopping.is_set():
             return "stopping"
         if self.keys.age is None:
@@ -87,39 +90,40 @@ class RunningServer:
         return ""
 
     async def drain(self, limit: float = DRAIN) -> None:
-        """Take no new connections, let running requests end, then close those that are idle."""
+        """Accept no new connections, let running requests end within ``limit`` seconds, then close all connections."""
         self.stopping.set()
-        self.desk.closing = True
+        self.state.closing = True
         self.server.conn_params.no_keep_alive = True
         self.server.stop()
-        await self.generation.finished(limit)
+        await self.generation.wait_until_idle(limit)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.server.quiet.wait(), IDLE_GRACE)
         await self.server.close_all_connections()
 
     async def reload(self) -> None:
-        """Load the configuration again, and serve from it. Whatever is wrong with it, the old one serves on."""
+        """Reload the configuration. If that fails, keep serving with the current one."""
         async with self.reloading:
             try:
-                fresh = await self._next_generation()
+                fresh = await self._open_next_generation()
             except Exception as exc:
                 reason = exc if isinstance(exc, OpenholderError) else type(exc).__name__
-                log.error("the configuration was not exchanged; the old one serves on: %s", reason)
+                log.error("reload failed; keeping the current configuration: %s", reason)
                 return
-            old, self.generation = self.generation, fresh
+            old = self.generation
+            self.generation = fresh
             self.switch.application = fresh.application
-            fresh.desk.journal.observed = fresh.sources.notify
-            _begin(partial(_retire, old), self.retiring)
-            log.info("a new configuration is served")
+            fresh.state.journal.on_finished = fresh.sources.notify
+            _start_task(partial(_retire, old), self.retiring)
+            log.info("configuration reloaded")
 
-    async def _next_generation(self) -> Generation:
-        old = self.generation.configuration
-        new = await asyncio.to_thread(Configuration.load, old.path)
-        later = "changes at the next start only"
-        changed = [Mistake(str(new.path), name, later) for name in changed_for_good(old.settings, new.settings)]
-        if changed:
-            raise ConfigurationError(changed)
-        generation = await Generation.open(new, self.gate, self.desk.journal)
+    async def _open_next_generation(self) -> Generation:
+        current = self.generation.configuration
+        new = await asyncio.to_thread(Configuration.load, current.path)
+        changes = list_fixed_changes(current.settings, new.settings)
+        if changes:
+            message = "cannot change while the server runs: restart it, or undo the change"
+            raise ConfigurationError([Mistake(str(new.path), name, message) for name in changes])
+        generation = await Generation.open(new, self.gate, self.state.journal)
         try:
             await generation.sources.health()
         except BaseException:
@@ -128,7 +132,7 @@ class RunningServer:
         return generation
 
     async def close(self) -> None:
-        """Close all sources."""
+        """Close the sources of all generations."""
         for task in self.retiring:
             task.cancel()
         await asyncio.gather(*self.retiring, return_exceptions=True)
@@ -136,39 +140,48 @@ class RunningServer:
 
 
 async def _retire(old: Generation) -> None:
-    """Close the old sources once nobody is answered from them any more: what is on its way in begins with them."""
+    """Close the old sources when the last request that uses them has ended.
+
+    Requests still being received count: Tornado has routed them to this generation, but they do not run yet. Their
+    bodies must arrive within `BODY_TIMEOUT`, so wait that long before looking for running ones.
+    """
     try:
         await asyncio.sleep(BODY_TIMEOUT)
-        await old.finished(DRAIN)
+        await old.wait_until_idle(DRAIN)
     finally:
         await old.close()
 
 
-def make_keys(settings: Settings, heard: Callable[[str], None] = lambda _: None) -> JWKSCache:
-    """The cache of Fiskil's keys; `JWKSCache.start` fetches them. ``heard`` is told of each fetch."""
+def make_store(settings: Settings) -> ReplayStore:
+    """Make the replay store that the settings name, without opening it."""
+    store: ReplayStore = find_kind(settings.replay.store, REPLAY_STORES).load()(settings.replay)
+    return store
+
+
+def _make_key_cache(settings: Settings, on_event: Callable[[str], None]) -> JWKSCache:
     fiskil = settings.fiskil
     return JWKSCache(
         make_fetch(fiskil.jwks_url),
         refresh=fiskil.jwks_refresh,
         max_stale=fiskil.jwks_max_stale,
         known=KnownKeys(fiskil.known_keys, fiskil.jwks_url),
-        on_event=heard,
+        on_event=on_event,
     )
-
-
-def make_store(settings: Settings) -> ReplayStore:
-    """The record of used tokens that the settings name."""
-    store: ReplayStore = find_kind(settings.replay.store, REPLAY_STORES).load()(settings.replay)
-    return store
 
 
 @asynccontextmanager
 async def serve(
     configuration: Configuration, sockets: Sequence[socket.socket] | None = None, worker: int = 0
 ) -> AsyncIterator[RunningServer]:
-    """Everything open and the ports listening, as long as the block runs. Leaving it drains and closes.
+    """Open sources and ports for the duration of the block; drain and close on exit.
 
-    Raises `Unreachable` when a source, the replay record or a port is not to be had.
+    Args:
+        configuration: What to serve.
+        sockets: Listening sockets to use instead of the configured address and port.
+        worker: The number of this process among several; its admin port is that many above the configured one.
+
+    Raises:
+        Unreachable: A source, the replay store or a port is unavailable.
     """
     settings = configuration.settings
     async with AsyncExitStack() as stack:
@@ -176,43 +189,39 @@ async def serve(
             store = make_store(settings)
             lost_before = await store.open()
         except Exception as exc:
-            raise Unreachable(f"the replay record cannot be opened: {type(exc).__name__}") from exc
+            raise Unreachable(f"the replay store cannot be opened: {type(exc).__name__}") from exc
         stack.push_async_callback(store.close)
-        journal = _journal(settings)
-        keys = make_keys(settings, journal.heard_of_keys)
+        secret = settings.log.pseudonym_key
+        journal = Journal(secret.get_secret_value().encode() if secret else b"")
+        keys = _make_key_cache(settings, journal.count_key_event)
         journal.jwks_age.set_function(lambda: -1 if keys.age is None else keys.age)
         stack.push_async_callback(keys.close)
         gate = Gate(settings.fiskil, settings.public_url, keys, store, lost_before=lost_before)
         generation = await Generation.open(configuration, gate, journal)
-        journal.observed = generation.sources.notify
+        journal.on_finished = generation.sources.notify
         switch = Switch(generation.application)
-        holder = RunningServer(generation, keys, gate, switch, _server(settings, switch))
-        stack.push_async_callback(holder.close)
+        running = RunningServer(generation, keys, gate, switch, _make_server(settings, switch))
+        stack.push_async_callback(running.close)
         await keys.start()
-        watch = watch_loop(journal.loop_lag.set, lambda: holder.sources.asked())
+        watch = watch_loop(journal.loop_lag.set, lambda: running.sources.list_active())
         stack.push_async_callback(_cancel, asyncio.create_task(watch))
-        context = _tls(settings)
+        context = _make_tls_context(settings)
         if context and settings.listen.tls_certificate and settings.listen.tls_key:
-            renewal = keep_current(context, settings.listen.tls_certificate, settings.listen.tls_key)
+            renewal = reload_on_change(context, settings.listen.tls_certificate, settings.listen.tls_key)
             stack.push_async_callback(_cancel, asyncio.create_task(renewal))
-        _listen_for_admin(holder, settings, worker, stack)
+        _start_admin_listener(running, settings, worker, stack)
         sockets = sockets or bind(settings.listen.address, settings.listen.port)
-        holder.port = sockets[0].getsockname()[1]
-        holder.server.ssl_options = context
-        holder.server.add_sockets(sockets)
-        stack.push_async_callback(holder.drain)
-        yield holder
+        running.port = sockets[0].getsockname()[1]
+        running.server.ssl_options = context
+        running.server.add_sockets(sockets)
+        stack.push_async_callback(running.drain)
+        yield running
 
 
-def _journal(settings: Settings) -> Journal:
-    secret = settings.log.pseudonym_key
-    return Journal(secret.get_secret_value().encode() if secret else b"")
-
-
-def _server(settings: Settings, switch: Switch) -> CountingServer:
+def _make_server(settings: Settings, switch: Switch) -> CountingServer:
     return CountingServer(
         switch,
-        most=connections_allowed(settings.listen.max_connections),
+        max_connections=limit_connections(settings.listen.max_connections),
         xheaders=False,
         decompress_request=False,
         max_header_size=MAX_HEADER,
@@ -223,11 +232,11 @@ def _server(settings: Settings, switch: Switch) -> CountingServer:
     )
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
+def _make_tls_context(settings: Settings) -> ssl.SSLContext | None:
     listen = settings.listen
     if listen.tls_certificate is None or listen.tls_key is None:
         if not is_loopback(listen.address):
-            log.warning("plain HTTP on %s: only for a proxy in front that speaks TLS", listen.address)
+            log.warning("serving plain HTTP on %s: put a proxy that terminates TLS in front", listen.address)
         return None
     try:
         return make_context(listen.tls_certificate, listen.tls_key)
@@ -238,21 +247,21 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         raise ConfigurationError([mistake]) from exc
 
 
-def _listen_for_admin(holder: RunningServer, settings: Settings, worker: int, stack: AsyncExitStack) -> None:
-    server = HTTPServer(admin_application(holder.missing, holder.desk.journal.registry))
+def _start_admin_listener(running: RunningServer, settings: Settings, worker: int, stack: AsyncExitStack) -> None:
+    server = HTTPServer(make_admin_application(running.check_readiness, running.state.journal.registry))
     port = settings.listen.admin_port
     sockets = bind(settings.listen.admin_address, port + worker if port else 0)
     server.add_sockets(sockets)
     stack.push_async_callback(server.close_all_connections)
     stack.callback(server.stop)
-    holder.admin_port = sockets[0].getsockname()[1]
+    running.admin_port = sockets[0].getsockname()[1]
 
 
-def _begin(work: Callable[[], Coroutine[None, None, None]], running: set[asyncio.Task[None]]) -> None:
-    """Run something beside the rest. The loop itself keeps no hold on its tasks."""
+def _start_task(work: Callable[[], Coroutine[None, None, None]], tasks: set[asyncio.Task[None]]) -> None:
+    """Start a background task and keep a reference to it: the event loop holds only weak ones."""
     task = asyncio.create_task(work())
-    running.add(task)
-    task.add_done_callback(running.discard)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
@@ -261,21 +270,26 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 
 async def run(configuration: Configuration, sockets: Sequence[socket.socket] | None = None, worker: int = 0) -> None:
-    """Serve until SIGTERM or Ctrl-C, then end what is running and return. SIGHUP loads the configuration again.
+    """Serve until SIGTERM or Ctrl-C, then drain and return. SIGHUP reloads the configuration.
 
-    Worker n of several has its admin listener n ports above the configured one.
+    The arguments and errors are those of `serve`.
     """
     stop = asyncio.Event()
-    running: set[asyncio.Task[None]] = set()
+    reloads: set[asyncio.Task[None]] = set()
     loop = asyncio.get_running_loop()
     log_loop_errors(loop)
-    for signum, handle in ((signal.SIGTERM, stop.set), (signal.SIGINT, stop.set), (signal.SIGHUP, lambda: None)):
-        loop.add_signal_handler(signum, handle)
-    async with serve(configuration, sockets, worker) as holder:
-        loop.add_signal_handler(signal.SIGHUP, _begin, holder.reload, running)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # a SIGHUP during the start would end the process
+    async with serve(configuration, sockets, worker) as running:
+        loop.add_signal_handler(signal.SIGHUP, _start_task, running.reload, reloads)
         listen = configuration.settings.listen
         log.info(
-            "listening on %s:%d, admin on %s:%d", listen.address, holder.port, listen.admin_address, holder.admin_port
+            "listening on %s:%d, admin on %s:%d",
+            listen.address,
+            running.port,
+            listen.admin_address,
+            running.admin_port,
         )
         await stop.wait()
         log.info("stopping")

@@ -1,4 +1,4 @@
-"""Where connections come in: the sockets, and a server that knows how many connections it has."""
+"""Incoming connections: listening sockets, and a server that counts and limits its connections."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from openholder.errors import Unreachable
 log = logging.getLogger("openholder")
 
 BACKLOG = 128
-"""Connections that wait in the kernel to be taken: Tornado's default."""
+"""Connections that may wait in the kernel to be accepted: Tornado's default."""
 HANDSHAKE_TIMEOUT = 10.0
-"""Seconds in which a TLS handshake must come to an end."""
+"""Seconds within which a TLS handshake must complete."""
 
 
 def bind(address: str, port: int) -> list[socket.socket]:
-    """Sockets listening there. Raises `Unreachable` when the port is taken or not allowed."""
+    """Open listening sockets. Raises `Unreachable` if the port is in use or not permitted."""
     try:
         return bind_sockets(port, address)
     except OSError as exc:
@@ -33,24 +33,28 @@ def bind(address: str, port: int) -> list[socket.socket]:
 
 
 class CountingServer(HTTPServer):
-    """An HTTP server that knows whether it has connections, and takes no more than ``most``."""
+    """An HTTP server that counts its connections and accepts at most ``max_connections``.
 
-    def initialize(self, *args: Any, most: int = 1000, **kwargs: Any) -> None:
-        """Begin without any. Tornado calls this in place of ``__init__``."""
+    ``quiet`` is set while it has none.
+    """
+
+    def initialize(self, *args: Any, max_connections: int = 1000, **kwargs: Any) -> None:
+        """Start without connections. Tornado calls this in place of ``__init__``."""
         super().initialize(*args, **kwargs)
-        self._most = most
+        self._max_connections = max_connections
         self._open = 0
         self._listening: list[socket.socket] = []
         self.quiet = asyncio.Event()
         self.quiet.set()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Listen there."""
+        """Listen on the sockets too."""
         self._listening += sockets
         super().add_sockets(self._listening)
 
     def stop(self) -> None:
-        """Listen no longer. Connections that the kernel has taken already are served: closing would reset them."""
+        """Stop listening."""
+        # Clients in the backlog consider themselves connected: closing the socket would reset them, so serve them too.
         for listening in self._listening:
             with contextlib.suppress(OSError):
                 for _ in range(BACKLOG):
@@ -58,8 +62,8 @@ class CountingServer(HTTPServer):
         super().stop()
 
     def handle_stream(self, stream: Any, address: Any) -> None:
-        """Count a connection in, or close it at once where there are too many."""
-        if self._open >= self._most:
+        """Count a new connection, or close it at once if there are too many."""
+        if self._open >= self._max_connections:
             stream.close()
             return
         self._open += 1
@@ -69,7 +73,7 @@ class CountingServer(HTTPServer):
         super().handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
-        """Count a connection out."""
+        """Stop counting a closed connection."""
         super().on_close(server_conn)
         self._open -= 1
         if not self._open:
@@ -77,19 +81,22 @@ class CountingServer(HTTPServer):
 
 
 def _limit_handshake(stream: SSLIOStream) -> None:
-    """Close a connection whose TLS handshake does not come to an end."""
+    """Close a connection whose TLS handshake takes too long."""
     deadline = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT, stream.close)
     handshake = stream.wait_for_handshake()
     handshake.add_done_callback(lambda _: deadline.cancel())
     handshake.add_done_callback(lambda future: future.cancelled() or future.exception())
 
 
-def connections_allowed(wanted: int) -> int:
-    """``wanted``, or as many as half of the process's file descriptors: an accept that fails for want of one spins."""
+def limit_connections(wanted: int) -> int:
+    """Return ``wanted``, or half of the available file descriptors if that is less. Raise the soft limit if possible.
+
+    Without a free descriptor, accept() would fail in a busy loop.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < 2 * wanted:
         soft = min(hard, 2 * wanted)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if wanted > soft // 2:
-        log.warning("only %d connections at once: the limit of open files is %d", soft // 2, soft)
+        log.warning("accepting only %d connections at a time: the limit of open files is %d", soft // 2, soft)
     return min(wanted, soft // 2)

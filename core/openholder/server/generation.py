@@ -1,4 +1,4 @@
-"""What a configuration makes of the server that can be exchanged while it serves: sources, operations, answers."""
+"""The part of a server that a reload replaces: sources, operations, and the application that uses them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tornado.web import Application
 from openholder.config import Configuration
 from openholder.contract.operations import OPERATIONS, Operation
 from openholder.gate import Gate
-from openholder.server.endpoints import custom_operation
+from openholder.server.endpoints import make_operation
 from openholder.serving.answers import Context
 from openholder.serving.cursors import Cursors
 from openholder.serving.delegate import ServingState
@@ -24,62 +24,60 @@ from openholder.settings import Settings
 from openholder.sources.registry import SourceRegistry
 
 FIXED = frozenset({"public_url", "fiskil", "listen", "replay", "log", "cursor_key"})
-"""Settings that are read at the start only: the gate, the ports and the records on disk hold to them."""
+"""Settings that take effect only at a restart: the gate, the ports and the files on disk depend on them."""
 
 
-def operations_of(settings: Settings) -> list[Operation]:
-    """The operations that these settings have the server answer."""
-    own = [custom_operation(endpoint) for endpoint in settings.endpoints]
-    served = [row for row in OPERATIONS if settings.deprecated_lists or not row.deprecated]
-    return [*(with_alias(served) if settings.auth_alias else served), *own]
+def list_operations(settings: Settings) -> list[Operation]:
+    """List the operations that a server with these settings answers."""
+    custom = [make_operation(endpoint) for endpoint in settings.endpoints]
+    standard = [operation for operation in OPERATIONS if settings.deprecated_lists or not operation.deprecated]
+    return [*(with_alias(standard) if settings.auth_alias else standard), *custom]
 
 
 def make_sources(configuration: Configuration) -> SourceRegistry:
-    """The configured sources, not open yet."""
+    """Make the configured sources without opening them."""
     return SourceRegistry(configuration.sources, configuration.serve, configuration.settings.plugins)
 
 
-def changed_for_good(old: Settings, new: Settings) -> list[str]:
-    """Which settings differ that are read at the start only."""
+def list_fixed_changes(old: Settings, new: Settings) -> list[str]:
+    """List the settings that differ but take effect only at a restart."""
     before, after = (settings.model_dump(include=set(FIXED)) for settings in (old, new))
     return sorted(name for name in FIXED if before[name] != after[name])
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A configuration, its open sources, and the application that answers from them."""
+    """A configuration, its open sources, and the application that serves from them."""
 
     configuration: Configuration
     sources: SourceRegistry
-    desk: ServingState
+    state: ServingState
     application: Application
     exits: AsyncExitStack
 
     @classmethod
     async def open(cls, configuration: Configuration, gate: Gate, journal: Journal) -> Self:
-        """Open the sources. Raises `Unreachable` when one is not to be had."""
+        """Open the sources. Raises `Unreachable` if one of them cannot be opened."""
         settings = configuration.settings
         async with AsyncExitStack() as exits:
             sources = await exits.enter_async_context(make_sources(configuration))
-            desk = ServingState(_service(settings, sources, gate), journal, most=settings.listen.max_requests)
-            made = application(desk, operations_of(settings))
-            return cls(configuration, sources, desk, made, exits.pop_all())
+            base_url = settings.public_url[0]
+            service = Service(
+                gate,
+                Context(sources, Cursors(settings.cursor_key), base_url if settings.links == "uri" else ""),
+                realm=urlsplit(base_url).hostname or "",
+                failure_status=settings.fiskil.authentication_failure_status,
+                id_characters=settings.id_characters,
+            )
+            state = ServingState(service, journal, most=settings.listen.max_requests)
+            public = application(state, list_operations(settings))
+            return cls(configuration, sources, state, public, exits.pop_all())
 
-    async def finished(self, limit: float) -> None:
-        """Wait for the requests that are being answered, but not for ever."""
-        if self.desk.running:
-            await asyncio.wait(set(self.desk.running), timeout=limit)
+    async def wait_until_idle(self, limit: float) -> None:
+        """Wait for running requests to end, for at most ``limit`` seconds."""
+        if self.state.running:
+            await asyncio.wait(set(self.state.running), timeout=limit)
 
     async def close(self) -> None:
         """Close the sources."""
         await self.exits.aclose()
-
-
-def _service(settings: Settings, sources: SourceRegistry, gate: Gate) -> Service:
-    return Service(
-        gate,
-        Context(sources, Cursors(settings.cursor_key), settings.public_url[0] if settings.links == "uri" else ""),
-        realm=urlsplit(settings.public_url[0]).hostname or "",
-        failure_status=settings.fiskil.authentication_failure_status,
-        id_characters=settings.id_characters,
-    )

@@ -1,4 +1,4 @@
-"""Watching the event loop: a plugin that blocks it holds up everybody, and cannot be seen from its own hook."""
+"""Watch the event loop: a plugin that blocks it delays every request, and nothing else would show which one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterable
 log = logging.getLogger(__name__)
 
 INTERVAL = 0.25
+"""Seconds between two measurements."""
 TOO_LONG = 0.5
-"""Seconds for which the loop may be held before the log speaks of it."""
+"""Seconds. A longer block is logged."""
 
 
-async def watch_loop(lag: Callable[[float], None], asked: Callable[[], Iterable[str]]) -> None:
-    """Tell ``lag`` how long the loop was held each time, and the log which sources were ``asked`` when it was long."""
+async def watch_loop(report_lag: Callable[[float], None], list_active: Callable[[], Iterable[str]]) -> None:
+    """Report for how many seconds the loop was blocked in each interval, and log the active sources if it was long."""
     while True:
-        suspects = sorted(set(asked()))
+        suspects = set(list_active())
         due = time.monotonic() + INTERVAL
         await asyncio.sleep(INTERVAL)
-        held = max(0.0, time.monotonic() - due)
-        lag(held)
-        if held > TOO_LONG:
-            suspects = sorted({*suspects, *asked()})
-            log.error("the event loop was held for %.1f s; sources asked then: %s", held, ", ".join(suspects) or "none")
+        blocked = max(0.0, time.monotonic() - due)
+        report_lag(blocked)
+        if blocked > TOO_LONG:
+            suspects.update(list_active())
+            names = ", ".join(sorted(suspects)) or "none"
+            log.error("event loop blocked for %.1f s; sources active at that time: %s", blocked, names)

@@ -1,4 +1,4 @@
-"""Logging: structlog for our own lines, and the same form for those of libraries."""
+"""Logging: structlog for openholder's own lines, and the same format for those of libraries."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from openholder.ratelimit import TokenBucket
 from openholder.settings import Log
 
 PROGRESS = "openholder.progress"
-"""The logger on which sources tell how far they are with what takes long."""
+"""The logger to which sources report the progress of long operations."""
 
 
 def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
-    """Write one JSON object a line to ``stream`` (standard output), or readable lines where that is a terminal."""
+    """Log to ``stream`` (default: standard output): one JSON object per line, or readable lines on a terminal."""
     stream = stream or sys.stdout
     readable = settings.format == "console" or (settings.format == "auto" and stream.isatty())
     shared: list[Any] = [
@@ -35,15 +35,15 @@ def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.PositionalArgumentsFormatter(), _without_exception_text],
+            foreign_pre_chain=[*shared, structlog.stdlib.PositionalArgumentsFormatter(), _drop_exception_text],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    handler.addFilter(_ours_or_alarming)
+    handler.addFilter(_should_log)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
-    # Tornado's access log has the whole URI in it, with the ids of customers.
+    # Tornado's access log contains the whole URI, including customer ids.
     logging.getLogger("tornado.access").disabled = True
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -54,32 +54,34 @@ def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
 
 
 def configure_for_command(stream: TextIO) -> None:
-    """For commands whose result is another: errors alone, and on a terminal how far a source is that takes long."""
+    """Log errors only, plus the progress of long operations on a terminal: for commands that print a result."""
     configure_logging(Log(level="error"), stream)
     logging.getLogger(PROGRESS).setLevel(logging.INFO if stream.isatty() else logging.NOTSET)
 
 
 def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
-    """Have ``loop`` log what nobody caught by its type, and not thousands of times a second (as accept does when no
-    file descriptor is left)."""
+    """Log uncaught exceptions of the loop by type only, and at a limited rate.
+
+    Without a free file descriptor, accept() alone would fail thousands of times per second.
+    """
     bucket = TokenBucket(1.0, 10, time.monotonic)
 
     def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if bucket.take():
             exception = context.get("exception")
             what = describe(exception) if exception else str(context.get("message"))
-            logging.getLogger("openholder").error("uncaught in the event loop: %s", what)
+            logging.getLogger("openholder").error("uncaught exception in the event loop: %s", what)
 
     loop.set_exception_handler(handle)
 
 
-def _ours_or_alarming(record: logging.LogRecord) -> bool:
-    """Libraries speak of trouble only: below that aiosqlite writes out parameters, and Tornado what it was sent."""
+def _should_log(record: logging.LogRecord) -> bool:
+    """Admit libraries from WARNING on only: below that, aiosqlite logs parameters and Tornado logs request data."""
     return record.levelno >= logging.WARNING or record.name.startswith("openholder")
 
 
-def _without_exception_text(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Keep an exception's type and drop its text and traceback: they may quote a row or a URL."""
+def _drop_exception_text(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Keep an exception's type, but drop its text and traceback: they may quote a row or a URL."""
     record = event.get("_record")
     if record is not None and record.exc_info:
         event["error"] = getattr(record.exc_info[0], "__name__", "")

@@ -1,4 +1,4 @@
-"""TLS for the public port: 1.2 at least, and a renewed certificate taken up without a restart."""
+"""TLS for the public port: version 1.2 or later, and renewed certificates without a restart."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 INTERVAL = 30.0
-"""Seconds between two looks at the files."""
+"""Seconds between two checks of the files."""
 
 
 def make_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """A server's context with the files loaded. Raises `ssl.SSLError` or `OSError` when they do not fit."""
+    """Make a server context from PEM files. Raises `ssl.SSLError` or `OSError` if they cannot be used."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     return context
 
 
-async def keep_current(context: ssl.SSLContext, certificate: Path, key: Path, interval: float = INTERVAL) -> None:
-    """Load the files again whenever they change. Files that do not fit leave the old certificate in use."""
-    seen = _state(certificate, key)
+async def reload_on_change(context: ssl.SSLContext, certificate: Path, key: Path, interval: float = INTERVAL) -> None:
+    """Reload the files whenever they change. If they cannot be used, the current certificate stays."""
+    seen = _stat_files(certificate, key)
     while True:
         await asyncio.sleep(interval)
         try:
-            state = _state(certificate, key)
+            state = _stat_files(certificate, key)
             if state == seen:
                 continue
             context.load_cert_chain(certificate, key)
             seen = state
-            log.info("the TLS certificate was loaded again")
+            log.info("TLS certificate reloaded")
         except OSError as exc:  # ssl.SSLError is one
-            log.error("the TLS certificate was not loaded again: %s", type(exc).__name__)
+            log.error("TLS certificate not reloaded; keeping the current one: %s", type(exc).__name__)
 
 
-def _state(certificate: Path, key: Path) -> tuple[int, int, int, int]:
+def _stat_files(certificate: Path, key: Path) -> tuple[int, int, int, int]:
     first, second = certificate.stat(), key.stat()
     return first.st_ino, first.st_mtime_ns, second.st_ino, second.st_mtime_ns

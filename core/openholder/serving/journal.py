@@ -56,8 +56,8 @@ class Journal:
     """Log, metrics and observers of one server. ``key`` makes the pseudonyms; a new one each start by default."""
 
     def __init__(self, key: bytes = b"") -> None:
-        self.observed: Callable[[FinishedRequest], None] = lambda _: None
-        """Is told of each answered request."""
+        self.on_finished: Callable[[FinishedRequest], None] = lambda _: None
+        """Called with each answered request."""
         self._key = key or secrets.token_bytes(32)
         self._refusals_logged = TokenBucket(*LOGGED_REFUSALS, time.monotonic)
         self._unlogged = 0
@@ -83,8 +83,8 @@ class Journal:
         self.loop_lag = Gauge("openholder_loop_lag_seconds", "How long the loop was held", registry=self.registry)
         self.jwks_age = Gauge("openholder_jwks_age_seconds", "Age of the key set in use", registry=self.registry)
 
-    def heard_of_keys(self, event: str) -> None:
-        """Count what the cache of keys tells."""
+    def count_key_event(self, event: str) -> None:
+        """Count an event of the key cache."""
         self._fetches.labels(event).inc()
 
     def finished(self, entry: Entry) -> None:
@@ -138,7 +138,7 @@ class Journal:
             reason=entry.reason,
             seconds=entry.seconds,
         )
-        self.observed(event)
+        self.on_finished(event)
 
     def _pseudonym(self, value: str | None) -> str | None:
         return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:16] if value else None

@@ -127,8 +127,8 @@ class SourceRegistry:
         names = [name for name, _ in self._manager.list_name_plugin() if self._implements(name, "request_finished")]
         self._observers = [self._only(name, "request_finished") for name in names]
         self._exits = AsyncExitStack()
-        self._asked: list[str] = []
-        self._recently = ""
+        self._active: list[str] = []
+        self._last_active = ""
         self._collections: dict[str, frozenset[str]] = {}
         self._routes: dict[str, Source] = {}
 
@@ -214,19 +214,19 @@ class SourceRegistry:
         source = self.source_of(query.collection)
         if source is None:
             raise SourceFault(f"collection {query.collection!r} is served by no source")
-        self._asked.append(source.name)
+        self._active.append(source.name)
         try:
             return await source.fetch(query)
         except SourceFault as exc:
             exc.args = (f"collection {query.collection!r}: {exc}",)  # the log says where to look
             raise
         finally:
-            self._recently = source.name
-            self._asked.remove(source.name)
+            self._last_active = source.name
+            self._active.remove(source.name)
 
-    def asked(self) -> tuple[str, ...]:
-        """The sources that are being asked now, and the one that answered last."""
-        return (*self._asked, *filter(None, (self._recently,)))
+    def list_active(self) -> tuple[str, ...]:
+        """List the sources that are fetching now, and the one that finished last."""
+        return (*self._active, *filter(None, (self._last_active,)))
 
     async def health(self) -> None:
         """Return when every source can serve, raise when one cannot."""

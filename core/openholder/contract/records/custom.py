@@ -1,4 +1,4 @@
-"""Records of the holder's own endpoints: open, or held to a JSON Schema that the configuration names."""
+"""Records of custom endpoints that have a JSON Schema."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ _TYPES: Mapping[str, type] = {
     "array": list[Any],
     "object": dict[str, Any],
 }
-"""What rows hold for a JSON type is coerced to, so that a schema may ask for what CSV and SQL cannot express."""
+"""The type that values are coerced to for a JSON type, so that a schema may use types that CSV and SQL lack."""
 
 
-def record_for(schema: Mapping[str, Any]) -> type[OpenRecord]:
-    """A type of record whose members are coerced as the schema's properties say, and that must fulfil the schema."""
-    # Without a registry of its own the validator would fetch a $ref from the network.
+def make_record_type(schema: Mapping[str, Any]) -> type[OpenRecord]:
+    """Make a record type that coerces members to the types of the schema's properties and validates against it."""
+    # Without an explicit registry the validator would fetch a $ref from the network.
     validator = Draft202012Validator(schema, format_checker=FormatChecker(), registry=Registry())
 
     def misfit(cls: type[OpenRecord], members: Mapping[str, Any]) -> str | None:
         error = best_match(validator.iter_errors(members))
-        return None if error is None else ".".join(map(str, error.absolute_path)) or str(error.validator)
+        if error is None:
+            return None
+        return ".".join(map(str, error.absolute_path)) or str(error.validator)
 
     fields = [
-        (name, _type(property_) | None, None)
+        (name, _find_type(property_) | None, None)
         for name, property_ in schema.get("properties", {}).items()
         if name.isidentifier()
     ]
-    made = msgspec.defstruct(
+    record_type = msgspec.defstruct(
         "CustomRecord",
         fields,
         bases=(OpenRecord,),
@@ -46,11 +48,11 @@ def record_for(schema: Mapping[str, Any]) -> type[OpenRecord]:
         rename=None,
         kw_only=True,
     )
-    return cast(type[OpenRecord], made)
+    return cast(type[OpenRecord], record_type)
 
 
-def _type(schema: object) -> Any:
-    """The Python type of a property that has one JSON type, besides null."""
-    named = schema.get("type") if isinstance(schema, Mapping) else None
-    types = [name for name in (named if isinstance(named, list) else [named]) if name != "null"]
+def _find_type(schema: object) -> Any:
+    """Return the Python type for a property with a single JSON type besides null, otherwise `Any`."""
+    declared = schema.get("type") if isinstance(schema, Mapping) else None
+    types = [name for name in (declared if isinstance(declared, list) else [declared]) if name != "null"]
     return _TYPES.get(str(types[0]), Any) if len(types) == 1 else Any
