@@ -26,10 +26,11 @@ class SQLiteDialect(Dialect):
         return f"CAST({self.quoted(column)} AS TEXT) COLLATE BINARY"
 
     def one_of(self, table: Table, column: str, values: Sequence[str], bind: Bind) -> str | None:
+        matches_text = _matches_text(table, column)
         name = self.quoted(column)
         # The first half finds the rows through an index. The second compares the text: it keeps a numeric column with
         # 12 from matching '12.0' or ' 12', and a COLLATE NOCASE column from matching other letters.
-        found = f"{name} IN ({', '.join(map(bind, values))}) AND " if _matches_text(table, column) else ""
+        found = f"{name} IN ({', '.join(map(bind, values))}) AND " if matches_text else ""
         return f"({found}CAST({name} AS TEXT) COLLATE BINARY IN ({', '.join(map(bind, values))}))"
 
     def condition(self, table: Table, condition: Filter, bind: Bind) -> str:
@@ -50,11 +51,11 @@ class SQLiteDialect(Dialect):
         # date-times. They must be reported.
         members = condition.members
         value = f"openholder_instant({self.first(table, members)}, {_quote_members(members)})"
-        if condition.absent is not None:
-            absent = condition.absent
+        bound, absent = microseconds(limit), condition.absent
+        if absent is not None:
             default = microseconds(absent) if isinstance(absent, datetime) else instant(str(absent))
             value = f"COALESCE({value}, {bind(default)})"
-        return f"{value} {SIGNS[condition.operator]} {bind(microseconds(limit))}"
+        return f"{value} {SIGNS[condition.operator]} {bind(bound)}"
 
     def order(self, table: Table, order: Order) -> str:
         members = order.members

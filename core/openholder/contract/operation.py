@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from openholder.contract.formats import Record
@@ -26,6 +27,9 @@ Whose = Literal["search", "customer", "consent", "account", "specific", "all_acc
 
 BELOW_ACCOUNTS = ("account", "specific", "all_accounts")
 """Whose records need the collection ``accounts`` to decide on access."""
+
+PAGING: Mapping[str | None, tuple[str, ...]] = {None: (), "page": ("page", "page-size"), "offset": ("offset", "limit")}
+"""The parameters that choose a page, for each style of paging."""
 
 JSON = "application/json"
 PDF = "application/pdf"
@@ -90,6 +94,14 @@ class Operation:
     """Served only where the setting ``deprecated_lists`` says so."""
     scopes: tuple[str, ...] = ()
     """Scopes that users must have granted, for the OpenAPI document of custom endpoints."""
+
+    query_names: frozenset[str] = field(init=False, repr=False)
+    """The parameters that a query string may have. All others are ignored, and not repeated in links."""
+
+    def __post_init__(self) -> None:
+        parameters = (*self.parameters, *self.account_parameters)
+        names = (name for parameter in parameters for name in parameter.names)
+        object.__setattr__(self, "query_names", frozenset({*PAGING[self.reply.paging], *names}))
 
     @property
     def urns(self) -> bool:

@@ -6,7 +6,6 @@ What the operation's table does not name is ignored, and not repeated in links.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,16 +15,13 @@ from urllib.parse import parse_qsl
 
 from openholder.contract.errors import ErrorKind, RequestError, raise_all
 from openholder.contract.limits import CONTROL, MAX_FIELDS, MAX_TEXT
-from openholder.contract.operation import Operation
+from openholder.contract.operation import PAGING, Operation
 from openholder.contract.parameters import Choice, Parameter, ValueParameter, Window
 from openholder.errors import SourceFault
 from openholder.query import DATE_TIME, Filter, Value, parse_moment
 
 DAY_AHEAD = timedelta(hours=14)
 """Where the day begins first (UTC+14): an invoice dated today is not hidden because UTC still has yesterday."""
-
-PAGING = {None: (), "page": ("page", "page-size"), "offset": ("offset", "limit")}
-"""The parameters that say which page is wanted, for each style of paging."""
 
 _TIMES = ("oldest-time", "newest-time")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -61,16 +57,15 @@ def read_fields(operation: Operation, query: str) -> tuple[dict[str, str], list[
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:
         raise RequestError(ErrorKind.FIELD_INVALID, "query_malformed", detail="query") from None
-    parameters = (*operation.parameters, *operation.account_parameters)
-    known = {*PAGING[operation.reply.paging], *(name for parameter in parameters for name in parameter.names)}
-    pairs = [(name, _with_plus(value) if name in _TIMES else value) for name, value in pairs if name in known]
-    counts = Counter(name for name, _ in pairs)
-    return dict(pairs), [_invalid(name) for name, count in counts.items() if count > 1]
-
-
-def _with_plus(text: str) -> str:
-    """An offset's plus sign, which means a space in a query unless it is encoded."""
-    return text.replace(" ", "+")
+    fields: dict[str, str] = {}
+    repeated: set[str] = set()
+    for name, value in pairs:
+        if name in fields:
+            repeated.add(name)
+        if name in operation.query_names:
+            # The plus sign of an offset means a space in a query string unless it is encoded.
+            fields[name] = value.replace(" ", "+") if name in _TIMES else value
+    return fields, [_invalid(name) for name in fields if name in repeated]
 
 
 def read_parameters(
@@ -148,7 +143,8 @@ def _ends(window: Window, fields: Mapping[str, str]) -> list[datetime | None]:
             ends.append(_BOUNDS[window.reads](fields[name], name, end) if name in fields else None)
         except RequestError as problem:
             problems.append(problem)
-    raise_all(problems)
+    if problems:
+        raise_all(problems)
     return ends
 
 

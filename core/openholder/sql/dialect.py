@@ -57,7 +57,10 @@ class Dialect:
             SourceFault: The table has no column for the member.
         """
         values = texts(condition)
-        return self.one_of(table, table.column(condition.member), values, bind) if values else None
+        if not values:
+            return None
+        column = table.members.get(condition.member) or table.column(condition.member)  # which raises SourceFault
+        return self.one_of(table, column, values, bind)
 
     def order(self, table: Table, order: Order) -> str | None:
         """Translate an order into a term of ORDER BY with exactly the meaning of `Order`.

@@ -15,16 +15,18 @@ Statement = tuple[str, tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What is read of a table: the members, and the text between SELECT and FROM."""
+    """What is read of a table: the members, the text between SELECT and FROM, and the FROM clause."""
 
     members: tuple[str, ...]
     selected: str
+    source: str
 
     @classmethod
     def of(cls, dialect: Dialect, table: Table, *, document: bool) -> Columns:
         """Compose the columns of a table; the member ``document`` only on request, because it may be large."""
         members = {name: column for name, column in table.members.items() if document or name != "document"}
-        return cls(tuple(members), ", ".join(dialect.selected(table, column) for column in members.values()))
+        selected = ", ".join(dialect.selected(table, column) for column in members.values())
+        return cls(tuple(members), selected, f"FROM {dialect.quoted(table.name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Select:
             dialect=dialect,
             query=query,
             columns=columns,
-            source=f"FROM {dialect.quoted(table.name)}{where}",
+            source=columns.source + where,
             values=tuple(parameters.values),
             order=(*filter(None, orders), *table.own_order),
             own_order=table.own_order,
