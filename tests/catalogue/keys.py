@@ -369,7 +369,7 @@ async def one_kid_two_keys(world: World) -> None:
     world.jwks = key_set(*doubled, third.public_jwk())
     with logged(logging.ERROR) as errors:
         await start(world)
-    assert any("different keys for one kid" in error for error in errors)
+    assert any("different keys with the same kid" in error for error in errors)
     for kid, signers in pairs.items():
         for signer in signers:
             for algorithm in ("PS256", "RS256"):
