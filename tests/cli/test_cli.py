@@ -82,7 +82,7 @@ def test_check_tries_keys_sources_and_every_collection(bank, source):
     ended = run_command("check", "--dev", cwd=bank)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "1 usable" in ended.stdout
-    tried = [line for line in ended.stdout.splitlines() if "records tried" in line]
+    tried = [line for line in ended.stdout.splitlines() if "records checked" in line]
     assert len(tried) == len([operation for operation in OPERATIONS if not operation.deprecated])
     findings = json.loads(run_command("check", "--dev", "--json", cwd=bank).stdout)
     assert {finding["verdict"] for finding in findings} <= {"ok", "advice"}
@@ -115,8 +115,8 @@ def test_check_asks_whether_a_column_that_is_no_member_was_meant_to_be_one(bank)
     findings = json.loads(run_command("check", "--dev", "--json", cwd=bank).stdout)
     asked = [(row["what"], row["detail"]) for row in findings if row["what"].startswith("columns of ")]
     assert asked == [
-        ("columns of banking.accounts", "'nick_name' is no member: is 'nickname' meant?"),
-        ("columns of banking.transactions", "'refrence' is no member: is 'reference' meant?"),
+        ("columns of banking.accounts", "unknown column 'nick_name'; did you mean 'nickname'?"),
+        ("columns of banking.transactions", "unknown column 'refrence'; did you mean 'reference'?"),
     ]
 
 

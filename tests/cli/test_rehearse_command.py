@@ -118,7 +118,7 @@ def test_the_keys_are_served_here_and_a_kept_one_is_the_same_the_next_time(tmp_p
         first, second = (run_command(*asked, cwd=tmp_path) for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), first.stdout + first.stderr + second.stdout
     assert first.stderr == second.stderr
-    assert f"kid       {Signer.kept_in(tmp_path / 'kept.pem').kid}\n" in first.stderr
+    assert f"kid       {Signer.load_or_generate(tmp_path / 'kept.pem').kid}\n" in first.stderr
     assert (tmp_path / "kept.pem").stat().st_mode & 0o077 == 0
 
 

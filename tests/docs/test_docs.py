@@ -13,7 +13,7 @@ import pytest
 
 from helpers.support import World
 from openholder.cli.rehearse import rehearse
-from openholder.cli.routes import support_table
+from openholder.cli.routes import format_supported
 from openholder.config import Configuration
 from openholder.contract.operations import OPERATIONS
 from openholder.settings import Settings
@@ -27,8 +27,8 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 def test_the_readme_has_the_table_of_support_that_the_operations_make():
-    assert support_table() in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert support_table().count("\n") == len(OPERATIONS) + 1
+    assert format_supported() in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert format_supported().count("\n") == len(OPERATIONS) + 1
 
 
 def test_the_configuration_to_start_from_is_a_good_one(tmp_path):

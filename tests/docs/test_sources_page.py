@@ -16,9 +16,9 @@ from tornado.web import Application, RequestHandler
 from helpers.commands import run_command
 from helpers.processes import free_port
 from helpers.support import World
-from openholder.cli.columns import rows_of
 from openholder.contract.collections import COLLECTIONS
 from openholder.contract.operations import OPERATIONS
+from openholder.inspection.columns import list_columns
 from openholder.server.app import bind
 
 PAGE = (Path(__file__).parents[2] / "docs/sources.md").read_text(encoding="utf-8")
@@ -159,8 +159,8 @@ def test_the_command_of_the_page_lists_collections_and_columns(tmp_path):
 
 @pytest.mark.parametrize("collection", [name for name in COLLECTIONS if name != "logins"])
 def test_the_columns_are_the_members_and_the_owner(collection):
-    rows = {name: (owed, kind) for name, owed, kind in rows_of(collection)}
-    assert len(rows) == len(rows_of(collection))
+    rows = {name: (required, kind) for name, required, kind in list_columns(collection)}
+    assert len(rows) == len(list_columns(collection))
     for owner in COLLECTIONS[collection].owners.values():
         assert rows[owner][0] == "yes"
     for operation in (row for row in OPERATIONS if row.collection == collection):
@@ -170,8 +170,8 @@ def test_the_columns_are_the_members_and_the_owner(collection):
 
 
 def test_columns_tell_amounts_days_times_and_lists_apart():
-    rows = {name: kind for name, _, kind in rows_of("banking.instalment_plans")} | {
-        name: kind for name, _, kind in rows_of("banking.transactions")
+    rows = {name: kind for name, _, kind in list_columns("banking.instalment_plans")} | {
+        name: kind for name, _, kind in list_columns("banking.transactions")
     }
     assert rows["amount"] == "amount: 1200.50"
     assert rows["creationDate"].startswith("day: ")
@@ -181,5 +181,6 @@ def test_columns_tell_amounts_days_times_and_lists_apart():
 
 
 def test_columns_of_one_operation_are_not_required_of_records():
-    owed = {name: owed for name, owed, _ in rows_of("banking.transactions")}
-    assert (owed["amount"], owed["extendedData"], owed["extendedData.nppPayload.service"]) == ("yes", "", "within")
+    required = {column.name: column.required for column in list_columns("banking.transactions")}
+    names = ("amount", "extendedData", "extendedData.nppPayload.service")
+    assert [required[name] for name in names] == ["yes", "", "within"]

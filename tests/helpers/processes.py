@@ -117,7 +117,7 @@ class Server:
 
     @property
     def signer(self) -> Signer:
-        return Signer.kept_in(self.folder / DEVELOPMENT_KEY)
+        return Signer.load_or_generate(self.folder / DEVELOPMENT_KEY)
 
     def token(self, path: str) -> str:
         return self.signer.token(ISSUER, self.public_url + path.partition("?")[0])

@@ -40,7 +40,7 @@ def sample_rows() -> Rows:
 def _sample_rows() -> Rows:
     return {
         name: [{key: value or None for key, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
-        for name, text in sample.collections().items()
+        for name, text in sample.read_collections().items()
     }
 
 
@@ -151,7 +151,7 @@ def _cell(column: str, value: str | None) -> str | bytes | None:
 
 def document(name: str) -> bytes:
     """The content of a document that a row names."""
-    return sample.documents()[name]
+    return sample.read_documents()[name]
 
 
 def write_csv(folder: Path, rows: Rows) -> None:

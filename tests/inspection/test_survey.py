@@ -31,12 +31,12 @@ CHANGES = {
     "an account of nobody": (
         "INSERT INTO accounts (customerId, id, name) VALUES ('cust-none', 'acc-none', 'SECRET')",
         "accounts",
-        "record 'acc-none' belongs to nobody who is there",
+        "record 'acc-none' belongs to a customer or account that does not exist",
     ),
     "a transaction of no account": (
         "UPDATE banking_transactions SET accountId = 'acc-none' WHERE transactionId = 'txn-2002-0005'",
         "banking.transactions",
-        "record 'txn-2002-0005' belongs to nobody who is there",
+        "record 'txn-2002-0005' belongs to a customer or account that does not exist",
     ),
     "a detail that does not fit": (
         """UPDATE banking_transactions SET extendedData = '{"extensionUType": "SECRET"}', isDetailAvailable = 'true'
@@ -72,7 +72,7 @@ def test_good_data_is_summed_up_collection_by_collection(bank):
     summed = {row["what"].removeprefix("data of "): row["detail"] for row in found}
     assert set(summed) == {name for name in sample_rows() if name != "logins"}
     assert summed["energy.invoices"].startswith("24 records from source 'bank'; ")
-    assert " ms a question, " in summed["fdx.transactions"]
+    assert "; median query " in summed["fdx.transactions"]
 
 
 @pytest.mark.parametrize(("statement", "collection", "told"), CHANGES.values(), ids=CHANGES)
@@ -135,7 +135,7 @@ def test_each_difference_is_named_by_customer_collection_record_and_member(bank)
     assert code == 1
     told = {(row["customer"], row["collection"], row["record"]): row["difference"] for row in found}
     assert told["cust-1001", "banking.transactions", "txn-2002-0005"] == "differs in amount"
-    assert told["cust-1001", "banking.payees", "payee-1001-01"] == "is gone"
+    assert told["cust-1001", "banking.payees", "payee-1001-01"] == "is missing"
     assert ("cust-3001", "energy.invoices", "?") in told
     assert {row["collection"] for row in found} == {"banking.transactions", "banking.payees", "energy.invoices"}
     assert "SECRET" not in str(found)
@@ -153,7 +153,7 @@ def test_another_order_is_a_difference_too(bank):
     put_new(bank, SQLITE.replace("bank.db", "new.db"))
     assert compare(bank, "--customer", "cust-1001") == (
         1,
-        [{"customer": "cust-1001", "collection": "banking.payees", "record": "*", "difference": "in another order"}],
+        [{"customer": "cust-1001", "collection": "banking.payees", "record": "*", "difference": "order differs"}],
     )
 
 
@@ -162,8 +162,8 @@ def test_another_order_is_a_difference_too(bank):
     [
         ("accounts", lambda row: row | {"status": "ACT"}, ("data of accounts", "record 'acc-2001': ")),
         ("accounts", lambda row: row | {"id": "acc/2001"}, ("data of accounts", "record 'acc/2001': an id has ")),
-        ("customers", lambda row: [row, row], ("data of customers", "record 'cust-1001' is there 2 times")),
-        ("accounts", lambda row: [row, row], ("data of accounts", "record 'acc-2001' is there 2 times")),
+        ("customers", lambda row: [row, row], ("data of customers", "record 'cust-1001' appears 2 times")),
+        ("accounts", lambda row: [row, row], ("data of accounts", "record 'acc-2001' appears 2 times")),
         ("balances", lambda row: [row, row], ("data of balances", "2 records for one accountId, ")),
     ],
     ids=["a status nobody knows", "an id nobody can ask for", "a customer twice", "an account twice", "two balances"],

@@ -23,10 +23,10 @@ from openholder.contract.operation import BELOW_ACCOUNTS, JSON
 from openholder.contract.operations import OPERATIONS, Operation
 from openholder.contract.parameters import Window
 from openholder.fiskil import sample
-from openholder.openapi import as_json, document
+from openholder.openapi import build_document, encode_document
 from openholder.openapi.components import record_name, relocated
 
-WHOLE = document(OPERATIONS)
+WHOLE = build_document(OPERATIONS)
 CONTRACT = contract.build_document()
 NAMED = {operation.name: operation for operation in OPERATIONS}
 
@@ -61,7 +61,7 @@ def test_the_document_of_all_operations_is_valid_openapi():
 
 
 def test_a_document_that_is_not_valid_is_found_out():
-    broken = json.loads(as_json(WHOLE))
+    broken = json.loads(encode_document(WHOLE))
     del broken["paths"]["/auth/v1/customer/{customerId}"]["get"]["responses"]["200"]["description"]
     assert not OpenAPIV31SpecValidator(broken).is_valid()
 
@@ -403,7 +403,7 @@ def test_all_operations_need_no_configuration(tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)
     assert main(["openapi"]) == 3
     content = run("openapi", "--all")
-    assert content == json.loads(as_json(WHOLE))
+    assert content == json.loads(encode_document(WHOLE))
     assert content["info"]["version"] == __version__
     assert "servers" not in content
     assert "x-fiskil-scopeset" not in content["info"]
@@ -489,7 +489,7 @@ def test_the_json_schema_of_an_endpoint_holds_within_the_document(bank, run):
         good, bad = {"id": "a", "net": 2, "of": {"id": "b", "net": 1}}, {"id": "a", "net": 2, "of": {"id": "b"}}
         assert misfits(content, schema, wrap(good)) == []
         assert misfits(content, schema, wrap(bad)) != []
-    assert b'"multipleOf": 0.01' in as_json(content)
+    assert b'"multipleOf": 0.01' in encode_document(content)
 
 
 def paged(data: Any) -> dict[str, Any]:

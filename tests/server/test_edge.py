@@ -241,7 +241,7 @@ def test_a_log_that_cannot_be_written_stops_nobody(bank):
     try:
         until(lambda: process.poll() is not None or _answers(port))
         assert process.poll() is None
-        signer = Signer.kept_in(bank / DEVELOPMENT_KEY)
+        signer = Signer.load_or_generate(bank / DEVELOPMENT_KEY)
         for _ in range(20):
             for token in (signer.token(ISSUER, f"http://127.0.0.1:1{BALANCE}"), "x.y.z"):
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from openholder.cli.token import curl
+from openholder.cli.token import format_curl
 from openholder.config import Configuration
 from openholder.contract.operations import OPERATIONS
 from openholder.fiskil import sample
@@ -156,7 +156,7 @@ def _format_sample_requests(running: RunningDemo) -> str:
     for target, body in SAMPLE_REQUESTS:
         url = running.url + target
         token = running.signer.token(ISSUER, url.partition("?")[0], lifetime=TOKEN_LIFETIME)
-        lines.append(curl(url, token, body and json.dumps(body)))
+        lines.append(format_curl(url, token, body and json.dumps(body)))
     return "\n\n".join([*lines, "Ctrl-C stops the server."])
 
 

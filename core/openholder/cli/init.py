@@ -1,4 +1,4 @@
-"""``openholder init``: a folder to start from."""
+"""``openholder init``: write a configuration and sample data to start from."""
 
 from __future__ import annotations
 
@@ -11,34 +11,37 @@ import click
 from openholder.fiskil import sample
 from openholder.fiskil.signer import DEVELOPMENT_KEY
 
-CONFIGURATION = "openholder.toml"
-NEXT = """
+CONFIGURATION = Path("openholder.toml")
+IGNORED = f"{DEVELOPMENT_KEY}\nknown-keys.json\ncursor.key\nreplay.db*\n"
+NEXT_STEPS = f"""
 Next:
   openholder check --dev
   openholder serve --dev
-  openholder token --curl /auth/v1/customer/search --data '{{"email": "{email}"}}'
+  openholder token --curl /auth/v1/customer/search --data '{{"email": "{sample.EMAIL}"}}'
 """
 
 
 @click.command()
 @click.option(
-    "--source", type=click.Choice(["sqlite", "csv"]), default="sqlite", show_default=True, help="Where the data is."
+    "--source",
+    type=click.Choice(["sqlite", "csv"]),
+    default="sqlite",
+    show_default=True,
+    help="Where the sample data is stored.",
 )
 def init(source: str) -> int:
-    """Write a configuration and sample data into this folder. Nothing that is there is overwritten."""
-    example = (files("openholder.conf") / f"{source}.toml").read_text(encoding="utf-8")
-    ignored = f"{DEVELOPMENT_KEY}\nknown-keys.json\ncursor.key\nreplay.db*\n"
+    """Write a configuration and sample data into this folder. Existing files are never overwritten."""
     data = Path("sample.db" if source == "sqlite" else "sample")
-    present = [path for path in (Path(CONFIGURATION), data) if path.exists()]
-    if present:
-        raise click.ClickException(f"{', '.join(map(str, present))} is there already; nothing was written")
+    existing = [str(path) for path in (CONFIGURATION, data) if path.exists()]
+    if existing:
+        raise click.ClickException(f"{', '.join(existing)} already exists; nothing was written")
     if source == "sqlite":
         sample.write_sqlite(data, date.today())
     else:
         sample.write_csv(data, date.today())
-    Path(CONFIGURATION).write_text(example, encoding="utf-8")
+    CONFIGURATION.write_text((files("openholder.conf") / f"{source}.toml").read_text(encoding="utf-8"), "utf-8")
     if not Path(".gitignore").exists():
-        Path(".gitignore").write_text(ignored, encoding="utf-8")
+        Path(".gitignore").write_text(IGNORED, encoding="utf-8")
     click.echo(f"Wrote {CONFIGURATION} and {data}: fictional customers of a bank, an energy retailer and a US bank.")
-    click.echo(NEXT.format(email=sample.EMAIL))
+    click.echo(NEXT_STEPS)
     return 0

@@ -1,9 +1,11 @@
-"""Options that several commands have."""
+"""Options and output that several commands share."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,24 +20,40 @@ configuration_option = click.option(
     help="The configuration file. Default: $OPENHOLDER_CONFIG, ./openholder.toml, /etc/openholder/openholder.toml.",
 )
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Rows as columns of text, as wide as their widest cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def sample_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which customers a command looks at: named ones, or the first so many."""
+    """Add the options that select customers: by id, or the first ones."""
     command = click.option(
-        "--customer", "customers", multiple=True, metavar="ID", help="A customer to look at, instead of a sample."
+        "--customer",
+        "customers",
+        multiple=True,
+        metavar="ID",
+        help="Inspect this customer instead of a sample. Repeatable.",
     )(command)
     return click.option(
-        "--sample", type=click.IntRange(1), default=20, show_default=True, help="How many customers are looked at."
+        "--sample",
+        type=click.IntRange(1),
+        default=20,
+        show_default=True,
+        help="Number of customers to inspect.",
     )(command)
+
+
+def format_table(rows: Sequence[Sequence[str]], headings: Sequence[str] = ()) -> str:
+    """Format rows as aligned columns, below the headings in capitals."""
+    lines = [[heading.upper() for heading in headings]] if headings else []
+    lines += [list(row) for row in rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def show_progress(customers: Sequence[str]) -> AbstractContextManager[Iterable[str]]:
+    """Show a progress bar on standard error, if that is a terminal, while the caller iterates."""
+    return click.progressbar(customers, label="customers", file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def parse_url(value: str) -> str:

@@ -1,60 +1,77 @@
-"""``openholder plugins``: what is installed, whether it can be imported, and what a configuration uses of it."""
+"""``openholder plugins``: list the installed plugins, whether they can be used, and what a configuration uses."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from openholder.cli.options import json_option, table
+from openholder.cli.options import format_table, json_option
 from openholder.config import REPLAY_STORES, Configuration
 from openholder.errors import ConfigurationError
 from openholder.sources.hookspecs import SOURCES
 from openholder.sources.kinds import Kind, UnusableKind, list_kinds
 
-COLUMNS = ("for", "kind", "distribution", "version", "status")
-CONFIGURED = "configured"
-"""The further column where a configuration is given: the keys that name the kind, as ``sources.core``."""
 GROUPS = {"source": SOURCES, "replay": REPLAY_STORES}
+"""What a kind is for, and the group of its entry point."""
 
-Row = tuple[str, ...]
-Uses = Mapping[tuple[str, str], Sequence[str]]
-"""The keys of a configuration that name a kind, by what it is for and its name."""
+Keys = dict[tuple[str, str], list[str]]
+"""The configuration keys that name a kind, by what it is for and its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledKind:
+    """A kind, with what ``openholder plugins`` prints of it."""
+
+    purpose: str
+    kind: Kind
+    status: str
+
+    def to_dict(self, keys: Keys | None) -> dict[str, str | list[str]]:
+        """Return the columns by name, with the keys that name the kind if a configuration was given."""
+        columns: dict[str, str | list[str]] = {
+            "for": self.purpose,
+            "kind": self.kind.name,
+            "distribution": self.kind.distribution,
+            "version": self.kind.version,
+        }
+        if keys is not None:
+            columns["configured"] = keys.get((self.purpose, self.kind.name), [])
+        # Last, because it is a sentence if something is wrong.
+        return columns | {"status": self.status}
 
 
 @click.command()
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="Show what this configuration uses, too.")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="Show what this configuration uses.")
 @json_option
 def plugins(path: Path | None, as_json: bool) -> int:
     """List installed sources and replay stores with their distributions. Needs no configuration.
 
-    STATUS is "ok", or says why the kind cannot be used. With -c, CONFIGURED has the keys that name the kind; when the
-    configuration has mistakes they are told after the list. --json prints a list of objects with the columns as keys
+    STATUS is "ok", or the reason why the kind cannot be used. With -c, CONFIGURED lists the keys that name the kind;
+    mistakes in the configuration are printed after the list. --json prints a list of objects with the columns as keys
     (for, kind, distribution, version, status); "configured", with -c, is a list of keys.
     """
-    rows = [row for use, group in GROUPS.items() for row in _rows(use, list_kinds(group))]
+    installed = [entry for purpose, group in GROUPS.items() for entry in _list_installed(purpose, group)]
     try:
-        uses = _uses(Configuration.load(path)) if path else None
+        keys = _collect_keys(Configuration.load(path)) if path else None
     except ConfigurationError:
-        click.echo(_shown(rows, None, as_json))
+        click.echo(_format(installed, None, as_json))
         raise
-    click.echo(_shown(rows, uses, as_json))
+    click.echo(_format(installed, keys, as_json))
     return 0
 
 
-def _rows(use: str, kinds: list[Kind]) -> list[Row]:
-    claimed = [kind.name for kind in kinds]
-    return [
-        (use, kind.name, kind.distribution, kind.version, _status(kind, claimed.count(kind.name))) for kind in kinds
-    ]
+def _list_installed(purpose: str, group: str) -> list[InstalledKind]:
+    kinds = list_kinds(group)
+    names = [kind.name for kind in kinds]
+    return [InstalledKind(purpose, kind, _check_status(kind, names.count(kind.name))) for kind in kinds]
 
 
-def _status(kind: Kind, claims: int) -> str:
+def _check_status(kind: Kind, claims: int) -> str:
     if claims > 1:
-        return "claimed by several distributions: refused where it is configured"
+        return "claimed by several distributions: refused if it is configured"
     try:
         kind.load()
     except UnusableKind as exc:
@@ -62,35 +79,19 @@ def _status(kind: Kind, claims: int) -> str:
     return "ok"
 
 
-def _uses(configuration: Configuration) -> Uses:
-    uses: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+def _collect_keys(configuration: Configuration) -> Keys:
+    keys: Keys = {("replay", configuration.settings.replay.store): ["replay.store"]}
     for name, entry in configuration.sources.items():
-        uses["source", entry.kind].append(f"sources.{name}")
+        keys.setdefault(("source", entry.kind), []).append(f"sources.{name}")
     for kind in configuration.settings.plugins:
-        uses["source", kind].append("plugins")
-    uses["replay", configuration.settings.replay.store].append("replay.store")
-    return uses
+        keys.setdefault(("source", kind), []).append("plugins")
+    return keys
 
 
-def _shown(rows: list[Row], uses: Uses | None, as_json: bool) -> str:
+def _format(installed: list[InstalledKind], keys: Keys | None, as_json: bool) -> str:
+    columns = [entry.to_dict(keys) for entry in installed]
     if as_json:
-        return json.dumps([_object(row, uses) for row in rows], indent=2)
-    if uses is None:
-        return table([_headings(COLUMNS), *rows])
-    # Before the status, which is a sentence where something is wrong.
-    columns = (*COLUMNS[:-1], CONFIGURED, COLUMNS[-1])
-    return table([_headings(columns), *((*row[:-1], ", ".join(_keys(row, uses)), row[-1]) for row in rows)])
-
-
-def _headings(columns: Sequence[str]) -> Row:
-    return tuple(column.upper() for column in columns)
-
-
-def _object(row: Row, uses: Uses | None) -> dict[str, object]:
-    columns: dict[str, object] = dict(zip(COLUMNS, row, strict=True))
-    return columns if uses is None else {**columns, CONFIGURED: _keys(row, uses)}
-
-
-def _keys(row: Row, uses: Uses) -> list[str]:
-    use, kind = row[:2]
-    return list(uses.get((use, kind), ()))
+        return json.dumps(columns, indent=2)
+    headings = ["for", "kind", "distribution", "version", *(["configured"] if keys is not None else []), "status"]
+    rows = [[", ".join(cell) if isinstance(cell, list) else cell for cell in entry.values()] for entry in columns]
+    return format_table(rows, headings)

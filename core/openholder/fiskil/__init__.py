@@ -1,4 +1,4 @@
-"""The other side, for rehearsal and demo: a signer, a host for its keys, and a caller.
+"""Fiskil's side, for development and the rehearsal: a token signer, a host for its key set, and sample data.
 
-A stand-in written from the public contract. It is not Fiskil's software and not affiliated with Fiskil.
+Written from the public documentation. It is not Fiskil's software, and not affiliated with Fiskil.
 """

@@ -1,4 +1,4 @@
-"""A host for the signer's keys, on loopback: what the real platform has at its JWKS URL."""
+"""A loopback host for the signer's keys, in place of the platform's JWKS URL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Keys(RequestHandler):
 async def jwks_host(
     url: str, jwks: Callable[[], bytes], sockets: list[socket.socket] | None = None
 ) -> AsyncIterator[None]:
-    """Serve ``jwks`` at ``url`` as long as the block runs. Raises `Unreachable` when its port is not to be had."""
+    """Serve ``jwks`` at ``url`` for the duration of the block. Raises `Unreachable` if its port is unavailable."""
     parts = urlsplit(url)
     server = HTTPServer(Application([(parts.path or "/", _Keys, {"jwks": jwks})], log_function=lambda _: None))
     server.add_sockets(sockets or bind(parts.hostname or "127.0.0.1", parts.port or 80))

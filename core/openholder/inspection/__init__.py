@@ -1,1 +1,1 @@
-"""Checking configuration and data before and beside serving: what `openholder check` and `diff` look at."""
+"""Inspect configuration and data without serving: the work behind ``openholder check``, ``diff`` and ``columns``."""

@@ -31,7 +31,7 @@ _TAGS: Mapping[Sector, str] = {
 }
 
 
-def document(operations: Sequence[Operation], settings: Settings | None = None) -> Schema:
+def build_document(operations: Sequence[Operation], settings: Settings | None = None) -> Schema:
     """The OpenAPI document of the operations. Addresses and whatever is the holder's own are in the ``settings``."""
     components = Components()
     endpoints = {endpoint.path: endpoint for endpoint in settings.endpoints} if settings else {}
@@ -56,7 +56,7 @@ def document(operations: Sequence[Operation], settings: Settings | None = None) 
     }
 
 
-def as_json(content: Schema) -> bytes:
+def encode_document(content: Schema) -> bytes:
     """The document as it is printed. Numbers of a holder's own JSON Schema stay exact."""
     return msgspec.json.format(_ENCODER.encode(content), indent=2)
 

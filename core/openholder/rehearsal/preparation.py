@@ -62,7 +62,7 @@ def load_signer(key: Path | None, jwks: Path | None) -> Signer:
         UnusableOption: A file cannot be read or written, or the key is not in the key set.
     """
     try:
-        signer = Signer.kept_in(key) if key else Signer.generate()
+        signer = Signer.load_or_generate(key) if key else Signer.generate()
     except (OSError, ValueError, TypeError) as exc:
         raise UnusableOption("--key", f"no RSA key can be read or created: {type(exc).__name__}") from None
     if jwks is None:

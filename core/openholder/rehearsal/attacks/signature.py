@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from openholder.fiskil.signer import part
+from openholder.fiskil.signer import encode_part
 from openholder.rehearsal.attacks.target import Attack, Target, get_untrusted_signer, is_rejected
 from openholder.rehearsal.results import Rule
 
@@ -56,12 +56,12 @@ EMBEDDED = Rule(
 
 def _build_unsigned(target: Target, algorithm: str, keep_signature: bool = False) -> str:
     signature = target.build_token().rpartition(".")[2] if keep_signature else ""
-    return f"{part(target.build_header(alg=algorithm))}.{part(target.build_claims())}.{signature}"
+    return f"{encode_part(target.build_header(alg=algorithm))}.{encode_part(target.build_claims())}.{signature}"
 
 
 def _sign_with_hmac(get_secret: Callable[[Target], bytes], target: Target) -> str:
-    signed = f"{part(target.build_header(alg='HS256'))}.{part(target.build_claims())}"
-    return f"{signed}.{part(hmac.digest(get_secret(target), signed.encode(), hashlib.sha256))}"
+    signed = f"{encode_part(target.build_header(alg='HS256'))}.{encode_part(target.build_claims())}"
+    return f"{signed}.{encode_part(hmac.digest(get_secret(target), signed.encode(), hashlib.sha256))}"
 
 
 def _forge(target: Target, **header: Any) -> str:

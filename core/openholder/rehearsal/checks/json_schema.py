@@ -18,7 +18,7 @@ from referencing.jsonschema import DRAFT202012
 from openholder.contract.formats import is_real_date
 from openholder.contract.operation import JSON
 from openholder.contract.operations import OPERATIONS, Operation
-from openholder.openapi import document
+from openholder.openapi import build_document
 from openholder.query import DATE, DATE_TIME
 from openholder.rehearsal.checks.texts import CLEAN, ENCODING, EXACT, find_spoilt_values
 from openholder.rehearsal.exchange import Exchange
@@ -121,7 +121,7 @@ def _build_validator(method: str, path: str) -> Draft202012Validator:
 
 @cache
 def _load_contract() -> Registry[Any]:
-    contract: Resource[Any] = DRAFT202012.create_resource(document(OPERATIONS))
+    contract: Resource[Any] = DRAFT202012.create_resource(build_document(OPERATIONS))
     registry: Registry[Any] = Registry().with_resource("urn:contract", contract)
     return registry
 

@@ -1,4 +1,4 @@
-"""Keys for development: made on first use, kept beside the configuration, served on loopback, never for production."""
+"""Development keys: created on first use, kept beside the configuration, served on loopback; never for production."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
 from openholder.settings import is_loopback
 
 
-def development_signer(configuration: Configuration) -> Signer:
-    """The signer of this configuration. Raises `ConfigurationError` where the keys are somebody else's."""
+def load_development_signer(configuration: Configuration) -> Signer:
+    """Load the signer of a configuration. Raises `ConfigurationError` if its JWKS URL is not on loopback."""
     if not is_loopback(urlsplit(configuration.settings.fiskil.jwks_url).hostname):
-        message = "is not on this machine: development keys are only for a JWKS URL on loopback"
+        message = "not on this machine; development keys need a JWKS URL on a loopback address"
         raise ConfigurationError([Mistake(str(configuration.path), "fiskil.jwks_url", message)])
     try:
-        return Signer.kept_in(configuration.path.parent / DEVELOPMENT_KEY)
+        return Signer.load_or_generate(configuration.path.parent / DEVELOPMENT_KEY)
     except (OSError, ValueError) as exc:
-        message = f"development keys cannot be kept beside it: {type(exc).__name__}"
+        message = f"cannot keep {DEVELOPMENT_KEY} beside it: {type(exc).__name__}"
         raise ConfigurationError([Mistake(str(configuration.path), "", message)]) from exc
 
 
 def development_keys(configuration: Configuration) -> AbstractAsyncContextManager[None]:
-    """Serve the development key at the configured JWKS URL as long as the block runs."""
-    signer = development_signer(configuration)
+    """Serve the development key at the configured JWKS URL for the duration of the block."""
+    signer = load_development_signer(configuration)
     return jwks_host(configuration.settings.fiskil.jwks_url, signer.jwks)

@@ -1,0 +1,132 @@
+"""The columns that each collection may have, derived from the record types, and columns that look misspelt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple, get_args
+
+from msgspec import inspect
+
+from openholder.contract.collections import COLLECTIONS
+from openholder.contract.formats import (
+    AmountString,
+    CurrencyString,
+    DateString,
+    DateTimeString,
+    MaskedString,
+    PhoneNumber,
+    RateString,
+    Record,
+)
+from openholder.contract.operations import OPERATIONS
+from openholder.contract.records.auth import AccountLink, Login
+from openholder.query import Row
+
+INTERNAL: Mapping[str, type[Record]] = {"accounts": AccountLink, "logins": Login}
+"""Records that are never part of a response: they say which customer owns or may see what."""
+SIMILARITY = 0.85
+"""How alike two names must be, from 0 to 1, for one to be a misspelling of the other."""
+
+_TYPE_NAMES: Mapping[type[inspect.Type], str] = {
+    inspect.StrType: "text",
+    inspect.IntType: "whole number",
+    inspect.DecimalType: "number",
+    inspect.BoolType: "true or false",
+}
+_FORMATS: Mapping[Any, str] = {
+    AmountString: "amount: 1200.50",
+    CurrencyString: "currency: AUD",
+    DateString: "day: 2026-10-01",
+    DateTimeString: "time: 2026-10-01T09:30:00+10:00",
+    MaskedString: "masked number: xxxx xxxx xxxx 1234",
+    PhoneNumber: "phone number: +61491570006",
+    RateString: "rate: 0.0475",
+}
+_PATTERNS = {get_args(annotated)[1].pattern: text for annotated, text in _FORMATS.items()}
+
+
+class Column(NamedTuple):
+    """A column that a collection may have."""
+
+    name: str
+    required: str
+    """``yes``, ``within`` (required once the object that it belongs to is present), or empty."""
+    type: str
+
+
+def list_columns(collection: str) -> list[Column]:
+    """Return the owner columns of a collection, then the members of each record type that is made from it."""
+    columns = {name: Column(name, "yes", "text") for name in COLLECTIONS[collection].owners.values()}
+    records = [(row.record, row.needs) for row in OPERATIONS if row.collection == collection]
+    if collection in INTERNAL:
+        records.insert(0, (INTERNAL[collection], ""))
+    for record, needed in records:
+        for column in _walk_members(record, "", "yes"):
+            if column.name == needed:
+                # Without it a row is 404 for this one operation, and still a record for the others.
+                column = column._replace(required="")
+            known = columns.get(column.name)
+            if known is None or (column.required and not known.required):
+                columns[column.name] = column
+    return list(columns.values())
+
+
+def find_misspelt(collection: str, rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
+    """Find unknown columns, each with the absent column that it resembles.
+
+    Any other unknown column is allowed: it is dropped, or is a custom member of an open record.
+    """
+    known = [column.name for column in list_columns(collection)]
+    found = dict.fromkeys(name for row in rows for name in row)
+    absent = {_simplify(name): name for name in known if name not in found}
+    for name in found:
+        if name not in known:
+            for match in get_close_matches(_simplify(name), absent, n=1, cutoff=SIMILARITY):
+                yield name, absent[match]
+
+
+def _simplify(name: str) -> str:
+    """Remove what people confuse in names: ``display_name`` and ``displayName`` become equal."""
+    return name.replace("_", "").casefold()
+
+
+def _walk_members(record: type[Record], prefix: str, required: str) -> Iterator[Column]:
+    """Yield a column for each member, followed by the members of the object, or list of objects, that it holds."""
+    struct = inspect.type_info(record)
+    assert isinstance(struct, inspect.StructType)
+    columns = {member: column for column, member in record.columns.items()}
+    for member in struct.fields:
+        kind = _unwrap(member.type)
+        name = prefix + columns.get(member.encode_name, member.encode_name)
+        yield Column(name, required if member.required else "", _name_type(kind))
+        inner, separator = kind, "."
+        if isinstance(kind, inspect.ListType):
+            inner, separator = _unwrap(kind.item_type), "[]."
+        if isinstance(inner, inspect.StructType) and issubclass(inner.cls, Record):
+            yield from _walk_members(inner.cls, name + separator, "within")
+
+
+def _unwrap(kind: inspect.Type) -> inspect.Type:
+    """Remove annotations and null from a type: a member without a value is left out, never null."""
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    if isinstance(kind, inspect.UnionType):
+        types = [one for one in kind.types if not isinstance(one, inspect.NoneType)]
+        return _unwrap(types[0]) if len(types) == 1 else kind
+    return kind
+
+
+def _name_type(kind: inspect.Type) -> str:
+    match kind:
+        case inspect.LiteralType(values=values):
+            return " | ".join(map(str, values))
+        case inspect.ListType(item_type=item):
+            return f"list of {_name_type(_unwrap(item))}, as JSON"
+        case inspect.UnionType(types=types):
+            return " or ".join(_name_type(_unwrap(one)) for one in types if not isinstance(one, inspect.NoneType))
+        case inspect.StructType():
+            return "object"
+        case inspect.StrType(pattern=pattern) if pattern in _PATTERNS:
+            return _PATTERNS[pattern]
+    return _TYPE_NAMES[type(kind)]

@@ -1,0 +1,156 @@
+"""Inspect a configuration before it serves: keys, replay store, TLS certificate, sources, and a query per operation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+from openholder.config import Configuration
+from openholder.contract.collections import COLLECTIONS, collection_named
+from openholder.contract.operation import BELOW_ACCOUNTS
+from openholder.contract.operations import Operation
+from openholder.contract.rows import to_record
+from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
+from openholder.gate.fetching import make_fetch
+from openholder.gate.keys import UnusableKeySet, parse_key_set
+from openholder.inspection.columns import find_misspelt
+from openholder.inspection.findings import Finding
+from openholder.query import Filter, Query, Row
+from openholder.server.app import make_store
+from openholder.server.generation import list_operations, make_sources
+from openholder.server.tls import make_context
+from openholder.serving.access import build_owner_query, fetch_all, is_served
+from openholder.serving.answers import has_needed
+from openholder.settings import Settings
+from openholder.sources.kinds import UnusableKind
+from openholder.sources.registry import SourceRegistry, UnusableSource
+
+UNKNOWN_ID = "openholder-check"
+"""An id that no data holder uses: querying it shows that the query works, and returns nobody's data."""
+SAMPLE_ROWS = 25
+"""Rows of each collection that are converted into records."""
+
+
+async def inspect_configuration(configuration: Configuration) -> list[Finding]:
+    """Inspect everything that the configuration names."""
+    return [
+        await _inspect_keys(configuration.settings),
+        await _inspect_store(configuration.settings),
+        *_inspect_certificate(configuration.settings),
+        *[finding async for finding in _inspect_sources(configuration)],
+    ]
+
+
+async def _inspect_keys(settings: Settings) -> Finding:
+    what = f"keys at {settings.fiskil.jwks_url}"
+    try:
+        table = parse_key_set((await make_fetch(settings.fiskil.jwks_url)()).body)
+    except UnusableKeySet as exc:
+        return Finding(what, "unreachable", str(exc))
+    except Exception as exc:
+        return Finding(what, "unreachable", f"fetch failed: {type(exc).__name__}")
+    return Finding(what, "ok", f"{len(table.kids)} usable, {table.skipped} unusable")
+
+
+async def _inspect_store(settings: Settings) -> Finding:
+    what = f"replay store ({settings.replay.store})"
+    try:
+        store = make_store(settings)
+        await store.open()
+        await store.close()
+    except Exception as exc:
+        return Finding(what, "unreachable", f"cannot be opened: {type(exc).__name__}")
+    return Finding(what, "ok", "")
+
+
+def _inspect_certificate(settings: Settings) -> list[Finding]:
+    if not settings.listen.tls_certificate or not settings.listen.tls_key:
+        return []
+    try:
+        make_context(settings.listen.tls_certificate, settings.listen.tls_key)
+    except OSError as exc:
+        return [Finding("TLS certificate", "configuration", f"cannot be loaded: {type(exc).__name__}")]
+    return [Finding("TLS certificate", "ok", "")]
+
+
+async def _inspect_sources(configuration: Configuration) -> AsyncIterator[Finding]:
+    operations = list_operations(configuration.settings)
+    try:
+        async with make_sources(configuration) as sources:
+            for operation in operations:
+                yield await _inspect_operation(sources, operation)
+            for collection in dict.fromkeys(operation.collection for operation in operations):
+                for finding in await _inspect_columns(sources, collection):
+                    yield finding
+            # Operations share collections, and so does the advice on their queries: report each only once.
+            advice = [text for operation in operations for text in await _ask_for_advice(sources, operation)]
+            for text in dict.fromkeys(advice):
+                yield Finding("for faster responses", "advice", text)
+    except (UnusableSource, UnusableKind) as exc:
+        yield Finding("sources", "configuration", str(exc))
+    except Unreachable as exc:
+        yield Finding("sources", "unreachable", str(exc))
+
+
+async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> Finding:
+    """Run the operation's query for an unknown customer, then convert a few rows into its records."""
+    what = f"{operation.method} {operation.path}"
+    source = sources.source_of(operation.collection)
+    if not is_served(sources, operation) or source is None:
+        return Finding(what, "not served", f"no source has {operation.collection!r}")
+    try:
+        await fetch_all(sources, _make_query(operation))
+        rows = await _fetch_sample(sources, operation.collection)
+        for row in filter(partial(has_needed, operation), rows or ()):
+            to_record(row, operation.record, collection_named(operation.collection).owners.values())
+    except (SourceFault, SourceError) as exc:
+        return Finding(what, "failed", f"source {source.name!r}, collection {operation.collection!r}: {exc}")
+    except OpenholderError as exc:
+        return Finding(what, "failed", type(exc).__name__)
+    if rows is None:
+        return Finding(what, "ok", f"source {source.name!r}, query only: it cannot list records of every owner")
+    if not rows:
+        return Finding(what, "empty", f"source {source.name!r}, no records to check")
+    return Finding(what, "ok", f"source {source.name!r}, {len(rows)} records checked")
+
+
+def _make_query(operation: Operation) -> Query:
+    """Make the query that the operation sends to its source, for a customer that does not exist."""
+    if operation.whose == "search":
+        condition = Filter("email", "ieq", UNKNOWN_ID, variable="email")
+        return Query(collection=operation.collection, filters=(condition,), variables={"email": UNKNOWN_ID})
+    names = re.findall(r"\{(\w+)\}", operation.path)
+    if operation.whose in BELOW_ACCOUNTS:
+        names.append("accountId")
+    return build_owner_query(operation.collection, dict.fromkeys(names, UNKNOWN_ID))
+
+
+async def _inspect_columns(sources: SourceRegistry, collection: str) -> list[Finding]:
+    """Find columns that look like a misspelt member. An optional member would be missing without any other sign."""
+    if collection not in COLLECTIONS:
+        return []
+    try:
+        rows = await _fetch_sample(sources, collection)
+    except OpenholderError:  # already reported for the operation
+        return []
+    return [
+        Finding(f"columns of {collection}", "advice", f"unknown column {column!r}; did you mean {meant!r}?")
+        for column, meant in find_misspelt(collection, rows or ())
+    ]
+
+
+async def _ask_for_advice(sources: SourceRegistry, operation: Operation) -> list[str]:
+    source = sources.source_of(operation.collection)
+    try:
+        return list(await source.advice(_make_query(operation))) if source else []
+    except Exception:  # a failing query is already reported for the operation
+        return []
+
+
+async def _fetch_sample(sources: SourceRegistry, collection: str) -> Sequence[Row] | None:
+    """Fetch the first rows. Return None if the source lists no records without an owner, which it need not."""
+    try:
+        return (await sources.fetch(Query(collection=collection, limit=SAMPLE_ROWS))).records
+    except SourceFault:
+        return None

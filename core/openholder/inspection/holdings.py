@@ -1,0 +1,126 @@
+"""Read everything that the sources hold about a customer, with the queries that requests would cause.
+
+Messages name collections, ids, members and types of values, never values.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from openholder.contract.collections import collection_named
+from openholder.contract.formats import Record
+from openholder.contract.operations import Operation
+from openholder.contract.rows import Misfit, to_record
+from openholder.errors import OpenholderError
+from openholder.query import Query, Row
+from openholder.serving.access import build_owner_query, fetch_account_rows, is_served, read_link
+from openholder.serving.answers import has_needed
+from openholder.sources.registry import SourceRegistry
+
+BATCH_SIZE = 1000
+"""Records that are fetched with one query."""
+
+Progress = Callable[[Sequence[str]], AbstractContextManager[Iterable[str]]]
+"""Shows progress while the caller iterates over the ids of customers."""
+
+
+@dataclass(slots=True)
+class Holding:
+    """The rows of one collection that belong to one customer or account."""
+
+    collection: str
+    ids: Mapping[str, str]
+    """The ids of the owner: ``customerId``, then ``accountId`` if the rows belong to an account."""
+    rows: list[Row] = field(default_factory=list)
+    seconds: float = 0.0
+    fault: str = ""
+    """Why rows are missing, if the source failed."""
+
+
+async def list_customers(sources: SourceRegistry, number: int) -> list[str]:
+    """List the ids of the first customers. Raises `SourceFault` if the source cannot list them."""
+    rows = (await sources.fetch(Query(collection="customers", limit=number))).records
+    return [str(row["id"]) for row in rows]
+
+
+async def read_holdings(
+    sources: SourceRegistry, operations: Sequence[Operation], customer_id: str
+) -> AsyncIterator[Holding]:
+    """Read each served collection for a customer and for each of the customer's accounts that may be shared."""
+    accounts, faults = await _list_shareable_accounts(sources, customer_id)
+    for fault in faults:
+        yield Holding("accounts", {"customerId": customer_id}, fault=fault)
+    served = dict.fromkeys(operation.collection for operation in operations if is_served(sources, operation))
+    for collection in served:
+        spec = collection_named(collection)
+        if spec.customer:
+            yield await _read_holding(sources, collection, {"customerId": customer_id})
+        elif spec.account:
+            for account_id in accounts:
+                ids = {"customerId": customer_id, "accountId": account_id}
+                yield await _read_holding(sources, collection, ids)
+
+
+async def _list_shareable_accounts(sources: SourceRegistry, customer_id: str) -> tuple[list[str], list[str]]:
+    """List the ids of the accounts that may be shared, and the faults of accounts for which that is unknown."""
+    accounts, faults = [], []
+    try:
+        rows = await fetch_account_rows(sources, customer_id) if sources.source_of("accounts") else []
+    except OpenholderError as exc:
+        return [], [str(exc)]
+    for row in rows:
+        try:
+            link = read_link(row)
+            if link.may_be_shared:
+                accounts.append(link.id)
+        except OpenholderError as exc:
+            faults.append(f"record {read_key('accounts', row)!r}: {exc}")
+    return accounts, faults
+
+
+async def _read_holding(sources: SourceRegistry, collection: str, ids: Mapping[str, str]) -> Holding:
+    holding = Holding(collection, ids)
+    query = build_owner_query(collection, ids)
+    started = time.perf_counter()
+    try:
+        while True:
+            page = await sources.fetch(replace(query, offset=len(holding.rows), limit=BATCH_SIZE))
+            holding.rows += page.records
+            if not page.records or len(holding.rows) >= page.total:
+                break
+    except OpenholderError as exc:
+        holding.fault = str(exc)
+    holding.seconds = time.perf_counter() - started
+    return holding
+
+
+def read_key(collection: str, row: Row) -> str:
+    """Return the id of a record, or ``?`` if its collection has none."""
+    key = collection_named(collection).key
+    return str(row.get(key, "?")) if key else "?"
+
+
+def convert_records(holding: Holding, operations: Sequence[Operation]) -> Iterator[tuple[str, Any, Misfit | None]]:
+    """Convert each row into the record of each operation: yield its id, the JSON object or None, and any misfit."""
+    # Operations that return the same type of record need only one conversion.
+    by_record: dict[type[Record], Operation] = {
+        operation.record: operation for operation in operations if operation.collection == holding.collection
+    }
+    hidden = collection_named(holding.collection).hidden
+    for row in holding.rows:
+        for record, operation in by_record.items():
+            if not has_needed(operation, row):
+                continue
+            content, misfit = None, None
+            try:
+                converted = to_record(row, record, hidden)
+                content = msgspec.to_builtins(converted, builtin_types=(bytes,), str_keys=True)
+            except Misfit as exc:
+                misfit = exc
+            yield read_key(holding.collection, row), content, misfit
