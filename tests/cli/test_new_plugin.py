@@ -1,4 +1,4 @@
-"""``openholder new-plugin`` writes a package that installs, passes its own tests and serves; ``plugins`` shows it."""
+"""``openholder new-plugin`` writes a package that installs, passes its tests and serves; ``plugins`` lists it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from openholder.cli import main
 from openholder.cli.new_plugin import LONGEST, TEMPLATES
 
 LONG = "k" + "_m1" * ((LONGEST - 1) // 3)
-"""A name that is as long as names may be."""
+"""A name of the greatest length allowed."""
 KINDS = ("kim", LONG, "test")
 WAIT = 100.0
 
@@ -28,7 +28,7 @@ BROKEN = '[sources.own]\nkind = "broken"\n'
 
 
 def run(*arguments, cwd, **environment):
-    """Run Python with no more on its path than what is installed and what is said."""
+    """Run Python with only the installed packages, and those of PYTHONPATH, on its path."""
     return subprocess.run(
         [sys.executable, "-P", *map(str, arguments)],
         cwd=cwd,
@@ -40,17 +40,17 @@ def run(*arguments, cwd, **environment):
     )
 
 
-def passed(ended):
+def check_passed(ended):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A folder with a new package for each of the kinds."""
+    """Write a new package for each of the kinds, and return their folder."""
     folder = tmp_path_factory.mktemp("written")
     for kind in KINDS:
-        passed(run_command("new-plugin", kind, cwd=folder))
+        check_passed(run_command("new-plugin", kind, cwd=folder))
     return folder
 
 
@@ -62,31 +62,31 @@ def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def installed(folder, site):
-    """Install as setuptools does it, where neither a network nor ``wheel`` is needed, and give the place."""
+def install(folder, site):
+    """Install with setuptools alone, which needs neither a network nor ``wheel``, and return the site folder."""
     code = "import setuptools; setuptools.setup()"
     site.mkdir()
-    passed(run("-c", code, "-q", "build_py", "--build-lib", site, "egg_info", "--egg-base", site, cwd=folder))
+    check_passed(run("-c", code, "-q", "build_py", "--build-lib", site, "egg_info", "--egg-base", site, cwd=folder))
     return site
 
 
 @pytest.fixture(scope="module")
 def sites(written, tmp_path_factory):
-    """Where the packages are installed."""
+    """Install the packages, and return the site folder of each."""
     there = tmp_path_factory.mktemp("installed")
-    return {kind: installed(folder_of(written, kind), there / kind) for kind in KINDS}
+    return {kind: install(folder_of(written, kind), there / kind) for kind in KINDS}
 
 
 @pytest.fixture
 def kim(sites):
-    """The environment in which the kind ``kim`` is installed."""
+    """Return the environment in which the kind ``kim`` is installed."""
     return {"PYTHONPATH": str(sites["kim"])}
 
 
 # -- what is written ----------------------------------------------------------------------------------------------
 
 
-def test_a_package_is_written_and_the_next_steps_are_told(tmp_path):
+def test_a_package_is_written_and_next_steps_are_shown(tmp_path):
     ended = run_command("new-plugin", "kim", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert files(tmp_path / "openholder-kim") == [
@@ -115,13 +115,13 @@ def test_nothing_is_left_to_fill_in(written):
 
 
 def test_the_folder_can_be_chosen(tmp_path):
-    passed(run_command("new-plugin", "kim", "--folder", "sources/mine", cwd=tmp_path))
+    check_passed(run_command("new-plugin", "kim", "--folder", "sources/mine", cwd=tmp_path))
     assert (tmp_path / "sources/mine/setup.cfg").is_file()
     assert not (tmp_path / "openholder-kim").exists()
 
 
 @pytest.mark.parametrize("present", ["README.md", "tests/test_kim.py"])
-def test_nothing_that_is_there_is_overwritten_and_then_nothing_is_written(tmp_path, present):
+def test_existing_files_prevent_writing_anything(tmp_path, present):
     path = tmp_path / "openholder-kim" / present
     path.parent.mkdir(parents=True)
     path.write_text("mine")
@@ -131,13 +131,13 @@ def test_nothing_that_is_there_is_overwritten_and_then_nothing_is_written(tmp_pa
     assert (files(tmp_path / "openholder-kim"), path.read_text()) == ([present], "mine")
 
 
-def test_a_repository_that_has_a_licence_only_is_added_to(tmp_path):
+def test_a_folder_with_only_a_licence_is_written_to(tmp_path):
     (tmp_path / "LICENSE").write_text("mine")
-    passed(run_command("new-plugin", "kim", "--folder", ".", cwd=tmp_path))
+    check_passed(run_command("new-plugin", "kim", "--folder", ".", cwd=tmp_path))
     assert len(files(tmp_path)) == len(TEMPLATES) + 1
 
 
-def test_a_folder_that_cannot_be_made_is_told_in_a_line(tmp_path):
+def test_a_folder_that_cannot_be_created_is_reported_in_one_line(tmp_path):
     (tmp_path / "file").touch()
     ended = run_command("new-plugin", "kim", "--folder", "file/kim", cwd=tmp_path)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (1, 1)
@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_made_is_told_in_a_line(tmp_path):
 @pytest.mark.parametrize(
     "name", ["", "Kim", "1kim", "kim-bank", "kim_", "_kim", "a__b", "k\u00efm", "../kim", "kim\n", "k" * (LONGEST + 1)]
 )
-def test_a_name_that_is_none_is_a_usage_error(tmp_path, monkeypatch, capsys, name):
+def test_an_invalid_name_is_a_usage_error(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
     assert (main(["new-plugin", name]), files(tmp_path)) == (2, [])
     assert "is not a valid kind" in capsys.readouterr().err
@@ -157,61 +157,61 @@ def test_without_a_name_it_is_a_usage_error(tmp_path):
     assert run_command("new-plugin", cwd=tmp_path).returncode == 2
 
 
-def test_a_kind_that_is_installed_already_is_warned_of(tmp_path, kim):
+def test_an_installed_kind_causes_a_warning(tmp_path, kim):
     ended = run_command("new-plugin", "csv", cwd=tmp_path)
     assert (ended.returncode, ended.stderr.startswith("Warning: kind 'csv' is already installed")) == (0, True)
     ended = openholder("new-plugin", "kim", cwd=tmp_path, **kim)
     assert (ended.returncode, "by openholder-kim 0.1.0" in ended.stderr) == (0, True)
 
 
-# -- what it is good for ------------------------------------------------------------------------------------------
+# -- how it works -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["kim", "test"])  # the latter's classes begin with Test, as those that pytest collects
-def test_the_tests_of_a_new_package_pass_with_the_installed_one(written, sites, kind):
-    told = passed(
+def test_the_tests_of_a_new_package_pass(written, sites, kind):
+    output = check_passed(
         run("-m", "pytest", "-p", "no:cacheprovider", cwd=folder_of(written, kind), PYTHONPATH=str(sites[kind]))
     )
-    assert re.search(r"\d\d passed", told)
+    assert re.search(r"\d\d passed", output)
 
 
-def test_a_source_that_breaks_the_contract_fails_these_tests(tmp_path, kim):
-    passed(run_command("new-plugin", "kim", cwd=tmp_path))
+def test_a_source_that_breaks_the_contract_fails_its_tests(tmp_path, kim):
+    check_passed(run_command("new-plugin", "kim", cwd=tmp_path))
     module = tmp_path / "openholder-kim/openholder_kim/__init__.py"
     text = module.read_text(encoding="utf-8")
     broken = text.replace("return select(rows[query.collection], query)", "return Page(records=[], total=0)")
     assert broken != text
     module.write_text(broken, encoding="utf-8")
-    told = run("-m", "pytest", "-x", "-p", "no:cacheprovider", cwd=tmp_path / "openholder-kim", PYTHONPATH=".")
-    assert (told.returncode, "missing records" in told.stdout) == (1, True)
+    ended = run("-m", "pytest", "-x", "-p", "no:cacheprovider", cwd=tmp_path / "openholder-kim", PYTHONPATH=".")
+    assert (ended.returncode, "missing records" in ended.stdout) == (1, True)
 
 
 @pytest.mark.parametrize("kind", ["kim", LONG])
 def test_a_new_package_is_typed(written, kind):
     pytest.importorskip("mypy", reason="mypy comes with the extra dev")
     source = str(Path(installed_openholder.__file__).parents[1])  # an editable installation is hidden from mypy
-    passed(run("-m", "mypy", "--follow-imports=silent", cwd=folder_of(written, kind), MYPYPATH=source))
+    check_passed(run("-m", "mypy", "--follow-imports=silent", cwd=folder_of(written, kind), MYPYPATH=source))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_package_is_tidy(written, kind):
     pytest.importorskip("ruff", reason="ruff comes with the extra dev")
-    passed(run("-m", "ruff", "check", "--no-cache", cwd=folder_of(written, kind)))
-    passed(run("-m", "ruff", "format", "--check", "--no-cache", cwd=folder_of(written, kind)))
+    check_passed(run("-m", "ruff", "check", "--no-cache", cwd=folder_of(written, kind)))
+    check_passed(run("-m", "ruff", "format", "--check", "--no-cache", cwd=folder_of(written, kind)))
 
 
-def makes_wheels():
-    """Whether setuptools can make a wheel here: from 70.1 on by itself, before that with ``wheel``."""
+def can_make_wheels():
+    """Return True if setuptools can make a wheel: alone from 70.1 on, before that with ``wheel``."""
     major, minor = (int(number) for number in version("setuptools").split(".")[:2])
     return (major, minor) >= (70, 1) or bool(importlib.util.find_spec("wheel"))
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("pip"), reason="pip is not installed")
-@pytest.mark.skipif(not makes_wheels(), reason="setuptools is older than 70.1 and wheel is not there")
+@pytest.mark.skipif(not can_make_wheels(), reason="setuptools is older than 70.1, and wheel is not installed")
 def test_pip_installs_a_new_package(tmp_path):
-    passed(run_command("new-plugin", "kim", cwd=tmp_path))
+    check_passed(run_command("new-plugin", "kim", cwd=tmp_path))
     options = "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"
-    passed(run("-m", "pip", "install", *options, "--target", tmp_path / "site", "./openholder-kim", cwd=tmp_path))
+    check_passed(run("-m", "pip", "install", *options, "--target", tmp_path / "site", "./openholder-kim", cwd=tmp_path))
     assert (tmp_path / "site/openholder_kim/py.typed").is_file()
     listed = json.loads(openholder("plugins", "--json", cwd=tmp_path, PYTHONPATH=str(tmp_path / "site")).stdout)
     assert "openholder-kim" in {kind["distribution"] for kind in listed}
@@ -219,7 +219,7 @@ def test_pip_installs_a_new_package(tmp_path):
 
 @pytest.fixture
 def serving(written, tmp_path):
-    """A folder with the configuration and the data of the new package's readme."""
+    """Write the configuration and data of the new package's README, and return their folder."""
     readme = (folder_of(written, "kim") / "README.md").read_text(encoding="utf-8")
     (rows,), (toml,) = (re.findall(rf"```{language}\n(.*?)```", readme, re.DOTALL) for language in ("json", "toml"))
     (tmp_path / "rows.json").write_text(rows, encoding="utf-8")
@@ -227,9 +227,9 @@ def serving(written, tmp_path):
     return tmp_path
 
 
-def test_what_the_readme_of_a_new_package_says_serves(serving, kim):
-    told = passed(openholder("check", "--dev", cwd=serving, **kim))
-    assert re.search(r"balances +ok +source 'kim', 1 records tried", told), told
+def test_the_readme_of_a_new_package_works(serving, kim):
+    output = check_passed(openholder("check", "--dev", cwd=serving, **kim))
+    assert re.search(r"balances +ok +source 'kim', 1 records tried", output), output
 
 
 def test_an_unknown_key_of_the_new_source_is_a_mistake(serving, kim):
@@ -239,47 +239,47 @@ def test_an_unknown_key_of_the_new_source_is_a_mistake(serving, kim):
     assert (ended.returncode, "sources.kim.pat: unknown key; did you mean 'path'?" in ended.stderr) == (3, True)
 
 
-# -- what is installed and used -----------------------------------------------------------------------------------
+# -- listing kinds ------------------------------------------------------------------------------------------------
 
 
-def listed(*arguments, cwd, **environment):
-    """The listing as objects, by what the kind is for and its name."""
+def list_kinds(*arguments, cwd, **environment):
+    """Return the listing as objects, by purpose and name of the kind."""
     kinds = json.loads(openholder("plugins", "--json", *arguments, cwd=cwd, **environment).stdout)
     return {(kind["for"], kind["kind"]): kind for kind in kinds}
 
 
 def test_a_new_package_is_listed_with_its_distribution(tmp_path, kim):
-    found = listed(cwd=tmp_path, **kim)["source", "kim"]
+    found = list_kinds(cwd=tmp_path, **kim)["source", "kim"]
     assert (found["distribution"], found["version"], found["status"]) == ("openholder-kim", "0.1.0", "ok")
 
 
-def test_with_a_configuration_the_keys_that_name_a_kind_are_listed(serving, kim):
+def test_with_a_configuration_the_keys_naming_a_kind_are_listed(serving, kim):
     path = serving / "openholder.toml"
     more = '[sources.other]\nkind = "kim"\npath = "rows.json"\n[serve]\n"*" = "kim"\n'
     path.write_text(f'plugins = ["kim"]\n{path.read_text()}\n{more}')
-    found = listed("-c", "openholder.toml", cwd=serving, **kim)
+    found = list_kinds("-c", "openholder.toml", cwd=serving, **kim)
     assert {kind: entry["configured"] for kind, entry in found.items() if entry["configured"]} == {
         ("source", "kim"): ["sources.kim", "sources.other", "plugins"],
         ("replay", "sqlite"): ["replay.store"],
     }
-    table = passed(openholder("plugins", "-c", "openholder.toml", cwd=serving, **kim))
+    table = check_passed(openholder("plugins", "-c", "openholder.toml", cwd=serving, **kim))
     assert table.splitlines()[0].split() == ["FOR", "KIND", "DISTRIBUTION", "VERSION", "CONFIGURED", "STATUS"]
     assert "sources.kim, sources.other, plugins  ok" in table
 
 
 def test_the_environment_counts_as_configuration(serving, kim):
-    found = listed("-c", "openholder.toml", cwd=serving, OPENHOLDER_REPLAY__STORE="memory", **kim)
+    found = list_kinds("-c", "openholder.toml", cwd=serving, OPENHOLDER_REPLAY__STORE="memory", **kim)
     assert found["replay", "memory"]["configured"] == ["replay.store"]
 
 
-def test_without_a_configuration_nothing_is_said_of_one(serving, kim):
-    assert all("configured" not in kind for kind in listed(cwd=serving, **kim).values())
-    assert "CONFIGURED" not in passed(openholder("plugins", cwd=serving, **kim))
+def test_without_a_configuration_no_keys_are_listed(serving, kim):
+    assert all("configured" not in kind for kind in list_kinds(cwd=serving, **kim).values())
+    assert "CONFIGURED" not in check_passed(openholder("plugins", cwd=serving, **kim))
 
 
 @pytest.fixture
 def broken(tmp_path):
-    """The environment in which a kind is installed whose module needs one that is not there."""
+    """Return the environment of an installed kind whose module imports one that is missing."""
     site = tmp_path / "site"
     (site / "acme-1.0.dist-info").mkdir(parents=True)
     (site / "acme-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
@@ -288,14 +288,14 @@ def broken(tmp_path):
     return {"PYTHONPATH": str(site)}
 
 
-def test_a_kind_that_cannot_be_imported_is_listed_with_the_reason(tmp_path, broken):
-    status = listed(cwd=tmp_path, **broken)["source", "broken"]["status"]
+def test_a_kind_that_fails_to_import_is_listed_with_the_reason(tmp_path, broken):
+    status = list_kinds(cwd=tmp_path, **broken)["source", "broken"]["status"]
     assert "acme 1.0 (acme_source:Acme) cannot be imported: ModuleNotFoundError" in status
     assert "no_such_driver" in status
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["table", "json"])
-def test_mistakes_of_the_configuration_are_told_after_the_list(tmp_path, broken, form):
+def test_mistakes_in_the_configuration_follow_the_list(tmp_path, broken, form):
     configuration(tmp_path, more=BROKEN)
     ended = openholder("plugins", "-c", "openholder.toml", *form, cwd=tmp_path, **broken)
     assert (ended.returncode, "sources.own.kind: kind 'broken' of acme 1.0" in ended.stderr) == (3, True)
@@ -303,6 +303,6 @@ def test_mistakes_of_the_configuration_are_told_after_the_list(tmp_path, broken,
     assert not form or len(json.loads(ended.stdout)) == 7
 
 
-def test_a_configuration_that_is_not_there_is_told(tmp_path):
+def test_a_missing_configuration_is_reported(tmp_path):
     ended = run_command("plugins", "-c", "missing.toml", cwd=tmp_path)
     assert (ended.returncode, "missing.toml: no configuration file there" in ended.stderr) == (3, True)

@@ -1,4 +1,4 @@
-"""The page of the hooks says what the host does: signatures, limits, and what may be raised."""
+"""docs/hooks.md agrees with the server: signatures, time limits, and what may be raised."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ PAGE = (Path(__file__).parents[2] / "docs/hooks.md").read_text(encoding="utf-8")
 HOOKS = {name: function for name, function in vars(Hookspecs).items() if not name.startswith("_")}
 
 
-def sections():
-    """What stands below each heading that is code."""
+def split_sections():
+    """Return the text below each heading that is code."""
     parts = re.split(r"^### `(.*)`$", PAGE.partition("\n## Versions")[0], flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def section(hook):
-    (found,) = (text for heading, text in sections().items() if f"def {hook}(" in heading)
+def find_section(hook):
+    (found,) = (text for heading, text in split_sections().items() if f"def {hook}(" in heading)
     return found
 
 
-def cell(hook, row):
-    (found,) = re.findall(rf"^\| {row} \| (.+) \|$", section(hook), flags=re.MULTILINE)
+def find_cell(hook, row):
+    (found,) = re.findall(rf"^\| {row} \| (.+) \|$", find_section(hook), flags=re.MULTILINE)
     return found
 
 
-def declared(function):
-    """A hook's first line, as one would write it."""
+def declare(function):
+    """Return the first line of a hook's definition."""
     word = "async def" if inspect.iscoroutinefunction(function) else "def"
     return f"{word} {function.__name__}{inspect.signature(function)}".replace("'", "")
 
 
-def test_the_page_has_the_signatures_that_the_hooks_have_and_no_others():
-    assert list(sections()) == [declared(function) for function in HOOKS.values()]
+def test_the_page_has_the_signature_of_every_hook():
+    assert list(split_sections()) == [declare(function) for function in HOOKS.values()]
 
 
 def test_the_awaited_hooks_are_those_that_are_async_def():
@@ -57,42 +57,42 @@ def test_the_awaited_hooks_are_those_that_are_async_def():
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_each_hook_says_when_it_is_called_what_it_may_raise_and_how_long_it_may_take(hook):
-    assert all(cell(hook, row) for row in ("Called", "May raise", "Time limit"))
+def test_each_hook_has_its_calls_exceptions_and_time_limit(hook):
+    assert all(find_cell(hook, row) for row in ("Called", "May raise", "Time limit"))
 
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_hook_says_whether_it_is_required(hook):
-    text = section(hook).partition("| | |")[0]
+    text = find_section(hook).partition("| | |")[0]
     assert ("Required" in text, "Optional" in text) == (hook in REQUIRED_HOOKS, hook not in REQUIRED_HOOKS)
 
 
-def test_the_time_limits_are_those_of_the_host():
+def test_the_time_limits_are_those_of_the_server():
     timeout, concurrency = (SourceEntry.model_fields[name].default for name in ("timeout", "concurrency"))
     for hook in ("open", "close"):
-        assert f"{OPEN_TIMEOUT:g} seconds" in cell(hook, "Time limit")
+        assert f"{OPEN_TIMEOUT:g} seconds" in find_cell(hook, "Time limit")
     for hook in ("fetch", "health", "advice"):
-        assert f"`timeout` ({timeout:g} seconds)" in cell(hook, "Time limit")
-    assert f"`concurrency` ({concurrency})" in cell("fetch", "Called")
+        assert f"`timeout` ({timeout:g} seconds)" in find_cell(hook, "Time limit")
+    assert f"`concurrency` ({concurrency})" in find_cell("fetch", "Called")
 
 
-def test_every_exception_for_sources_is_told_of_at_the_hook_that_may_raise_it():
+def test_fetch_lists_every_exception_that_sources_may_raise():
     for exception in (*SourceError.__subclasses__(), SourceFault):
         if exception.__module__.startswith("openholder."):
-            assert f"`{exception.__name__}`" in cell("fetch", "May raise"), exception
+            assert f"`{exception.__name__}`" in find_cell("fetch", "May raise"), exception
 
 
-def test_the_page_names_all_that_belongs_to_the_plugin_api():
+def test_the_page_names_all_parts_of_the_plugin_api():
     assert openholder.__all__ and openholder.testing.__all__
     for name in ("openholder", "openholder.testing", SOURCES, REPLAY_STORES, FinishedRequest.__name__):
         assert f"`{name}`" in PAGE
 
 
-def test_the_page_tells_the_version_of_the_plugin_api_that_the_host_has():
+def test_the_page_has_the_version_of_the_plugin_api():
     assert f"`openholder.API_VERSION` is a whole number, now {openholder.API_VERSION}." in PAGE
 
 
-def test_the_page_requires_the_versions_that_a_new_plugin_requires():
+def test_the_page_requires_the_versions_of_a_new_plugin():
     assert f"    openholder {_compatible_versions(__version__)}\n" in PAGE
 
 
@@ -100,7 +100,7 @@ def test_the_page_requires_the_versions_that_a_new_plugin_requires():
     ("version", "compatible"),
     [("0.1.0", ">= 0.1, < 0.2"), ("0.9.3", ">= 0.9, < 0.10"), ("1.0.0", ">= 1.0, < 2"), ("2.5.0.dev1", ">= 2.5, < 3")],
 )
-def test_versions_go_together_up_to_the_next_one_that_may_break(version, compatible):
+def test_versions_are_compatible_up_to_the_next_breaking_one(version, compatible):
     assert _compatible_versions(version) == compatible
 
 

@@ -1,4 +1,4 @@
-"""The record of used tokens: first use True, every other use False, and nothing kept longer than it is needed."""
+"""Replay stores: the first use of a token is True, every further one False, and expired entries are deleted."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def clock():
 
 
 @pytest.fixture
-def often(monkeypatch):
-    """Have SQLite stores purge a thousand times as often, so that nobody has to wait ten seconds for it."""
+def frequent_deletion(monkeypatch):
+    """Make SQLite stores delete expired entries every 10 ms instead of every 10 s."""
     monkeypatch.setattr(sqlite_store, "INTERVAL", 0.01)
 
 
@@ -55,8 +55,8 @@ def memory(clock):
 
 
 @pytest.fixture
-def sqlite(io_loop, path, clock, often):
-    store = stored_in(path, clock)
+def sqlite(io_loop, path, clock, frequent_deletion):
+    store = make_store(path, clock)
     io_loop.run_sync(store.open)
     yield store
     io_loop.run_sync(store.close)
@@ -64,11 +64,11 @@ def sqlite(io_loop, path, clock, often):
 
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request, io_loop):
-    """Each kind of store, with a clock that stands still."""
+    """Return a store of each kind, with a clock that the test sets."""
     return request.getfixturevalue(request.param)
 
 
-def stored_in(path, clock) -> SQLiteStore:
+def make_store(path, clock) -> SQLiteStore:
     return SQLiteStore(SQLiteSettings(path=path), clock)
 
 
@@ -76,13 +76,13 @@ def entry(number: int) -> bytes:
     return digest("issuer", str(number))
 
 
-async def until_forgotten(store, forgotten: bytes) -> None:
-    """Wait until the entry could be added once more. It is on its way out already, so adding it changes nothing."""
+async def wait_until_deleted(store, forgotten: bytes) -> None:
+    """Wait until an entry is deleted. Each attempt to add it sets an expiry in the past, so it does no harm."""
     while not await store.add_if_absent(forgotten, NOW - 1):
         await asyncio.sleep(0.005)
 
 
-# -- under which name a token is remembered -----------------------------------------------------------------------
+# -- digests ------------------------------------------------------------------------------------------------------
 
 
 def test_a_digest_has_sixteen_bytes_however_long_the_id_is():
@@ -102,23 +102,23 @@ def test_a_digest_has_sixteen_bytes_however_long_the_id_is():
         (("issuer", "jti\0a"), ("issuer", "jti\0b")),
         (("issuer", "a\0b"), ("issuer", "ab")),
         (("issuer", "\0jti"), ("issuer", "jti")),
-        (("issuer", "\u00e9"), ("issuer", "e\u0301")),  # the same letter to the eye: ids are not normalised
+        (("issuer", "\u00e9"), ("issuer", "e\u0301")),  # looks the same, but ids are not normalised
     ],
 )
 def test_tokens_that_differ_have_different_digests(one, another):
     assert digest(*one) != digest(*another)
 
 
-# -- what every store does ----------------------------------------------------------------------------------------
+# -- every store --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.gen_test
-async def test_the_first_use_is_one_and_no_other_is(store):
+async def test_only_the_first_use_is_true(store):
     assert [await store.add_if_absent(entry(1), LATER) for _ in range(3)] == [True, False, False]
 
 
 @pytest.mark.gen_test
-async def test_another_expiry_does_not_make_another_token(store):
+async def test_the_expiry_is_not_part_of_the_entry(store):
     assert [await store.add_if_absent(entry(1), expires) for expires in (LATER, LATER + 60, NOW + 1)] == [
         True,
         False,
@@ -127,19 +127,19 @@ async def test_another_expiry_does_not_make_another_token(store):
 
 
 @pytest.mark.gen_test
-async def test_tokens_do_not_get_in_each_others_way(store):
+async def test_different_tokens_are_independent(store):
     assert [await store.add_if_absent(entry(number), LATER) for number in range(1000)] == [True] * 1000
     assert [await store.add_if_absent(entry(number), LATER) for number in range(1000)] == [False] * 1000
 
 
 @pytest.mark.gen_test
-async def test_of_fifty_uses_at_once_one_is_the_first(store):
+async def test_one_of_fifty_concurrent_uses_is_the_first(store):
     uses = await asyncio.gather(*(store.add_if_absent(entry(1), LATER) for _ in range(50)))
     assert sorted(uses) == [False] * 49 + [True]
 
 
 @pytest.mark.gen_test
-async def test_an_entry_is_forgotten_once_it_has_expired_and_not_before(store, clock):
+async def test_an_entry_is_deleted_only_after_it_has_expired(store, clock):
     early, late = entry(1), entry(2)
     await store.add_if_absent(early, NOW + 10.5)
     await store.add_if_absent(late, NOW + 20.5)
@@ -147,31 +147,31 @@ async def test_an_entry_is_forgotten_once_it_has_expired_and_not_before(store, c
         clock.now = NOW + seconds
         assert not await store.add_if_absent(early, NOW + 10.5)
     clock.now = NOW + 12
-    await until_forgotten(store, early)
+    await wait_until_deleted(store, early)
     assert not await store.add_if_absent(late, NOW + 20.5)
     clock.now = NOW + 22
-    await until_forgotten(store, late)
+    await wait_until_deleted(store, late)
 
 
 @pytest.mark.gen_test
-async def test_a_clock_that_is_set_back_makes_nothing_forgotten_early_or_never(store, clock):
+async def test_a_clock_set_back_deletes_no_entry_early_or_never(store, clock):
     clock.now = NOW + 100
     await store.add_if_absent(entry(1), NOW + 200)
-    await store.add_if_absent(entry(2), NOW + 200)  # everything up to now has been looked through
+    await store.add_if_absent(entry(2), NOW + 200)  # all seconds up to now have been swept
     clock.now = NOW
     await store.add_if_absent(entry(3), NOW + 10)
     assert not await store.add_if_absent(entry(1), NOW + 200)
     assert not await store.add_if_absent(entry(3), NOW + 10)
     clock.now = NOW + 202
-    await until_forgotten(store, entry(1))
-    await until_forgotten(store, entry(3))
+    await wait_until_deleted(store, entry(1))
+    await wait_until_deleted(store, entry(3))
 
 
 # -- memory -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.gen_test
-async def test_memory_is_given_back(memory, clock):
+async def test_memory_is_released(memory, clock):
     for second in range(100):
         for number in range(10):
             await memory.add_if_absent(entry(second * 10 + number), NOW + second)
@@ -185,7 +185,7 @@ async def test_memory_is_given_back(memory, clock):
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_million_expired_entries_are_forgotten_in_small_steps(memory, clock):
+async def test_a_million_expired_entries_are_deleted_in_small_steps(memory, clock):
     million = 1_000_000
     for number in range(million):
         await memory.add_if_absent(number.to_bytes(16, "big"), NOW + 1)
@@ -201,15 +201,15 @@ async def test_a_million_expired_entries_are_forgotten_in_small_steps(memory, cl
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_clock_that_is_put_right_by_years_stalls_nobody(memory, clock):
-    """A machine without a battery starts in 1970 and learns the time from the network while it serves."""
+async def test_a_clock_that_jumps_by_years_blocks_nothing(memory, clock):
+    """A machine without a battery starts in 1970, and gets the time from the network while it serves."""
     await memory.add_if_absent(entry(1), LATER)
     clock.now += YEAR
     started = time.perf_counter()
     assert await memory.add_if_absent(entry(2), clock.now + 300)
     assert time.perf_counter() - started < 1
     assert not await memory.add_if_absent(entry(2), clock.now + 300)
-    await until_forgotten(memory, entry(1))
+    await wait_until_deleted(memory, entry(1))
 
 
 # -- SQLite -------------------------------------------------------------------------------------------------------
@@ -218,15 +218,15 @@ async def test_a_clock_that_is_put_right_by_years_stalls_nobody(memory, clock):
 @pytest.mark.gen_test
 async def test_a_file_remembers_after_a_restart(io_loop, path, clock):
     for first in (True, False, False):
-        store = stored_in(path, clock)
+        store = make_store(path, clock)
         await store.open()
         assert await store.add_if_absent(entry(1), LATER) is first
         await store.close()
 
 
 @pytest.mark.gen_test
-async def test_two_stores_on_one_file_are_one_record(sqlite, path, clock):
-    other = stored_in(path, clock)
+async def test_two_stores_on_one_file_share_their_entries(sqlite, path, clock):
+    other = make_store(path, clock)
     await other.open()
     stores = [sqlite, other]
     assert [await store.add_if_absent(entry(1), LATER) for store in stores] == [True, False]
@@ -235,7 +235,7 @@ async def test_two_stores_on_one_file_are_one_record(sqlite, path, clock):
 
 
 @pytest.mark.gen_test
-async def test_many_expired_rows_leave_the_file(sqlite, path, clock):
+async def test_many_expired_rows_are_deleted(sqlite, path, clock):
     await sqlite.add_if_absent(entry(1), LATER)
     with closing(sqlite3.connect(path)) as connection:
         with connection:
@@ -247,21 +247,21 @@ async def test_many_expired_rows_leave_the_file(sqlite, path, clock):
 
 
 @pytest.mark.gen_test
-async def test_a_purge_that_fails_is_not_the_last_one(sqlite, path, clock):
+async def test_deletion_continues_after_a_failure(sqlite, path, clock):
     await sqlite.add_if_absent(entry(1), NOW - 1)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("ALTER TABLE used RENAME TO away")
         looks = clock.looks
-        while clock.looks == looks:  # a purge looks at the clock and then finds no table
+        while clock.looks == looks:  # a deletion reads the clock and then finds no table
             await asyncio.sleep(0.005)
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
             await sqlite.add_if_absent(entry(2), LATER)
         connection.execute("ALTER TABLE away RENAME TO used")
-    await until_forgotten(sqlite, entry(1))
+    await wait_until_deleted(sqlite, entry(1))
 
 
 @pytest.mark.gen_test(timeout=20)
-async def test_a_locked_file_is_an_error_and_never_a_first_use(sqlite, path):
+async def test_a_locked_file_is_an_error_never_a_first_use(sqlite, path):
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -271,7 +271,7 @@ async def test_a_locked_file_is_an_error_and_never_a_first_use(sqlite, path):
 
 
 @pytest.mark.gen_test
-async def test_a_file_that_is_locked_for_a_moment_is_waited_for(sqlite, path):
+async def test_a_file_locked_for_a_moment_is_waited_for(sqlite, path):
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         use = asyncio.create_task(sqlite.add_if_absent(entry(1), LATER))
@@ -282,11 +282,11 @@ async def test_a_file_that_is_locked_for_a_moment_is_waited_for(sqlite, path):
 
 
 @pytest.mark.gen_test
-async def test_a_file_that_somebody_else_is_just_making_is_waited_for(io_loop, path, clock):
-    """Two workers that start at the same time for the first time: one makes the file, the other finds it locked."""
+async def test_a_file_that_another_process_creates_is_waited_for(io_loop, path, clock):
+    """Two workers start together for the first time: one creates the file, the other finds it locked."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        store = stored_in(path, clock)
+        store = make_store(path, clock)
         opening = asyncio.create_task(store.open())
         await asyncio.wait([opening], timeout=0.2)
         connection.execute("COMMIT")
@@ -298,7 +298,7 @@ async def test_a_file_that_somebody_else_is_just_making_is_waited_for(io_loop, p
 @pytest.mark.gen_test
 async def test_a_file_that_cannot_be_used_is_not_opened(io_loop, tmp_path, clock):
     a_folder = tmp_path
-    store = stored_in(a_folder, clock)
+    store = make_store(a_folder, clock)
     with pytest.raises(sqlite3.Error):
         await store.open()
     assert not [thread for thread in threading.enumerate() if "_connection_worker" in thread.name]
@@ -319,23 +319,23 @@ def half_a_database(path):
 
 @pytest.mark.parametrize("make", [no_database, half_a_database])
 @pytest.mark.gen_test
-async def test_a_broken_file_is_moved_aside_and_the_loss_is_told(io_loop, path, clock, make):
+async def test_a_corrupt_file_is_renamed_and_counts_as_lost(io_loop, path, clock, make):
     make(path)
     broken = path.read_bytes()
-    store = stored_in(path, clock)
+    store = make_store(path, clock)
     assert await store.open() == NOW
     (aside,) = [file for file in path.parent.iterdir() if file.read_bytes() == broken]
     assert aside != path
     assert [await store.add_if_absent(entry(1), LATER) for _ in range(2)] == [True, False]
     await store.close()
-    again = stored_in(path, clock)
+    again = make_store(path, clock)
     assert await again.open() == 0
     await again.close()
 
 
 @pytest.mark.gen_test
-async def test_a_store_that_is_not_open_is_an_error_and_never_a_first_use(io_loop, path, clock):
-    store = stored_in(path, clock)
+async def test_a_closed_store_is_an_error_never_a_first_use(io_loop, path, clock):
+    store = make_store(path, clock)
     with pytest.raises(RuntimeError):
         await store.add_if_absent(entry(1), LATER)
     await store.open()
@@ -365,7 +365,7 @@ asyncio.run(race(sys.argv[1]))
 """
 
 
-def test_of_two_processes_that_race_for_300_tokens_one_gets_each(path):
+def test_one_of_two_racing_processes_gets_each_of_300_tokens(path):
     with ExitStack() as stack:
         processes = []
         for _ in range(2):
@@ -397,6 +397,6 @@ asyncio.run(use(sys.argv[1]))
 
 
 def test_a_store_that_is_closed_lets_its_process_end(path):
-    """SQLite has a thread of its own here, for which a process waits."""
+    """SQLite runs in a separate thread, for which a process waits."""
     ended = subprocess.run([sys.executable, "-W", "error", "-c", CLOSER, str(path)], timeout=30, check=False)
     assert ended.returncode == 0

@@ -1,4 +1,4 @@
-"""Used tokens, whoever keeps them: the same cases for each store, through servers as they run in earnest."""
+"""Every replay store prevents replays, in servers as they run in production."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ PASSWORD = "correct-horse-battery"
 BENCH = Path(__file__).parents[2] / "bench" / "replay_memory.py"
 
 
-# -- a Redis of our own -------------------------------------------------------------------------------------------
+# -- a Redis server -----------------------------------------------------------------------------------------------
 
 
 @dataclass
 class RedisServer:
-    """A Redis without a disk, on a free port of this machine."""
+    """A Redis server without a disk, on a free local port."""
 
     folder: Path
     options: tuple[str, ...] = ()
@@ -56,12 +56,12 @@ class RedisServer:
         self.kill()
 
     def start(self) -> None:
-        command = [
-            str(REDIS_SERVER), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder),
-            "--save", "", "--appendonly", "no", *self.options,
-        ]  # fmt: skip
+        options = {"bind": "127.0.0.1", "port": self.port, "dir": self.folder, "save": "", "appendonly": "no"}
         if self.password:
-            command += ["--requirepass", self.password]
+            options["requirepass"] = self.password
+        command = [str(REDIS_SERVER), *self.options]
+        for name, value in options.items():
+            command += [f"--{name}", str(value)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         said = []
         for line in self.process.stdout:
@@ -85,20 +85,20 @@ class RedisServer:
 
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory):
-    needs_redis()
+    skip_without_redis()
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
-def needs_redis() -> None:
+def skip_without_redis() -> None:
     if not REDIS_SERVER.is_file():
-        pytest.skip(f"there is no {REDIS_SERVER} here (Debian: redis-server)")
+        pytest.skip(f"{REDIS_SERVER} is not installed (Debian: redis-server)")
 
 
 @pytest.fixture
 def own_redis(tmp_path):
-    """Makes a Redis that a test may stop, with options of its own."""
-    needs_redis()
+    """Return a function that starts a Redis server, which the test may stop, with given options."""
+    skip_without_redis()
     with contextlib.ExitStack() as stack:
         yield lambda *options, **more: stack.enter_context(RedisServer(tmp_path, options, **more))
 
@@ -110,7 +110,7 @@ def bank(tmp_path):
 
 
 def replay_table(store: str, redis: RedisServer | None = None) -> str:
-    """The table of the configuration. Two seconds for Redis, since the machine that tests may be busy."""
+    """Return the table of the configuration. Redis gets two seconds, since the machine may be busy."""
     url = f'url = "{redis.url}"\ntimeout = 2\n' if redis else ""
     return f'[replay]\nstore = "{store}"\n{url}'
 
@@ -119,15 +119,15 @@ def table_for(store: str, request: pytest.FixtureRequest) -> str:
     return replay_table(store, request.getfixturevalue("redis") if store == "redis" else None)
 
 
-# -- what is sent -------------------------------------------------------------------------------------------------
+# -- sending ------------------------------------------------------------------------------------------------------
 
 
-def volley(server: Server, tokens: list[str]) -> list[tuple[int, dict[str, str]]]:
-    """Send a request with each of the tokens at the same time, on connections that are open already."""
-    return asyncio.run(_volley(server.port, tokens))
+def send_all(server: Server, tokens: list[str]) -> list[tuple[int, dict[str, str]]]:
+    """Send one request with each token, all at the same time, on open connections."""
+    return asyncio.run(_send_all(server.port, tokens))
 
 
-async def _volley(port: int, tokens: list[str]) -> list[tuple[int, dict[str, str]]]:
+async def _send_all(port: int, tokens: list[str]) -> list[tuple[int, dict[str, str]]]:
     streams = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in tokens))
     for token, (_, writer) in zip(tokens, streams, strict=True):
         writer.write(Request(token).wire())
@@ -143,17 +143,17 @@ async def _volley(port: int, tokens: list[str]) -> list[tuple[int, dict[str, str
     ]
 
 
-def statuses(server: Server, tokens: list[str]) -> Counter[int]:
-    return Counter(found for found, _ in volley(server, tokens))
+def count_statuses(server: Server, tokens: list[str]) -> Counter[int]:
+    return Counter(found for found, _ in send_all(server, tokens))
 
 
-def refused_for_now(server: Server, token: str) -> None:
-    ((found, headers),) = volley(server, [token])
+def check_unavailable(server: Server, token: str) -> None:
+    ((found, headers),) = send_all(server, [token])
     assert found == 503
     assert int(headers["retry-after"]) >= 1
 
 
-def works_once(server: Server, token: str) -> None:
+def check_works_once(server: Server, token: str) -> None:
     assert [server.call(BALANCE, token=token)[0] for _ in range(2)] == [200, 401]
 
 
@@ -161,16 +161,16 @@ def works_once(server: Server, token: str) -> None:
 
 
 @pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
-def test_of_fifty_copies_that_reach_one_process_one_is_let_in(bank, request, store):
+def test_one_process_accepts_one_of_fifty_copies(bank, request, store):
     configuration(bank, more=SQLITE + table_for(store, request))
     with Server(bank) as server:
         for _ in range(5):
-            assert statuses(server, [server.token(BALANCE)] * 50) == {200: 1, 401: 49}
+            assert count_statuses(server, [server.token(BALANCE)] * 50) == {200: 1, 401: 49}
 
 
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
-def test_of_fifty_copies_that_reach_two_processes_one_is_let_in(bank, request, store):
-    """As often as it takes until both processes have let somebody in."""
+def test_two_processes_accept_one_of_fifty_copies(bank, request, store):
+    """Repeat until both processes have accepted a token."""
     configuration(bank, listen="workers = 2", more=SQLITE + table_for(store, request))
     with Server(bank) as server, contextlib.ExitStack() as stack:
         stack.callback(server.stop)  # a parent that is killed would leave its workers behind
@@ -178,22 +178,22 @@ def test_of_fifty_copies_that_reach_two_processes_one_is_let_in(bank, request, s
         admins = [json.loads(line)["event"].rpartition(":")[2] for line in server.lines if "admin on" in line]
         assert len(admins) == 2
         for number in range(100):
-            assert statuses(server, [server.token(BALANCE)] * 50) == {200: 1, 401: 49}
-            if number >= 4 and all(let_in(port) for port in admins):
+            assert count_statuses(server, [server.token(BALANCE)] * 50) == {200: 1, 401: 49}
+            if number >= 4 and all(count_accepted(port) for port in admins):
                 break
-        assert sum(let_in(port) for port in admins) == number + 1
-        assert all(let_in(port) for port in admins), "one process did all the work"
+        assert sum(count_accepted(port) for port in admins) == number + 1
+        assert all(count_accepted(port) for port in admins), "one process did all the work"
 
 
-def let_in(admin_port: str) -> int:
-    """How many tokens that process has let in."""
+def count_accepted(admin_port: str) -> int:
+    """Return the number of tokens that the process has accepted."""
     with urllib.request.urlopen(f"http://127.0.0.1:{admin_port}/metrics", timeout=PATIENCE) as answer:
         lines = answer.read().decode().splitlines()
     return sum(round(float(line.split()[-1])) for line in lines if line.startswith("openholder_tokens_total"))
 
 
 def test_a_token_used_on_one_machine_is_used_on_the_other(bank, redis):
-    """Two servers that share nothing but the Redis and, as Fiskil's two ends do, the key of the tokens."""
+    """Two servers share only the Redis server and the key that signs tokens."""
     other = bank / "other"
     other.mkdir()
     configuration(bank, more=SQLITE + replay_table("redis", redis))
@@ -210,7 +210,7 @@ def test_a_token_used_on_one_machine_is_used_on_the_other(bank, redis):
             for _ in range(5):
                 token = here.token(BALANCE)
                 with ThreadPoolExecutor(2) as pool:
-                    found = pool.map(lambda server, t=token: statuses(server, [t] * 25), (here, there))
+                    found = pool.map(lambda server, t=token: count_statuses(server, [t] * 25), (here, there))
                     assert sum(found, Counter()) == {200: 1, 401: 49}
 
 
@@ -219,7 +219,7 @@ def test_a_token_used_on_one_machine_is_used_on_the_other(bank, redis):
 
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
-def test_a_used_token_stays_used_over_a_restart(bank, request, store, signum):
+def test_a_used_token_stays_used_after_a_restart(bank, request, store, signum):
     configuration(bank, more=SQLITE + table_for(store, request))
     with Server(bank) as server:
         used, unused = server.token(BALANCE), server.token(BALANCE)
@@ -227,15 +227,15 @@ def test_a_used_token_stays_used_over_a_restart(bank, request, store, signum):
         server.stop(signum)
     with Server(bank) as server:
         assert server.call(BALANCE, token=used)[0] == 401
-        works_once(server, unused)
+        check_works_once(server, unused)
 
 
-# -- a store that is away -----------------------------------------------------------------------------------------
+# -- an unavailable store -----------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def locked(folder: Path):
-    """Nobody else may write the record."""
+def store_locked(folder: Path):
+    """Lock the file of the SQLite store against all others for the duration of the block."""
     with closing(sqlite3.connect(folder / "replay.db", isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         yield
@@ -243,77 +243,77 @@ def locked(folder: Path):
 
 
 @contextlib.contextmanager
-def killed(redis: RedisServer):
-    """There is no Redis. A new one, which remembers nothing, is there afterwards."""
+def redis_down(redis: RedisServer):
+    """Stop Redis for the duration of the block, then start an empty one."""
     redis.kill()
     yield
     redis.start()
 
 
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
-def test_a_store_that_is_away_lets_nobody_in_and_uses_nothing_up(bank, own_redis, store):
+def test_an_unavailable_store_accepts_and_uses_up_no_token(bank, own_redis, store):
     redis = own_redis() if store == "redis" else None
     configuration(bank, more=SQLITE + replay_table(store, redis))
     with Server(bank) as server:
         token = server.token(BALANCE)
         assert server.call(BALANCE)[0] == 200
-        with locked(bank) if redis is None else killed(redis):
+        with store_locked(bank) if redis is None else redis_down(redis):
             for _ in range(2):
-                refused_for_now(server, token)
-            assert server.call(BALANCE, token="forged.to.ken")[0] == 401  # what needs no record is judged as ever
-        works_once(server, token)
+                check_unavailable(server, token)
+            assert server.call(BALANCE, token="forged.to.ken")[0] == 401  # needs no store
+        check_works_once(server, token)
         assert server.stop() == 0
 
 
-def test_a_file_that_is_locked_uses_up_none_of_the_tokens_that_waited(bank):
-    """A caller who was told to try again does so with the same token; whoever waited in vain must not be recorded."""
+def test_a_locked_file_uses_up_no_waiting_token(bank):
+    """A client that gets 503 retries with the same token, which must still be unused."""
     configuration(bank, more=SQLITE + replay_table("sqlite"))
     with Server(bank) as server:
         tokens = [server.token(BALANCE) for _ in range(5)]
-        with locked(bank):
-            answers = volley(server, tokens)
+        with store_locked(bank):
+            answers = send_all(server, tokens)
             assert {found for found, _ in answers} == {503}
             assert all(int(headers["retry-after"]) >= 1 for _, headers in answers)
-        assert server.call(BALANCE)[0] == 200  # behind whatever was still waiting
-        assert statuses(server, tokens) == {200: 5}
-        assert statuses(server, tokens) == {401: 5}
+        assert server.call(BALANCE)[0] == 200  # after everything that was still waiting
+        assert count_statuses(server, tokens) == {200: 5}
+        assert count_statuses(server, tokens) == {401: 5}
 
 
-def test_a_redis_that_is_full_lets_nobody_in_and_uses_nothing_up(bank, own_redis):
+def test_a_full_redis_accepts_and_uses_up_no_token(bank, own_redis):
     redis = own_redis()
     configuration(bank, more=SQLITE + replay_table("redis", redis))
     with Server(bank) as server, redis.client() as client:
         token = server.token(BALANCE)
         client.config_set("maxmemory", 1)
-        refused_for_now(server, token)
+        check_unavailable(server, token)
         client.config_set("maxmemory", 0)
-        works_once(server, token)
+        check_works_once(server, token)
         assert client.dbsize() == 1
 
 
-def test_a_redis_that_was_restarted_costs_nobody_more_than_a_second_try(bank, own_redis):
+def test_a_restarted_redis_costs_at_most_one_retry(bank, own_redis):
     redis = own_redis()
     configuration(bank, more=SQLITE + replay_table("redis", redis))
     with Server(bank) as server:
-        assert statuses(server, [server.token(BALANCE) for _ in range(20)]) == {200: 20}
-        with killed(redis):
+        assert count_statuses(server, [server.token(BALANCE) for _ in range(20)]) == {200: 20}
+        with redis_down(redis):
             pass
         for _ in range(20):
             token = server.token(BALANCE)
             found = server.call(BALANCE, token=token)[0]
             assert found in {200, 503}
             if found == 503:
-                works_once(server, token)
+                check_works_once(server, token)
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_file_that_is_full_or_broken_lets_nobody_in_and_uses_nothing_up(world: World):
+async def test_a_full_or_corrupt_file_accepts_and_uses_up_no_token(world: World):
     stores, make_store, unavailable = [], app.make_store, status(503, code="Service/Unavailable")
     (world.folder / "replay.db").write_bytes(b"all the tokens, in my own hand\n" * 100)
     with patch("openholder.server.app.make_store", lambda settings: stores.append(make_store(settings)) or stores[0]):
         await start_with(world, "sqlite", sample_rows())
     here, soon = mint(world), int(time.time()) + 2
-    invalid_token(await send(world, here.token(iat=soon - 60)))  # it may have been in the record that broke
+    invalid_token(await send(world, here.token(iat=soon - 60)))  # it may have been in the corrupt file
     ok(await send(world, here.token(iat=soon)))
 
     async def fails_closed(token):
@@ -340,14 +340,14 @@ async def test_a_file_that_is_full_or_broken_lets_nobody_in_and_uses_nothing_up(
     assert [(await send(world, token)).status for _ in range(2)] == [200, 401]
 
 
-# -- a Redis that is not as it should be --------------------------------------------------------------------------
+# -- a misconfigured Redis ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("policy", "errors"), [("allkeys-lru", 1), ("volatile-ttl", 1), ("noeviction", 0)])
-def test_a_redis_that_may_forget_is_an_error_in_the_log(bank, own_redis, policy, errors):
+def test_a_redis_that_may_evict_is_logged_as_an_error(bank, own_redis, policy, errors):
     configuration(bank, more=SQLITE + replay_table("redis", own_redis("--maxmemory-policy", policy)))
     with Server(bank) as server:
-        works_once(server, server.token(BALANCE))
+        check_works_once(server, server.token(BALANCE))
         server.stop()
     said = [json.loads(line) for line in server.lines if "evict" in line]
     assert [(line["level"], policy in line["event"]) for line in said] == [("error", True)] * errors
@@ -357,9 +357,9 @@ def test_a_password_in_the_url_is_never_logged(bank, own_redis):
     redis = own_redis(password=PASSWORD)
     configuration(bank, more=SQLITE + replay_table("redis", redis) + '[log]\nlevel = "debug"\n')
     with Server(bank) as server:
-        works_once(server, server.token(BALANCE))
+        check_works_once(server, server.token(BALANCE))
         redis.kill()
-        refused_for_now(server, server.token(BALANCE))
+        check_unavailable(server, server.token(BALANCE))
         server.stop()
     assert PASSWORD not in server.log
     ended = openholder("serve", "--dev", cwd=bank)
@@ -371,8 +371,8 @@ def test_a_password_in_the_url_is_never_logged(bank, own_redis):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_redis_that_refuses_the_connection_at_the_start_ends_it_with_four(bank, workers):
-    needs_redis()
+def test_an_unreachable_redis_at_start_exits_with_4(bank, workers):
+    skip_without_redis()
     nobody = RedisServer(bank)
     configuration(bank, listen=f"workers = {workers}", more=SQLITE + replay_table("redis", nobody))
     ended = openholder("serve", "--dev", cwd=bank)
@@ -384,7 +384,7 @@ def test_a_redis_that_refuses_the_connection_at_the_start_ends_it_with_four(bank
 # -- the configuration --------------------------------------------------------------------------------------------
 
 
-def mistakes(folder: Path, replay: str, listen: str = "") -> dict[str, str]:
+def find_mistakes(folder: Path, replay: str, listen: str = "") -> dict[str, str]:
     path = configuration(folder, listen=listen, more=SQLITE + f"[replay]\n{replay}\n")
     try:
         Configuration.load(path)
@@ -408,7 +408,7 @@ def mistakes(folder: Path, replay: str, listen: str = "") -> dict[str, str]:
     ],
 )
 def test_a_mistake_in_the_table_is_named(bank, replay, listen, key, words):
-    found = mistakes(bank, replay, listen)
+    found = find_mistakes(bank, replay, listen)
     assert list(found) == [key]
     for word in words:
         assert word in found[key]
@@ -425,11 +425,11 @@ def test_a_mistake_in_the_table_is_named(bank, replay, listen, key, words):
     ],
 )
 def test_a_good_table_loads(bank, replay, listen):
-    assert mistakes(bank, replay, listen) == {}
+    assert find_mistakes(bank, replay, listen) == {}
 
 
 @pytest.mark.parametrize("url", [f"http://:{PASSWORD}@127.0.0.1", f"redis://:{PASSWORD}/x@127.0.0.1:6379/0", PASSWORD])
-def test_a_url_that_is_none_of_redis_is_a_mistake_and_its_password_is_not_shown(bank, url):
+def test_a_wrong_url_is_a_mistake_that_hides_its_password(bank, url):
     configuration(bank, more=SQLITE + f'[replay]\nstore = "redis"\nurl = "{url}"\n')
     ended = run_command("serve", cwd=bank)
     assert PASSWORD not in ended.stdout + ended.stderr
@@ -438,7 +438,7 @@ def test_a_url_that_is_none_of_redis_is_a_mistake_and_its_password_is_not_shown(
     assert "replay.url" in ended.stderr
 
 
-# -- a store of somebody else's -----------------------------------------------------------------------------------
+# -- a third-party store ------------------------------------------------------------------------------------------
 
 PAPER = """
 from pydantic import BaseModel
@@ -477,7 +477,7 @@ written = []
 
 @pytest.fixture
 def paper(tmp_path_factory, monkeypatch):
-    """A distribution that is installed for one test."""
+    """Install a distribution with a store for one test."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "openholder_paper.py").write_text(PAPER, encoding="utf-8")
     metadata = folder / "openholder_paper-1.0.dist-info"
@@ -490,7 +490,7 @@ def paper(tmp_path_factory, monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_a_store_of_somebody_elses_serves_with_its_own_settings(world: World, paper):
+async def test_a_third_party_store_gets_its_settings(world: World, paper):
     await start_with(world, "sqlite", sample_rows(), tables='store = "paper"\nink = "black"')
     token = world.token(BALANCE)
     assert [(await world.call(BALANCE, token=token)).status for _ in range(2)] == [200, 401]
@@ -500,23 +500,23 @@ async def test_a_store_of_somebody_elses_serves_with_its_own_settings(world: Wor
 
 
 @pytest.mark.gen_test
-async def test_a_store_of_somebody_elses_that_fails_lets_nobody_in(world: World, paper):
+async def test_a_third_party_store_that_fails_accepts_no_token(world: World, paper):
     await start_with(world, "sqlite", sample_rows(), tables='store = "paper"\nink = "none"')
     answer = await world.call(BALANCE)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
 
 
-def test_the_stores_that_are_installed_are_told_with_somebody_elses(bank, paper):
-    found = mistakes(bank, 'store = "stone"')
+def test_third_party_stores_are_listed_among_the_installed(bank, paper):
+    found = find_mistakes(bank, 'store = "stone"')
     assert "memory, paper, redis, sqlite" in found["replay.store"]
-    assert mistakes(bank, 'store = "paper"') == {"replay.path": "is missing"}
+    assert find_mistakes(bank, 'store = "paper"') == {"replay.path": "is missing"}
 
 
-# -- what a million cost ------------------------------------------------------------------------------------------
+# -- cost ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_million_used_tokens_cost_little():
-    """With all of them expiring at the same time, which is the harder half of the table that the program prints."""
+    """A million tokens that expire at the same time: the harder half of the benchmark."""
     command = [sys.executable, str(BENCH), "--expiring", "in one second", "--json"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     (figures,) = json.loads(ended.stdout)

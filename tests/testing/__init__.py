@@ -1,1 +1,1 @@
-"""Sources for the tests of the contract kit: one that is right, and many that are each wrong in one way."""
+"""Sources for the tests of the contract kit: a correct one, and many with one fault each."""

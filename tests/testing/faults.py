@@ -1,4 +1,4 @@
-"""Sources that are wrong, each in one way, with the name of the kit's test that must say so."""
+"""Sources with one fault each, and the name of the test of the kit that must find it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAULTS = {}
 
 
 def caught_by(test):
-    """Note which test finds the fault of a class."""
+    """Register which test finds the fault of a class."""
 
     def note(faulty):
         FAULTS[faulty] = test
@@ -27,35 +27,35 @@ def caught_by(test):
 
 
 class WithOtherFilters(Reference):
-    """Reads filters in some other way, and answers them all by itself."""
+    """Changes filters before it applies them."""
 
     def answer(self, query):
-        return super().answer(replace(query, filters=tuple(map(self.read, query.filters))))
+        return super().answer(replace(query, filters=tuple(map(self.change_filter, query.filters))))
 
-    def read(self, condition):
+    def change_filter(self, condition):
         return condition
 
 
 class WithOtherPages(Reference):
-    """Changes a right page."""
+    """Changes a correct page."""
 
     def answer(self, query):
-        return self.changed(super().answer(query), query)
+        return self.change_page(super().answer(query), query)
 
 
-class Judging:
-    """Stands for a filter: admits what a function does."""
+class CustomFilter:
+    """Acts as a filter: admits what a function returns True for."""
 
     def __init__(self, function):
         self.admits = function
 
 
-# -- whose --------------------------------------------------------------------------------------------------------
+# -- whose records ------------------------------------------------------------------------------------------------
 
 
 @caught_by("test_records_of_others_never_come")
 class WrongOwner(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         owner = condition.variable and condition.operator == "eq" and condition.value == "a_1"
         return replace(condition, value="ab1") if owner else condition
 
@@ -69,7 +69,7 @@ class EverythingForNobody(Reference):
 
 @caught_by("test_an_unknown_id_has_no_records")
 class FaultForNobody(WithOtherPages):
-    def changed(self, page, query):
+    def change_page(self, page, query):
         if not page.total:
             raise SourceFault("nothing found")
         return page
@@ -89,35 +89,35 @@ class DoubledRow(Reference):
 
 @caught_by("test_ids_are_texts_and_no_numbers")
 class IdsAsNumbers(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         if condition.operator != "eq" or not condition.variable:
             return condition
-        return Judging(lambda record: number_or_text(record[condition.member]) == number_or_text(condition.value))
+        return CustomFilter(lambda record: parse_number(record[condition.member]) == parse_number(condition.value))
 
 
 @caught_by("test_ids_are_texts_and_no_numbers")
 class IdsInAnyCase(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         return replace(condition, operator="ieq") if condition.operator == "eq" and condition.variable else condition
 
 
 @caught_by("test_ids_are_texts_and_no_numbers")
 class IdsWithoutBlanks(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         if not condition.variable or condition.operator != "eq":
             return condition
-        return Judging(lambda record: str(record[condition.member]).strip() == condition.value.strip())
+        return CustomFilter(lambda record: str(record[condition.member]).strip() == condition.value.strip())
 
 
 @caught_by("test_ids_are_texts_and_no_numbers")
-class ChosenIdsInAnyCase(WithOtherFilters):
-    def read(self, condition):
+class SeveralIdsInAnyCase(WithOtherFilters):
+    def change_filter(self, condition):
         if condition.operator != "in":
             return condition
-        return Judging(lambda record: record[condition.member].lower() in [one.lower() for one in condition.value])
+        return CustomFilter(lambda record: record[condition.member].lower() in [one.lower() for one in condition.value])
 
 
-def number_or_text(value):
+def parse_number(value):
     try:
         return float(value)
     except ValueError:
@@ -138,7 +138,7 @@ class LastFilterOnly(Reference):
 
 @caught_by("test_a_thousand_accounts_can_be_asked_for_at_once")
 class FewIdsAtOnce(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         return replace(condition, value=condition.value[:999]) if condition.operator == "in" else condition
 
 
@@ -148,17 +148,17 @@ class OneAccountAfterTheOther(Reference):
         owner = query.filters[0]
         if owner.operator != "in":
             return super().answer(query)
-        pages = [super(OneAccountAfterTheOther, self).answer(self.of_one(query, each)) for each in owner.value]
+        pages = [super(OneAccountAfterTheOther, self).answer(self.query_account(query, each)) for each in owner.value]
         records = [record for page in pages for record in page.records]
         return Page(records=records[: query.limit], total=sum(page.total for page in pages))
 
-    def of_one(self, query, account_id):
+    def query_account(self, query, account_id):
         return replace(query, filters=(Filter("accountId", "eq", account_id), *query.filters[1:]))
 
 
 @caught_by("test_a_thousand_accounts_can_be_asked_for_at_once")
 class LotsEndToEnd(Reference):
-    """Asks for ids in lots, each in order, and lays the answers end to end."""
+    """Splits long lists of ids, and joins the ordered results of the parts without sorting them again."""
 
     def answer(self, query):
         whole = super().answer(query)
@@ -173,7 +173,7 @@ class LotsEndToEnd(Reference):
 
 @caught_by("test_every_record_of_an_owner_comes")
 class OneRecordForEachId(Reference):
-    """Keeps records by their ids, as if no two owners had the same."""
+    """Indexes records by id, as if ids were unique across owners."""
 
     def __init__(self, rows):
         super().__init__(rows)
@@ -185,10 +185,10 @@ class OneRecordForEachId(Reference):
 class FoldsTooMuch(WithOtherFilters):
     fold = staticmethod(str.lower)
 
-    def read(self, condition):
+    def change_filter(self, condition):
         if condition.operator != "ieq":
             return condition
-        return Judging(lambda record: self.fold(record[condition.member]) == self.fold(condition.value))
+        return CustomFilter(lambda record: self.fold(record[condition.member]) == self.fold(condition.value))
 
 
 @caught_by("test_email_addresses_match_in_either_case_of_a_to_z_and_no_other")
@@ -204,17 +204,17 @@ class FoldsAccents(FoldsTooMuch):
         return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
 
-# -- which --------------------------------------------------------------------------------------------------------
+# -- filters ------------------------------------------------------------------------------------------------------
 
 
 @caught_by("test_times_are_compared_as_moments_whatever_their_offset")
 class TimesAsTexts(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         if condition.operator not in ("ge", "le") or "ime" not in condition.member:
             return condition
-        return Judging(lambda record: self.compared(condition, record))
+        return CustomFilter(lambda record: self.compare_times(condition, record))
 
-    def compared(self, condition, record):
+    def compare_times(self, condition, record):
         found = next((record[name] for name in condition.members if record[name]), None)
         found = found or (condition.absent.isoformat() if condition.absent else "")
         wanted = condition.value.isoformat()
@@ -223,34 +223,36 @@ class TimesAsTexts(WithOtherFilters):
 
 @caught_by("test_times_are_compared_as_moments_whatever_their_offset")
 class FirstMemberOnly(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         return replace(condition, otherwise=()) if condition.operator in ("ge", "le") else condition
 
 
 @caught_by("test_amounts_are_compared_as_exact_numbers")
 class AmountsAsFloats(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         if condition.member != "amount":
             return condition
-        wanted, least = float(condition.value), condition.operator == "ge"
-        return Judging(lambda record: float(record["amount"]) >= wanted if least else float(record["amount"]) <= wanted)
+        limit = float(condition.value)
+        if condition.operator == "ge":
+            return CustomFilter(lambda record: float(record["amount"]) >= limit)
+        return CustomFilter(lambda record: float(record["amount"]) <= limit)
 
 
 @caught_by("test_texts_are_compared_letter_by_letter")
 class Likes(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         if condition.operator != "contains":
             return condition
         wanted = condition.value.lower()
-        return Judging(lambda record: any(wanted in (record[name] or "").lower() for name in condition.members))
+        return CustomFilter(lambda record: any(wanted in (record[name] or "").lower() for name in condition.members))
 
 
 @caught_by("test_texts_are_compared_letter_by_letter")
 class Normalises(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         if condition.operator != "contains":
             return condition
-        return Judging(lambda record: any(self.holds(record[name], condition.value) for name in condition.members))
+        return CustomFilter(lambda record: any(self.holds(record[name], condition.value) for name in condition.members))
 
     def holds(self, found, wanted):
         return unicodedata.normalize("NFC", wanted) in unicodedata.normalize("NFC", found or "")
@@ -258,60 +260,60 @@ class Normalises(WithOtherFilters):
 
 @caught_by("test_absent_members_count_as_what_the_question_says")
 class IgnoresAbsent(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         return replace(condition, absent=None)
 
 
 @caught_by("test_lists_are_searched_for_an_object_of_that_kind")
 class NoneIsNotSome(WithOtherFilters):
-    def read(self, condition):
+    def change_filter(self, condition):
         if condition.operator != "none":
             return condition
-        return Judging(lambda record: bool(record["schedule"]) and condition.admits(record))
+        return CustomFilter(lambda record: bool(record["schedule"]) and condition.admits(record))
 
 
-# -- with which values --------------------------------------------------------------------------------------------
+# -- values -------------------------------------------------------------------------------------------------------
 
 
 @caught_by("test_amounts_are_exact")
 class FloatMoney(Reference):
-    def handed_over(self, record, query):
+    def return_record(self, record, query):
         amount = record.get("amount")
-        return {**super().handed_over(record, query), **({"amount": float(amount)} if amount else {})}
+        return {**super().return_record(record, query), **({"amount": float(amount)} if amount else {})}
 
 
 @caught_by("test_members_come_back_as_they_were_put_in")
 class Mojibake(Reference):
-    def handed_over(self, record, query):
-        record = super().handed_over(record, query)
+    def return_record(self, record, query):
+        record = super().return_record(record, query)
         return record | ({"name": record["name"].encode().decode("latin-1")} if record.get("name") else {})
 
 
 @caught_by("test_members_come_back_as_they_were_put_in")
 class NullAsText(Reference):
-    def handed_over(self, record, query):
-        record = super().handed_over(record, query)
+    def return_record(self, record, query):
+        record = super().return_record(record, query)
         return record | ({"reference": record["reference"] or ""} if "reference" in record else {})
 
 
 @caught_by("test_members_come_back_as_they_were_put_in")
 class OffsetsLost(Reference):
-    def handed_over(self, record, query):
-        record = super().handed_over(record, query)
+    def return_record(self, record, query):
+        record = super().return_record(record, query)
         posted = record.get("postingDateTime")
         return record | ({"postingDateTime": f"{posted[:19]}Z"} if posted else {})
 
 
 @caught_by("test_documents_come_only_when_they_are_asked_for")
 class DocumentsAlways(Reference):
-    def handed_over(self, record, query):
+    def return_record(self, record, query):
         return dict(record)
 
 
 @caught_by("test_documents_come_only_when_they_are_asked_for")
 class DocumentsNever(Reference):
-    def handed_over(self, record, query):
-        return super().handed_over(record, replace(query, document=False))
+    def return_record(self, record, query):
+        return super().return_record(record, replace(query, document=False))
 
 
 # -- order and pages ----------------------------------------------------------------------------------------------
@@ -350,7 +352,7 @@ class UnstableOrder(Reference):
 
 
 @caught_by("test_an_answer_is_to_its_own_question_and_to_none_before")
-class KeepsAnswersByFilters(Reference):
+class CachesByFilters(Reference):
     def __init__(self, rows):
         super().__init__(rows)
         self.kept = {}
@@ -362,7 +364,7 @@ class KeepsAnswersByFilters(Reference):
 
 @caught_by("test_the_newest_come_first_and_what_is_equally_new_by_its_id")
 class WholeSeconds(Reference):
-    """Reads times to the second."""
+    """Cuts fractions of seconds off times."""
 
     def __init__(self, rows):
         transactions = [
@@ -387,20 +389,20 @@ class IgnoresLimit(Reference):
 
 
 @caught_by("test_no_page_is_longer_than_its_limit")
-class LimitOfItsOwn(Reference):
+class OwnLimit(Reference):
     def answer(self, query):
         return super().answer(replace(query, limit=min(query.limit or 20, 20)))
 
 
 @caught_by("test_the_total_counts_all_pages")
 class TotalOfThePage(WithOtherPages):
-    def changed(self, page, query):
+    def change_page(self, page, query):
         return replace(page, total=len(page.records))
 
 
 @caught_by("test_the_total_counts_all_pages")
 class TotalOfTheRest(WithOtherPages):
-    def changed(self, page, query):
+    def change_page(self, page, query):
         return replace(page, total=max(page.total - query.offset, 0))
 
 
@@ -425,7 +427,7 @@ class CountsInThirtyTwoBits(Reference):
         return super().answer(query)
 
 
-# -- its life -----------------------------------------------------------------------------------------------------
+# -- lifecycle ----------------------------------------------------------------------------------------------------
 
 
 @caught_by("test_hooks_are_known_and_async_where_they_must_be")
@@ -456,7 +458,7 @@ class NamesTooFew(Reference):
 
 
 @caught_by("test_a_collection_that_is_not_served_is_a_fault_and_no_empty_page")
-class NothingOfTheUnknown(Reference):
+class EmptyPageOfTheUnknown(Reference):
     def answer(self, query):
         return super().answer(query) if query.collection in self.rows else Page(records=(), total=0)
 
@@ -470,14 +472,14 @@ class UnknownIsNotFound(Reference):
 
 
 @caught_by("test_it_is_healthy_while_it_is_open")
-class NeverWell(Reference):
+class NeverHealthy(Reference):
     @hookimpl
     async def health(self):
-        raise SourceFault("unwell")
+        raise SourceFault("unhealthy")
 
 
 @caught_by("test_an_operator_that_is_not_known_is_a_fault")
-class LeavesOutWhatItDoesNotKnow(Reference):
+class IgnoresUnknownOperators(Reference):
     def answer(self, query):
         known = [condition for condition in query.filters if " " not in condition.operator]
         return super().answer(replace(query, filters=tuple(known)))
@@ -491,7 +493,7 @@ class UnknownIsKeyError(Reference):
 
 
 @caught_by("test_a_collection_that_is_not_served_is_a_fault_and_no_empty_page")
-class FaultsQuoteWhatWasAskedFor(Reference):
+class FaultsQuoteTheQuery(Reference):
     def answer(self, query):
         if query.collection not in self.rows:
             raise SourceFault(f"nothing for {query.filters}")
@@ -530,14 +532,14 @@ class StateOfTheClass(Reference):
 
 @caught_by("test_nothing_of_anybody_is_printed_or_logged")
 class Prints(WithOtherPages):
-    def changed(self, page, query):
+    def change_page(self, page, query):
         print(page)  # noqa: T201
         return page
 
 
 @caught_by("test_nothing_of_anybody_is_printed_or_logged")
 class Logs(WithOtherPages):
-    def changed(self, page, query):
+    def change_page(self, page, query):
         logging.getLogger("a.plugin").info("found %s", page)
         return page
 
@@ -575,7 +577,7 @@ class AdviceOfOneText(Reference):
 
 
 @caught_by("test_questions_at_the_same_time_have_each_their_own_answer")
-class OneQuestionAtATime(Reference):
+class OneQueryAtATime(Reference):
     @hookimpl
     async def fetch(self, query):
         self.query = query
@@ -585,14 +587,14 @@ class OneQuestionAtATime(Reference):
 
 @caught_by("test_questions_at_the_same_time_have_each_their_own_answer")
 class OneListForAll(WithOtherPages):
-    def changed(self, page, query):
+    def change_page(self, page, query):
         self.records = getattr(self, "records", [])
         self.records[:] = page.records
         return replace(page, records=self.records)
 
 
 @caught_by("test_a_question_that_is_given_up_ends")
-class CannotBeGivenUp(Reference):
+class IgnoresOneCancellation(Reference):
     @hookimpl
     async def fetch(self, query):
         try:
@@ -602,7 +604,7 @@ class CannotBeGivenUp(Reference):
 
 
 @caught_by("test_a_question_that_is_given_up_ends")
-class CannotBeGivenUpEver(Reference):
+class NeverCancellable(Reference):
     @hookimpl
     async def fetch(self, query):
         while True:
@@ -611,7 +613,7 @@ class CannotBeGivenUpEver(Reference):
 
 
 @caught_by("test_a_question_that_is_given_up_ends")
-class FaultWhereGivenUp(Reference):
+class FaultWhenCancelled(Reference):
     @hookimpl
     async def fetch(self, query):
         try:

@@ -1,4 +1,4 @@
-"""The source that is right: `select` over rows in memory."""
+"""A correct source: `select` over rows in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from openholder import Page, SourceFault, hookimpl, select
 
 
 class Reference:
-    """Answers from rows in memory, after a few turns of the loop, as one does that waits for something."""
+    """Serves rows in memory, after a few turns of the event loop, like a source that waits for its backend."""
 
     def __init__(self, rows):
         self.rows = rows
@@ -45,9 +45,9 @@ class Reference:
         if query.collection not in self.rows:
             raise SourceFault("no such collection")
         page = select(self.rows[query.collection], query)
-        return Page(records=[self.handed_over(record, query) for record in page.records], total=page.total)
+        return Page(records=[self.return_record(record, query) for record in page.records], total=page.total)
 
-    def handed_over(self, record, query):
+    def return_record(self, record, query):
         return {name: value for name, value in record.items() if name != "document" or query.document}
 
     def check_open(self):
@@ -55,7 +55,7 @@ class Reference:
             raise SourceFault("not open")
 
     @contextmanager
-    def held(self):
+    def hanging(self):
         self.free.clear()
         try:
             yield

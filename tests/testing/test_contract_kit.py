@@ -1,4 +1,4 @@
-"""The contract kit: the built-in sources fulfil it, and every seeded fault is found by the test that is about it."""
+"""The built-in sources pass the contract kit, and each of its tests finds the faults that it is about."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ class TestReference(SourceContract):
         return Reference(rows)
 
     def hanging(self, source):
-        return source.held()
+        return source.hanging()
 
 
 class Typed(Reference):
-    """Hands over values as a database with types has them."""
+    """Returns values as a database with column types does."""
 
-    def handed_over(self, record, query):
-        record = super().handed_over(record, query)
-        typed = {name: self.typed(name, value) for name, value in record.items() if value is not None}
+    def return_record(self, record, query):
+        record = super().return_record(record, query)
+        typed = {name: self.type_value(name, value) for name, value in record.items() if value is not None}
         locality = typed.pop("address.locality", None)
         return typed | {"address": {"locality": locality}, "rowNumber": 7}
 
-    def typed(self, member, value):
+    def type_value(self, member, value):
         if member in AMOUNTS:
             return Decimal(value).normalize()
         if member in TRUTHS | LISTS:
@@ -82,7 +82,7 @@ class TestSQLite(SourceContract):
 
     @contextmanager
     def hanging(self, source):
-        """Another process that writes."""
+        """Lock the database, as another process that writes."""
         with closing(sqlite3.connect(self.path)) as writer:
             writer.execute("BEGIN EXCLUSIVE")
             yield
@@ -104,14 +104,14 @@ class TestCSV(SourceContract):
             with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, list(records[0]))
                 writer.writeheader()
-                writer.writerows(self.with_files(folder, records))
+                writer.writerows(self.write_documents(folder, records))
         return CSVSource("bank", self.settings(folder))
 
     def settings(self, folder):
         return CSVSettings(path=folder)
 
-    def with_files(self, folder, records):
-        """The records, with the names of files where there were documents."""
+    def write_documents(self, folder, records):
+        """Write documents to files, and yield the records with the names of these files."""
         for record in records:
             if record.get("document"):
                 name = f"{record['statementId']}.pdf"
@@ -121,21 +121,21 @@ class TestCSV(SourceContract):
 
 
 class TestCSVOnDisk(TestCSV):
-    """With an index on disk, as large folders have it."""
+    """A folder large enough to be indexed on disk."""
 
     def settings(self, folder):
         return CSVSettings(path=folder, memory_bytes=0)
 
 
 class Bank(Upstream):
-    """The bank's API in a thread of its own, with the kit's rows."""
+    """The bank's API, with the kit's rows."""
 
     hangs = False
 
     def where(self, collection, **wanted):
         ((member, value),) = wanted.items()
         condition = Filter(member, "ieq" if member == "email" else "eq", value)
-        return [as_json(row) for row in self.rows[collection] if condition.admits(row)]
+        return [to_json(row) for row in self.rows[collection] if condition.admits(row)]
 
     def document(self, uri):
         wanted = DOCUMENTS.value(uri)
@@ -147,8 +147,8 @@ class Bank(Upstream):
         handler.set_status(503)
 
 
-def as_json(row):
-    """A row as an API has it: numbers, truth values and lists as such, objects for dotted columns."""
+def to_json(row):
+    """Return a row as an API does: with numbers, booleans and lists, and objects for dotted columns."""
     record = {}
     for column, value in row.items():
         *path, last = column.split(".")
@@ -156,19 +156,19 @@ def as_json(row):
         for name in path:
             place = place.setdefault(name, {})
         if value is not None and column != "document":
-            place[last] = typed(last, value)
+            place[last] = parse_value(last, value)
     return record
 
 
-def typed(member, value):
+def parse_value(member, value):
     if member in AMOUNTS:
         return msgspec.Raw(value.encode())
     return json.loads(value) if member in TRUTHS | LISTS else value
 
 
 @contextmanager
-def bank():
-    """Serve until the end, on a loop in a thread."""
+def running_bank():
+    """Serve the bank's API for the duration of the block, on an event loop in a thread."""
     loop, started, made = asyncio.new_event_loop(), threading.Event(), []
 
     async def serve():
@@ -192,12 +192,12 @@ def bank():
 
 class TestREST(SourceContract):
     exact_types = True
-    keeps_order = False  # it asks once for each account, and hands over one account's records after the other's
+    keeps_order = False  # it sends a request for each account, and returns one account's records after the other's
     documents = True
 
     @pytest.fixture(autouse=True)
     def upstream(self):
-        with bank() as self.bank:
+        with running_bank() as self.bank:
             yield
 
     def make_source(self, tmp_path, rows):
@@ -213,17 +213,19 @@ class TestREST(SourceContract):
 
     @contextmanager
     def hanging(self, source):
-        """An upstream that takes questions and does not answer."""
-        self.bank.hangs, self.bank.break_with = True, self.bank.wait
+        """Make the upstream accept requests without answering them."""
+        self.bank.hangs = True
+        self.bank.break_with = self.bank.wait
         yield
-        self.bank.hangs, self.bank.break_with = False, None
+        self.bank.hangs = False
+        self.bank.break_with = None
 
 
-# -- sources that are wrong ---------------------------------------------------------------------------------------
+# -- sources with faults ------------------------------------------------------------------------------------------
 
 
 class Contract(SourceContract):
-    """The contract of whatever class is tried."""
+    """The contract of a given class of sources."""
 
     exact_types = True
     documents = True
@@ -236,7 +238,7 @@ class Contract(SourceContract):
         return self.source_class(rows)
 
     def hanging(self, source):
-        return source.held()
+        return source.hanging()
 
 
 @pytest.mark.parametrize(("faulty", "test"), FAULTS.items(), ids=lambda value: getattr(value, "__name__", None))
@@ -245,7 +247,7 @@ def test_a_fault_is_found_by_the_test_that_is_about_it(tmp_path, faulty, test):
         getattr(Contract(faulty), test)(tmp_path)
 
 
-def test_a_float_that_is_not_exact_is_found_where_types_are_not_exact(tmp_path):
+def test_an_inexact_float_is_found_without_exact_types(tmp_path):
     class Lenient(Contract):
         exact_types = False
 
@@ -259,7 +261,7 @@ def test_every_test_of_the_kit_finds_a_fault():
 
 
 class Few(Contract):
-    """A source of two collections."""
+    """The contract of a source with two collections."""
 
     collections = ("balances", "banking.payees")
     documents = False
