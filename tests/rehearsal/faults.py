@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl, urlencode
 
 from rehearsal.proxy import Call, Change, nothing
 
-ACCOUNTS, DETAIL, BALANCES, BALANCE, TRANSACTIONS, PAYEES, PAYEE, DEBITS, CHOSEN_DEBITS = (
-    "listBankingAccountsSpecific", "getBankingAccount", "listBankingBalancesSpecific", "getBankingBalance",
-    "listBankingTransactions", "listPayees", "getPayee", "listBankingDirectDebits", "listBankingDirectDebitsSpecific",
-)  # fmt: skip
+ACCOUNTS, DETAIL = "listBankingAccountsSpecific", "getBankingAccount"
+BALANCES, BALANCE = "listBankingBalancesSpecific", "getBankingBalance"
+TRANSACTIONS, PAYEES, PAYEE = "listBankingTransactions", "listPayees", "getPayee"
+DEBITS, BULK_DEBITS = "listBankingDirectDebits", "listBankingDirectDebitsSpecific"
 STARTER, SEARCH, CUSTOMER, CONSENT = "getStarterBalance", "searchCustomers", "getCustomerDetails", "listConsentAccounts"
 FDX_ACCOUNTS, FDX_TRANSACTIONS = "fdxFetchSpecificAccounts", "fdxListTransactions"
 OWNERS = {"acc-2001": "cust-1001", "acc-2002": "cust-1001", "acc-2008": "cust-1003", "acc-2049": "cust-1003"}
@@ -38,27 +38,27 @@ SEEN: dict[str, Any] = {}
 
 
 def fault(rule: str, *operations: str, on_request: bool = False) -> Callable[[Change], Change]:
-    """Enter a change into the table; it is made only to answers (or questions) of the operations."""
+    """Add a change to the table: to responses, or requests, of these operations."""
 
-    def entered(change: Change) -> Change:
-        def changed(call: Call) -> None:
+    def add_fault(change: Change) -> Change:
+        def change_call(call: Call) -> None:
             if not operations or call.name in operations:
                 change(call)
 
         name = change.__name__.replace("_", " ")
-        changes = {"ask": changed} if on_request else {"answer": changed}
+        changes = {"ask": change_call} if on_request else {"answer": change_call}
         FAULTS.append(Fault(name, rule, operations or (TRANSACTIONS,), **changes))
         return change
 
-    return entered
+    return add_fault
 
 
 def query_of(call: Call) -> dict[str, str]:
     return dict(parse_qsl(call.query))
 
 
-def edited(call: Call, member: str, change: Callable[[Any], Any]) -> None:
-    """Change a member of each record that has it."""
+def edit_records(call: Call, member: str, change: Callable[[Any], Any]) -> None:
+    """Edit a member of each record that has it."""
     call.with_records([{**row, member: change(row[member])} if member in row else row for row in call.records])
 
 
@@ -185,7 +185,7 @@ def accounts_that_were_not_chosen_come_too(call: Call) -> None:
         call.body = call.body.replace(b"]", b', "acc-2005"]').replace(b"[,", b"[")
 
 
-@fault("repeatable-answer", TRANSACTIONS)
+@fault("repeatable-response", TRANSACTIONS)
 def the_order_changes_from_call_to_call(call: Call) -> None:
     if call.number > 14 and len(call.records) > 1:
         call.with_records([call.records[1], call.records[0], *call.records[2:]])
@@ -222,15 +222,15 @@ def the_cursor_is_ignored(call: Call) -> None:
 # -- filters ------------------------------------------------------------------------------------------------------
 
 
-def ignoring(*names: str) -> Change:
-    def ignored(call: Call) -> None:
+def ignore_parameters(*names: str) -> Change:
+    def ignore(call: Call) -> None:
         call.query = urlencode({name: value for name, value in query_of(call).items() if name not in names})
 
-    return ignored
+    return ignore
 
 
 for names in (("oldest-time",), ("newest-time",), ("min-amount",), ("max-amount",), ("text",)):
-    ask = ignoring(*names)
+    ask = ignore_parameters(*names)
     FAULTS.append(Fault(f"{names[0]} is ignored", "filters-applied", (TRANSACTIONS,), ask=ask))
 
 
@@ -243,7 +243,7 @@ def the_later_end_of_the_window_is_exclusive(call: Call) -> None:
 
 @fault("filters-applied", ACCOUNTS, on_request=True)
 def the_product_category_is_ignored(call: Call) -> None:
-    ignoring("product-category")(call)
+    ignore_parameters("product-category")(call)
 
 
 @fault("invalid-parameter", TRANSACTIONS, on_request=True)
@@ -261,7 +261,7 @@ def a_parameter_that_is_not_known_is_refused(call: Call) -> None:
 @fault("bulk-one-account", ACCOUNTS)
 def a_body_with_one_account_gets_the_account_of_another_body(call: Call) -> None:
     if call.body.count(b"acc-") == 1 and call.records:
-        edited(call, "displayName", lambda _: "another")
+        edit_records(call, "displayName", lambda _: "another")
 
 
 @fault("bulk-repeated-account", BALANCES)
@@ -281,7 +281,7 @@ def no_account_means_all_of_them(call: Call) -> None:
 
 @fault("member-types", TRANSACTIONS)
 def money_is_a_number(call: Call) -> None:
-    edited(call, "amount", Decimal)
+    edit_records(call, "amount", Decimal)
 
 
 @fault("member-types", BALANCE)
@@ -297,22 +297,22 @@ def money_went_through_binary_floating_point(call: Call) -> None:
 
 @fault("text-encoding", TRANSACTIONS)
 def a_file_in_utf_8_is_read_as_latin_1(call: Call) -> None:
-    edited(call, "description", lambda _: "Caf\u00e9 Zo\u00eb".encode().decode("latin-1"))
+    edit_records(call, "description", lambda _: "Caf\u00e9 Zo\u00eb".encode().decode("latin-1"))
 
 
 @fault("text-encoding", TRANSACTIONS)
 def signs_that_are_not_known_become_one(call: Call) -> None:
-    edited(call, "description", lambda _: "Caf\ufffd")
+    edit_records(call, "description", lambda _: "Caf\ufffd")
 
 
 @fault("clean-text", TRANSACTIONS)
 def texts_fill_their_columns(call: Call) -> None:
-    edited(call, "description", lambda text: text.ljust(40))
+    edit_records(call, "description", lambda text: text.ljust(40))
 
 
 @fault("clean-text", TRANSACTIONS)
 def texts_are_written_for_html(call: Call) -> None:
-    edited(call, "description", lambda text: f"{text} &amp; more")
+    edit_records(call, "description", lambda text: f"{text} &amp; more")
 
 
 @fault("required-members", TRANSACTIONS)
@@ -332,17 +332,17 @@ def what_is_absent_is_null(call: Call) -> None:
 
 @fault("allowed-values", TRANSACTIONS)
 def a_code_is_the_banks_own(call: Call) -> None:
-    edited(call, "type", lambda _: "EFTPOS")
+    edit_records(call, "type", lambda _: "EFTPOS")
 
 
 @fault("formats", TRANSACTIONS)
 def times_have_no_offset(call: Call) -> None:
-    edited(call, "valueDateTime", lambda text: text[:19])
+    edit_records(call, "valueDateTime", lambda text: text[:19])
 
 
 @fault("formats", TRANSACTIONS)
 def amounts_have_a_comma(call: Call) -> None:
-    edited(call, "amount", lambda text: text.replace(".", ","))
+    edit_records(call, "amount", lambda text: text.replace(".", ","))
 
 
 @fault("list-and-detail-agree", BALANCES, BALANCE)
@@ -412,9 +412,9 @@ def the_account_is_another(call: Call) -> None:
         put(call, "data.accountId", "acc-2005")
 
 
-@fault("bulk-matches-single", DEBITS, CHOSEN_DEBITS)
+@fault("bulk-matches-single", DEBITS, BULK_DEBITS)
 def the_list_for_several_accounts_lacks_one(call: Call) -> None:
-    if call.name == CHOSEN_DEBITS and call.records:
+    if call.name == BULK_DEBITS and call.records:
         call.with_records(call.records[1:])
         put(call, "meta.totalRecords", len(call.records))
 
@@ -441,9 +441,13 @@ def the_accounts_of_the_body_are_not_looked_up(call: Call) -> None:
     if call.status == 422 and b"acc-20" in call.body and b"no-such" not in call.body:
         call.status = 200
         row = {
-            "accountId": "acc-2008", "displayName": "x", "accountOwnership": "ONE_PARTY", "maskedNumber": "xx 1",
-            "productCategory": "TRANS_AND_SAVINGS_ACCOUNTS", "productName": "x",
-        }  # fmt: skip
+            "accountId": "acc-2008",
+            "displayName": "x",
+            "accountOwnership": "ONE_PARTY",
+            "maskedNumber": "xx 1",
+            "productCategory": "TRANS_AND_SAVINGS_ACCOUNTS",
+            "productName": "x",
+        }
         call.json = {"data": {"accounts": [row]}, "links": {}, "meta": {"totalRecords": 1, "totalPages": 1}}
 
 
@@ -618,7 +622,7 @@ def everybody_is_the_first_customer(call: Call) -> None:
 @fault("joint-account-agrees", TRANSACTIONS)
 def one_owner_of_a_joint_account_sees_less(call: Call) -> None:
     if "cust-1003" in call.path and "acc-2003" in call.path:
-        edited(call, "amount", lambda _: "1.00")
+        edit_records(call, "amount", lambda _: "1.00")
 
 
 @fault("operation-returns-data", PAYEES, PAYEE)
@@ -678,16 +682,16 @@ ASKED: list[str] = []
 ANSWERS: dict[str, bytes] = {}
 
 
-def _remembered(call: Call) -> None:
+def _remember_path(call: Call) -> None:
     ASKED.append(call.path)
 
 
-def _mixed_up(call: Call) -> None:
+def _mix_up(call: Call) -> None:
     ANSWERS[call.path] = call.content
     call.content = ANSWERS.get(ASKED[-1], call.content)
 
 
-FAULTS.append(Fault("a global has whose request it is", "concurrent-requests", ask=_remembered, answer=_mixed_up))
+FAULTS.append(Fault("a global has whose request it is", "concurrent-requests", ask=_remember_path, answer=_mix_up))
 
 
 def _late(call: Call) -> float:

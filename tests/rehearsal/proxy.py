@@ -112,7 +112,7 @@ class _Handler(RequestHandler):
     def initialize(self, proxy: Proxy) -> None:
         self.proxy = proxy
 
-    async def _passed(self) -> None:
+    async def _pass_on(self) -> None:
         request = self.request
         path = request.uri.partition("?")[0]
         found = (row for form, row in _ROUTES if row.method == request.method and form.fullmatch(path))
@@ -126,7 +126,7 @@ class _Handler(RequestHandler):
         if call.content:
             self.finish(call.content)
 
-    get = post = put = delete = patch = options = _passed
+    get = post = put = delete = patch = options = _pass_on
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The rehearsal finds what is wrong with a server, by name, and nothing where nothing is."""
+"""The rehearsal names each fault of a server, and finds none in a healthy one."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ OPERATION = {row.name: row for row in OPERATIONS}
 LISTING = {"banking": "listBankingAccountsSpecific", "fdx": "fdxFetchSpecificAccounts"}
 
 
-(OWNED,) = (phase for phase in PHASES if phase.name == "Access to foreign data")
+(FOREIGN_ACCESS,) = (phase for phase in PHASES if phase.name == "Access to foreign data")
 
 
 def plan_for(fault: Fault) -> Plan:
-    """The login, the list of the sector's accounts, and what the fault is in."""
+    """Plan the login, the list of the sector's accounts, and the operations with the fault."""
     sectors = {OPERATION[name].sector for name in fault.operations}
     wanted = {*LOGIN, *fault.operations, *(LISTING[sector] for sector in sectors if sector in LISTING)}
     emails = ("dana.holbrook@example.com",) if "fdx" in sectors else (JANE, ROBIN)
@@ -39,7 +39,7 @@ def plan_for(fault: Fault) -> Plan:
     return Plan(tuple(row for row in OPERATIONS if row.name in wanted), emails, accounts=few, attacks=False)
 
 
-ASKED_FOR = {
+RULES_BY_PHASE = {
     "Access to foreign data": {
         "foreign-data",
         "foreign-data-body",
@@ -51,21 +51,25 @@ ASKED_FOR = {
     "Filters": {"invalid-parameter", "default-filters", "filters-applied", "links-keep-filters", "unknown-parameter"},
     "Concurrent requests": {"concurrent-requests"},
     "Pages and repeated requests": {
-        "default-page-size", "email-case-insensitive", "unknown-email-empty", "page-limits", "pages-match-list",
-        "repeatable-answer",
+        "default-page-size",
+        "email-case-insensitive",
+        "unknown-email-empty",
+        "page-limits",
+        "pages-match-list",
+        "repeatable-response",
     },
-}  # fmt: skip
-"""The rules of acts that ask questions of their own. All others are judged on what the conversation brings."""
+}
+"""The rules of phases that send requests beyond the conversation. All others are checked on its responses."""
 PROVOKING = {"error-form", "no-internals", "no-server-fault"}
-"""Rules about errors: somebody must cause one first."""
+"""Rules about errors: a probe must cause one first."""
 
 
 def phases_for(fault: Fault) -> list[Phase]:
-    """The conversation, and the act that the fault must be found in: all of them for each would take minutes."""
-    needed = {name for name, rules in ASKED_FOR.items() if fault.rule in rules}
+    """Return the conversation and the phase that must find the fault: all phases for each fault would take minutes."""
+    needed = {name for name, rules in RULES_BY_PHASE.items() if fault.rule in rules}
     needed |= {"Access to foreign data"} if fault.rule in PROVOKING or "refusals" in fault.name else set()
     needed |= {"Filters"} if "filtered" in fault.name else set()
-    return [phase for phase in PHASES if phase.name in {"Login, consent and data", "Content of the answers", *needed}]
+    return [phase for phase in PHASES if phase.name in {"Login, consent and data", "Content of the responses", *needed}]
 
 
 async def rehearsal(world, plan, fault=None, seconds=10.0, phases=PHASES):
@@ -119,22 +123,22 @@ def test_every_rule_about_answers_has_a_fault_that_breaks_it():
         concurrency,
         conversation,
     )
-    # An operation that is not served is told where its sector was asked for by name: see below.
+    # An operation that is not served is reported if its sector was named: see below.
     assert set().union(*map(rules_of, modules)) - {fault.rule for fault in FAULTS} == {"operation-served"}
 
 
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.gen_test(timeout=100)
-async def test_nothing_is_found_in_a_healthy_server_whichever_its_source(world, kind):
+async def test_a_healthy_server_passes_with_every_source(world, kind):
     await start_with(world, kind, sample_rows(), settings="deprecated_lists = true\n")
     async with open_caller(world.url, world.url, ISSUER, world.signer, seconds=30) as caller:
-        report = await run_rehearsal(caller, Plan(OPERATIONS, sample.PEOPLE), phases=[*CONVERSATION, OWNED])
+        report = await run_rehearsal(caller, Plan(OPERATIONS, sample.PEOPLE), phases=[*CONVERSATION, FOREIGN_ACCESS])
     assert [(row.rule.name, row.subject, row.failures) for row in report.failed_results] == []
     assert len(report.served) == len(OPERATIONS)
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_server_that_dies_is_told_of_with_the_request_that_it_died_of(world, tmp_path):
+async def test_a_dying_server_is_reported_with_its_last_request(world, tmp_path):
     await start(world, tmp_path)
     async with open_caller(world.url, world.url, ISSUER, world.signer, seconds=5) as caller:
 
@@ -150,15 +154,15 @@ async def test_a_server_that_dies_is_told_of_with_the_request_that_it_died_of(wo
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_sector_that_was_asked_for_by_name_is_served_or_told_of(world, tmp_path):
+async def test_a_named_sector_that_is_not_served_is_reported(world, tmp_path):
     rows = sample_rows()
     del rows["banking.payees"]
     write_sqlite(tmp_path / "bank.db", rows)
     await world.start(SQLITE)
     wanted = tuple(row for row in OPERATIONS if row.name in {*LOGIN, "listPayees"})
-    for sectors, told in ((frozenset(), []), (frozenset({"banking"}), ["operation-served"])):
+    for sectors, expected in ((frozenset(), []), (frozenset({"banking"}), ["operation-served"])):
         report = await rehearsal(world, Plan(wanted, (JANE,), sectors=sectors), phases=CONVERSATION)
-        assert [row.rule.name for row in report.failed_results] == told
+        assert [row.rule.name for row in report.failed_results] == expected
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -424,7 +424,7 @@ FAULTS = (
 
 
 def find_get_target(session):
-    return find_target(session, [operation for operation in session.served if operation.method == "GET"])
+    return find_target(session, [operation for operation in session.served_operations if operation.method == "GET"])
 
 
 def only(module):

@@ -21,7 +21,7 @@ from openholder.rehearsal.exchange import Exchange, Request
 from openholder.strict_json import parse_json
 
 MAX_CONTENT = 33_554_432
-"""The largest answer that is read, in bytes: 32 MiB."""
+"""The largest response that is read, in bytes: 32 MiB."""
 INTERACTION = "x-fapi-interaction-id"
 
 
@@ -67,9 +67,9 @@ class Caller:
             reason = f"no connection: {type(exc.os_error).__name__}"
             exchange = Exchange(request=request, transport_error=reason, is_unreachable=True)
         except TimeoutError:
-            exchange = Exchange(request=request, transport_error="no answer in time")
+            exchange = Exchange(request=request, transport_error="no response in time")
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            exchange = Exchange(request=request, transport_error=f"no answer: {type(exc).__name__}")
+            exchange = Exchange(request=request, transport_error=f"no response: {type(exc).__name__}")
         exchange = replace(exchange, seconds=time.perf_counter() - started)
         if exchange.is_ok and self.first_accepted is None:
             token = headers.get("Authorization", "").removeprefix("Bearer ")
@@ -85,7 +85,7 @@ class Caller:
         ) as response:
             content = await _read_body(response.content)
             if content is None:
-                return Exchange(request=request, transport_error=f"an answer of more than {MAX_CONTENT >> 20} MiB")
+                return Exchange(request=request, transport_error=f"a response of more than {MAX_CONTENT >> 20} MiB")
             decoded, json_error = None, ""
             if response.content_type.endswith("json"):
                 try:
@@ -123,7 +123,7 @@ async def open_caller(
         audience: The server's own public URL.
         issuer: ``iss`` and ``sub`` of the tokens.
         signer: Signs the tokens.
-        seconds: The time limit for each answer.
+        seconds: The time limit for each response.
         trust: Verifies the server's certificate.
     """
     limit = aiohttp.ClientTimeout(total=seconds)

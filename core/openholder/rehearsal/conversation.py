@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from openholder.contract.operations import OPERATIONS, Operation
-from openholder.rehearsal.exchange import NO_ANSWER, CallSequence, format_route
+from openholder.rehearsal.exchange import NO_RESPONSE, CallSequence, format_route
 from openholder.rehearsal.results import SERVER, Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import (
     CustomerRun,
@@ -47,7 +47,7 @@ DISTINCT_CUSTOMERS = Rule(
 RETURNS_DATA = Rule(
     name="operation-returns-data",
     severity="error",
-    expected="Every served operation returns data for the ids that earlier answers contain.",
+    expected="Every served operation returns data for the ids that earlier responses contain.",
     why="The recipient gets an error although the customer has consented.",
     reference="Fiskil, resource server guide; Consumer Data Standards, HTTP response codes",
     how_to_fix="Search the server's log; every operation must know the accounts of the consent list.",
@@ -74,7 +74,7 @@ _SEARCH = next(operation for operation in OPERATIONS if operation.whose == "sear
 
 
 async def run_conversation(session: Session) -> AsyncIterator[Result]:
-    """Call all operations for every customer of the plan, and store the answers in `Session.runs`."""
+    """Call all operations for every customer of the plan, and store the responses in `Session.runs`."""
     await _choose_algorithm(session)
     runs = [CustomerRun(email=email) for email in session.plan.emails]
     runs += [CustomerRun(customer_id=customer) for customer in session.plan.customers]
@@ -84,7 +84,7 @@ async def run_conversation(session: Session) -> AsyncIterator[Result]:
             if run.email or operation.name not in LOGIN:
                 await _call_operation(session, run, operation)
                 first = session.exchanges[0] if session.exchanges else None
-                if first and first.status in (NO_ANSWER, 401, 403, 503):
+                if first and first.status in (NO_RESPONSE, 401, 403, 503):
                     yield fail_rule(TOKEN_ACCEPTED, SERVER, first.status_text, first.request)
                     return
         if not run.customer_id:
@@ -111,7 +111,7 @@ async def _choose_algorithm(session: Session) -> None:
 
 
 async def _call_operation(session: Session, run: CustomerRun, operation: Operation) -> None:
-    """Call one operation for all ids of the customer, and learn further ids from the answers."""
+    """Call one operation for all ids of the customer, and learn further ids from the responses."""
     more: dict[str, Any] = {"email": run.email} if operation.whose == "search" else {}
     accounts = choose_accounts(operation, run)
     for ids in choose_path_ids(operation, run):
@@ -142,7 +142,7 @@ def _choose_consent(session: Session, run: CustomerRun) -> None:
 
 async def _call_unconsented_accounts(session: Session, run: CustomerRun) -> None:
     """Call one operation for each account that was offered and not consented to: it must be answered too."""
-    starters = [each for each in session.served if each.sector == "custom" and each.whose == "account"]
+    starters = [each for each in session.served_operations if each.sector == "custom" and each.whose == "account"]
     if not starters:
         return
     for account in run.offered:
@@ -162,7 +162,7 @@ def _check_operation(session: Session, operation: Operation) -> Iterator[Result]
     sequences = [sequence for run in session.runs for sequence in run.sequences.get(operation.name, ())]
     route = format_route(operation)
     if not sequences:
-        yield skip_rule(RETURNS_DATA, route, "earlier answers contain no id to ask for")
+        yield skip_rule(RETURNS_DATA, route, "earlier responses contain no id to ask for")
     elif all(is_not_served(sequence.first) for sequence in sequences):
         first = sequences[0].first
         if operation.sector in session.plan.sectors:

@@ -1,4 +1,4 @@
-"""Requests, the answers to them, and sequences of both."""
+"""Requests, the responses to them, and sequences of both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openholder.contract.operations import Operation
 HARMLESS_PARAMETERS = ("page", "page-size", "limit")
 """Query parameters whose values reports may show: all others may contain customer data."""
 OK = 200
-NO_ANSWER = 0
+NO_RESPONSE = 0
 NOT_SERVED = "(a path that is not served)"
 _PLAIN_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-:/.+")
 _MAX_WORD = 80
@@ -41,7 +41,7 @@ class Request:
         return format_route(self.operation) if self.operation else NOT_SERVED
 
     @property
-    def redacted(self) -> str:
+    def redacted_text(self) -> str:
         """The request as reports show it: with placeholders instead of ids and query values."""
         pairs = parse_qsl(self.query, keep_blank_values=True)
         query = "&".join(f"{name}={value if name in HARMLESS_PARAMETERS else '…'}" for name, value in pairs)
@@ -50,10 +50,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A request and its answer."""
+    """A request and its response."""
 
     request: Request
-    status: int = NO_ANSWER
+    status: int = NO_RESPONSE
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names are case-insensitive."""
     content: bytes = b""
@@ -63,7 +63,7 @@ class Exchange:
     """Why the content could not be decoded, if its media type is JSON."""
     seconds: float = 0.0
     transport_error: str = ""
-    """Why there was no answer."""
+    """Why there was no response."""
     is_unreachable: bool = False
     """True if the connection was refused."""
     interaction_id: str = ""
@@ -88,7 +88,7 @@ class Exchange:
 
     @property
     def status_text(self) -> str:
-        """The answer in a few words, without any value."""
+        """The response in a few words, without any value."""
         if self.transport_error:
             return self.transport_error
         if not self.is_ok:
@@ -135,7 +135,7 @@ def format_route(operation: Operation) -> str:
 
 
 def read_records(exchange: Exchange) -> list[dict[str, Any]]:
-    """Return the records of an answer; a single record becomes a list of one."""
+    """Return the records of a response; a single record becomes a list of one."""
     operation = exchange.request.operation
     if operation is None or not exchange.is_ok:
         return []

@@ -2,7 +2,7 @@
 
 The time at which each request is due is fixed before the first is sent. It is sent then, whether or not earlier ones
 were answered, and its latency counts from then. A server that stalls delays everyone who arrives meanwhile; a caller
-that waits for each answer would never see that ("coordinated omission").
+that waits for each response would never see that ("coordinated omission").
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Outcome = Literal["good", "deferred", "refused", "failed", "unsent"]
 ``good``      answered with data
 ``deferred``  429 or 503 with Retry-After
 ``refused``   429 or 503 without Retry-After
-``failed``    any other answer, or none
-``unsent``    not sent: too many requests were waiting for an answer
+``failed``    any other response, or none
+``unsent``    not sent: too many requests were waiting for a response
 """
 
 SHARES: tuple[tuple[int, frozenset[str]], ...] = (
@@ -41,7 +41,7 @@ SHARES: tuple[tuple[int, frozenset[str]], ...] = (
 )
 """Percentage of requests for each kind of collection. If none of a kind is served, the others take its share."""
 MAX_IN_FLIGHT = 500
-"""Requests that wait for an answer. Each has a connection, and many systems limit a process to 1024 files."""
+"""Requests that wait for a response. Each has a connection, and many systems limit a process to 1024 files."""
 MAX_LAG = 0.1
 """Seconds that 95 % of the requests may be sent late: a tenth of the strictest tier."""
 CUSTOMER_THRESHOLD = 10
@@ -80,7 +80,7 @@ ON_TIME = Rule(
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The measurement of one request. The content of the answer is not kept."""
+    """The measurement of one request. The content of the response is not kept."""
 
     request: Request
     outcome: Outcome
@@ -161,13 +161,13 @@ class _OpenLoop:
     start: float = 0.0
 
     async def run(self, requests: Sequence[Request]) -> list[Sample]:
-        """Send each request when it is due, then wait for all answers."""
+        """Send each request when it is due, then wait for all responses."""
         rate = self.session.plan.rate
         self.start = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for number, request in enumerate(requests):
                 due = number / rate
-                await asyncio.sleep(max(0.0, due - self._elapsed()))
+                await asyncio.sleep(max(0.0, due - self._get_elapsed()))
                 if self.in_flight >= MAX_IN_FLIGHT:
                     self.samples.append(Sample(replace(request, token=None), "unsent", "not sent", due))
                 else:
@@ -178,13 +178,13 @@ class _OpenLoop:
         return self.samples
 
     async def _send(self, request: Request, due: float) -> None:
-        began = self._elapsed()
+        began = self._get_elapsed()
         exchange = await self.session.caller.send(request)
         self.in_flight -= 1
         outcome, text = _classify(exchange)
-        self.samples.append(Sample(replace(request, token=None), outcome, text, due, began, self._elapsed()))
+        self.samples.append(Sample(replace(request, token=None), outcome, text, due, began, self._get_elapsed()))
 
-    def _elapsed(self) -> float:
+    def _get_elapsed(self) -> float:
         return time.perf_counter() - self.start
 
 
@@ -245,7 +245,7 @@ def _check_load(session: Session, load: LoadResult, samples: Sequence[Sample]) -
     is_on_time = load.lag <= MAX_LAG
     yield judge_rule(ON_TIME, SERVER, is_on_time, late)
     if load.unsent:
-        unsent = f"{load.unsent} not sent: {MAX_IN_FLIGHT} others were waiting for an answer"
+        unsent = f"{load.unsent} not sent: {MAX_IN_FLIGHT} others were waiting for a response"
         yield fail_rule(LOAD_ANSWERED, SERVER, unsent) if is_on_time else skip_rule(LOAD_ANSWERED, SERVER, late)
     # Up to this rate none may be refused, if the customers have equal shares of the load.
     customers = {run.customer_id for run in session.runs if run.customer_id}
@@ -263,7 +263,7 @@ def _check_load(session: Session, load: LoadResult, samples: Sequence[Sample]) -
 
 
 def _check_outcomes(rule: Rule, subject: str, samples: Sequence[Sample], unacceptable: set[str]) -> Result:
-    """Return a result with one failure for each different answer with an unacceptable outcome."""
+    """Return a result with one failure for each different response with an unacceptable outcome."""
     by_text: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         if sample.outcome in unacceptable:

@@ -82,7 +82,7 @@ class Measure:
 
     @property
     def is_within_limit(self) -> bool:
-        """Return whether 95 % of the answers came within the limit of the tier."""
+        """Return whether 95 % of the responses came within the limit of the tier."""
         return self.p95 <= self.tier.limit
 
 
@@ -91,9 +91,9 @@ class Second:
     """One second of a load."""
 
     p95: float
-    """Of the answers with data to requests due in this second; 0 if there were none."""
+    """Of the responses with data to requests due in this second; 0 if there were none."""
     answered: int
-    """The number of answers with data received in this second."""
+    """The number of responses with data received in this second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +113,11 @@ class LoadResult:
     """Refused with 429 or 503 without Retry-After."""
     failed: int
     unsent: int
-    """Not sent because too many requests were waiting for an answer: the server is too slow."""
+    """Not sent because too many requests were waiting for a response: the server is too slow."""
     lag: float
     """Seconds between the time a request was due and the time it was sent: the 95th percentile."""
     measures: tuple[Measure, ...]
-    """The answers with data, by operation."""
+    """The responses with data, by operation."""
     timeline: tuple[Second, ...]
 
 
@@ -132,7 +132,7 @@ def find_tier(operation: Operation) -> Tier:
 
 
 def collect_timings(exchanges: Iterable[Exchange]) -> dict[str, list[float]]:
-    """Return the seconds of every answer with data, by route. Refusals are fast and would distort the figures."""
+    """Return the seconds of every response with data, by route. Refusals are fast and would distort the figures."""
     seconds: dict[str, list[float]] = defaultdict(list)
     for exchange in exchanges:
         if exchange.is_ok and exchange.request.operation:

@@ -28,8 +28,8 @@ class Phase(NamedTuple):
     run: Callable[[Session], AsyncIterator[Result]]
 
 
-async def check_answers(session: Session) -> AsyncIterator[Result]:
-    """Check every list, and all answers against each other. Sends no request."""
+async def check_content(session: Session) -> AsyncIterator[Result]:
+    """Check every list, and all responses against each other. Sends no request."""
     for run in session.runs:
         for sequences in run.sequences.values():
             for sequence in sequences:
@@ -41,7 +41,7 @@ async def check_answers(session: Session) -> AsyncIterator[Result]:
 
 PHASES: tuple[Phase, ...] = (
     Phase("Login, consent and data", run_conversation),
-    Phase("Content of the answers", check_answers),
+    Phase("Content of the responses", check_content),
     Phase("Access to foreign data", probe_foreign_ids),
     Phase("Bulk requests", probe_bulk_requests),
     Phase("Filters", probe_filters),
@@ -52,6 +52,6 @@ PHASES: tuple[Phase, ...] = (
     Phase("Load", run_load),
     Phase("Late replay", replay_first_token),
 )
-"""Each phase builds on the answers of the earlier ones."""
+"""Each phase builds on the responses of the earlier ones."""
 CONVERSATION = PHASES[:2]
-"""The requests that Fiskil itself makes, and the checks of their answers."""
+"""The requests that Fiskil itself makes, and the checks of their responses."""

@@ -39,7 +39,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One answer that broke a rule."""
+    """One response that broke a rule."""
 
     observed: str
     """What was answered instead, without any customer value."""

@@ -54,7 +54,7 @@ async def run_rehearsal(
         seconds=time.perf_counter() - clock,
         results=merge_results(results),
         requests=len(session.exchanges),
-        served=tuple(map(format_route, session.served)),
+        served=tuple(map(format_route, session.served_operations)),
         timings=tuple(Timing(subject, tuple(seconds)) for subject, seconds in session.timings.items()),
         load=session.load,
         secrets=collect_personal_values(session),
@@ -78,8 +78,8 @@ async def _run_phases(session: Session, phases: Sequence[Phase]) -> AsyncIterato
 
 
 async def _check_exchanges(session: Session) -> AsyncIterator[Result]:
-    """Check the form of every answer, including those to probes and attacks."""
-    served = set(map(format_route, session.served))
+    """Check the form of every response, including those to probes and attacks."""
+    served = set(map(format_route, session.served_operations))
     for exchange in session.exchanges:
         await asyncio.sleep(0)  # the demo serves from the same event loop
         is_served = exchange.request.route in served or not is_not_served(exchange)

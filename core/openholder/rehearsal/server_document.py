@@ -19,16 +19,16 @@ from openholder.rehearsal.results import Failure, Result, Rule
 from openholder.strict_json import parse_json
 
 IDS = {"customerId", "accountId"}
-"""The path parameters that a custom endpoint may have: no answer contains the values of others."""
+"""The path parameters that a custom endpoint may have: no response contains the values of others."""
 MAX_CUSTOM = 50
 """The number of custom endpoints that are rehearsed."""
 MATCHES_OPENAPI = Rule(
     name="matches-openapi",
     severity="error",
     expected="Custom endpoints return records that match the server's OpenAPI document.",
-    why="Clients written from the document cannot read the answer.",
+    why="Clients written from the document cannot read the response.",
     reference="The server's OpenAPI document, given with --openapi",
-    how_to_fix="Correct the answer, or the schema of the response 200 in the document.",
+    how_to_fix="Correct the response, or the schema of the response 200 in the document.",
 )
 _PATH = re.compile(r"(/([A-Za-z0-9._~-]+|\{\w+\}))+")
 _MAX_DEPTH = 20

@@ -72,7 +72,7 @@ class Plan:
 
 @dataclass
 class CustomerRun:
-    """One person's part of the rehearsal: the customer, the accounts consented to, and all answers."""
+    """One person's part of the rehearsal: the customer, the accounts consented to, and all responses."""
 
     email: str = ""
     customer_id: str = ""
@@ -119,13 +119,13 @@ class Session:
     exchanges: list[Exchange] = field(default_factory=list)
     """All exchanges except those of the load."""
     timings: dict[str, list[float]] = field(default_factory=dict)
-    """Seconds of each answer with data before the attacks, by route."""
+    """Seconds of each response with data before the attacks, by route."""
     load: LoadResult | None = None
     on_progress: Callable[[str], None] = lambda _: None
     """Called with the name of each phase and the redacted text of each request."""
 
     @property
-    def served(self) -> list[Operation]:
+    def served_operations(self) -> list[Operation]:
         """The operations that were answered with data at least once."""
         return [
             operation
@@ -135,7 +135,7 @@ class Session:
 
     async def send(self, request: Request) -> Exchange:
         """Send one request and record the exchange."""
-        self.on_progress(request.redacted)
+        self.on_progress(request.redacted_text)
         exchange = await self.caller.send(request)
         if exchange.is_unreachable and any(earlier.status for earlier in self.exchanges):
             raise ServerGone
@@ -196,7 +196,7 @@ def build_request(
 
 
 def read_next_query(operation: Operation, exchange: Exchange, first_query: str) -> str:
-    """Return the query of the next page as Fiskil derives it from the answer; empty after the last page."""
+    """Return the query of the next page as Fiskil derives it from the response; empty after the last page."""
     if operation.reply.paging == "offset":
         cursor = get_member(exchange.json, "page", "nextOffset")
         return f"{first_query}&offset={quote(str(cursor), safe='')}" if cursor else ""
@@ -205,7 +205,7 @@ def read_next_query(operation: Operation, exchange: Exchange, first_query: str) 
 
 
 def is_not_served(exchange: Exchange) -> bool:
-    """Return whether the answer means that the operation does not exist, with or without a CDS error code."""
+    """Return whether the response means that the operation does not exist, with or without a CDS error code."""
     code = exchange.error_code.rpartition("/")[2]
     return exchange.status in _NOT_SERVED_STATUSES and (not code or code in _NOT_SERVED_CODES)
 
@@ -234,6 +234,6 @@ def choose_accounts(operation: Operation, run: CustomerRun) -> Sequence[str]:
     """Return the account ids for the body of a bulk request; empty for all other operations."""
     if operation.whose != "specific":
         return ()
-    # The list of accounts is asked for all shared ones: its answer shows which of them belong to the sector.
+    # The list of accounts is asked for all shared ones: its response shows which of them belong to the sector.
     is_account_list = operation.collection.endswith(".accounts")
     return run.accounts if is_account_list else run.find_accounts(operation.sector)

@@ -37,7 +37,7 @@ GROUPS: tuple[AttackGroup, ...] = (
 
 async def run_attacks(session: Session) -> AsyncIterator[Result]:
     """Attack the operations that returned data, if the plan includes attacks."""
-    target = find_target(session, filter(is_json_get, session.served))
+    target = find_target(session, filter(is_json_get, session.served_operations))
     reason = await _find_obstacle(session, target)
     for group in GROUPS:
         if target is None or reason:

@@ -59,7 +59,7 @@ def _build_token_for_other_customer(target: Target) -> str:
 
 def _use_token_of_other_account(target: Target) -> Request:
     """Use a token for one account with another; with another customer if no operation has an account id."""
-    operations = [each for each in target.session.served if "{accountId}" in each.path and is_json_get(each)]
+    operations = [each for each in target.session.served_operations if "{accountId}" in each.path and is_json_get(each)]
     on_account = find_target(target.session, operations)
     if on_account is None:
         return target.build_request(token=_build_token_for_other_customer(target))

@@ -36,7 +36,7 @@ _BAD: Mapping[str, RequestBuilder] = {
 
 async def run(target: Target) -> AsyncIterator[Result]:
     """Try a few bad tokens on every operation that returned data."""
-    for operation in target.session.served:
+    for operation in target.session.served_operations:
         one = find_target(target.session, [operation])
         if one is None:
             continue

@@ -92,7 +92,7 @@ async def run(target: Target) -> AsyncIterator[Result]:
     async for result in try_attacks(target, [HEADER_ATTACK]):
         yield result
     for name in ("customerId", "accountId"):
-        operations = [operation for operation in target.session.served if _has_id(operation, name)]
+        operations = [operation for operation in target.session.served_operations if _has_id(operation, name)]
         attack = Attack(
             rule=IDS,
             expect=_is_harmless,

@@ -94,7 +94,9 @@ async def _try_replays(target: Target) -> AsyncIterator[Result]:
     if not once.is_ok:
         yield skip_rule(REPLAY, target.subject, f"a valid token was answered with {once.status_text}")
         return
-    others = [each for each in target.session.served if each is not target.operation and each.method == "GET"]
+    others = [
+        each for each in target.session.served_operations if each is not target.operation and each.method == "GET"
+    ]
     elsewhere = find_target(target.session, others) or target
     attempts: dict[str, Request | str] = {
         "the same token again": token,

@@ -94,7 +94,7 @@ def find_target(session: Session, operations: Iterable[Operation]) -> Target | N
 
 def find_target_for(session: Session, whose: Whose) -> Target | None:
     """Return a target among the operations that select records in this way."""
-    return find_target(session, [operation for operation in session.served if operation.whose == whose])
+    return find_target(session, [operation for operation in session.served_operations if operation.whose == whose])
 
 
 def is_json_get(operation: Operation) -> bool:

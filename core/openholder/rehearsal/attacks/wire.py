@@ -140,7 +140,7 @@ async def run(target: Target) -> AsyncIterator[Result]:
 
 async def _try_raw_attack(target: Target, note: str, attack: RawAttack) -> Result:
     request = target.build_request(note=note)
-    target.session.on_progress(request.redacted)
+    target.session.on_progress(request.redacted_text)
     try:
         answers = await _exchange_bytes(target, attack.build(target))
     except (OSError, TimeoutError) as exc:

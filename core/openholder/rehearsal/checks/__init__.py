@@ -1,4 +1,4 @@
-"""Checks of received answers. They send no requests; each row of a table is a rule and the function that checks it."""
+"""Checks of received responses. They send no requests; each row of a table is a rule and its function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether answers agree: lists with details, bulk answers with those for single accounts, ids with paths."""
+"""Whether responses agree: lists with details, bulk responses with those for single accounts, ids with paths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIST_AND_DETAIL = Rule(
     expected="A record has the same values in a list and when requested by its id.",
     why="The customer sees two different balances, names or amounts for the same thing.",
     reference="Consumer Data Standards, data quality (Privacy Safeguard 11): accurate, up to date and complete",
-    how_to_fix="Read both answers from the same rows.",
+    how_to_fix="Read both responses from the same rows.",
 )
 BULK_MATCHES_SINGLE = Rule(
     name="bulk-matches-single",
@@ -29,7 +29,7 @@ BULK_MATCHES_SINGLE = Rule(
     expected="A bulk request returns exactly the records that requests for each single account return.",
     why="The data that a recipient receives depends on how it asks.",
     reference="Fiskil: a recipient's bulk request arrives as a POST on the consented accounts",
-    how_to_fix="Read both answers from the same rows, with the same default filters.",
+    how_to_fix="Read both responses from the same rows, with the same default filters.",
 )
 JOINT_ACCOUNT = Rule(
     name="joint-account-agrees",
@@ -61,7 +61,7 @@ STARTER_BALANCE = Rule(
     expected="The starter endpoint returns the same current balance as the CDR operation.",
     why="The customer sees two different balances for one account.",
     reference="Fiskil, resource server guide: balances; Consumer Data Standards, banking balance",
-    how_to_fix="Read both answers from the same rows.",
+    how_to_fix="Read both responses from the same rows.",
 )
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
 _ID_MEMBERS = {
@@ -74,7 +74,7 @@ _ID_MEMBERS = {
 
 
 def check_consistency(session: Session) -> Iterator[Result]:
-    """Compare the answers that each customer received with each other, and with those of other customers."""
+    """Compare the responses that each customer received with each other, and with those of other customers."""
     for run in session.runs:
         for operation in session.plan.operations:
             sequences = [sequence for sequence in run.sequences.get(operation.name, ()) if sequence.is_complete]
@@ -124,7 +124,7 @@ def _compare_with_list(sequence: CallSequence, in_list: dict[str, Any], record: 
 
 
 def _check_bulk(session: Session, run: CustomerRun, operation: Operation, sequence: CallSequence) -> Iterator[Result]:
-    """Compare a bulk answer with those of the operation that returns the same records for one account."""
+    """Compare a bulk response with those of the operation that returns the same records for one account."""
     single = next(
         (
             other
@@ -163,7 +163,7 @@ def _to_decimal(value: object) -> Decimal | None:
 
 
 def _check_joint_accounts(session: Session) -> Iterator[Result]:
-    """Compare the answers that two customers received for the same account."""
+    """Compare the responses that two customers received for the same account."""
     seen: dict[tuple[str, str, str], tuple[CustomerRun, CallSequence]] = {}
     for run in session.runs:
         for sequence in (each for sequences in run.sequences.values() for each in sequences):

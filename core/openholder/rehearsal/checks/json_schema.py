@@ -25,7 +25,7 @@ from openholder.rehearsal.exchange import Exchange
 from openholder.rehearsal.results import Failure, Result, Rule
 
 MAX_FAILURES = 20
-"""The number of failures reported for one answer."""
+"""The number of failures reported for one response."""
 _CONTRACT = "Consumer Data Standards 1.36.0, schemas; FDX API v6; Fiskil, API reference"
 _MAX_LIMIT = 80
 """The longest value of a schema keyword that a failure quotes, in characters."""
@@ -34,7 +34,7 @@ REQUIRED = Rule(
     name="required-members",
     severity="error",
     expected="Every record has the members that the standard requires.",
-    why="The recipient's parser rejects the whole answer.",
+    why="The recipient's parser rejects the whole response.",
     reference=_CONTRACT,
     how_to_fix="Fill the member from the source, or correct its name.",
 )
@@ -42,7 +42,7 @@ TYPES = Rule(
     name="member-types",
     severity="error",
     expected="Members have the type of the standard: amounts and rates of the CDR are strings, never numbers.",
-    why="Parsers reject the answer, or round amounts.",
+    why="Parsers reject the response, or round amounts.",
     reference=_CONTRACT,
     how_to_fix='Write amounts of the CDR as strings such as "1200.50".',
 )
@@ -93,7 +93,7 @@ def _is_uri(value: object) -> bool:
 
 
 def check_schema(exchange: Exchange) -> Iterator[Result]:
-    """Check an answer with data against the schema of its operation; yield a result for each rule."""
+    """Check a response with data against the schema of its operation; yield a result for each rule."""
     operation = exchange.request.operation
     if operation is None or not exchange.is_ok or operation.reply.media != JSON or exchange.json is None:
         return

@@ -8,12 +8,12 @@ from openholder.rehearsal.measures import Measure, collect_timings
 from openholder.rehearsal.results import Result, Rule, judge_rule
 from openholder.rehearsal.session import Session
 
-MIN_ANSWERS = 20
-"""The number of answers from which on a p95 differs from the slowest answer."""
+MIN_RESPONSES = 20
+"""The number of responses from which on a p95 differs from the slowest response."""
 WITHIN_TIER = Rule(
     name="within-tier",
     severity="error",
-    expected="95 % of an operation's answers arrive within the limit of its tier: 1 s, 1.5 s, or 6 s for lists of"
+    expected="95 % of an operation's responses arrive within the limit of its tier: 1 s, 1.5 s, or 6 s for lists of"
     " direct debits and billing over several accounts.",
     why="The holder must meet these limits, including Fiskil's share of the time; the regulator sees the figures.",
     reference="Consumer Data Standards, non-functional requirements: performance (for FDX: openholder's own limit)",
@@ -23,25 +23,25 @@ WITHIN_TIER = Rule(
 SEEMS_SLOW = Rule(
     name="seems-slow",
     severity="warning",
-    expected=f"No answer exceeds the limit of its tier, even if fewer than {MIN_ANSWERS} answers were measured.",
-    why="A few slow answers prove nothing, but they show where recipients will wait.",
+    expected=f"No response exceeds the limit of its tier, even if fewer than {MIN_RESPONSES} responses were measured.",
+    why="A few slow responses prove nothing, but they show where recipients will wait.",
     reference=WITHIN_TIER.reference,
     how_to_fix="Measure under load (--rate and --for), then proceed as for within-tier.",
 )
 
 
 async def check_latency(session: Session) -> AsyncIterator[Result]:
-    """Check the response times so far. Runs before the attacks, whose answers would distort the figures."""
+    """Check the response times so far. Runs before the attacks, whose responses would distort the figures."""
     session.timings = collect_timings(session.exchanges)
     for subject, seconds in session.timings.items():
         measure = Measure.of(subject, seconds)
-        yield check_measure(measure, WITHIN_TIER if measure.count >= MIN_ANSWERS else SEEMS_SLOW)
+        yield check_measure(measure, WITHIN_TIER if measure.count >= MIN_RESPONSES else SEEMS_SLOW)
 
 
 def check_measure(measure: Measure, rule: Rule, condition: str = "") -> Result:
     """Check a measure against its tier; ``condition`` completes the text of a failure."""
     observed = (
-        f"p95 of {measure.p95 * 1000:.0f} ms in {measure.count} answers{condition},"
+        f"p95 of {measure.p95 * 1000:.0f} ms in {measure.count} responses{condition},"
         f" limit {measure.tier.limit * 1000:.0f} ms ({measure.tier.name})"
     )
     return judge_rule(rule, measure.subject, measure.is_within_limit, observed)

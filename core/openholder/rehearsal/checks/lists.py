@@ -90,7 +90,7 @@ def get_page_size(exchange: Exchange) -> int:
 
 
 def get_total(exchange: Exchange) -> Any:
-    """Return the total number of records according to the answer."""
+    """Return the total number of records according to the response."""
     paging = exchange.request.operation and exchange.request.operation.reply.paging
     return get_member(exchange.json, *(("meta", "totalRecords") if paging == "page" else ("page", "totalElements")))
 

@@ -1,4 +1,4 @@
-"""Checks of every answer, whatever the request: that it arrives, its headers, media type and form of errors."""
+"""Checks of every response, whatever the request: that it arrives, its headers, media type and form of errors."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ STRICT_JSON = Rule(
     name="strict-json",
     severity="error",
     expected="JSON is unambiguous: UTF-8, no repeated member names, no NaN.",
-    why="Two parsers read two different answers, or none.",
+    why="Two parsers read two different responses, or none.",
     reference="RFC 8259 sections 4, 6 and 8.1",
     how_to_fix="Write JSON with a library; never assemble it from strings.",
 )
 INTERACTION_ID = Rule(
     name="interaction-id",
     severity="error",
-    expected="Every answer has an x-fapi-interaction-id: that of the request, if it is a UUID.",
+    expected="Every response has an x-fapi-interaction-id: that of the request, if it is a UUID.",
     why="Without it nobody can find a failed request in the logs of both sides.",
     reference="Consumer Data Standards, HTTP headers: x-fapi-interaction-id",
     how_to_fix="Copy the header into every response, including errors and refusals.",
@@ -81,10 +81,10 @@ REFUSAL_HEADER = Rule(
 NOT_CACHEABLE = Rule(
     name="not-publicly-cacheable",
     severity="error",
-    expected="Answers with data do not allow shared caches to store them.",
+    expected="Responses with data do not allow shared caches to store them.",
     why="A proxy returns one customer's data to the next caller.",
     reference="RFC 9111 section 5.2.2: public, s-maxage",
-    how_to_fix="Send Cache-Control: no-store with every answer.",
+    how_to_fix="Send Cache-Control: no-store with every response.",
 )
 _INTERNALS = re.compile(
     rb"Traceback \(most recent|Exception in thread|goroutine \d+ \[|node_modules/|SQLSTATE|\bORA-\d{5}\b"
@@ -97,7 +97,7 @@ _NOT_FAULTS = {501, 503}
 """An unknown method (RFC 9110 section 9.1), and too much load."""
 
 
-def _find_missing_answer(exchange: Exchange) -> Iterator[str]:
+def _find_missing_response(exchange: Exchange) -> Iterator[str]:
     if exchange.transport_error:
         yield exchange.transport_error
 
@@ -183,7 +183,7 @@ def _has_body(exchange: Exchange) -> bool:
 
 
 RESPONSE_CHECKS = (
-    Check(ANSWERED, _find_missing_answer),
+    Check(ANSWERED, _find_missing_response),
     Check(NO_SERVER_FAULT, _find_server_fault, _is_answered),
     Check(MEDIA_TYPE, _find_wrong_media_type, _has_body),
     Check(STRICT_JSON, _find_bad_json, _has_body),

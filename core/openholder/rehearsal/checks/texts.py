@@ -18,7 +18,7 @@ EXACT = Rule(
     expected="Numbers are exact decimals, without rounding errors of binary floating point.",
     why="The customer sees 0.30000000000000004 instead of the amount on the account.",
     reference="Consumer Data Standards 1.36.0, common field types; FDX API v6",
-    how_to_fix="Keep amounts as decimals from the database to the answer.",
+    how_to_fix="Keep amounts as decimals from the database to the response.",
 )
 ENCODING = Rule(
     name="text-encoding",
@@ -47,7 +47,7 @@ _UNCLEAN = (
 
 
 def find_spoilt_values(content: Any) -> Iterator[tuple[Rule, str]]:
-    """Yield the rule that a value breaks, and a text with its place, for every such value of an answer."""
+    """Yield the rule that a value breaks, and a text with its place, for every such value of a response."""
     for place, value in _walk_values(content, "$"):
         if isinstance(value, str):
             if not value.isascii() and _is_garbled(value):

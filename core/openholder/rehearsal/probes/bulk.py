@@ -17,9 +17,9 @@ ONE_ACCOUNT = Rule(
     name="bulk-one-account",
     severity="critical",
     expected="A bulk request for one account returns the same records of it as a request for more accounts.",
-    why="The server ignores the body, or returns the cached answer to another request.",
+    why="The server ignores the body, or returns the cached response to another request.",
     reference=_FISKIL,
-    how_to_fix="Select by the ids in the body; if answers are cached, make the body part of the key.",
+    how_to_fix="Select by the ids in the body; if responses are cached, make the body part of the key.",
 )
 REPEATED_ACCOUNT = Rule(
     name="bulk-repeated-account",
@@ -49,7 +49,7 @@ ALL_ACCOUNTS = Rule(
 
 async def probe_bulk_requests(session: Session) -> AsyncIterator[Result]:
     """Repeat each bulk operation with one account, a repeated one, none, and all offered accounts."""
-    for operation in session.served:
+    for operation in session.served_operations:
         if operation.whose != "specific":
             continue
         sequence = find_fullest(session, operation)
@@ -80,7 +80,7 @@ async def _probe_all_accounts(session: Session, operation: Operation, run: Custo
     """Request a list of all offered accounts, and then each account that it lacks on its own."""
     singles = [
         other
-        for other in session.served
+        for other in session.served_operations
         if (other.collection, other.whose) == (operation.collection, "account")
         and operation.collection.endswith(".accounts")
     ]

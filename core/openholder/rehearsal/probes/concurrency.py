@@ -1,4 +1,4 @@
-"""Concurrent requests: each must get its own answer."""
+"""Concurrent requests: each must get its own response."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ CONCURRENT = 12
 """The number of concurrent requests. The CDS require holders to answer hundreds per second."""
 BUSY = (429, 503)
 """Statuses with which a server may refuse because of load."""
-OWN_ANSWER = Rule(
+OWN_RESPONSE = Rule(
     name="concurrent-requests",
     severity="critical",
-    expected="A request gets the same answer, whether it is sent alone or together with others.",
+    expected="A request gets the same response, whether it is sent alone or together with others.",
     why="State that two requests share in the server's memory shows one customer the data of another.",
     reference="Consumer Data Standards, Privacy Safeguard 11; non-functional requirements: concurrent sessions",
     how_to_fix="Look for state that outlives a request: globals, singletons, a cache with an incomplete key, a"
@@ -29,16 +29,16 @@ OWN_ANSWER = Rule(
 
 async def probe_concurrency(session: Session) -> AsyncIterator[Result]:
     """Repeat answered requests in groups, with the customers and accounts mixed."""
-    earlier = [exchange for operation in session.served for exchange in _interleave(session.runs, operation)]
+    earlier = [exchange for operation in session.served_operations for exchange in _interleave(session.runs, operation)]
     for start in range(0, len(earlier), CONCURRENT):
         group = earlier[start : start + CONCURRENT]
         repeated = await asyncio.gather(*(session.send(exchange.request) for exchange in group))
         for alone, together in zip(group, repeated, strict=True):
-            yield await _compare_answers(session, alone, together)
+            yield await _compare_responses(session, alone, together)
 
 
 def _interleave(runs: Sequence[CustomerRun], operation: Operation) -> Iterator[Exchange]:
-    """Yield the first answers to all customers, each twice, one customer's next to another's."""
+    """Yield the first responses to all customers, each twice, one customer's next to another's."""
     answered = [
         [sequence.first for sequence in run.sequences.get(operation.name, ()) if sequence.first.is_ok] for run in runs
     ]
@@ -48,16 +48,16 @@ def _interleave(runs: Sequence[CustomerRun], operation: Operation) -> Iterator[E
         yield from exchanges
 
 
-async def _compare_answers(session: Session, alone: Exchange, together: Exchange) -> Result:
+async def _compare_responses(session: Session, alone: Exchange, together: Exchange) -> Result:
     route = together.request.route
     if together.status in BUSY:
-        return skip_rule(OWN_ANSWER, route, "the server is already under load")
+        return skip_rule(OWN_RESPONSE, route, "the server is already under load")
     if together.is_ok and _encode_records(alone) == _encode_records(together):
-        return pass_rule(OWN_ANSWER, route)
+        return pass_rule(OWN_RESPONSE, route)
     if _encode_records(await session.send(alone.request)) != _encode_records(alone):
-        return skip_rule(OWN_ANSWER, route, "the answer changes each time, even without concurrency")
-    observed = "other data than in the answer to the same request alone" if together.is_ok else together.status_text
-    return fail_rule(OWN_ANSWER, route, observed, together.request)
+        return skip_rule(OWN_RESPONSE, route, "the response changes each time, even without concurrency")
+    observed = "other data than in the response to the same request alone" if together.is_ok else together.status_text
+    return fail_rule(OWN_RESPONSE, route, observed, together.request)
 
 
 def _encode_records(exchange: Exchange) -> list[bytes]:

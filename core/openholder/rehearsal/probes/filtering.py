@@ -74,7 +74,7 @@ _LONG_AGO = {"date-time": "1990-01-01T00:00:00Z", "date": "1990-01-01"}
 
 async def probe_filters(session: Session) -> AsyncIterator[Result]:
     """Probe each parameter of each served list, on the account with the most records."""
-    for operation in session.served:
+    for operation in session.served_operations:
         sequence = find_fullest(session, operation)
         parameters = (*operation.parameters, *operation.account_parameters)
         if sequence is None or not operation.reply.many or not parameters:

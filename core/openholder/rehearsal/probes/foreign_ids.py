@@ -84,7 +84,7 @@ class Attempt:
 async def probe_foreign_ids(session: Session) -> AsyncIterator[Result]:
     """Call every served operation with ids of other customers, and with unknown ids."""
     own, others = session.runs[0], session.runs[1:]
-    for operation in session.served:
+    for operation in session.served_operations:
         if operation.whose == "search" or not choose_path_ids(operation, own):
             continue
         route = format_route(operation)
@@ -155,7 +155,7 @@ def _judge_attempt(operation: Operation, attempt: Attempt, exchange: Exchange) -
     if attempt.is_foreign and _leaks_data(attempt, exchange):
         return fail_rule(leak, route, f"{observed}: {attempt.note}", exchange.request)
     if exchange.is_ok:
-        observed = "200 with data" if read_records(exchange) else "200 with an empty answer"
+        observed = "200 with data" if read_records(exchange) else "200 with an empty response"
     elif exchange.status == status:
         if attempt.is_foreign or REFUSED not in exchange.headers:
             return pass_rule(leak if attempt.is_foreign else refusal, route)
@@ -164,7 +164,7 @@ def _judge_attempt(operation: Operation, attempt: Attempt, exchange: Exchange) -
 
 
 def _leaks_data(attempt: Attempt, exchange: Exchange) -> bool:
-    """Return whether an answer has foreign data: any data, or for a bulk request any record of these accounts."""
+    """Return whether a response has foreign data: any data, or for a bulk request any record of these accounts."""
     if not exchange.is_ok:
         return False
     if exchange.json is None:  # a document

@@ -21,9 +21,9 @@ PAGES_MATCH_LIST = Rule(
     how_to_fix="Order the records totally, ties by id, before cutting pages.",
 )
 REPEATABLE = Rule(
-    name="repeatable-answer",
+    name="repeatable-response",
     severity="error",
-    expected="The same request, repeated, gets the same answer.",
+    expected="The same request, repeated, gets the same response.",
     why="Recipients cannot tell new records from reordered ones.",
     reference="RFC 9110 section 9.2.2: idempotent methods; Consumer Data Standards, data quality",
     how_to_fix="Give records a total order and permanent ids. Rehearse with data that does not change meanwhile.",
@@ -74,7 +74,7 @@ INVALID_PAGES = {
 
 async def probe_repetition(session: Session) -> AsyncIterator[Result]:
     """Repeat all lists with other pages, all requests unchanged, and the search with similar addresses."""
-    for operation in session.served:
+    for operation in session.served_operations:
         sequence = find_fullest(session, operation)
         if sequence and operation.reply.paging:
             async for result in _probe_large_page(session, sequence):
@@ -84,8 +84,8 @@ async def probe_repetition(session: Session) -> AsyncIterator[Result]:
                 yield result
             async for result in _probe_invalid_pages(session, sequence):
                 yield result
-    for operation in session.served:
-        # The first customer's answers are enough, unless only others have data of this kind.
+    for operation in session.served_operations:
+        # The first customer's responses are enough, unless only others have data of this kind.
         for run in session.runs:
             complete = [sequence for sequence in run.sequences.get(operation.name, ()) if sequence.is_complete]
             for sequence in complete:

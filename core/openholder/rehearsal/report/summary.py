@@ -172,7 +172,7 @@ def summarize(report: Report) -> Summary:
             verdict=result.verdict,
             skipped=mask(result.skipped),
             examples=tuple(
-                Example(mask(failure.request.redacted) if failure.request else NO_REQUEST, mask(failure.observed))
+                Example(mask(failure.request.redacted_text) if failure.request else NO_REQUEST, mask(failure.observed))
                 for failure in result.failures
             ),
         )
