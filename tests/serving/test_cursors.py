@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from helpers.support import SQLITE, World
 from openholder.contract.errors import RequestError
-from openholder.serving.cursors import Cursor, Cursors, kept_key
+from openholder.serving.cursors import Cursor, Cursors, load_key
 
 CUSTOMER = "/fdx/v6/customer/c1"
 TRANSACTIONS = f"{CUSTOMER}/accounts/a1/transactions"
@@ -441,14 +441,14 @@ async def test_a_broken_key_file_is_warned_of_and_left_alone_and_lists_are_serve
 
 
 def test_a_key_that_cannot_be_kept_is_a_new_one_each_time(tmp_path, caplog):
-    first, second = kept_key(tmp_path / "nowhere" / "key"), kept_key(tmp_path / "nowhere" / "key")
+    first, second = load_key(tmp_path / "nowhere" / "key"), load_key(tmp_path / "nowhere" / "key")
     assert first != second and len(first) == len(second) == 44
     assert len(warnings_of(caplog)) == 2
     assert not any(key.decode() in text for key in (first, second) for text in warnings_of(caplog))
 
 
 def test_a_key_is_made_once_and_kept(tmp_path, caplog):
-    assert len({kept_key(tmp_path / "key") for _ in range(3)}) == 1
+    assert len({load_key(tmp_path / "key") for _ in range(3)}) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
     assert warnings_of(caplog) == []
 

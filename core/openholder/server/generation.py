@@ -18,7 +18,7 @@ from openholder.serving.answers import Context
 from openholder.serving.cursors import Cursors
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
-from openholder.serving.routing import application, with_alias
+from openholder.serving.routing import add_alias, build_application
 from openholder.serving.service import Service
 from openholder.settings import Settings
 from openholder.sources.registry import SourceRegistry
@@ -31,7 +31,7 @@ def list_operations(settings: Settings) -> list[Operation]:
     """List the operations that a server with these settings answers."""
     custom = [make_operation(endpoint) for endpoint in settings.endpoints]
     standard = [operation for operation in OPERATIONS if settings.deprecated_lists or not operation.deprecated]
-    return [*(with_alias(standard) if settings.auth_alias else standard), *custom]
+    return [*(add_alias(standard) if settings.auth_alias else standard), *custom]
 
 
 def make_sources(configuration: Configuration) -> SourceRegistry:
@@ -69,8 +69,8 @@ class Generation:
                 failure_status=settings.fiskil.authentication_failure_status,
                 id_characters=settings.id_characters,
             )
-            state = ServingState(service, journal, most=settings.listen.max_requests)
-            public = application(state, list_operations(settings))
+            state = ServingState(service, journal, max_requests=settings.listen.max_requests)
+            public = build_application(state, list_operations(settings))
             return cls(configuration, sources, state, public, exits.pop_all())
 
     async def wait_until_idle(self, limit: float) -> None:

@@ -1,8 +1,8 @@
-"""The bodies of POST requests: an e-mail address to search for, or the accounts that are asked about."""
+"""The bodies of POST requests: an e-mail address to search for, or the accounts to return records of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from openholder.contract.errors import ErrorKind, RequestError
@@ -13,18 +13,22 @@ from openholder.strict_json import parse_json
 
 
 def read_body(operation: Operation, body: bytes) -> tuple[tuple[str, ...], list[RequestError]]:
-    """What the body asks for, an address or ids of accounts, each once, and what is wrong with it.
+    """Return what the body names, and what is wrong with it.
 
-    Nothing, where the operation has no body.
+    That is an address or ids of accounts, each once; nothing if the operation takes no body.
     """
-    read = _READERS.get(operation.whose)
     try:
-        return read(operation, _parsed(body)) if read else (), []
-    except RequestError as problem:
-        return (), [problem]
+        match operation.whose:
+            case "search":
+                return (_read_email(_parse_object(body)),), []
+            case "specific":
+                return _read_account_ids(operation, _parse_object(body)), []
+    except RequestError as error:
+        return (), [error]
+    return (), []
 
 
-def _parsed(body: bytes) -> Mapping[str, Any]:
+def _parse_object(body: bytes) -> Mapping[str, Any]:
     if not body:
         raise RequestError(ErrorKind.FIELD_MISSING, "body_missing", detail="body")
     try:
@@ -36,30 +40,24 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
     return content
 
 
-def _email(operation: Operation, body: Mapping[str, Any]) -> tuple[str, ...]:
+def _read_email(body: Mapping[str, Any]) -> str:
     address = body.get("email")
     if address is None:
         raise RequestError(ErrorKind.FIELD_MISSING, "email_missing", detail="email")
     if not isinstance(address, str) or not 0 < len(address.strip(" ")) <= MAX_EMAIL or CONTROL.search(address):
         raise RequestError(ErrorKind.FIELD_INVALID, "email_invalid", detail="email")
-    return (address.strip(" "),)
+    return address.strip(" ")
 
 
-def _account_ids(operation: Operation, body: Mapping[str, Any]) -> tuple[str, ...]:
+def _read_account_ids(operation: Operation, body: Mapping[str, Any]) -> tuple[str, ...]:
     data = {} if body.get("data") is None else body["data"]
     ids = data.get("accountIds") if isinstance(data, dict) else ""
     if ids is None:
         raise RequestError(ErrorKind.FIELD_MISSING, "account_ids_missing", detail="data.accountIds")
     if not isinstance(ids, list) or not all(isinstance(account, str) and account for account in ids):
         raise RequestError(ErrorKind.FIELD_INVALID, "account_ids_invalid", detail="data.accountIds")
-    once = tuple(dict.fromkeys(ids))
-    if len(once) > MAX_ACCOUNTS or (not once and operation.sector == "fdx"):
-        # An FDX answer holds one account at least, so that there is none for an empty list.
+    unique = tuple(dict.fromkeys(ids))
+    # An FDX answer contains at least one account, so there is no answer to an empty list.
+    if len(unique) > MAX_ACCOUNTS or (not unique and operation.sector == "fdx"):
         raise RequestError(ErrorKind.FIELD_INVALID, "account_ids_number", detail="data.accountIds")
-    return once
-
-
-_READERS: Mapping[str, Callable[[Operation, Mapping[str, Any]], tuple[str, ...]]] = {
-    "search": _email,
-    "specific": _account_ids,
-}
+    return unique

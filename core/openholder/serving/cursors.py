@@ -1,7 +1,7 @@
-"""The opaque cursor of FDX lists: where the next part begins, sealed so that nobody else can make or change one.
+"""The opaque cursor of FDX lists: where the next part begins, encrypted so that callers can neither read nor forge it.
 
-It names the last record of the part before, by its place in the list's order. Whatever comes or goes in between, the
-next part begins behind that record.
+It names the last record of the part before, by its place in the list's order. Whatever is added or removed in the
+meantime, the next part begins after that record.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ MAX_CURSOR = 4096
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Behind which record a part begins. The first part of a list has an empty one."""
+    """The record after which a part begins. The first part of a list has an empty one."""
 
     position: int = 0
-    """How many records were handed over before, for lists that have no order of their own."""
+    """The number of records returned before, for lists that have no order of their own."""
     last: str = ""
-    """The id of the last one."""
+    """The id of the last of them."""
     moment: int | None = None
-    """Its time (microseconds since 1970), where the list is ordered by one and it has one."""
+    """Its time in microseconds since 1970, if the list is sorted by one and it has one."""
     total: int = 0
-    """How many records the list had when its first part was asked for."""
+    """The number of records in the list when its first part was requested."""
 
 
 class Cursors:
     """Seals and opens cursors with the key in a file, which all processes that serve together must share.
 
-    It is read, or made, for the first cursor: a holder without FDX data needs no such file.
+    The key is read, or created, for the first cursor: a holder without FDX data needs no such file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,15 +52,15 @@ class Cursors:
 
     @cached_property
     def _fernet(self) -> Fernet:
-        return Fernet(base64.urlsafe_b64encode(hashlib.sha256(kept_key(self._path)).digest()))
+        return Fernet(base64.urlsafe_b64encode(hashlib.sha256(load_key(self._path)).digest()))
 
     def seal(self, cursor: Cursor, scope: Sequence[object]) -> str:
-        """The text of a cursor, which opens for the same ``scope`` only: what makes this list and no other."""
+        """Encrypt a cursor. It opens only for the same ``scope``: what makes this list different from others."""
         content = json.dumps([*astuple(cursor), _digest(scope)], ensure_ascii=False)
         return self._fernet.encrypt(content.encode()).decode("ascii").rstrip("=")
 
     def open(self, text: str, scope: Sequence[object]) -> Cursor:
-        """The cursor in a text. Raises `RequestError` for one that was not made here for this list."""
+        """Decrypt a cursor. Raises `RequestError` for one that was not issued here for this list."""
         try:
             if len(text) > MAX_CURSOR:
                 raise ValueError
@@ -73,25 +73,25 @@ class Cursors:
             raise RequestError(ErrorKind.FIELD_INVALID, "offset_invalid", detail="offset") from None
 
 
-def kept_key(path: Path) -> bytes:
-    """The key in the file, which is made (mode 0600) where it is not there yet. Several processes get the same one.
+def load_key(path: Path) -> bytes:
+    """Read the key from its file, creating that (mode 0600) if it does not exist. Several processes get the same key.
 
-    Where the file can be neither read nor made the key is a new one: cursors then end with the process.
+    If the file can be neither read nor created, the key is a new one and cursors expire with the process.
     """
     try:
         if not path.exists():
-            _make_key(path)
+            _create_key(path)
         key = path.read_bytes()
         if len(key) < len(Fernet.generate_key()):
             raise ValueError("too short")
     except (OSError, ValueError) as exc:
-        log.warning("no key of cursors can be kept in %s (%s): cursors end with this process", path, exc)
+        log.warning("cursor_key: cannot use %s (%s); cursors will expire with this process", path, exc)
         return Fernet.generate_key()
     return key
 
 
-def _make_key(path: Path) -> None:
-    """Put a new key there, whole or not at all; another process may have been faster."""
+def _create_key(path: Path) -> None:
+    """Write a new key atomically. If another process was faster, its key stays."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name) as fresh:
         fresh.write(Fernet.generate_key())
         fresh.flush()

@@ -1,7 +1,7 @@
-"""What is kept of a request: one log line, some counters, and a word to the observers.
+"""What is recorded of a request: one log line, metrics, and an event for the observers.
 
-The line carries Fiskil's own field names, so that both sides' logs can be laid side by side. Ids of customers and
-accounts are pseudonyms; tokens, addresses, names and queries are not there at all.
+The line has Fiskil's own field names, so that the logs of both sides can be compared. Ids of customers and accounts are
+pseudonyms; tokens, addresses, names and queries never appear.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from openholder.sources.hookspecs import FinishedRequest
 log = structlog.get_logger("openholder")
 
 TIERS = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 4.0, 6.0)
-"""Seconds: the upper ones are the response times of the CDS's performance tiers."""
-
+"""Seconds. The upper ones are the response times of the CDS performance tiers."""
 
 LIVES = (-30.0, 0.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 LOGGED_REFUSALS = (100.0, 1000)
-"""Lines a second for answers of 4xx, and at once: a flood of refusals must not fill the disk. All are counted."""
+"""Log lines a second for 4xx answers, and the burst: refusals must not fill the disk. All of them are counted."""
 
 
 @dataclass(slots=True)
@@ -45,7 +44,7 @@ class Entry:
     seconds: float = 0.0
     reason: str = ""
     fault: str = ""
-    """What went wrong on our side: types, places and members, never values."""
+    """What failed in the server or a source: types, places and members, never values."""
     admitted: bool = False
     ids: dict[str, str] = field(default_factory=dict)
     token: TokenFacts = field(default_factory=TokenFacts)
@@ -53,7 +52,10 @@ class Entry:
 
 
 class Journal:
-    """Log, metrics and observers of one server. ``key`` makes the pseudonyms; a new one each start by default."""
+    """The log, metrics and observers of one server.
+
+    ``key`` makes the pseudonyms; by default each start makes a new one.
+    """
 
     def __init__(self, key: bytes = b"") -> None:
         self.on_finished: Callable[[FinishedRequest], None] = lambda _: None
@@ -87,8 +89,8 @@ class Journal:
         """Count an event of the key cache."""
         self._fetches.labels(event).inc()
 
-    def finished(self, entry: Entry) -> None:
-        """Take note of one answered request."""
+    def record(self, entry: Entry) -> None:
+        """Record one answered request."""
         self._requests.labels(entry.route, entry.method, str(entry.status)).inc()
         self._seconds.labels(entry.route).observe(entry.seconds)
         if entry.admitted:
@@ -97,10 +99,10 @@ class Journal:
                 self._life.observe(entry.token.life)
         if entry.reason:
             self._reasons.labels(entry.reason.partition(":")[0]).inc()
-        self._write(entry)
-        self._tell(entry)
+        self._log(entry)
+        self._notify(entry)
 
-    def _write(self, entry: Entry) -> None:
+    def _log(self, entry: Entry) -> None:
         if 400 <= entry.status < 500 and not self._refusals_logged.take():
             self._unlogged += 1
             return
@@ -127,7 +129,7 @@ class Journal:
         level = log.critical if entry.reason == "foreign_record" else log.error if entry.fault else log.info
         level("request", **{name: value for name, value in fields.items() if value not in ("", None)})
 
-    def _tell(self, entry: Entry) -> None:
+    def _notify(self, entry: Entry) -> None:
         event = FinishedRequest(
             interaction_id=entry.interaction_id,
             operation=entry.operation,

@@ -1,4 +1,4 @@
-"""Pages of a list: what the query asks for, and what the answer says of the others."""
+"""Pages of a list: which one the query requests, and the links to the others."""
 
 from __future__ import annotations
 
@@ -16,65 +16,67 @@ _WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A page of a list of the CDR, by its number."""
+    """A page of a CDR list, by its number."""
 
     number: int
     size: int
 
     @property
     def offset(self) -> int:
-        """Records on the pages before; no more than a database can count."""
+        """The number of records on the pages before."""
+        # No more than a 64-bit database integer can hold, whatever page number the caller made up.
         return min((self.number - 1) * self.size, 2**62)
 
     def check(self, total: int) -> None:
-        """Raise `RequestError` where there is no such page. The first one always is there, if only empty."""
-        pages = self._pages(total)
+        """Raise `RequestError` if there is no such page. The first one always exists, even if it is empty."""
+        pages = self._count_pages(total)
         if self.number > max(pages, 1):
             raise RequestError(ErrorKind.PAGE_INVALID, "page_out_of_range", detail=str(pages))
 
     def members(self, total: int, filters: Mapping[str, str], base: str | None) -> dict[str, Any]:
-        """``links`` and ``meta``. Links are full URIs with a ``base``, otherwise query strings that Fiskil completes.
+        """Return ``links`` and ``meta``. Links are full URIs if there is a ``base``, otherwise query strings.
 
         CDS 1.36.0, pagination: first and prev are absent on the first page, next and last on the last one.
         """
-        pages = self._pages(total)
+        pages = self._count_pages(total)
         numbers = {"self": self.number} if base else {}
         if self.number > 1:
             numbers |= {"first": 1, "prev": self.number - 1}
         if self.number < pages:
             numbers |= {"next": self.number + 1, "last": pages}
-        links = {name: self._link(number, filters, base) for name, number in numbers.items()}
+        prefix = f"{base}?" if base else ""
+        links = {}
+        for name, number in numbers.items():
+            query = {"page": number, "page-size": self.size, **filters}
+            links[name] = prefix + urlencode(query, quote_via=quote, safe="")
         return {"links": links, "meta": {"totalRecords": total, "totalPages": pages}}
 
-    def _pages(self, total: int) -> int:
-        return -(-total // self.size)
-
-    def _link(self, number: int, filters: Mapping[str, str], base: str | None) -> str:
-        query = urlencode({"page": number, "page-size": self.size, **filters}, quote_via=quote, safe="")
-        return f"{base}?{query}" if base else query
+    def _count_pages(self, total: int) -> int:
+        return -(-total // self.size)  # rounded up
 
 
 def read_page(fields: Mapping[str, str]) -> tuple[PageRequest, list[RequestError]]:
-    """The page that the query asks for, and what is wrong with it."""
-    problems = []
-    number, size = _whole(fields.get("page", "1")), _whole(fields.get("page-size", str(DEFAULT_SIZE)))
+    """Return the page that the query requests, and what is wrong with the request."""
+    errors = []
+    number = _read_positive(fields.get("page", "1"))
+    size = _read_positive(fields.get("page-size", str(DEFAULT_SIZE)))
     if not number:
-        problems.append(RequestError(ErrorKind.FIELD_INVALID, "page_invalid", detail="page"))
+        errors.append(RequestError(ErrorKind.FIELD_INVALID, "page_invalid", detail="page"))
     if not size:
-        problems.append(RequestError(ErrorKind.FIELD_INVALID, "page_size_invalid", detail="page-size"))
+        errors.append(RequestError(ErrorKind.FIELD_INVALID, "page_size_invalid", detail="page-size"))
     elif size > MAX_SIZE:
-        problems.append(RequestError(ErrorKind.PAGE_SIZE_INVALID, "page_size_too_large", detail="page-size"))
-    return PageRequest(number or 1, size or 1), problems
+        errors.append(RequestError(ErrorKind.PAGE_SIZE_INVALID, "page_size_too_large", detail="page-size"))
+    return PageRequest(number or 1, size or 1), errors
 
 
 def read_limit(fields: Mapping[str, str]) -> tuple[int, list[RequestError]]:
-    """The number of elements that an FDX query asks for; one above `MAX_SIZE` is read as that."""
-    limit = _whole(fields.get("limit", str(DEFAULT_SIZE)))
+    """Return the number of elements that an FDX query requests, at most `MAX_SIZE`, and what is wrong with it."""
+    limit = _read_positive(fields.get("limit", str(DEFAULT_SIZE)))
     if not limit:
         return DEFAULT_SIZE, [RequestError(ErrorKind.FIELD_INVALID, "limit_invalid", detail="limit")]
     return min(limit, MAX_SIZE), []
 
 
-def _whole(text: str) -> int:
-    """A whole number from 1; 0 for anything else."""
+def _read_positive(text: str) -> int:
+    """Read a whole number from 1 up; return 0 for anything else."""
     return int(text) if _WHOLE.fullmatch(text) else 0

@@ -1,4 +1,4 @@
-"""The form of a request, judged before its token: what is sent, and what may be sent back."""
+"""What is checked before the token: the media types that are sent and accepted, and the size of the body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _JSON_BODY = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IG
 
 
 def check_preconditions(operation: Operation, headers: HTTPHeaders) -> None:
-    """Raise `RequestError` for an answer that the caller would not accept, or a body that we would not."""
+    """Raise `RequestError` for an answer that the caller does not accept, or a body that the server does not."""
     media = operation.reply.media
     if not _accepts(media, headers):
         raise RequestError(ErrorKind.NOT_ACCEPTABLE, "not_acceptable", detail=f"answers are {media}")
@@ -27,22 +27,22 @@ def check_preconditions(operation: Operation, headers: HTTPHeaders) -> None:
         raise RequestError(ErrorKind.BODY_NOT_JSON, "body_not_json")
 
 
-def declares_too_much(headers: HTTPHeaders) -> bool:
-    """Whether Content-Length announces more than `MAX_BODY`. What is no number at all, Tornado refuses itself."""
+def announces_too_much(headers: HTTPHeaders) -> bool:
+    """Tell whether Content-Length is more than `MAX_BODY`. Tornado itself refuses what is not a number."""
     length = headers.get("Content-Length", "")
     return length.isascii() and length.isdecimal() and (len(length) > 9 or int(length) > MAX_BODY)
 
 
 def _accepts(media: str, headers: HTTPHeaders) -> bool:
-    """RFC 9110 section 12.5.1: no Accept means anything; the most specific range that matches decides."""
-    weights = dict(_ranges(headers.get("Accept", "")))
+    """Apply RFC 9110 section 12.5.1: no Accept means anything; the most specific range that matches decides."""
+    weights = dict(_parse_ranges(headers.get("Accept", "")))
     for wanted in (media, media.partition("/")[0] + "/*", "*/*"):
         if wanted in weights:
             return weights[wanted] > 0
     return not weights
 
 
-def _ranges(accept: str) -> Iterator[tuple[str, float]]:
+def _parse_ranges(accept: str) -> Iterator[tuple[str, float]]:
     for part in filter(None, (part.strip() for part in accept.lower().split(","))):
         media, *parameters = (piece.strip() for piece in part.split(";"))
         weight = next((value[2:] for value in parameters if value.startswith("q=")), "1")

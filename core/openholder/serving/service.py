@@ -1,4 +1,4 @@
-"""What happens to one request, in order: form, token, query and body, allowed or not, records, answer."""
+"""The steps of one request, in order: token, query and body, access, records, answer."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from openholder.gate import CannotJudge, Gate, Reason, Refused, TokenFacts
 from openholder.serving.access import ValidRequest, find_records, is_served
 from openholder.serving.answers import Context, Listing, read_style
 from openholder.serving.body import read_body
-from openholder.serving.ids import id_pattern, read_ids
+from openholder.serving.ids import compile_id_pattern, read_ids
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 _CHALLENGES = {Reason.NO_TOKEN: "", Reason.NOT_ONE_TOKEN: "invalid_request", Reason.EMPTY_TOKEN: "invalid_request"}
-"""The ``error`` of WWW-Authenticate where it is not ``invalid_token`` (RFC 6750 section 3.1)."""
+"""The ``error`` of WWW-Authenticate, if it is not ``invalid_token`` (RFC 6750 section 3.1)."""
 
 
 @dataclass(slots=True)
 class IncomingRequest:
-    """One request, as far as the service has to do with it."""
+    """One request whose preconditions are met, and what becomes known of it on the way."""
 
     operation: Operation
     path: str
-    """As it stands in the request line, without the query."""
+    """Exactly as in the request line, without the query."""
     raw_ids: Mapping[str, bytes]
     authorization: Sequence[str]
     body: bytes
     query: str = ""
     """What follows the question mark in the request line."""
     admitted: bool = False
-    """Whether the gate let it in, and its token is used up."""
+    """Whether the gate let it in, so that its token is used up."""
     ids: dict[str, str] = field(default_factory=dict)
     token: TokenFacts = field(default_factory=TokenFacts)
     source: str = ""
@@ -63,10 +63,10 @@ class Service:
         self._sources = context.sources
         self._realm = realm
         self._failure_status = failure_status
-        self._ids = id_pattern(id_characters)
+        self._ids = compile_id_pattern(id_characters)
 
     async def answer(self, request: IncomingRequest) -> bytes:
-        """The body of the answer to one request whose form is in order."""
+        """Return the body of the answer. Raises `RequestError` for everything that is not the data."""
         operation = request.operation
         if not is_served(self._sources, operation):
             raise RequestError(ErrorKind.NOT_SERVED, "not_served")
@@ -74,13 +74,13 @@ class Service:
         source = self._sources.source_of(operation.collection)
         request.source = source.name if source else ""
         try:
-            content = await self._content(request)
+            content = await self._render(request)
         except SharingRefused:
-            case = ErrorKind.ACCOUNT_REFUSED if operation.whose in BELOW_ACCOUNTS else ErrorKind.HARM
+            kind = ErrorKind.ACCOUNT_REFUSED if operation.whose in BELOW_ACCOUNTS else ErrorKind.HARM
             status = 422 if operation.whose == "specific" else 0
-            raise RequestError(case, "sharing_refused", status=status) from None
+            raise RequestError(kind, "sharing_refused", status=status) from None
         except SourceUnavailable as exc:
-            raise unavailable("source_unavailable", exc.retry_after) from None
+            raise build_unavailable("source_unavailable", exc.retry_after) from None
         return content if isinstance(content, bytes) else _ENCODER.encode(content)
 
     async def _admit(self, request: IncomingRequest) -> None:
@@ -88,11 +88,11 @@ class Service:
             await self._gate.admit(request.authorization, request.path, request.token)
             request.admitted = True
         except Refused as exc:
-            raise self._failure(exc.reason) from None
+            raise self._to_error(exc.reason) from None
         except CannotJudge as exc:
-            raise unavailable(f"cannot_judge: {exc}", exc.retry_after) from None
+            raise build_unavailable(f"cannot_judge: {exc}", exc.retry_after) from None
 
-    def _failure(self, reason: Reason) -> RequestError:
+    def _to_error(self, reason: Reason) -> RequestError:
         error = _CHALLENGES.get(reason, "invalid_token")
         challenge = f'Bearer realm="{self._realm}"' + (f', error="{error}"' if error else "")
         headers = {"WWW-Authenticate": challenge}
@@ -100,7 +100,7 @@ class Service:
             return RequestError(ErrorKind.HEADER_INVALID, reason, headers=headers)
         return RequestError(ErrorKind.AUTHENTICATION_FAILED, reason, status=self._failure_status, headers=headers)
 
-    async def _content(self, request: IncomingRequest) -> Any:
+    async def _render(self, request: IncomingRequest) -> Any:
         operation = request.operation
         fields, errors = read_fields(operation, request.query)
         query, query_errors = read_parameters(operation, fields, datetime.now(UTC))
@@ -112,6 +112,6 @@ class Service:
         return await style.render(await find_records(self._sources, valid))
 
 
-def unavailable(reason: str, retry_after: int) -> RequestError:
-    """503, with the seconds after which another try makes sense (RFC 9110 section 10.2.3)."""
+def build_unavailable(reason: str, retry_after: int) -> RequestError:
+    """Build a 503 with the seconds after which to try again (RFC 9110 section 10.2.3)."""
     return RequestError(ErrorKind.UNAVAILABLE, reason, headers={"Retry-After": str(retry_after)})
