@@ -434,7 +434,7 @@ async def test_a_broken_key_file_is_warned_of_and_left_alone_and_lists_are_serve
         found, _ = await bank.walk(TRANSACTIONS, "limit=2", "transactions", "transactionId")
         assert found == ["t4", "t3", "t2", "t1", "t0"]
         (warning,) = [text for text in warnings_of(caplog) if "cursor" in text]
-        assert "cursors end with this process" in warning
+        assert "cursors will expire with this process" in warning
         assert key.is_dir() if content is None else key.read_bytes() == content
     finally:
         bank.writer.close()

@@ -24,7 +24,7 @@ from openholder.inspection.holdings import (
 )
 from openholder.query import Filter, Query
 from openholder.server.generation import list_operations, make_sources
-from openholder.serving.ids import id_pattern
+from openholder.serving.ids import compile_id_pattern
 from openholder.sources.registry import SourceRegistry
 
 MAX_FAULTS = 20
@@ -62,7 +62,7 @@ async def inspect_data(
 ) -> list[Finding]:
     """Inspect the data of the given customers, or of the first ``number`` customers if none are given."""
     operations = list_operations(configuration.settings)
-    pattern = id_pattern(configuration.settings.id_characters)
+    pattern = compile_id_pattern(configuration.settings.id_characters)
     tallies: defaultdict[str, CollectionTally] = defaultdict(CollectionTally)
     async with make_sources(configuration) as sources:
         try:
