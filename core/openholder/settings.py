@@ -1,4 +1,4 @@
-"""What can be set: one class a table of the file. Unknown keys are mistakes, and no message repeats a value."""
+"""The settings: one class per table of the file. Unknown keys are mistakes, and no message repeats a value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENV_PREFIX = "OPENHOLDER_"
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether ``host`` can only be this machine: the name ``localhost``, 127.0.0.0/8 or ::1."""
+    """Return whether ``host`` can only be this machine: ``localhost``, 127.0.0.0/8 or ::1."""
     if host == "localhost":
         return True
     try:
@@ -29,64 +29,72 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-def listed(value: Any) -> Any:
-    """One value, a list, or (from the environment) several separated by commas."""
+def split_list(value: Any) -> Any:
+    """Split text at its commas. The environment has no lists, and in a file one value needs no brackets."""
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-def _secure_url(url: str) -> str:
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
+"""A list of texts."""
+
+
+def _check_secure_url(url: str) -> str:
     parts = split_url(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise ValueError("must be https (http is for loopback addresses only)")
+        raise ValueError("must be https (http is allowed for loopback addresses only)")
     return url
 
 
-def _status(value: Any) -> Any:
-    """A number, which the environment can only give as text."""
+def _convert_status(value: Any) -> Any:
+    """Convert the text of the environment to a number: `Literal` does not."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
-def _base_url(url: str) -> str:
+def _check_base_url(url: str) -> str:
     if url.endswith("/"):
-        raise ValueError("must not end with a slash: paths are appended to it as they come")
-    return _secure_url(url)
+        raise ValueError("must not end with a slash: the path of a request is appended to it")
+    return _check_secure_url(url)
+
+
+SecureURL = Annotated[str, AfterValidator(_check_secure_url)]
+BaseURL = Annotated[str, AfterValidator(_check_base_url)]
 
 
 class Section(BaseModel):
-    """A table of the file: unknown keys are mistakes, and no message repeats a value."""
+    """A table of the file. Unknown keys are mistakes, and no message repeats a value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Fiskil(Section):
-    """The other side: who signs the tokens, and where its keys are."""
+    """``[fiskil]``: who signs the tokens, and where the keys are."""
 
-    issuer: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(listed)] = Field(
+    issuer: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(split_list)] = Field(
         min_length=1
     )
-    jwks_url: Annotated[str, AfterValidator(_secure_url)]
-    algorithms: Annotated[tuple[Literal["PS256", "RS256"], ...], NoDecode, BeforeValidator(listed)] = Field(
+    jwks_url: SecureURL
+    algorithms: Annotated[tuple[Literal["PS256", "RS256"], ...], NoDecode, BeforeValidator(split_list)] = Field(
         default=("PS256", "RS256"), min_length=1
     )
-    authentication_failure_status: Annotated[Literal[401, 403], BeforeValidator(_status)] = 401
+    authentication_failure_status: Annotated[Literal[401, 403], BeforeValidator(_convert_status)] = 401
     audience_match: Literal["exact", "normalised"] = "exact"
-    """Whether ``aud`` must be the URI character by character, or may be written as RFC 3986 section 6.2.2 allows."""
-    token_types: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = ("JWT", "at+jwt")
-    """What a token's ``typ`` may be, in any letter case and with or without ``application/``; it may be absent."""
+    """Compare ``aud`` with the URI character by character, or after normalisation (RFC 3986 section 6.2.2)."""
+    token_types: Texts = ("JWT", "at+jwt")
+    """Allowed values of ``typ``, ignoring case and a prefix ``application/``. A token without ``typ`` is allowed."""
     clock_tolerance: int = Field(default=30, ge=0, le=300)
-    """Seconds by which Fiskil's clock and ours may differ."""
+    """Seconds by which the clocks of Fiskil and this server may differ."""
     max_token_lifetime: int = Field(default=3600, ge=1, le=86_400)
-    """Seconds that ``exp`` may lie ahead: it bounds the replay record."""
+    """Seconds that ``exp`` may be in the future. It limits the size of the replay store."""
     jwks_refresh: int = Field(default=300, ge=60, le=3600)
-    """Seconds after which the keys are fetched again in the background."""
+    """Seconds between two fetches of the keys in the background."""
     jwks_max_stale: int = Field(default=172_800, ge=300)
-    """Seconds for which known keys serve on while their host does not answer."""
+    """Seconds for which known keys stay valid while their host does not respond."""
     known_keys: NewFile = Field(default=Path("known-keys.json"), validate_default=True)
-    """Where the last good keys are kept for a restart while their host does not answer."""
+    """The file with the last valid keys, for a restart while their host does not respond."""
 
 
 class Listen(Section):
-    """Where the server listens. Port 0 lets the system choose one."""
+    """``[listen]``: addresses, ports, TLS and limits. Port 0 lets the system choose one."""
 
     address: str = "127.0.0.1"
     port: int = Field(default=8443, ge=0, le=65_535)
@@ -96,36 +104,36 @@ class Listen(Section):
     admin_port: int = Field(default=9443, ge=0, le=65_535)
     workers: int = Field(default=1, ge=1, le=64)
     max_connections: int = Field(default=1000, ge=1, le=100_000)
-    """Open connections of one worker; further ones are closed at once."""
+    """Open connections per worker; further ones are closed at once."""
     max_requests: int = Field(default=500, ge=1, le=100_000)
-    """Requests that one worker answers at the same time; further ones get 503."""
+    """Concurrent requests per worker; further ones get 503."""
 
 
 class Replay(Section):
-    """Where used tokens are remembered: an installed store. The other keys belong to it."""
+    """``[replay]``: the store of used tokens, an installed plugin that defines the other keys."""
 
     store: str = "sqlite"
 
 
 class Log(Section):
-    """What is logged, and how: ``auto`` is readable on a terminal and JSON elsewhere."""
+    """``[log]``: format and level. ``auto`` is text on a terminal and JSON elsewhere."""
 
     format: Literal["auto", "json", "console"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"
     pseudonym_key: Secret | None = None
-    """Key of the pseudonyms that stand for customer and account ids; by default a new one at each start."""
+    """Key of the pseudonyms that replace customer and account ids. Default: a new key at each start."""
 
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z][A-Za-z0-9]*\}", re.ASCII)
 
 
-def _custom_path(path: str) -> str:
+def _check_custom_path(path: str) -> str:
     segments = path.split("/")[1:]
     names = [segment[1:-1] for segment in segments if segment.startswith("{")]
     if "/customer/{customerId}" not in path:
-        raise ValueError("must hold /customer/{customerId}")
+        raise ValueError("must contain /customer/{customerId}")
     if not path.startswith("/") or not all(map(_SEGMENT.fullmatch, segments)) or len(set(names)) < len(names):
-        raise ValueError("must be a path of plain segments and ids in braces, each named once")
+        raise ValueError("must be a path such as /v1/customer/{customerId}/cards/{cardId}, with each id named once")
     return path
 
 
@@ -139,56 +147,58 @@ def load_schema(path: Path) -> dict[str, Any]:
     except SchemaError as exc:
         raise ValueError(f"the file {path} is not a JSON Schema (draft 2020-12): {exc.json_path}") from None
     if not isinstance(schema, dict):
-        raise ValueError(f"the file {path} is not a JSON Schema of a record, which must be an object")
+        raise ValueError(f"the file {path} is not the JSON Schema of a record: it must contain a JSON object")
     return schema
 
 
-def _json_schema(path: Path) -> Path:
+def _check_json_schema(path: Path) -> Path:
     load_schema(path)
     return path
 
 
 class Endpoint(Section):
-    """``[[endpoints]]``: a data endpoint of the holder's own."""
+    """``[[endpoints]]``: a custom data endpoint."""
 
-    path: Annotated[str, AfterValidator(_custom_path)]
-    """Holds ``/customer/{customerId}``. With ``{accountId}`` the account must be the customer's; any other id in braces
-    is the member of that name."""
+    path: Annotated[str, AfterValidator(_check_custom_path)]
+    """Contains ``/customer/{customerId}``. If it contains ``{accountId}``, the account must belong to the customer.
+    Any other id in braces selects by the member of that name."""
     collection: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")]
     returns: Literal["record", "list"] | None = None
-    """By default a record where the path ends in an id other than the customer's and the account's, else a list."""
+    """Default: a record if the path ends with an id other than those of customer and account, otherwise a list."""
     envelope: Annotated[str, Field(pattern=r"^([A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)*)?$")] = ""
-    """What the answer is wrapped in: ``data.payslips``. Empty: nothing."""
+    """The members that enclose the data, such as ``data.payslips``. Empty: none."""
     paging: Literal["none", "page", "offset"] = "none"
-    """Pages of a list: as the CDR has them (``page``) or the FDX (``offset``). Both need an envelope."""
+    """Paging of a list: by ``page`` as in the CDR, or by ``offset`` as in FDX. Both need an envelope."""
     summary: str = ""
-    scopes: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = ()
-    """Scopes that users must have granted, for `openholder openapi`; nothing is enforced here."""
-    schema_file: Annotated[ExistingFile, AfterValidator(_json_schema)] | None = None
-    """A JSON Schema that every record must fulfil. Without one they leave as they are."""
+    scopes: Texts = ()
+    """Scopes that users must grant. `openholder openapi` prints them; Fiskil enforces them, the server does not."""
+    schema_file: Annotated[ExistingFile, AfterValidator(_check_json_schema)] | None = None
+    """A JSON Schema that every record must match. Without one, records are returned unchecked."""
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _check_paging(self) -> Self:
         if self.paging != "none" and not (self.envelope and self.many):
-            raise ValueError("pages are for lists that have an envelope")
+            raise ValueError(
+                'paging needs a list and an envelope: set `envelope`, and `returns` to "list" or leave it out'
+            )
         return self
 
     @property
     def many(self) -> bool:
-        """Whether a list is returned."""
+        """True for a list, False for a single record."""
         if self.returns:
             return self.returns == "list"
         return not self.path.endswith("}") or self.path.endswith(("{customerId}", "{accountId}"))
 
 
 class Scope(Section):
-    """``[[scopes]]``: a scope of custom endpoints, in the words that users read before they grant it."""
+    """``[[scopes]]``: a scope of custom endpoints, with the texts of the consent screen."""
 
     name: str
     cluster_language: str
-    """The heading of the data."""
-    permissions_language: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
-    """The items under it."""
+    """The heading of the scope."""
+    permissions_language: Texts
+    """The permissions listed below the heading."""
 
 
 class Settings(BaseSettings):
@@ -202,25 +212,23 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
     )
 
-    public_url: Annotated[tuple[Annotated[str, AfterValidator(_base_url)], ...], NoDecode, BeforeValidator(listed)] = (
-        Field(min_length=1)
-    )
+    public_url: Annotated[tuple[BaseURL, ...], NoDecode, BeforeValidator(split_list)] = Field(min_length=1)
     fiskil: Fiskil
     listen: Listen = Listen()
     replay: Replay = Field(default_factory=Replay)
     log: Log = Log()
     sources: dict[str, Any] = Field(min_length=1)
     serve: dict[str, str] = {}
-    plugins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)] = ()
+    plugins: Texts = ()
     id_characters: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=100)] = ""
-    """Characters that ids have besides letters, digits and ``._~-``."""
+    """Characters that ids may have besides letters, digits and ``._~-``."""
     auth_alias: bool = False
-    """Whether the consent endpoints answer under the prefix ``/v1/auth/`` too."""
+    """Also serve the consent endpoints under the prefix ``/v1/auth/``."""
     deprecated_lists: bool = False
-    """Whether the account lists that the consent accounts have superseded are served."""
+    """Also serve the deprecated account lists, which the consent accounts replace."""
     links: Literal["query", "uri"] = "query"
-    """Links to other pages of a list of the CDR: query strings that Fiskil completes, or full URIs."""
+    """Links to other pages of a CDR list: query strings that Fiskil completes, or full URIs."""
     cursor_key: NewFile = Field(default=Path("cursor.key"), validate_default=True)
-    """Where the key of FDX cursors is kept: made when first needed, the same for all servers behind one address."""
+    """The file with the key of FDX cursors, created on first use. All servers behind one address need the same key."""
     endpoints: tuple[Endpoint, ...] = ()
     scopes: tuple[Scope, ...] = ()

@@ -42,7 +42,7 @@ def test_a_command_that_does_not_exist_is_a_usage_error(tmp_path):
 def test_without_a_configuration_the_places_looked_at_are_named(tmp_path):
     ended = run_command("serve", cwd=tmp_path)
     assert ended.returncode == 3
-    assert "openholder.toml, /etc/openholder/openholder.toml: no configuration file there" in ended.stderr
+    assert "openholder.toml, /etc/openholder/openholder.toml: no configuration file found" in ended.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])

@@ -305,4 +305,4 @@ def test_mistakes_in_the_configuration_follow_the_list(tmp_path, broken, form):
 
 def test_a_missing_configuration_is_reported(tmp_path):
     ended = run_command("plugins", "-c", "missing.toml", cwd=tmp_path)
-    assert (ended.returncode, "missing.toml: no configuration file there" in ended.stderr) == (3, True)
+    assert (ended.returncode, "missing.toml: no configuration file found" in ended.stderr) == (3, True)

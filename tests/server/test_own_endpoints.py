@@ -181,8 +181,8 @@ path = "bank.db"
 @pytest.mark.parametrize(
     ("entries", "key", "text"),
     [
-        (['path = "/auth/v1/customer/{customerId}"'], "endpoints.0.path", "Fiskil's own"),
-        (['path = "/v1/banking/customer/{customerId}/payees/{id}"'], "endpoints.0.path", "Fiskil's own"),
+        (['path = "/auth/v1/customer/{customerId}"'], "endpoints.0.path", "a Fiskil operation"),
+        (['path = "/v1/banking/customer/{customerId}/payees/{id}"'], "endpoints.0.path", "a Fiskil operation"),
         (
             ['path = "/v1/customer/{customerId}/x/{id}"', 'path = "/v1/customer/{customerId}/x/{other}"'],
             "endpoints.1.path",
