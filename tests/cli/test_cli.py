@@ -76,6 +76,15 @@ def test_all_mistakes_of_a_configuration_are_told_at_once_without_secrets(tmp_pa
 
 
 @pytest.mark.parametrize("source", [SQLITE, CSV], ids=["sqlite", "csv"])
+def test_check_reports_a_collection_without_records_as_empty(bank):
+    with closing(sqlite3.connect(bank / "bank.db")) as connection, connection:
+        connection.execute("DELETE FROM energy_concessions")
+    configuration(bank, more=SQLITE)
+    ended = run_command("check", "--dev", "--data", "--json", "--sample", "50", cwd=bank)
+    empty = {row["what"].rpartition("/")[2] for row in json.loads(ended.stdout) if row["verdict"] == "empty"}
+    assert (ended.returncode, empty) == (0, {"concessions", "data of energy.concessions"})
+
+
 def test_check_tries_keys_sources_and_every_collection(bank, source):
     write_csv(bank / "bank", sample_rows())
     configuration(bank, more=source)
@@ -176,6 +185,7 @@ def test_init_makes_a_folder_that_checks_serves_and_signs(tmp_path, source):
     }
     ended = openholder("check", "--dev", cwd=tmp_path, **environment)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "advice" not in ended.stdout
     with Server(tmp_path, environment=environment):
         line = openholder("token", "--curl", BALANCE, cwd=tmp_path, **environment).stdout
         assert '"available":1200.50' in subprocess.run(shlex.split(line), capture_output=True, text=True).stdout

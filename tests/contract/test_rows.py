@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from openholder.contract.operations import OPERATIONS
 from openholder.contract.records.auth import AccountLink, ConsentAccount, Customer
 from openholder.contract.records.starter import Balance
 from openholder.contract.rows import Misfit, to_record
@@ -177,6 +178,25 @@ def test_a_misfit_names_member_and_type_and_never_the_value(record, row, member,
     assert str(caught.value).startswith(f"member {member!r} does not fit (found {found})")
     texts = {"secret", *(str(value) for value in row.values() if value not in (None, ""))}
     assert not [text for text in texts if text in str(caught.value)]
+
+
+@pytest.mark.parametrize(
+    ("operation", "row", "member", "allowed"),
+    [
+        (None, {"id": "a-1", "customerId": "c-1", "status": "secret"}, "status", "blocked, closed, open, suspended"),
+        (
+            "listScheduledPayments",
+            {"paymentSet": '[{"to": {"toUType": "secret"}, "amount": "1.00"}]'},
+            "paymentSet[0].to.toUType",
+            "accountId, biller, digitalWallet, domestic, international, payeeId",
+        ),
+    ],
+)
+def test_a_misfit_of_an_enumeration_names_the_allowed_values(operation, row, member, allowed):
+    record = next((each.record for each in OPERATIONS if each.name == operation), AccountLink)
+    with pytest.raises(Misfit) as caught:
+        to_record(row, record)
+    assert str(caught.value) == f"member {member!r} does not fit (found str): expected one of {allowed}"
 
 
 @pytest.mark.parametrize("read", [str, json.loads])

@@ -68,7 +68,10 @@ def to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str] =
         missing = re.search(r"required field `(\w+)`", str(exc))
         if missing:
             raise Misfit(".".join(filter(None, [member, missing[1]])), None, "is missing") from None
-        raise Misfit(member, _found(fitted, member), "not of the member's format") from None
+        expected = "not of the member's format"
+        if str(exc).startswith("Invalid enum value"):  # and there follows the value, which may be personal
+            expected = f"expected one of {_list_allowed(record, member)}"
+        raise Misfit(member, _found(fitted, member), expected) from None
     return _opened(fitted, record) if issubclass(record, OpenRecord) else converted
 
 
@@ -77,6 +80,27 @@ def _opened(fitted: Any, record: type[OpenRecord]) -> Any:
     if member is not None:
         raise Misfit(member, _found(fitted, member), "not as its JSON Schema wants it")
     return fitted
+
+
+def _list_allowed(record: type[Record], path: str) -> str:
+    """List the values that the enumeration at a path such as ``users[0].kind`` allows."""
+    kind = _unwrap(inspect.type_info(record))
+    for name in re.findall(r"[^.]+", re.sub(r"\[.*?\]", "", path)):
+        assert isinstance(kind, inspect.StructType)
+        kind = _unwrap(next(field.type for field in kind.fields if field.encode_name == name))
+    return ", ".join(map(str, kind.values)) if isinstance(kind, inspect.LiteralType) else ""
+
+
+def _unwrap(kind: inspect.Type) -> inspect.Type:
+    """Return the type inside annotations, lists and a union with null."""
+    while True:
+        match kind:
+            case inspect.Metadata(type=inner) | inspect.ListType(item_type=inner):
+                kind = inner
+            case inspect.UnionType(types=(inner, inspect.NoneType())):
+                kind = inner
+            case _:
+                return kind
 
 
 class _Parts(dict[str, Any]):
