@@ -6,11 +6,6 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from catalogue.rows import (
-    BALANCE,
-    GONE,
-    JANE,
-    SEARCH,
-    Mint,
     Reply,
     Request,
     Row,
@@ -27,14 +22,16 @@ from catalogue.rows import (
     status,
     tries,
 )
+from helpers.people import BALANCE, JANE, SEARCH
 from helpers.support import World, sample_rows, start_with
+from helpers.tokens import ABSENT, Mint
 
 EVIL = "https://evil.example"
 PUBLIC = "https://resource.example"
 """A public URL with a name in it and no port: an address has no letter case, and a test's port is not the default."""
 
 NO_URI = {
-    "missing": GONE,
+    "missing": ABSENT,
     "null": None,
     "empty": "",
     "a space": " ",

@@ -12,9 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog.testing
 
 from catalogue.rows import (
-    GONE,
     Expectation,
-    Mint,
     Row,
     claiming,
     invalid_token,
@@ -28,6 +26,7 @@ from catalogue.rows import (
     tries,
 )
 from helpers.support import ISSUER, World
+from helpers.tokens import ABSENT, Mint
 from openholder.gate.reasons import Reason
 from openholder.gate.replay import digest
 
@@ -66,7 +65,7 @@ def not_numbers(seconds: int) -> dict[str, Callable[[Mint], object]]:
 
 def exp_written(mint: Mint, text: str) -> str:
     """A token whose exp is spelt like this."""
-    claims = json.dumps(mint.claims(exp=GONE))
+    claims = json.dumps(mint.claims(exp=ABSENT))
     return mint.sign(mint.header(), f'{claims[:-1]}, "exp": {text}}}')
 
 
@@ -112,10 +111,10 @@ ISSUERS = {
     "a number": 7,
     "true": True,
     "null": None,
-    "missing": GONE,
+    "missing": ABSENT,
 }
 SUBJECTS = {
-    "missing": GONE,
+    "missing": ABSENT,
     "null": None,
     "empty": "",
     "a number": 7,
@@ -185,7 +184,7 @@ UNKNOWN = {
 }
 
 ROWS = (
-    Row("C01", claiming(invalid_token, "exp", {"missing": GONE, "null": None})),
+    Row("C01", claiming(invalid_token, "exp", {"missing": ABSENT, "null": None})),
     Row("C02", claiming(invalid_token, "exp", not_numbers(300))),
     Row(
         "C03",

@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from catalogue.http import closed_by_server, found, get, head, invalid_email, post
-from catalogue.rows import BALANCE, JANE, SEARCH, Reply, Request, Row, Try, mint, no_token, ok, send, status
+from catalogue.rows import Reply, Request, Row, Try, mint, no_token, ok, send, status
+from helpers.people import BALANCE, JANE, SEARCH
 from helpers.support import World, sample_rows, start_with
 from openholder import Page, SharingRefused
 from openholder.contract.operations import OPERATIONS

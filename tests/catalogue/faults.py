@@ -10,7 +10,8 @@ import pytest
 
 import openholder.server.app
 from catalogue.http import closed_by_server, get, head, post, talk, unknown_path
-from catalogue.rows import BALANCE, JANE, Request, Row, invalid_token, mint, ok, send
+from catalogue.rows import Request, Row, invalid_token, mint, ok, send
+from helpers.people import BALANCE, JANE
 from helpers.support import World, sample_rows, start_with
 
 

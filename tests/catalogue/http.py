@@ -14,25 +14,10 @@ import pytest
 from structlog.testing import capture_logs
 
 import openholder.server.app
-from catalogue.rows import (
-    BALANCE,
-    JANE,
-    SEARCH,
-    Expectation,
-    Mint,
-    Reply,
-    Request,
-    Row,
-    Try,
-    any_of,
-    exchange,
-    mint,
-    no_token,
-    ok,
-    send,
-    status,
-)
+from catalogue.rows import Expectation, Reply, Request, Row, Try, any_of, exchange, mint, no_token, ok, send, status
+from helpers.people import BALANCE, JANE, SEARCH
 from helpers.support import World, sample_rows, start_with
+from helpers.tokens import Mint
 from openholder.serving import delegate
 from openholder.sources.registry import SourceRegistry
 

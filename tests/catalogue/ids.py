@@ -14,7 +14,8 @@ from urllib.parse import quote
 from structlog.testing import capture_logs
 
 from catalogue.http import found, get, post
-from catalogue.rows import BALANCE, Reply, Request, Row, Try, any_of, invalid_token, mint, ok, send, status
+from catalogue.rows import Reply, Request, Row, Try, any_of, invalid_token, mint, ok, send, status
+from helpers.people import BALANCE
 from helpers.support import SQLITE, World, sample_rows, start_with, write_sqlite
 from openholder.server.logs import configure_logging
 from openholder.settings import Log

@@ -24,9 +24,12 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm
 
-from catalogue.rows import BALANCE, Mint, Row, b64, invalid_token, mint, ok, send, status
+from catalogue.rows import Row, invalid_token, mint, ok, send, status
+from helpers.clocks import Clock
+from helpers.people import BALANCE
 from helpers.processes import configuration, free_port, openholder
 from helpers.support import ISSUER, SQLITE, World, sample_rows, start_with
+from helpers.tokens import Mint, encode_base64url
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
 from openholder.fiskil.signer import Signer
@@ -134,19 +137,9 @@ async def hang(writer: asyncio.StreamWriter) -> None:
 # -- a server whose keys are there --------------------------------------------------------------------------------
 
 
-class Clock:
-    """The monotonic clock, ahead by as many seconds as one likes."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
-
-
 async def start(world: World, url: str = "") -> Clock:
     """Start a server that fetches its keys from ``url``, or from the world's own host; gives the clock of its keys."""
-    clock = Clock()
+    clock = Clock(source=time.monotonic)
     environment = {"OPENHOLDER_FISKIL__JWKS_URL": url} if url else {}
     with patch.dict(os.environ, environment), patch("openholder.server.app.JWKSCache", partial(JWKSCache, clock=clock)):
         await start_with(world, "sqlite", sample_rows())
@@ -387,12 +380,16 @@ async def one_key_two_algorithms(world: World) -> None:
 
 async def a_shared_secret(world: World) -> None:
     secret = b"s" * 32
-    world.jwks = key_set({"kty": "oct", "kid": "s1", "k": b64(secret), "alg": "HS256"}, world.signer.public_jwk())
+    world.jwks = key_set(
+        {"kty": "oct", "kid": "s1", "k": encode_base64url(secret), "alg": "HS256"}, world.signer.public_jwk()
+    )
     await start(world)
     here = mint(world)
-    signed = ".".join(b64(json.dumps(part).encode()) for part in (here.header(alg="HS256", kid="s1"), here.claims()))
+    signed = ".".join(
+        encode_base64url(json.dumps(part).encode()) for part in (here.header(alg="HS256", kid="s1"), here.claims())
+    )
     mac = HMACAlgorithm(HMACAlgorithm.SHA256).sign(signed.encode(), secret)
-    invalid_token(await send(world, f"{signed}.{b64(mac)}"))
+    invalid_token(await send(world, f"{signed}.{encode_base64url(mac)}"))
     invalid_token(await send(world, by(world, OTHER, "s1")))
     await serves(world)
 
@@ -471,8 +468,8 @@ async def other_curves(world: World) -> None:
         for algorithm in ("PS256", "RS256", own):
             here = mint(world)
             parts = (here.header(alg=algorithm, kid=kid), here.claims())
-            signed = ".".join(b64(json.dumps(part).encode()) for part in parts)
-            invalid_token(await send(world, f"{signed}.{b64(sign(signed.encode()))}"))
+            signed = ".".join(encode_base64url(json.dumps(part).encode()) for part in parts)
+            invalid_token(await send(world, f"{signed}.{encode_base64url(sign(signed.encode()))}"))
     await serves(world)
 
 

@@ -9,7 +9,8 @@ import json
 from structlog.testing import capture_logs
 
 from catalogue.http import get, post
-from catalogue.rows import BALANCE, SEARCH, Request, Row, mint, send
+from catalogue.rows import Request, Row, mint, send
+from helpers.people import BALANCE, SEARCH
 from helpers.support import World, sample_rows, start_with
 from openholder.serving.journal import LOGGED_REFUSALS
 

@@ -10,24 +10,15 @@ from collections.abc import Callable
 from functools import partial
 from unittest.mock import patch
 
-from catalogue.rows import BALANCE, JANE, SEARCH, Mint, Request, Row, exchange, invalid_token, mint, ok, send, status
+from catalogue.rows import Request, Row, exchange, invalid_token, mint, ok, send, status
+from helpers.clocks import Clock
+from helpers.people import BALANCE, JANE, SEARCH
 from helpers.support import ISSUER, World, sample_rows, start_with
-from openholder.fiskil.signer import Signer
+from helpers.tokens import STRANGER, Mint
 from openholder.gate import Gate
 from openholder.gate.stores.memory import MemoryStore
 
-STRANGER = Signer.generate("k1")
 SECOND_BALANCE = BALANCE.replace("acc-2001", "acc-2002")
-
-
-class Clock:
-    """The clock of the wall, ahead by as many seconds as one likes."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
 
 
 async def start(world: World, clock: Callable[[], float] = time.time) -> MemoryStore:
@@ -156,7 +147,7 @@ async def one_id_for_two_tokens(world: World) -> None:
 
 
 async def within_the_tolerance(world: World) -> None:
-    clock = Clock()
+    clock = Clock(source=time.time)
     await start(world, clock)
     here = mint(world)
     expiry = here.now + 100
@@ -170,7 +161,7 @@ async def within_the_tolerance(world: World) -> None:
 
 
 async def after_the_tolerance(world: World) -> None:
-    clock = Clock()
+    clock = Clock(source=time.time)
     used = await start(world, clock)
     here = mint(world)
     expiry = here.now + 100

@@ -3,81 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import re
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from jwt.algorithms import RSAAlgorithm, RSAPSSAlgorithm
 
-from helpers.support import ISSUER, World, sample_rows, start_with
-from openholder.fiskil.signer import Signer
-
-BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
-SEARCH = "/auth/v1/customer/search"
-JANE = {"email": "jane.citizen@example.com"}
-GONE = object()
-"""Leaves a member of a token out; None is null."""
-
-SIGN = {"PS256": RSAPSSAlgorithm(RSAPSSAlgorithm.SHA256), "RS256": RSAAlgorithm(RSAAlgorithm.SHA256)}
-
-
-def b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-@dataclass
-class Mint:
-    """Makes tokens, right or wrong in any part, signed with ``signer`` for the URI of ``path``."""
-
-    signer: Signer
-    base_url: str
-    path: str = BALANCE
-    algorithm: str = "PS256"
-
-    @property
-    def uri(self) -> str:
-        return self.base_url + self.path
-
-    @property
-    def now(self) -> int:
-        return int(time.time())
-
-    def header(self, **changes: Any) -> dict[str, Any]:
-        members = {"alg": self.algorithm, "kid": self.signer.kid, "typ": "JWT", **changes}
-        return {name: value for name, value in members.items() if value is not GONE}
-
-    def claims(self, **changes: Any) -> dict[str, Any]:
-        members = {
-            "iss": ISSUER,
-            "sub": ISSUER,
-            "aud": self.uri,
-            "iat": self.now,
-            "exp": self.now + 300,
-            "jti": str(uuid.uuid4()),
-            **changes,
-        }
-        return {name: value for name, value in members.items() if value is not GONE}
-
-    def token(self, *, header: Any = None, **claims: Any) -> str:
-        """A token with a good signature over whatever header and claims are asked for."""
-        return self.sign(self.header(**(header or {})), self.claims(**claims))
-
-    def sign(self, header: Any, payload: Any) -> str:
-        """Sign parts given as objects, text or bytes."""
-        parts = ".".join(b64(_written(part)) for part in (header, payload))
-        return f"{parts}.{b64(SIGN[self.algorithm].sign(parts.encode(), self.signer._key))}"
-
-
-def _written(part: Any) -> bytes:
-    if isinstance(part, bytes):
-        return part
-    return part.encode() if isinstance(part, str) else json.dumps(part).encode()
+from helpers.people import BALANCE
+from helpers.support import World, sample_rows, start_with
+from helpers.tokens import Mint
 
 
 @dataclass

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from catalogue.http import get
-from catalogue.rows import BALANCE, Reply, Row, mint, ok, send, status
+from catalogue.rows import Reply, Row, mint, ok, send, status
+from helpers.people import BALANCE
 from helpers.support import SQLITE, Upstream, World, rest, sample_rows, start_with, write_sqlite
 from openholder import Page
 from openholder.config import Configuration

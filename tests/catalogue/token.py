@@ -26,17 +26,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
 from catalogue.rows import (
-    BALANCE,
-    GONE,
-    SEARCH,
     Make,
-    Mint,
     Reply,
     Request,
     Row,
     Try,
     any_of,
-    b64,
     burns_nothing,
     counted,
     each,
@@ -52,16 +47,14 @@ from catalogue.rows import (
     status,
     tries,
 )
+from helpers.people import BALANCE, SEARCH
 from helpers.support import World
-from openholder.fiskil.signer import Signer
+from helpers.tokens import ABSENT, STRANGER, Mint, encode_base64url
 from openholder.gate import TokenFacts
 from openholder.gate.reasons import Reason, Refused
 from openholder.gate.token import parse_token
 from openholder.server.logs import configure_logging
 from openholder.settings import Log
-
-STRANGER = Signer.generate("k1")
-"""Somebody else's key, under the name of Fiskil's."""
 
 
 def forged(mint: Mint) -> Mint:
@@ -77,7 +70,7 @@ def headed(values: dict[str, Any], member: str) -> dict[str, Make]:
 def sealed(mint: Mint, head: str, body: str) -> str:
     """Two parts as they are to be sent, with a good signature over just that spelling."""
     signed = f"{head}.{body}"
-    return f"{signed}.{b64(mint.signer._key.sign(signed.encode(), PSS, hashes.SHA256()))}"
+    return f"{signed}.{encode_base64url(mint.signer._key.sign(signed.encode(), PSS, hashes.SHA256()))}"
 
 
 def decoded(part: str) -> bytes:
@@ -171,7 +164,7 @@ UNSIGNED = {
     **{f"{name!r}, good signature": lambda mint, name=name: mint.token(header={"alg": name}) for name in NONES},
     "'none', without the last dot": lambda mint: mint.token(header={"alg": "none"}).rpartition(".")[0],
     "PS256, no signature": unsigned("PS256", ""),
-    "PS256, a signature of zeros": unsigned("PS256", b64(bytes(256))),
+    "PS256, a signature of zeros": unsigned("PS256", encode_base64url(bytes(256))),
 }
 
 _SPKI, _PKCS1 = serialization.PublicFormat.SubjectPublicKeyInfo, serialization.PublicFormat.PKCS1
@@ -200,7 +193,7 @@ SECRETS: dict[str, Callable[[Mint], bytes]] = {
 def hashed(algorithm: str, secret: Callable[[Mint], bytes]) -> Make:
     def make(mint: Mint) -> str:
         signed = mint.token(header={"alg": algorithm}).rpartition(".")[0]
-        return f"{signed}.{b64(hmac.digest(secret(mint), signed.encode(), f'sha{algorithm[2:]}'))}"
+        return f"{signed}.{encode_base64url(hmac.digest(secret(mint), signed.encode(), f'sha{algorithm[2:]}'))}"
 
     return make
 
@@ -236,7 +229,7 @@ STRANGE_ALGORITHMS = {
     "its name elsewhere": "RSASSA-PSS",
     "two": "PS256,RS256",
     "of JWE": "RSA-OAEP",
-    "missing": GONE,
+    "missing": ABSENT,
     "null": None,
     "a list": ["PS256"],
     "an object": {},
@@ -264,7 +257,7 @@ SCHEMES = {
 def signed_by(algorithm: str, scheme: Any, digest: hashes.HashAlgorithm) -> Make:
     def make(mint: Mint) -> str:
         signed = mint.token(header={"alg": algorithm}).rpartition(".")[0]
-        return f"{signed}.{b64(mint.signer._key.sign(signed.encode(), scheme, digest))}"
+        return f"{signed}.{encode_base64url(mint.signer._key.sign(signed.encode(), scheme, digest))}"
 
     return make
 
@@ -274,7 +267,7 @@ def with_signature(change: Callable[[bytes, int], bytes]) -> Make:
 
     def make(mint: Mint) -> str:
         signed, _, signature = mint.token().rpartition(".")
-        return f"{signed}.{b64(change(decoded(signature), public(mint).public_numbers().n))}"
+        return f"{signed}.{encode_base64url(change(decoded(signature), public(mint).public_numbers().n))}"
 
     return make
 
@@ -311,14 +304,14 @@ def flipped(token: str, number: int, bit: int) -> str:
     pieces = token.split(".")
     changed = bytearray(decoded(pieces[number]))
     changed[bit // 8] ^= 1 << bit % 8
-    pieces[number] = b64(bytes(changed))
+    pieces[number] = encode_base64url(bytes(changed))
     return ".".join(pieces)
 
 
 # -- kid, and keys that the token brings along --------------------------------------------------------------------
 
 NO_KIDS = {
-    "missing": GONE,
+    "missing": ABSENT,
     "null": None,
     "empty": "",
     "a number": 1,
@@ -408,12 +401,12 @@ def bearing(**members: Any) -> Make:
 
 EMBEDDED = {
     "kid of ours": bearing(),
-    "no kid": bearing(kid=GONE),
+    "no kid": bearing(kid=ABSENT),
     "kid of its own": bearing(kid="own", jwk=STRANGER.public_jwk(kid="own")),
     "jwk with the private key": bearing(
-        jwk=STRANGER.public_jwk(d=b64(STRANGER._key.private_numbers().d.to_bytes(256)))
+        jwk=STRANGER.public_jwk(d=encode_base64url(STRANGER._key.private_numbers().d.to_bytes(256)))
     ),
-    "a whole set": bearing(jwk=GONE, jwks={"keys": [STRANGER.public_jwk()]}),
+    "a whole set": bearing(jwk=ABSENT, jwks={"keys": [STRANGER.public_jwk()]}),
     "as RS256": lambda mint: replace(forged(mint), algorithm="RS256").token(header={"jwk": STRANGER.public_jwk()}),
     "in the payload": lambda mint: forged(mint).token(cnf={"jwk": STRANGER.public_jwk()}, jwk=STRANGER.public_jwk()),
 }
@@ -473,11 +466,11 @@ def deflated(mint: Mint) -> str:
 def encrypted(mint: Mint, content: bytes, algorithm: str = "RSA-OAEP", **header: Any) -> str:
     """A JWE to the public key (RFC 7516), as whoever has only that one can make it."""
     digest = hashes.SHA256() if algorithm.endswith("256") else hashes.SHA1()
-    head = b64(json.dumps(mint.header(alg=algorithm, enc="A256GCM", **header)).encode())
+    head = encode_base64url(json.dumps(mint.header(alg=algorithm, enc="A256GCM", **header)).encode())
     key, nonce = os.urandom(32), os.urandom(12)
     sealed = AESGCM(key).encrypt(nonce, content, head.encode())
     wrapped = public(mint).encrypt(key, padding.OAEP(padding.MGF1(digest), digest, None))
-    return ".".join([head, *map(b64, (wrapped, nonce, sealed[:-16], sealed[-16:]))])
+    return ".".join([head, *map(encode_base64url, (wrapped, nonce, sealed[:-16], sealed[-16:]))])
 
 
 NESTED = {
@@ -506,7 +499,7 @@ JSON_SERIALISED = {
     "general": lambda mint: as_json(mint, flat=False),
     "flattened, no spaces": lambda mint: as_json(mint, flat=True, compact=True),
     "general, no spaces": lambda mint: as_json(mint, flat=False, compact=True),
-    "flattened, as base64url": lambda mint: b64(as_json(mint, flat=True).encode()),
+    "flattened, as base64url": lambda mint: encode_base64url(as_json(mint, flat=True).encode()),
 }
 
 # -- spelling -----------------------------------------------------------------------------------------------------
@@ -544,7 +537,7 @@ def standard_alphabet(mint: Mint) -> str:
     claims = mint.claims(x="???>>>???>>>")
     body = base64.b64encode(json.dumps(claims).encode()).decode().rstrip("=")
     assert "/" in body
-    return sealed(mint, b64(json.dumps(mint.header()).encode()), body)
+    return sealed(mint, encode_base64url(json.dumps(mint.header()).encode()), body)
 
 
 def in_the_middle(text: str, number: int = 1) -> Make:
@@ -746,12 +739,12 @@ OTHER_TYPES = {
 async def token_types(world: World) -> None:
     narrow = await serve(world, "narrow", FISKIL__TOKEN_TYPES="dpop+jwt")
     await serve(world)
-    for kind in (GONE, *TYPES):
+    for kind in (ABSENT, *TYPES):
         meets(ok, await send(world, mint(world).token(header={"typ": kind})), f"typ {kind}")
     for what, kind in OTHER_TYPES.items():
         meets(invalid_token, await send(world, mint(world).token(header={"typ": kind})), f"typ {what}")
     assert reasons(world) == {Reason.TYPE_NOT_ALLOWED: len(OTHER_TYPES)}
-    for kind, expect in (("dpop+jwt", ok), ("application/DPoP+JWT", ok), ("JWT", invalid_token), (GONE, ok)):
+    for kind, expect in (("dpop+jwt", ok), ("application/DPoP+JWT", ok), ("JWT", invalid_token), (ABSENT, ok)):
         meets(expect, await send(narrow, mint(narrow).token(header={"typ": kind})), f"typ {kind}, where set otherwise")
 
 
@@ -764,7 +757,7 @@ def numbered(place: str, number: str) -> Make:
 
     def make(mint: Mint) -> str:
         name = json.loads(f"{{{place}}}").popitem()[0]
-        rest = json.dumps(mint.claims(**{name: GONE}))
+        rest = json.dumps(mint.claims(**{name: ABSENT}))
         return mint.sign(mint.header(), f"{rest[:-1]}, {place.replace('0', number)}}}")
 
     return make
@@ -805,7 +798,7 @@ async def nothing_to_tell_apart(world: World) -> None:
             "bad sub": good.token(sub="other.example"),
             "bad aud": good.token(aud="https://evil.example/"),
             "expired": good.token(exp=1),
-            "no jti": good.token(jti=GONE),
+            "no jti": good.token(jti=ABSENT),
             "used": used,
             "no token at all": "abc",
         }

@@ -13,14 +13,13 @@ from contextlib import closing
 import pytest
 
 from helpers.commands import logging_as_it_was, run_command
+from helpers.people import BALANCE
 from helpers.processes import Server, configuration, free_port, openholder
 from helpers.support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 from openholder._version import __version__
 from openholder.contract.operations import OPERATIONS
 from openholder.fiskil.signer import DEVELOPMENT_KEY
 from openholder.server.logs import PROGRESS, configure_for_command
-
-BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import pytest
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from helpers.people import BALANCE
 from helpers.support import World, print_nothing, sample_rows, start_with
 from openholder.fiskil.signer import Signer
 from openholder.gate.jwks import JWKSCache
 from openholder.server.connections import bind
 
-BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 RATE = 200
 """Requests a second, sent on time whether or not the ones before are answered, as long as these are not too many."""
 AT_ONCE = 40

@@ -23,8 +23,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from catalogue.rows import BALANCE, JANE, SEARCH, Mint, Request
+from catalogue.rows import Request
+from helpers.people import BALANCE, JANE, SEARCH
 from helpers.support import ISSUER, sample_rows, start_with
+from helpers.tokens import Mint
 from openholder.fiskil.signer import Signer
 from openholder.gate import CannotJudge, Gate, Refused, TokenFacts
 from openholder.gate.fetching import FetchedDocument

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import hmac
 import json
 import time
-import uuid
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from jwt.algorithms import RSAPSSAlgorithm
 
+from helpers.clocks import Clock
+from helpers.people import BALANCE, JANE, SEARCH
 from helpers.support import ISSUER, Answer, World, sample_rows, start_with
+from helpers.tokens import ABSENT, STRANGER, Mint, decode_base64url, encode_base64url
 from openholder.fiskil.signer import Signer
 from openholder.gate import CannotJudge, Gate, Reason, Refused, TokenFacts
 from openholder.gate.fetching import FetchedDocument
@@ -23,61 +24,15 @@ from openholder.gate.stores.memory import MemoryStore
 from openholder.gate.stores.sqlite import SQLiteSettings, SQLiteStore
 from openholder.settings import Fiskil
 
-PATH = "/customer/cust-1001/accounts/acc-2001/balances"
-SEARCH = "/auth/v1/customer/search"
-JANE = {"email": "jane.citizen@example.com"}
 OTHER_TENANT = "otherbank.cdr.fiskil.com"
 
 CHALLENGE = 'Bearer realm="127.0.0.1"'
 INVALID_TOKEN = f'{CHALLENGE}, error="invalid_token"'
 INVALID_REQUEST = f'{CHALLENGE}, error="invalid_request"'
 
-ABSENT = object()
-"""Leaves a member out: None is a value, null."""
-STRANGER = Signer.generate("k1")
-"""Somebody else, who calls his key what Fiskil calls its own."""
 
-
-def encoded(part: bytes) -> str:
-    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
-
-
-def decoded(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-
-
-class Mint:
-    """Tokens for one URI. Any header and any claims can be asked for, and the signature over them is good."""
-
-    def __init__(self, signer: Signer, uri: str, now: float | None = None) -> None:
-        self.signer, self.uri = signer, uri
-        self.now = time.time() if now is None else now
-
-    def __call__(self, **claims: object) -> str:
-        return self.sign(self.header(), self.claims(**claims))
-
-    def headed(self, **header: object) -> str:
-        return self.sign(self.header(**header), self.claims())
-
-    def header(self, **changes: object) -> str:
-        return as_json({"alg": "PS256", "kid": self.signer.kid, "typ": "JWT"} | changes)
-
-    def claims(self, **changes: object) -> str:
-        standard = {"aud": self.uri, "exp": int(self.now) + 300, "iat": int(self.now), "jti": str(uuid.uuid4())}
-        return as_json({"iss": ISSUER, "sub": ISSUER} | standard | changes)
-
-    def sign(self, header: str | bytes, claims: str | bytes) -> str:
-        parts = [encoded(part if isinstance(part, bytes) else part.encode()) for part in (header, claims)]
-        signature = RSAPSSAlgorithm(RSAPSSAlgorithm.SHA256).sign(".".join(parts).encode(), self.signer._key)
-        return ".".join([*parts, encoded(signature)])
-
-
-def as_json(members: dict[str, object]) -> str:
-    return json.dumps({name: value for name, value in members.items() if value is not ABSENT})
-
-
-def mint_of(world: World, path: str = PATH) -> Mint:
-    return Mint(world.signer, world.url + path)
+def mint_of(world: World, path: str = BALANCE) -> Mint:
+    return Mint(world.signer, world.url, path)
 
 
 async def start(world, **more):
@@ -99,24 +54,30 @@ def refusals(holder) -> dict[str, float]:
 # -- let in -------------------------------------------------------------------------------------------------------
 
 GOOD = {
-    "signed with PS256": lambda mint: mint(),
+    "signed with PS256": lambda mint: mint.token(),
     "signed with RS256": lambda mint: mint.signer.token(ISSUER, mint.uri, algorithm="RS256"),
-    "exp 29 seconds ago: clocks may differ by 30": lambda mint: mint(exp=mint.now - 29),
-    "exp with a fraction": lambda mint: mint(exp=mint.now + 300.5),
+    "exp 29 seconds ago: clocks may differ by 30": lambda mint: mint.token(exp=time.time() - 29),
+    "exp with a fraction": lambda mint: mint.token(exp=mint.now + 300.5),
     "exp with an exponent": lambda mint: mint.sign(
-        mint.header(), mint.claims(exp=0).replace('"exp": 0', f'"exp": {(mint.now + 300) / 1e9:.9f}e9')
+        mint.header(), json.dumps(mint.claims(exp=0)).replace('"exp": 0', f'"exp": {(mint.now + 300) / 1e9:.9f}e9')
     ),
-    "nbf and iat 20 seconds ahead": lambda mint: mint(nbf=mint.now + 20, iat=mint.now + 20),
-    "no iat": lambda mint: mint(iat=ABSENT),
-    "aud as a list of just the URI": lambda mint: mint(aud=[mint.uri]),
-    "the longest jti": lambda mint: mint(jti="j" * 256),
-    "a jti of odd characters": lambda mint: mint(jti="\0\n\u00e9 ' --"),
-    "a hundred claims nobody knows": lambda mint: mint(**{f"claim{number}": [number] for number in range(100)}),
-    "no typ": lambda mint: mint.headed(typ=ABSENT),
-    "typ at+jwt": lambda mint: mint.headed(typ="at+jwt"),
-    "typ application/JWT": lambda mint: mint.headed(typ="application/JWT"),
-    "header parameters that are not for us": lambda mint: mint.headed(
-        jku="http://127.0.0.1:9/keys", x5u="http://127.0.0.1:9/chain", jwk={"kty": "oct", "k": "AA"}, zip="DEF", x=None
+    "nbf and iat 20 seconds ahead": lambda mint: mint.token(nbf=mint.now + 20, iat=mint.now + 20),
+    "no iat": lambda mint: mint.token(iat=ABSENT),
+    "aud as a list of just the URI": lambda mint: mint.token(aud=[mint.uri]),
+    "the longest jti": lambda mint: mint.token(jti="j" * 256),
+    "a jti of odd characters": lambda mint: mint.token(jti="\0\n\u00e9 ' --"),
+    "a hundred claims nobody knows": lambda mint: mint.token(**{f"claim{number}": [number] for number in range(100)}),
+    "no typ": lambda mint: mint.token(header={"typ": ABSENT}),
+    "typ at+jwt": lambda mint: mint.token(header={"typ": "at+jwt"}),
+    "typ application/JWT": lambda mint: mint.token(header={"typ": "application/JWT"}),
+    "header parameters that are not for us": lambda mint: mint.token(
+        header={
+            "jku": "http://127.0.0.1:9/keys",
+            "x5u": "http://127.0.0.1:9/chain",
+            "jwk": {"kty": "oct", "k": "AA"},
+            "zip": "DEF",
+            "x": None,
+        }
     ),
 }
 
@@ -125,7 +86,7 @@ GOOD = {
 @pytest.mark.gen_test
 async def test_a_good_token_is_let_in(world, make):
     holder = await start(world)
-    answer = await world.call(PATH, token=make(mint_of(world)))
+    answer = await world.call(BALANCE, token=make(mint_of(world)))
     assert (answer.status, answer.json["account_id"]) == (200, "acc-2001")
     assert "WWW-Authenticate" not in answer.headers
     assert refusals(holder) == {}
@@ -135,23 +96,23 @@ async def test_a_good_token_is_let_in(world, make):
 @pytest.mark.gen_test
 async def test_the_scheme_is_bearer_in_any_case_and_then_one_or_more_spaces(world, scheme):
     await start(world)
-    answer = await world.call(PATH, headers={"Authorization": scheme + world.token(PATH)})
+    answer = await world.call(BALANCE, headers={"Authorization": scheme + world.token(BALANCE)})
     assert answer.status == 200
 
 
 @pytest.mark.gen_test
 async def test_the_query_is_no_part_of_the_audience(world):
     await start(world)
-    answer = await world.call(f"{PATH}?page=2&aud=x", token=mint_of(world)())
+    answer = await world.call(f"{BALANCE}?page=2&aud=x", token=mint_of(world).token())
     assert answer.status == 200
 
 
 @pytest.mark.gen_test
 async def test_the_audience_has_the_path_as_it_was_sent_not_what_it_means(world):
     await start(world)
-    written = PATH.replace("cust-1001", "cust%2D1001")
-    assert (await world.call(written, token=mint_of(world, PATH)())).status == 401
-    assert (await world.call(written, token=mint_of(world, written)())).status == 200
+    written = BALANCE.replace("cust-1001", "cust%2D1001")
+    assert (await world.call(written, token=mint_of(world, BALANCE).token())).status == 401
+    assert (await world.call(written, token=mint_of(world, written).token())).status == 200
 
 
 @pytest.mark.parametrize(
@@ -172,7 +133,7 @@ async def test_a_key_serves_the_algorithm_that_it_names_or_both(world, in_key_se
     jwks = [world.signer.public_jwk(**({"alg": algorithm} if algorithm else {})) for algorithm in in_key_set]
     world.jwks = json.dumps({"keys": jwks}).encode()
     await start(world)
-    answer = await world.call(PATH, token=world.token(PATH, algorithm=in_token))
+    answer = await world.call(BALANCE, token=world.token(BALANCE, algorithm=in_token))
     assert answer.status == status
 
 
@@ -184,51 +145,59 @@ def hmac_with_the_public_key(mint: Mint) -> str:
     pem = mint.signer._key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    signed = mint.headed(alg="HS256").rpartition(".")[0]
-    return f"{signed}.{encoded(hmac.digest(pem, signed.encode(), 'sha256'))}"
+    signed = mint.token(header={"alg": "HS256"}).rpartition(".")[0]
+    return f"{signed}.{encode_base64url(hmac.digest(pem, signed.encode(), 'sha256'))}"
 
 
 def last_character_raised(token: str) -> str:
     """The same 256 bytes of signature: the last of 342 characters has four bits that no byte uses."""
     changed = token[:-1] + chr(ord(token[-1]) + 1)
-    assert decoded(changed.rpartition(".")[2]) == decoded(token.rpartition(".")[2])
+    assert decode_base64url(changed.rpartition(".")[2]) == decode_base64url(token.rpartition(".")[2])
     return changed
 
 
 def tampered(token: str) -> str:
     """Other claims under the signature of these."""
     header, claims, signature = token.split(".")
-    return ".".join([header, encoded(decoded(claims).replace(b"examplebank", b"Examplebank")), signature])
+    return ".".join(
+        [header, encode_base64url(decode_base64url(claims).replace(b"examplebank", b"Examplebank")), signature]
+    )
 
 
 def twice(mint: Mint, claim: str, first: object, second: object) -> str:
     """A claim that stands in the token twice: readers that choose silently choose differently."""
-    rest = mint.claims(**{claim: ABSENT})
+    rest = json.dumps(mint.claims(**{claim: ABSENT}))
     return mint.sign(mint.header(), f'{{"{claim}": {json.dumps(first)}, "{claim}": {json.dumps(second)}, {rest[1:]}')
 
 
 FORM = {
     "one part": (lambda mint: "abc", Reason.NOT_COMPACT_JWS),
-    "two parts": (lambda mint: mint().rpartition(".")[0], Reason.NOT_COMPACT_JWS),
-    "five parts, as encrypted tokens have": (lambda mint: mint() + ".AA.AA", Reason.NOT_COMPACT_JWS),
-    "padding": (lambda mint: mint() + "==", Reason.NOT_COMPACT_JWS),
-    "base64 that is not base64url": (lambda mint: mint().replace(".", ".+/", 1), Reason.NOT_COMPACT_JWS),
-    "base64url that no encoder writes": (lambda mint: last_character_raised(mint()), Reason.NOT_CANONICAL_BASE64URL),
-    "a part of impossible length": (lambda mint: mint() + "AAA", Reason.NOT_CANONICAL_BASE64URL),
-    "8193 characters": (lambda mint: mint().ljust(8193, "A"), Reason.TOKEN_TOO_LONG),
+    "two parts": (lambda mint: mint.token().rpartition(".")[0], Reason.NOT_COMPACT_JWS),
+    "five parts, as encrypted tokens have": (lambda mint: mint.token() + ".AA.AA", Reason.NOT_COMPACT_JWS),
+    "padding": (lambda mint: mint.token() + "==", Reason.NOT_COMPACT_JWS),
+    "base64 that is not base64url": (lambda mint: mint.token().replace(".", ".+/", 1), Reason.NOT_COMPACT_JWS),
+    "base64url that no encoder writes": (
+        lambda mint: last_character_raised(mint.token()),
+        Reason.NOT_CANONICAL_BASE64URL,
+    ),
+    "a part of impossible length": (lambda mint: mint.token() + "AAA", Reason.NOT_CANONICAL_BASE64URL),
+    "8193 characters": (lambda mint: mint.token().ljust(8193, "A"), Reason.TOKEN_TOO_LONG),
     "header no JSON": (lambda mint: mint.sign("{", mint.claims()), Reason.HEADER_NOT_JSON),
     "header a list": (lambda mint: mint.sign("[]", mint.claims()), Reason.HEADER_NOT_JSON),
-    "header in UTF-16": (lambda mint: mint.sign(mint.header().encode("utf-16"), mint.claims()), Reason.HEADER_NOT_JSON),
+    "header in UTF-16": (
+        lambda mint: mint.sign(json.dumps(mint.header()).encode("utf-16"), mint.claims()),
+        Reason.HEADER_NOT_JSON,
+    ),
     "payload no JSON": (lambda mint: mint.sign(mint.header(), "{"), Reason.PAYLOAD_NOT_JSON),
     "payload text": (lambda mint: mint.sign(mint.header(), '"claims"'), Reason.PAYLOAD_NOT_JSON),
-    "payload with NaN": (lambda mint: mint(x=float("nan")), Reason.PAYLOAD_NOT_JSON),
+    "payload with NaN": (lambda mint: mint.token(x=float("nan")), Reason.PAYLOAD_NOT_JSON),
     "payload deeper than anybody needs": (
         lambda mint: mint.sign(mint.header(), "[" * 2000 + "]" * 2000),
         Reason.PAYLOAD_NOT_JSON,
     ),
-    "jti half a character": (lambda mint: mint(jti="\ud800"), Reason.PAYLOAD_NOT_JSON),
+    "jti half a character": (lambda mint: mint.token(jti="\ud800"), Reason.PAYLOAD_NOT_JSON),
     "alg twice": (
-        lambda mint: mint.sign(f'{{"alg": "none", {mint.header()[1:]}', mint.claims()),
+        lambda mint: mint.sign(f'{{"alg": "none", {json.dumps(mint.header())[1:]}', mint.claims()),
         Reason.HEADER_NOT_JSON,
     ),
     "exp twice, good first": (lambda mint: twice(mint, "exp", mint.now + 9, 1), Reason.PAYLOAD_NOT_JSON),
@@ -238,61 +207,67 @@ FORM = {
 }
 
 HEADER = {
-    "alg none, signed all the same": (lambda mint: mint.headed(alg="none"), Reason.ALGORITHM_NOT_ALLOWED),
-    "alg none, not signed": (lambda mint: mint.headed(alg="none").rpartition(".")[0] + ".", Reason.NOT_COMPACT_JWS),
-    "alg nOnE": (lambda mint: mint.headed(alg="nOnE"), Reason.ALGORITHM_NOT_ALLOWED),
+    "alg none, signed all the same": (lambda mint: mint.token(header={"alg": "none"}), Reason.ALGORITHM_NOT_ALLOWED),
+    "alg none, not signed": (
+        lambda mint: mint.token(header={"alg": "none"}).rpartition(".")[0] + ".",
+        Reason.NOT_COMPACT_JWS,
+    ),
+    "alg nOnE": (lambda mint: mint.token(header={"alg": "nOnE"}), Reason.ALGORITHM_NOT_ALLOWED),
     "alg HS256 with the public key as secret": (hmac_with_the_public_key, Reason.ALGORITHM_NOT_ALLOWED),
-    "alg ES256": (lambda mint: mint.headed(alg="ES256"), Reason.ALGORITHM_NOT_ALLOWED),
-    "alg PS512": (lambda mint: mint.headed(alg="PS512"), Reason.ALGORITHM_NOT_ALLOWED),
-    "alg in small letters": (lambda mint: mint.headed(alg="ps256"), Reason.ALGORITHM_NOT_ALLOWED),
-    "alg a list": (lambda mint: mint.headed(alg=["PS256"]), Reason.ALGORITHM_NOT_ALLOWED),
-    "no alg": (lambda mint: mint.headed(alg=ABSENT), Reason.ALGORITHM_NOT_ALLOWED),
-    "no kid": (lambda mint: mint.headed(kid=ABSENT), Reason.KID_MALFORMED),
-    "kid empty": (lambda mint: mint.headed(kid=""), Reason.KID_MALFORMED),
-    "kid a number": (lambda mint: mint.headed(kid=1), Reason.KID_MALFORMED),
-    "kid of 257 characters": (lambda mint: mint.headed(kid="k" * 257), Reason.KID_MALFORMED),
-    "crit": (lambda mint: mint.headed(crit=["x"], x=1), Reason.CRITICAL_EXTENSION),
-    "crit empty": (lambda mint: mint.headed(crit=[]), Reason.CRITICAL_EXTENSION),
-    "crit b64": (lambda mint: mint.headed(crit=["b64"], b64=True), Reason.CRITICAL_EXTENSION),
-    "typ of another kind of token": (lambda mint: mint.headed(typ="logout+jwt"), Reason.TYPE_NOT_ALLOWED),
-    "typ a number": (lambda mint: mint.headed(typ=7), Reason.TYPE_NOT_ALLOWED),
-    "kid of no key": (lambda mint: mint.headed(kid="k2"), Reason.KEY_UNKNOWN),
-    "another key under this kid": (lambda mint: Mint(STRANGER, mint.uri)(), Reason.SIGNATURE_WRONG),
+    "alg ES256": (lambda mint: mint.token(header={"alg": "ES256"}), Reason.ALGORITHM_NOT_ALLOWED),
+    "alg PS512": (lambda mint: mint.token(header={"alg": "PS512"}), Reason.ALGORITHM_NOT_ALLOWED),
+    "alg in small letters": (lambda mint: mint.token(header={"alg": "ps256"}), Reason.ALGORITHM_NOT_ALLOWED),
+    "alg a list": (lambda mint: mint.token(header={"alg": ["PS256"]}), Reason.ALGORITHM_NOT_ALLOWED),
+    "no alg": (lambda mint: mint.token(header={"alg": ABSENT}), Reason.ALGORITHM_NOT_ALLOWED),
+    "no kid": (lambda mint: mint.token(header={"kid": ABSENT}), Reason.KID_MALFORMED),
+    "kid empty": (lambda mint: mint.token(header={"kid": ""}), Reason.KID_MALFORMED),
+    "kid a number": (lambda mint: mint.token(header={"kid": 1}), Reason.KID_MALFORMED),
+    "kid of 257 characters": (lambda mint: mint.token(header={"kid": "k" * 257}), Reason.KID_MALFORMED),
+    "crit": (lambda mint: mint.token(header={"crit": ["x"], "x": 1}), Reason.CRITICAL_EXTENSION),
+    "crit empty": (lambda mint: mint.token(header={"crit": []}), Reason.CRITICAL_EXTENSION),
+    "crit b64": (lambda mint: mint.token(header={"crit": ["b64"], "b64": True}), Reason.CRITICAL_EXTENSION),
+    "typ of another kind of token": (lambda mint: mint.token(header={"typ": "logout+jwt"}), Reason.TYPE_NOT_ALLOWED),
+    "typ a number": (lambda mint: mint.token(header={"typ": 7}), Reason.TYPE_NOT_ALLOWED),
+    "kid of no key": (lambda mint: mint.token(header={"kid": "k2"}), Reason.KEY_UNKNOWN),
+    "another key under this kid": (lambda mint: replace(mint, signer=STRANGER).token(), Reason.SIGNATURE_WRONG),
     "another key that the token itself carries": (
-        lambda mint: Mint(STRANGER, mint.uri).headed(jwk=STRANGER.public_jwk()),
+        lambda mint: replace(mint, signer=STRANGER).token(header={"jwk": STRANGER.public_jwk()}),
         Reason.SIGNATURE_WRONG,
     ),
-    "a PS256 signature called RS256": (lambda mint: mint.headed(alg="RS256"), Reason.SIGNATURE_WRONG),
-    "claims changed after signing": (lambda mint: tampered(mint()), Reason.SIGNATURE_WRONG),
+    "a PS256 signature called RS256": (lambda mint: mint.token(header={"alg": "RS256"}), Reason.SIGNATURE_WRONG),
+    "claims changed after signing": (lambda mint: tampered(mint.token()), Reason.SIGNATURE_WRONG),
 }
 CLAIMS = {
-    "no exp": (lambda mint: mint(exp=ABSENT), Reason.EXPIRY_MALFORMED),
-    "exp null": (lambda mint: mint(exp=None), Reason.EXPIRY_MALFORMED),
-    "exp text": (lambda mint: mint(exp=str(int(mint.now) + 300)), Reason.EXPIRY_MALFORMED),
-    "exp true": (lambda mint: mint(exp=True), Reason.EXPIRY_MALFORMED),
-    "exp a list": (lambda mint: mint(exp=[mint.now + 300]), Reason.EXPIRY_MALFORMED),
-    "expired": (lambda mint: mint(exp=mint.now - 30), Reason.EXPIRED),
-    "exp too far away": (lambda mint: mint(exp=mint.now + 3700), Reason.LIFETIME_TOO_LONG),
-    "nbf ahead": (lambda mint: mint(nbf=mint.now + 60), Reason.NOT_YET_VALID),
-    "nbf text": (lambda mint: mint(nbf="0"), Reason.NOT_YET_VALID),
-    "nbf null": (lambda mint: mint(nbf=None), Reason.NOT_YET_VALID),
-    "iat ahead": (lambda mint: mint(iat=mint.now + 60), Reason.ISSUED_IN_FUTURE),
-    "iat true": (lambda mint: mint(iat=True), Reason.ISSUED_IN_FUTURE),
-    "no iss": (lambda mint: mint(iss=ABSENT), Reason.ISSUER_WRONG),
-    "another tenant of the same signer": (lambda mint: mint(iss=OTHER_TENANT, sub=OTHER_TENANT), Reason.ISSUER_WRONG),
-    "iss a list": (lambda mint: mint(iss=[ISSUER]), Reason.ISSUER_WRONG),
-    "iss with a scheme": (lambda mint: mint(iss=f"https://{ISSUER}"), Reason.ISSUER_WRONG),
-    "iss in capitals": (lambda mint: mint(iss=ISSUER.upper()), Reason.ISSUER_WRONG),
-    "iss and more": (lambda mint: mint(iss=f"{ISSUER}.evil.example"), Reason.ISSUER_WRONG),
-    "iss cut short": (lambda mint: mint(iss=ISSUER[:-4]), Reason.ISSUER_WRONG),
-    "no sub": (lambda mint: mint(sub=ABSENT), Reason.SUBJECT_WRONG),
-    "sub of another tenant": (lambda mint: mint(sub=OTHER_TENANT), Reason.SUBJECT_WRONG),
-    "sub a customer": (lambda mint: mint(sub="cust-1001"), Reason.SUBJECT_WRONG),
-    "sub a list": (lambda mint: mint(sub=[ISSUER]), Reason.SUBJECT_WRONG),
-    "no jti": (lambda mint: mint(jti=ABSENT), Reason.TOKEN_ID_MALFORMED),
-    "jti empty": (lambda mint: mint(jti=""), Reason.TOKEN_ID_MALFORMED),
-    "jti of 257 characters": (lambda mint: mint(jti="j" * 257), Reason.TOKEN_ID_MALFORMED),
-    "jti a number": (lambda mint: mint(jti=7), Reason.TOKEN_ID_MALFORMED),
+    "no exp": (lambda mint: mint.token(exp=ABSENT), Reason.EXPIRY_MALFORMED),
+    "exp null": (lambda mint: mint.token(exp=None), Reason.EXPIRY_MALFORMED),
+    "exp text": (lambda mint: mint.token(exp=str(int(mint.now) + 300)), Reason.EXPIRY_MALFORMED),
+    "exp true": (lambda mint: mint.token(exp=True), Reason.EXPIRY_MALFORMED),
+    "exp a list": (lambda mint: mint.token(exp=[mint.now + 300]), Reason.EXPIRY_MALFORMED),
+    "expired": (lambda mint: mint.token(exp=mint.now - 30), Reason.EXPIRED),
+    "exp too far away": (lambda mint: mint.token(exp=mint.now + 3700), Reason.LIFETIME_TOO_LONG),
+    "nbf ahead": (lambda mint: mint.token(nbf=mint.now + 60), Reason.NOT_YET_VALID),
+    "nbf text": (lambda mint: mint.token(nbf="0"), Reason.NOT_YET_VALID),
+    "nbf null": (lambda mint: mint.token(nbf=None), Reason.NOT_YET_VALID),
+    "iat ahead": (lambda mint: mint.token(iat=mint.now + 60), Reason.ISSUED_IN_FUTURE),
+    "iat true": (lambda mint: mint.token(iat=True), Reason.ISSUED_IN_FUTURE),
+    "no iss": (lambda mint: mint.token(iss=ABSENT), Reason.ISSUER_WRONG),
+    "another tenant of the same signer": (
+        lambda mint: mint.token(iss=OTHER_TENANT, sub=OTHER_TENANT),
+        Reason.ISSUER_WRONG,
+    ),
+    "iss a list": (lambda mint: mint.token(iss=[ISSUER]), Reason.ISSUER_WRONG),
+    "iss with a scheme": (lambda mint: mint.token(iss=f"https://{ISSUER}"), Reason.ISSUER_WRONG),
+    "iss in capitals": (lambda mint: mint.token(iss=ISSUER.upper()), Reason.ISSUER_WRONG),
+    "iss and more": (lambda mint: mint.token(iss=f"{ISSUER}.evil.example"), Reason.ISSUER_WRONG),
+    "iss cut short": (lambda mint: mint.token(iss=ISSUER[:-4]), Reason.ISSUER_WRONG),
+    "no sub": (lambda mint: mint.token(sub=ABSENT), Reason.SUBJECT_WRONG),
+    "sub of another tenant": (lambda mint: mint.token(sub=OTHER_TENANT), Reason.SUBJECT_WRONG),
+    "sub a customer": (lambda mint: mint.token(sub="cust-1001"), Reason.SUBJECT_WRONG),
+    "sub a list": (lambda mint: mint.token(sub=[ISSUER]), Reason.SUBJECT_WRONG),
+    "no jti": (lambda mint: mint.token(jti=ABSENT), Reason.TOKEN_ID_MALFORMED),
+    "jti empty": (lambda mint: mint.token(jti=""), Reason.TOKEN_ID_MALFORMED),
+    "jti of 257 characters": (lambda mint: mint.token(jti="j" * 257), Reason.TOKEN_ID_MALFORMED),
+    "jti a number": (lambda mint: mint.token(jti=7), Reason.TOKEN_ID_MALFORMED),
 }
 
 AUDIENCES = {
@@ -316,8 +291,8 @@ AUDIENCES = {
     "another account": lambda uri: uri.replace("acc-2001", "acc-2002"),
     "with a tab in the host": lambda uri: uri.replace("127.", "127.\t"),
     "no URI at all": lambda uri: "http://[",
-    "only the path": lambda uri: PATH,
-    "only the server": lambda uri: uri.removesuffix(PATH),
+    "only the path": lambda uri: BALANCE,
+    "only the server": lambda uri: uri.removesuffix(BALANCE),
 }
 
 # What is almost right has reasons of its own: during a roll-out they tell how the other side writes its URIs.
@@ -332,7 +307,7 @@ NEAR_MISSES = {
 
 
 def for_audience(audience, reason):
-    return lambda mint: mint(aud=audience(mint.uri)), reason
+    return lambda mint: mint.token(aud=audience(mint.uri)), reason
 
 
 BAD = {
@@ -348,7 +323,7 @@ BAD = {
 @pytest.mark.gen_test
 async def test_a_token_that_is_wrong_in_one_way_is_refused(world, make, reason):
     holder = await start(world)
-    answer = await world.call(PATH, token=make(mint_of(world)))
+    answer = await world.call(BALANCE, token=make(mint_of(world)))
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, INVALID_TOKEN)
     assert (answer.code, answer.json["errors"][0]["detail"]) == ("invalid_token", "authentication failed")
     assert "X-Sharing-Refused" not in answer.headers
@@ -378,7 +353,7 @@ REQUESTS = {
 async def get_with(world: World, *authorization: str) -> Answer:
     """GET with any number of Authorization headers: a dictionary holds only one."""
     headers = [("Authorization", value) for value in authorization]
-    async with world.session.get(world.url + PATH, headers=headers) as response:
+    async with world.session.get(world.url + BALANCE, headers=headers) as response:
         return Answer(response.status, response.headers, await response.read())
 
 
@@ -386,7 +361,7 @@ async def get_with(world: World, *authorization: str) -> Answer:
 @pytest.mark.gen_test
 async def test_a_request_without_exactly_one_token_is_refused(world, make, status, challenge, reason):
     holder = await start(world)
-    good = world.token(PATH)
+    good = world.token(BALANCE)
     answer = await get_with(world, *make(good))
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (status, challenge)
     assert answer.code == {400: "invalid_request", 401: "invalid_token"}[status]
@@ -408,29 +383,29 @@ async def test_a_request_without_exactly_one_token_is_refused(world, make, statu
 @pytest.mark.gen_test
 async def test_headers_do_not_move_the_server(world, spoofed):
     await start(world)
-    elsewhere = world.signer.token(ISSUER, f"http://evil.example{PATH}")
-    assert (await world.call(PATH, token=elsewhere, headers=spoofed)).status == 401
-    assert (await world.call(PATH, headers=spoofed)).status == 200
+    elsewhere = world.signer.token(ISSUER, f"http://evil.example{BALANCE}")
+    assert (await world.call(BALANCE, token=elsewhere, headers=spoofed)).status == 401
+    assert (await world.call(BALANCE, headers=spoofed)).status == 200
 
 
 @pytest.mark.parametrize(
-    ("path", "code"), [(PATH, "invalid_token"), (SEARCH, "urn:au-cds:error:cds-all:GeneralError/Expected")]
+    ("path", "code"), [(BALANCE, "invalid_token"), (SEARCH, "urn:au-cds:error:cds-all:GeneralError/Expected")]
 )
 @pytest.mark.gen_test
 async def test_the_caller_never_learns_why_authentication_failed(world, path, code):
     await start(world)
     mint, body = mint_of(world, path), JANE if path == SEARCH else None
-    used = mint()
+    used = mint.token()
     await world.call(path, token=used, body=body)
     tokens = [
         "",
         "abc",
         used,
-        mint(exp=1),
-        mint(aud="x"),
-        mint(sub="x"),
-        mint.headed(kid="x"),
-        Mint(STRANGER, mint.uri)(),
+        mint.token(exp=1),
+        mint.token(aud="x"),
+        mint.token(sub="x"),
+        mint.token(header={"kid": "x"}),
+        replace(mint, signer=STRANGER).token(),
     ]
     answers = [await world.call(path, token=token, body=body) for token in tokens]
     assert {answer.status for answer in answers} == {401}
@@ -446,8 +421,8 @@ async def test_the_caller_never_learns_why_authentication_failed(world, path, co
 @pytest.mark.gen_test
 async def test_a_token_works_once(world):
     holder = await start(world)
-    token = world.token(PATH)
-    answers = [await world.call(PATH, token=token) for _ in range(3)]
+    token = world.token(BALANCE)
+    answers = [await world.call(BALANCE, token=token) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 401, 401]
     assert answers[1].headers["WWW-Authenticate"] == INVALID_TOKEN
     assert refusals(holder) == {Reason.REPLAYED: 2}
@@ -456,8 +431,8 @@ async def test_a_token_works_once(world):
 @pytest.mark.gen_test
 async def test_of_fifty_requests_at_once_with_one_token_one_is_let_in(world):
     await start(world)
-    token = world.token(PATH)
-    answers = await asyncio.gather(*(world.call(PATH, token=token) for _ in range(50)))
+    token = world.token(BALANCE)
+    answers = await asyncio.gather(*(world.call(BALANCE, token=token) for _ in range(50)))
     assert sorted(answer.status for answer in answers) == [200] + 49 * [401]
 
 
@@ -465,33 +440,38 @@ async def test_of_fifty_requests_at_once_with_one_token_one_is_let_in(world):
 async def test_a_token_is_known_by_issuer_and_jti_alone(world):
     await start(world)
     mint = mint_of(world)
-    tokens = [mint(jti="one"), mint(jti="one", exp=mint.now + 60), mint(jti="One"), mint(jti="one\0")]
-    assert [(await world.call(PATH, token=token)).status for token in tokens] == [200, 401, 200, 200]
+    tokens = [
+        mint.token(jti="one"),
+        mint.token(jti="one", exp=mint.now + 60),
+        mint.token(jti="One"),
+        mint.token(jti="one\0"),
+    ]
+    assert [(await world.call(BALANCE, token=token)).status for token in tokens] == [200, 401, 200, 200]
 
 
 @pytest.mark.gen_test
 async def test_a_token_that_failed_elsewhere_still_works_where_it_belongs(world):
     await start(world)
-    token = world.token(PATH)
-    assert (await world.call(PATH.replace("acc-2001", "acc-2002"), token=token)).status == 401
-    assert (await world.call(PATH, token=token)).status == 200
+    token = world.token(BALANCE)
+    assert (await world.call(BALANCE.replace("acc-2001", "acc-2002"), token=token)).status == 401
+    assert (await world.call(BALANCE, token=token)).status == 200
 
 
 @pytest.mark.gen_test
 async def test_a_forgery_does_not_use_up_the_token_whose_id_it_bears(world):
     await start(world)
-    mint, forger = mint_of(world), Mint(STRANGER, world.url + PATH)
-    assert (await world.call(PATH, token=forger(jti="guessed"))).status == 401
-    assert (await world.call(PATH, token=mint(jti="guessed"))).status == 200
+    mint, forger = mint_of(world), Mint(STRANGER, world.url)
+    assert (await world.call(BALANCE, token=forger.token(jti="guessed"))).status == 401
+    assert (await world.call(BALANCE, token=mint.token(jti="guessed"))).status == 200
 
 
 @pytest.mark.parametrize(
     ("path", "body", "wrong", "status"),
     [
-        (PATH, None, {"path": f"{PATH}/"}, 404),
-        (PATH, None, {"method": "PUT"}, 405),
-        (PATH, None, {"method": "HEAD"}, 405),
-        (PATH, None, {"headers": {"Accept": "text/html"}}, 406),
+        (BALANCE, None, {"path": f"{BALANCE}/"}, 404),
+        (BALANCE, None, {"method": "PUT"}, 405),
+        (BALANCE, None, {"method": "HEAD"}, 405),
+        (BALANCE, None, {"headers": {"Accept": "text/html"}}, 406),
         (SEARCH, JANE, {"method": "GET"}, 405),
         (SEARCH, JANE, {"body": b" " * 70_000}, 413),
         (SEARCH, JANE, {"headers": {"Content-Type": "text/plain"}}, 415),
@@ -510,9 +490,9 @@ async def test_what_is_refused_before_the_gate_uses_no_token_up(world, path, bod
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        (PATH.replace("acc-2001", "acc-9999"), None, 404),
-        (PATH.replace("cust-1001", "cust-9999"), None, 404),
-        (PATH.replace("cust-1001", "%00"), None, 404),
+        (BALANCE.replace("acc-2001", "acc-9999"), None, 404),
+        (BALANCE.replace("cust-1001", "cust-9999"), None, 404),
+        (BALANCE.replace("cust-1001", "%00"), None, 404),
         (SEARCH, b"no JSON", 400),
     ],
 )
@@ -531,7 +511,7 @@ async def test_what_goes_wrong_behind_the_gate_has_used_the_token_up(world, path
 async def test_the_status_of_a_failed_authentication_may_be_403(world, monkeypatch):
     monkeypatch.setenv("OPENHOLDER_FISKIL__AUTHENTICATION_FAILURE_STATUS", "403")
     await start(world)
-    wrong, missing = await world.call(PATH, token="abc"), await world.call(PATH, token="")
+    wrong, missing = await world.call(BALANCE, token="abc"), await world.call(BALANCE, token="")
     assert (wrong.status, wrong.headers["WWW-Authenticate"]) == (403, INVALID_TOKEN)
     assert (missing.status, missing.headers["WWW-Authenticate"]) == (403, CHALLENGE)
     assert "X-Sharing-Refused" not in wrong.headers
@@ -554,7 +534,7 @@ async def test_there_may_be_several_public_urls_and_issuers(world, monkeypatch, 
     monkeypatch.setenv("OPENHOLDER_PUBLIC_URL", "https://a.example,https://b.example/holder")
     monkeypatch.setenv("OPENHOLDER_FISKIL__ISSUER", "one.example, https://one.example")
     await start(world)
-    answer = await world.call(PATH, token=world.signer.token(issuer, base + PATH, sub=subject))
+    answer = await world.call(BALANCE, token=world.signer.token(issuer, base + BALANCE, sub=subject))
     assert answer.status == status
 
 
@@ -565,13 +545,13 @@ async def test_there_may_be_several_public_urls_and_issuers(world, monkeypatch, 
 async def test_without_keys_the_answer_is_try_again_and_the_token_stays_good(world):
     world.jwks = b"<html>under maintenance</html>"
     await start(world)
-    token = world.token(PATH)
-    answer = await world.call(PATH, token=token)
+    token = world.token(BALANCE)
+    answer = await world.call(BALANCE, token=token)
     assert (answer.status, answer.code) == (503, "temporarily_unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
     assert "WWW-Authenticate" not in answer.headers
     world.jwks = world.signer.jwks()
-    while (answer := await world.call(PATH, token=token)).status == 503:
+    while (answer := await world.call(BALANCE, token=token)).status == 503:
         await asyncio.sleep(0.02)  # the server asks for the keys again by itself, half a second after the failure
     assert answer.status == 200
 
@@ -582,22 +562,14 @@ NOW = 1_800_000_000
 BASE = "https://api.examplebank.example"
 
 
-class Clock:
-    def __init__(self, now: float = NOW) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture
 def mint(signer):
-    return Mint(signer, BASE + PATH, NOW)
+    return Mint(signer, BASE, stopped_at=NOW)
 
 
 def gate_of(signer: Signer, clock: Clock, store=None, lost_before: float = 0, **settings) -> Gate:
@@ -612,7 +584,7 @@ def gate_of(signer: Signer, clock: Clock, store=None, lost_before: float = 0, **
 async def verdict(gate: Gate, token: str) -> Reason | None:
     """Why the gate refuses the token; None when it lets it in."""
     try:
-        await gate.admit([f"Bearer {token}"], PATH, TokenFacts())
+        await gate.admit([f"Bearer {token}"], BALANCE, TokenFacts())
     except Refused as exc:
         return exc.reason
     return None
@@ -633,28 +605,28 @@ async def verdict(gate: Gate, token: str) -> Reason | None:
 )
 @pytest.mark.gen_test
 async def test_clocks_may_differ_by_thirty_seconds_and_no_more(signer, clock, mint, claim, seconds, reason):
-    assert await verdict(gate_of(signer, clock), mint(**{claim: NOW + seconds})) is reason
+    assert await verdict(gate_of(signer, clock), mint.token(**{claim: NOW + seconds})) is reason
 
 
 @pytest.mark.gen_test
 async def test_tolerance_and_lifetime_are_settings(signer, clock, mint):
     gate = gate_of(signer, clock, clock_tolerance=0, max_token_lifetime=60)
     seconds = {60: None, 61: Reason.LIFETIME_TOO_LONG, 1: None, 0: Reason.EXPIRED}
-    assert {after: await verdict(gate, mint(exp=NOW + after)) for after in seconds} == seconds
+    assert {after: await verdict(gate, mint.token(exp=NOW + after)) for after in seconds} == seconds
 
 
 @pytest.mark.gen_test
 async def test_algorithms_may_be_narrowed(signer, clock, mint):
     gate = gate_of(signer, clock, algorithms="PS256")
-    assert await verdict(gate, mint()) is None
-    rs256 = signer.token(ISSUER, BASE + PATH, algorithm="RS256", iat=NOW, exp=NOW + 300)
+    assert await verdict(gate, mint.token()) is None
+    rs256 = signer.token(ISSUER, BASE + BALANCE, algorithm="RS256", iat=NOW, exp=NOW + 300)
     assert await verdict(gate, rs256) is Reason.ALGORITHM_NOT_ALLOWED
     assert await verdict(gate_of(signer, clock), rs256) is None
 
 
 @pytest.mark.gen_test
 async def test_a_used_token_is_remembered_as_long_as_it_would_be_let_in(signer, clock, mint):
-    gate, token = gate_of(signer, clock), mint(exp=NOW + 300)
+    gate, token = gate_of(signer, clock), mint.token(exp=NOW + 300)
     assert await verdict(gate, token) is None
     for seconds, reason in ((0, Reason.REPLAYED), (329.99, Reason.REPLAYED), (330, Reason.EXPIRED)):
         clock.now = NOW + seconds
@@ -664,10 +636,10 @@ async def test_a_used_token_is_remembered_as_long_as_it_would_be_let_in(signer, 
 @pytest.mark.parametrize("seconds", [150, 1])
 @pytest.mark.gen_test
 async def test_a_clock_that_is_set_back_a_little_or_a_lot_lets_no_token_in_twice(signer, clock, mint, seconds):
-    gate, token = gate_of(signer, clock), mint(exp=NOW + 300)
+    gate, token = gate_of(signer, clock), mint.token(exp=NOW + 300)
     assert await verdict(gate, token) is None
     clock.now = NOW + 400
-    assert await verdict(gate, mint(exp=NOW + 600)) is None  # by now the first one has been forgotten
+    assert await verdict(gate, mint.token(exp=NOW + 600)) is None  # by now the first one has been forgotten
     clock.now = NOW + seconds
     assert await verdict(gate, token) is not None
 
@@ -676,23 +648,23 @@ async def test_a_clock_that_is_set_back_a_little_or_a_lot_lets_no_token_in_twice
 async def test_what_may_have_been_used_before_the_record_was_lost_is_refused(signer, clock, mint):
     gate = gate_of(signer, clock, lost_before=NOW)
     for issued, reason in ((NOW - 1, Reason.ISSUED_BEFORE_RECORD), (ABSENT, Reason.ISSUED_BEFORE_RECORD), (NOW, None)):
-        assert await verdict(gate, mint(iat=issued)) is reason
+        assert await verdict(gate, mint.token(iat=issued)) is reason
     clock.now = NOW + 3630  # by now every token of that time has expired
-    assert await verdict(gate, mint(iat=ABSENT, exp=NOW + 3700)) is None
+    assert await verdict(gate, mint.token(iat=ABSENT, exp=NOW + 3700)) is None
 
 
 @pytest.mark.gen_test
 async def test_a_record_that_cannot_be_asked_lets_nobody_in(signer, clock, mint, tmp_path):
     never_opened = SQLiteStore(SQLiteSettings(path=tmp_path / "replay.db"))
     with pytest.raises(CannotJudge) as raised:
-        await gate_of(signer, clock, never_opened).admit([f"Bearer {mint()}"], PATH, TokenFacts())
+        await gate_of(signer, clock, never_opened).admit([f"Bearer {mint.token()}"], BALANCE, TokenFacts())
     assert raised.value.retry_after >= 1
 
 
 @pytest.mark.gen_test
 async def test_the_log_learns_key_algorithm_and_life_of_a_token_and_a_hash_of_its_id(signer, clock, mint):
     facts = TokenFacts()
-    await gate_of(signer, clock).admit([f"Bearer {mint(jti='secret')}"], PATH, facts)
+    await gate_of(signer, clock).admit([f"Bearer {mint.token(jti='secret')}"], BALANCE, facts)
     hashed = hashlib.sha256(b"secret").hexdigest()[:12]
     assert facts == TokenFacts(kid="k1", alg="PS256", jti=hashed, life=300)
 
@@ -701,5 +673,5 @@ async def test_the_log_learns_key_algorithm_and_life_of_a_token_and_a_hash_of_it
 async def test_the_log_learns_little_of_a_token_that_is_not_proven(signer, clock, mint):
     facts = TokenFacts()
     with pytest.raises(Refused):
-        await gate_of(signer, clock).admit([f"Bearer {mint.headed(kid='k' * 200)}"], PATH, facts)
+        await gate_of(signer, clock).admit(["Bearer " + mint.token(header={"kid": "k" * 200})], BALANCE, facts)
     assert facts == TokenFacts(kid="k" * 32, alg="PS256")

@@ -17,6 +17,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from helpers.clocks import Clock
 from helpers.support import print_nothing
 from openholder.fiskil.signer import Signer
 from openholder.gate.fetching import MAX_BYTES, FetchedDocument, make_fetch
@@ -209,14 +210,6 @@ def test_a_key_with_the_roca_weakness_is_not_used(caplog):
 # -- keeping keys -------------------------------------------------------------------------------------------------
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Host:
     """Whoever has the keys: answers with ``document``, or fails with it, once ``open`` is set. Counts the fetches."""
 
@@ -241,7 +234,7 @@ MAX_STALE = 3600
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

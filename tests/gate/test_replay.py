@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from helpers.clocks import Clock
 from openholder.gate.replay import digest
 from openholder.gate.stores import sqlite as sqlite_store
 from openholder.gate.stores.memory import SWEEP, MemoryStore
@@ -23,19 +24,9 @@ LATER = NOW + 300
 YEAR = 365 * 86_400
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = float(NOW)
-        self.looks = 0
-
-    def __call__(self) -> float:
-        self.looks += 1
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture
@@ -251,8 +242,8 @@ async def test_deletion_continues_after_a_failure(sqlite, path, clock):
     await sqlite.add_if_absent(entry(1), NOW - 1)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("ALTER TABLE used RENAME TO away")
-        looks = clock.looks
-        while clock.looks == looks:  # a deletion reads the clock and then finds no table
+        looks = clock.reads
+        while clock.reads == looks:  # a deletion reads the clock and then finds no table
             await asyncio.sleep(0.005)
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
             await sqlite.add_if_absent(entry(2), LATER)

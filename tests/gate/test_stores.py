@@ -22,8 +22,9 @@ from unittest.mock import patch
 import pytest
 from redis import Redis
 
-from catalogue.rows import BALANCE, Request, invalid_token, mint, ok, send, status
+from catalogue.rows import Request, invalid_token, mint, ok, send, status
 from helpers.commands import run_command
+from helpers.people import BALANCE
 from helpers.processes import PATIENCE, Server, configuration, free_port, openholder
 from helpers.support import SQLITE, World, sample_rows, start_with, write_sqlite
 from openholder.config import Configuration

@@ -1,1 +1,1 @@
-"""What tests share: servers, processes, sample data and what is expected of them."""
+"""What tests share: servers and processes, sample data and people, tokens and clocks, and expected answers."""

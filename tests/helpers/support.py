@@ -338,3 +338,11 @@ async def start_with(world: World, kind: str, rows: Rows, **more: str) -> Upstre
     }[kind]()
     await world.start(sources, **more)
     return upstream
+
+
+async def restart_with(world: World, kind: str, rows: Rows, **more: str) -> Upstream | None:
+    """Stop what runs, and serve other data from a folder of their own."""
+    await world.stop()
+    world.folder = world.folder / "next"
+    world.folder.mkdir()
+    return await start_with(world, kind, rows, **more)

@@ -23,11 +23,11 @@ import pytest
 import trustme
 
 from helpers.commands import run_command
+from helpers.people import BALANCE
 from helpers.processes import COMMAND, PATIENCE, Server, configuration, free_port
 from helpers.support import ISSUER, SQLITE, sample_rows, start_with, write_sqlite
 from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
 
-BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 DETAILS = "/auth/v1/customer/cust-1"
 
 

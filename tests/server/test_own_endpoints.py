@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from helpers.errors import URN, with_blocked
+from helpers.errors import URN
+from helpers.expected import EXACT
+from helpers.people import rows_with_blocked
 from helpers.support import ISSUER, SQLITE, Upstream, sample_rows, start_with, write_sqlite
-from helpers.surface import EXACT
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
 
@@ -42,7 +43,7 @@ collection = "nowhere"
 
 def with_own() -> Any:
     """The sample data, and two collections that only the holder knows."""
-    rows = with_blocked()
+    rows = rows_with_blocked()
     rows["payslips"] = [
         {"customerId": owner, "id": f"pay-{number}", "employer.name": "Kelpie Outdoor", "gross": gross,
          "lines": '[{"what":"base","hours":7.50}]', "note": None, "paid": "true"}

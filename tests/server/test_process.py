@@ -16,11 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import trustme
 
+from helpers.people import BALANCE
 from helpers.processes import Server, configuration, openholder
 from helpers.support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 from openholder.server.tls import make_context, reload_on_change
 
-BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 SEARCH = "/auth/v1/customer/search"
 
 

@@ -12,10 +12,10 @@ from contextlib import closing
 import pytest
 from structlog.testing import capture_logs
 
+from helpers.people import BALANCE
 from helpers.processes import PATIENCE, Server, configuration
 from helpers.support import CSV, SQLITE, sample_rows, start_with, write_csv, write_sqlite
 
-BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 PAYEES = '[[endpoints]]\npath = "/v2/customer/{customerId}/payees"\ncollection = "banking.payees"\n'
 OTHER = '[sources.other]\nkind = "sqlite"\npath = "other.db"\n'
 

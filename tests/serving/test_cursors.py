@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import sqlite3
 import stat
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.support import SQLITE, World
+from helpers.bank import Bank
+from helpers.support import World
 from openholder.contract.errors import RequestError
 from openholder.serving.cursors import Cursor, Cursors, load_key
 
@@ -23,7 +23,6 @@ NETWORKS = f"{CUSTOMER}/accounts/a1/payment-networks"
 ACCOUNTS = f"{CUSTOMER}/accounts"
 
 SCHEMA = """
-PRAGMA journal_mode = WAL;
 CREATE TABLE customers (id TEXT);
 CREATE TABLE accounts (customerId TEXT, id TEXT);
 CREATE TABLE fdx_accounts (accountId TEXT, nickname TEXT);
@@ -36,21 +35,11 @@ INSERT INTO accounts VALUES ('c1', 'a1'), ('c1', 'a2'), ('c1', 'a3');
 DAY = datetime(2026, 6, 15, tzinfo=UTC)
 
 
-class Bank:
-    """A server, and the file that it serves."""
+class FDXBank(Bank):
+    """A bank with the tables of the FDX lists."""
 
     def __init__(self, world):
-        self.world = world
-        path = world.folder / "bank.db"
-        fresh = not path.exists()
-        self.writer = sqlite3.connect(path)
-        self.writer.execute("PRAGMA synchronous = OFF")
-        if fresh:
-            self.writer.executescript(SCHEMA)
-
-    async def start(self, **more):
-        await self.world.start(SQLITE, **more)
-        return self
+        super().__init__(world, SCHEMA)
 
     def add(self, table, *rows):
         with self.writer:
@@ -60,9 +49,6 @@ class Bank:
     def clear(self, table):
         with self.writer:
             self.writer.execute(f"DELETE FROM fdx_{table}")
-
-    async def get(self, path, query="", body=None):
-        return await self.world.call(f"{path}?{query}" if query else path, body=body)
 
     async def walk(self, path, query, name, key, between=lambda: None, body=None):
         """What all parts of a list have, by following the cursor; ``between`` happens after each of them."""
@@ -87,7 +73,7 @@ def transactions(*numbers, account="a1"):
 
 @pytest.fixture
 def bank(io_loop, world):
-    bank = Bank(world)
+    bank = FDXBank(world)
     io_loop.run_sync(bank.start)
     yield bank
     bank.writer.close()
@@ -395,7 +381,7 @@ async def test_an_offset_outlives_a_restart_and_the_key_is_for_its_owner_only(io
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     content = key.read_bytes()
     await world.stop()
-    restarted = Bank(World(tmp_path, world.signer))
+    restarted = FDXBank(World(tmp_path, world.signer))
     try:
         await restarted.start()
         assert not await refused(restarted, offset)
@@ -408,7 +394,7 @@ async def test_an_offset_outlives_a_restart_and_the_key_is_for_its_owner_only(io
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.gen_test
 async def test_servers_take_each_others_offsets_only_where_they_share_a_key(io_loop, bank, world, tmp_path, shared):
-    other = Bank(another(world, tmp_path / "other"))
+    other = FDXBank(another(world, tmp_path / "other"))
     try:
         await other.start(settings='cursor_key = "../cursor.key"' if shared else "")
         for one in (bank, other):
@@ -427,7 +413,7 @@ async def test_a_broken_key_file_is_warned_of_and_left_alone_and_lists_are_serve
 ):
     key = tmp_path / "cursor.key"
     key.mkdir() if content is None else key.write_bytes(content)
-    bank = Bank(world)
+    bank = FDXBank(world)
     try:
         await bank.start()
         bank.add("transactions", *transactions(*range(5)))

@@ -8,12 +8,12 @@ import re
 
 import pytest
 
+from helpers.people import BALANCE
 from helpers.support import sample_rows, start_with
 from openholder.contract.limits import MAX_BODY
 
 URN = "urn:au-cds:error:cds-all:"
 SEARCH = "/auth/v1/customer/search"
-BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
 
@@ -12,7 +11,7 @@ import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.support import SQLITE
+from helpers.bank import Bank
 
 URN = "urn:au-cds:error:cds-all:"
 BANKING, ENERGY = "/v1/banking/customer/c1", "/v1/energy/customer/c1"
@@ -94,23 +93,18 @@ DEFAULTS = {
 """For each table its columns, and what fills them where a test says nothing."""
 
 
-class Bank:
-    """A server, and the file that it serves."""
+def create_table(name, columns):
+    definitions = ", ".join(f'"{column}" TEXT' for column in columns)
+    return f'CREATE TABLE "{name}" ({definitions});'
+
+
+class CDRBank(Bank):
+    """A bank with the tables of the CDR lists."""
 
     def __init__(self, world):
-        self.world = world
-        self.writer = sqlite3.connect(world.folder / "bank.db")
-        self.writer.execute("PRAGMA journal_mode = WAL")
-        self.writer.execute("PRAGMA synchronous = OFF")
-        for table, columns in DEFAULTS.items():
-            names = ", ".join(f'"{column}" TEXT' for column in columns)
-            self.writer.execute(f'CREATE TABLE "{table}" ({names})')
+        super().__init__(world, "\n".join(create_table(table, columns) for table, columns in DEFAULTS.items()))
         self.put("customers", [{}])
         self.put("accounts", [{"id": account} for account in ("a1", "a2", "a3")])
-
-    async def start(self, **more):
-        await self.world.start(SQLITE, **more)
-        return self
 
     def put(self, table, rows):
         """Make these the only rows of a table; what they do not say is filled in."""
@@ -126,9 +120,6 @@ class Bank:
         numbered = [{"transactionId": str(n), "executionDateTime": ago()} | row for n, row in enumerate(rows, 1)]
         self.put("banking_transactions", numbered)
 
-    async def get(self, path, query="", body=None):
-        return await self.world.call(f"{path}?{query}" if query else path, body=body)
-
     async def listed(self, path, query="", body=None, member=""):
         """One member of each record of a list that is answered: its id unless another is named."""
         answer = await self.get(path, query, body)
@@ -143,7 +134,7 @@ NAMES |= {"accountId": "accountId"}
 
 @pytest.fixture
 def bank(io_loop, world):
-    bank = Bank(world)
+    bank = CDRBank(world)
     io_loop.run_sync(bank.start)
     yield bank
     bank.writer.close()
@@ -194,7 +185,7 @@ async def test_a_page_has_its_records_and_the_links_and_totals_of_the_whole(bank
 
 @pytest.mark.gen_test
 async def test_links_can_be_full_uris_and_then_name_the_page_itself(io_loop, world):
-    bank = Bank(world)
+    bank = CDRBank(world)
     await bank.start(settings='links = "uri"')
     bank.put("banking_direct_debits", debits(*"12345"))
     uri = f"{world.url}{DEBITS}?page="
@@ -581,7 +572,7 @@ FIVE = [
 @pytest.mark.gen_test
 async def test_both_ends_of_a_window_of_time_are_inside_whatever_the_offsets(io_loop, world, query, ids):
     with time_machine.travel(datetime(2026, 7, 1, tzinfo=UTC)):
-        bank = await Bank(world).start()
+        bank = await CDRBank(world).start()
         bank.put_transactions(*[{"postingDateTime": time} for time in FIVE])
         assert await bank.listed(TRANSACTIONS, query) == list(ids)
         bank.put("energy_billing", [{"executionDateTime": time, "gst": f"{n}.00"} for n, time in enumerate(FIVE, 1)])
@@ -613,7 +604,7 @@ async def test_both_ends_of_a_window_of_time_are_inside_whatever_the_offsets(io_
 @pytest.mark.gen_test
 async def test_without_bounds_a_window_is_twelve_calendar_months_until_now(io_loop, world, now, query, inside, outside):
     with time_machine.travel(datetime.fromisoformat(now), tick=False):
-        bank = await Bank(world).start()
+        bank = await CDRBank(world).start()
         times = {"1": inside, "2": outside}
         bank.put_transactions(*[{"postingDateTime": time} for time in times.values()])
         bank.put("energy_billing", [{"executionDateTime": time, "gst": f"{n}.00"} for n, time in times.items()])
@@ -639,7 +630,7 @@ async def test_invoices_are_those_of_24_months_until_today_both_days_inside(
     io_loop, world, now, query, inside, outside
 ):
     with time_machine.travel(datetime.fromisoformat(now), tick=False):
-        bank = await Bank(world).start()
+        bank = await CDRBank(world).start()
         bank.put("energy_invoices", [{"invoiceNumber": day, "issueDate": day} for day in [*outside, *inside]])
         assert await bank.listed(INVOICES, query) == inside
         bank.writer.close()

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from helpers.errors import CHOSEN, CUSTOMERS, FAULT, code, errors, path_of
-from helpers.support import SQLITE, World, sample_rows, start_with, write_sqlite
-from helpers.surface import ALL_DATES, BANKING, EVER, NAMED, ids, start_over
+from helpers.errors import FAULT, error_code, read_errors
+from helpers.people import CUSTOMERS
+from helpers.requests import ALL_DATES, BANKING, CHOSEN, EVER, NAMED, ids, path_of
+from helpers.support import SQLITE, World, restart_with, sample_rows, start_with, write_sqlite
 
 MISFITS = (
     ("banking.accounts", "maskedNumber", "1791 2341 2345", "getBankingAccount"),
@@ -67,14 +68,14 @@ async def test_a_row_that_does_not_fit_is_500_and_the_log_says_where_it_is_but_n
         rows = sample_rows()
         for collection, member, value, _ in misfits:
             rows[collection] = [{**row, member: value} for row in rows[collection]]
-        await start_over(world, kind, rows)
+        await restart_with(world, kind, rows)
         for collection, member, value, name in misfits:
             with subtests.test(msg=f"{name} {collection}.{member} = {value}"):
                 with capture_logs() as logs:
                     answer = await ask(world, name)
                 assert answer.status == 500
-                (entry,) = errors(name, answer)
-                assert entry["code"] == code(name, *FAULT)
+                (entry,) = read_errors(name, answer)
+                assert entry["code"] == error_code(name, *FAULT)
                 (line,) = (line for line in logs if line["event"] == "request")
                 assert (line["log_level"], line["source"]) == ("error", "bank")
                 assert f"collection '{collection}'" in line["fault"]
@@ -105,7 +106,7 @@ async def test_a_day_that_no_calendar_has_is_500_and_never_a_record_left_out(wor
         with subtests.test(msg=f"{name} {member} = {value}"):
             answer = await ask(world, name)
             assert answer.status == 500
-            assert errors(name, answer)[0]["code"] == code(name, *FAULT)
+            assert read_errors(name, answer)[0]["code"] == error_code(name, *FAULT)
             assert value not in answer.text.decode()
 
 

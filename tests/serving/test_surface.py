@@ -10,31 +10,22 @@ from typing import Any
 import pytest
 
 import contract
-from helpers.errors import BELOW, CHOSEN, UNKNOWN_RECORD, URN, code, errors, path_of
-from helpers.support import SOURCES, sample_rows, start_with
-from helpers.surface import (
-    ALL,
-    BANKING,
+from helpers.errors import UNKNOWN_RECORD, URN, error_code, read_errors
+from helpers.expected import (
     CASES,
-    DEPRECATED,
-    ENERGY,
-    EVER,
     EXACT,
-    FDX,
     FILTERED,
-    NAMED,
-    STATEMENT,
     Case,
-    bare,
-    data,
-    ids,
-    label,
-    listed,
-    paged,
-    scrolled,
-    start_over,
-    straight,
+    bare_list_body,
+    cursor_page_body,
+    data_body,
+    label_of,
+    list_body,
+    page_body,
+    single_body,
 )
+from helpers.requests import ALL, BANKING, BELOW, CHOSEN, DEPRECATED, ENERGY, EVER, FDX, NAMED, STATEMENT, ids, path_of
+from helpers.support import SOURCES, restart_with, sample_rows, start_with
 from openholder.contract.operations import OPERATIONS
 
 
@@ -48,7 +39,7 @@ async def test_what_leaves_is_what_the_rows_say_and_nothing_else(world, subtests
     rows = sample_rows()
     await start_with(world, kind, rows, settings=DEPRECATED)
     for case in (*CASES, *FILTERED):
-        with subtests.test(msg=label(case)):
+        with subtests.test(msg=label_of(case)):
             answer = await world.call(case.path, body=case.body)
             assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json; charset=UTF-8")
             assert EXACT(answer.text) == case.expected(rows)
@@ -116,7 +107,7 @@ async def test_without_a_window_the_last_twelve_months_count_and_of_invoices_twe
 async def test_every_answer_is_one_that_the_contract_allows(world, subtests):
     await start_with(world, "sqlite", sample_rows(), settings=DEPRECATED)
     for case in CASES:
-        with subtests.test(msg=label(case)):
+        with subtests.test(msg=label_of(case)):
             answer = await world.call(case.path, body=case.body)
             assert list(contract.find_mistakes(case.operation, answer.status, "application/json", answer.json)) == []
     answer = await world.call(STATEMENT[1])
@@ -124,12 +115,12 @@ async def test_every_answer_is_one_that_the_contract_allows(world, subtests):
 
 
 PLACES = {
-    bare: lambda name: (),
-    data: lambda name: ("data",),
-    straight: lambda name: ("data",),
-    listed: lambda name: ("data", name),
-    paged: lambda name: ("data", name),
-    scrolled: lambda name: (name,),
+    single_body: lambda name: (),
+    data_body: lambda name: ("data",),
+    bare_list_body: lambda name: ("data",),
+    list_body: lambda name: ("data", name),
+    page_body: lambda name: ("data", name),
+    cursor_page_body: lambda name: (name,),
 }
 """Where in an answer its records are."""
 
@@ -153,9 +144,9 @@ async def test_no_member_that_the_contract_knows_is_lost_or_reshaped(world, subt
             kept = {name: row.get(name) for name in owners if name in row}
             others = [row for row in rows[collection] if row[case.column] not in case.wanted]
             rows[collection] = [{name: as_cell(value) for name, value in full[collection].items()} | kept, *others]
-        await start_over(world, kind, rows, settings=DEPRECATED)
+        await restart_with(world, kind, rows, settings=DEPRECATED)
         for collection, case in cases.items():
-            with subtests.test(msg=label(case)):
+            with subtests.test(msg=label_of(case)):
                 answer = await world.call(case.path, body=case.body)
                 assert answer.status == 200
                 found = answer.json
@@ -179,13 +170,13 @@ async def test_further_members_of_ones_own_leave_in_the_fdx_alone(world, kind):
         if case.collection == "logins":
             continue
         answer = await world.call(case.path, body=case.body)
-        found = answer.json if case.shape is bare else answer.json.get(case.name, [{}])
-        assert answer.status == 200 and b"SECRET" not in answer.text, label(case)
+        found = answer.json if case.shape is single_body else answer.json.get(case.name, [{}])
+        assert answer.status == 200 and b"SECRET" not in answer.text, label_of(case)
         if NAMED[case.operation].sector == "fdx":
             (one, *_) = found if isinstance(found, list) else [found]
-            assert one["branch"]["name"] == "Branch 7", label(case)
+            assert one["branch"]["name"] == "Branch 7", label_of(case)
         else:
-            assert b"Branch 7" not in answer.text, label(case)
+            assert b"Branch 7" not in answer.text, label_of(case)
 
 
 def test_the_operations_are_those_of_the_contract():
@@ -217,9 +208,9 @@ async def test_of_an_account_without_records_come_empty_lists_and_no_single_reco
             answer = await world.call(path_of(name, account=NOTHING[row.sector]), body=body)
             if not row.reply.many:
                 assert answer.status == 404
-                assert errors(name, answer)[0]["code"] == code(name, *UNKNOWN_RECORD)
+                assert read_errors(name, answer)[0]["code"] == error_code(name, *UNKNOWN_RECORD)
                 continue
-            shape = {None: listed, "page": paged, "offset": scrolled}[row.reply.paging]
+            shape = {None: list_body, "page": page_body, "offset": cursor_page_body}[row.reply.paging]
             assert (answer.status, answer.json) == (200, shape(names[name], []))
             assert list(contract.find_mistakes(name, 200, "application/json", answer.json)) == []
 
@@ -230,7 +221,7 @@ async def test_a_page_that_is_not_there_is_422_with_the_number_of_pages(world, s
     await start_with(world, kind, sample_rows(), settings=DEPRECATED)
     for case in CASES:
         if NAMED[case.operation].reply.paging == "page":
-            with subtests.test(msg=label(case)):
+            with subtests.test(msg=label_of(case)):
                 path, _, query = case.path.partition("?")
                 there = await world.call(f"{path}?{query.replace(ALL, '')}&page-size=1", body=case.body)
                 pages = there.json["meta"]["totalPages"]
@@ -238,7 +229,7 @@ async def test_a_page_that_is_not_there_is_422_with_the_number_of_pages(world, s
                     f"{path}?{query.replace(ALL, '')}&page-size=1&page={pages + 1}", body=case.body
                 )
                 assert (there.status, beyond.status) == (200, 422)
-                (entry,) = errors(case.operation, beyond)
+                (entry,) = read_errors(case.operation, beyond)
                 assert (entry["code"], entry["detail"]) == (f"{URN}cds-all:Field/InvalidPage", str(pages))
 
 
@@ -259,5 +250,5 @@ async def test_every_answer_is_the_same_without_the_members_that_a_row_lacks(wor
     await start_with(world, "sqlite", rows)
     for case in CASES:
         if not NAMED[case.operation].deprecated:
-            with subtests.test(msg=label(case)):
+            with subtests.test(msg=label_of(case)):
                 assert EXACT((await world.call(case.path, body=case.body)).text) == case.expected(rows)

@@ -8,11 +8,6 @@ from contextlib import closing
 import pytest
 
 from helpers.errors import (
-    BELOW,
-    BLOCKED,
-    CHOSEN,
-    CUSTOMERS,
-    FOREIGN,
     INVALID,
     MISSING,
     NOT_SERVED,
@@ -20,19 +15,19 @@ from helpers.errors import (
     UNKNOWN_ACCOUNT,
     UNKNOWN_RECORD,
     URN,
-    code,
-    errors,
-    path_of,
-    with_blocked,
+    error_code,
+    read_errors,
 )
-from helpers.support import SOURCES, Upstream, document, rest, sample_rows, start_with
-from helpers.surface import BANKING, CASES, DEPRECATED, ENERGY, FDX, NAMED, STATEMENT, ids, paged, start_over
+from helpers.expected import CASES, page_body
+from helpers.people import BLOCKED, CUSTOMERS, FOREIGN, rows_with_blocked
+from helpers.requests import BANKING, BELOW, CHOSEN, DEPRECATED, ENERGY, FDX, NAMED, STATEMENT, ids, path_of
+from helpers.support import SOURCES, Upstream, document, rest, restart_with, sample_rows, start_with
 from openholder.contract.operations import OPERATIONS
 
 
 @pytest.mark.gen_test(timeout=30)
 async def test_an_account_in_the_path_is_the_customers_and_may_be_shared_or_404(world, subtests):
-    await start_with(world, "sqlite", with_blocked())
+    await start_with(world, "sqlite", rows_with_blocked())
     for name in BELOW:
         sector = NAMED[name].sector
         for account, words, refused in (
@@ -44,22 +39,22 @@ async def test_an_account_in_the_path_is_the_customers_and_may_be_shared_or_404(
             with subtests.test(msg=f"{name} {account}"):
                 answer = await world.call(path_of(name, account=account))
                 assert (answer.status, answer.headers.get("X-Sharing-Refused")) == (404, refused)
-                (entry,) = errors(name, answer)
-                assert (entry["code"], entry["detail"]) == (code(name, *words), "accountId")
+                (entry,) = read_errors(name, answer)
+                assert (entry["code"], entry["detail"]) == (error_code(name, *words), "accountId")
         with subtests.test(msg=f"{name} of an unknown customer"):
             answer = await world.call(path_of(name, customer="cust-9999"))
             assert answer.status == 404 and "X-Sharing-Refused" not in answer.headers
-            (entry,) = errors(name, answer)
-            assert entry["code"] == code(name, *UNKNOWN_RECORD)
+            (entry,) = read_errors(name, answer)
+            assert entry["code"] == error_code(name, *UNKNOWN_RECORD)
 
 
 @pytest.mark.gen_test(timeout=30)
 async def test_ids_in_a_body_are_each_the_customers_and_may_be_shared_or_all_is_422(world, subtests):
-    await start_with(world, "sqlite", with_blocked())
+    await start_with(world, "sqlite", rows_with_blocked())
     for name in CHOSEN:
         sector = NAMED[name].sector
         own, foreign, blocked = CUSTOMERS[sector][1], FOREIGN[sector], BLOCKED[sector]
-        unknown, unavailable = code(name, *UNKNOWN_ACCOUNT), code(name, *REFUSED_ACCOUNT)
+        unknown, unavailable = error_code(name, *UNKNOWN_ACCOUNT), error_code(name, *REFUSED_ACCOUNT)
         for asked, entries in (
             ([own, foreign], [(unknown, foreign)]),
             (["acc-9999", own, foreign], [(unknown, "acc-9999"), (unknown, foreign)]),
@@ -70,14 +65,14 @@ async def test_ids_in_a_body_are_each_the_customers_and_may_be_shared_or_all_is_
             with subtests.test(msg=f"{name} {asked}"):
                 answer = await world.call(path_of(name), body=ids(*asked))
                 assert answer.status == 422
-                assert [(entry["code"], entry["detail"]) for entry in errors(name, answer)] == entries
+                assert [(entry["code"], entry["detail"]) for entry in read_errors(name, answer)] == entries
                 refused = any(found == unavailable for found, _ in entries)
                 assert answer.headers.get("X-Sharing-Refused") == ("true" if refused else None)
         with subtests.test(msg=f"{name} of an unknown customer"):
             answer = await world.call(path_of(name, customer="cust-9999"), body=ids(own))
             assert answer.status == 404
-            (entry,) = errors(name, answer)
-            assert entry["code"] == code(name, *UNKNOWN_RECORD)
+            (entry,) = read_errors(name, answer)
+            assert entry["code"] == error_code(name, *UNKNOWN_RECORD)
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -108,8 +103,8 @@ async def test_a_body_names_accounts_as_a_list_of_texts_or_it_is_400(world, subt
             with subtests.test(msg=f"{name} {str(body)[:60]}"):
                 answer = await world.call(path_of(name), body=body)
                 assert answer.status == 400
-                (entry,) = errors(name, answer)
-                assert (entry["code"], entry["detail"]) == (code(name, *words), detail)
+                (entry,) = read_errors(name, answer)
+                assert (entry["code"], entry["detail"]) == (error_code(name, *words), detail)
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -120,11 +115,11 @@ async def test_an_empty_list_of_accounts_is_an_empty_page_but_400_in_the_fdx(wor
             answer = await world.call(path_of(name), body=ids())
             if NAMED[name].sector == "fdx":
                 assert answer.status == 400
-                (entry,) = errors(name, answer)
+                (entry,) = read_errors(name, answer)
                 assert entry["code"] == "invalid_request"
             else:
                 case = next(case for case in CASES if case.operation == name)
-                assert (answer.status, answer.json) == (200, paged(case.name, []))
+                assert (answer.status, answer.json) == (200, page_body(case.name, []))
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "rest"])
@@ -171,9 +166,9 @@ async def test_superseded_lists_are_405_until_they_are_switched_on(world):
     for operation, path in (("listBankingAccountsDeprecated", BANKING), ("listEnergyAccountsDeprecated", ENERGY)):
         answer = await world.call(f"{path}/accounts")
         assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-        (entry,) = errors(operation, answer)
+        (entry,) = read_errors(operation, answer)
         assert entry["code"] == f"{URN}cds-all:GeneralError/Expected"
-    await start_over(world, "sqlite", sample_rows(), settings=DEPRECATED)
+    await restart_with(world, "sqlite", sample_rows(), settings=DEPRECATED)
     for path in (BANKING, ENERGY):
         assert (await world.call(f"{path}/accounts")).status == 200
         put = await world.call(f"{path}/accounts", method="PUT", body={})
@@ -223,10 +218,10 @@ async def test_records_that_a_path_names_and_nobody_has_are_404(world, subtests,
         with subtests.test(msg=path):
             answer = await world.call(path)
             assert answer.status == 404 and "X-Sharing-Refused" not in answer.headers
-            (entry,) = errors(name, answer)
-            assert entry["code"] == code(name, *UNKNOWN_RECORD)
+            (entry,) = read_errors(name, answer)
+            assert entry["code"] == error_code(name, *UNKNOWN_RECORD)
     none = await world.call("/v1/banking/customer/cust-1004/payees")
-    assert (none.status, none.json) == (200, paged("payees", []))
+    assert (none.status, none.json) == (200, page_body("payees", []))
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -276,8 +271,8 @@ async def test_what_no_source_has_is_not_implemented_and_the_token_stays_good(wo
             for _ in range(2):
                 answer = await world.call(path, body=body, token=token)
                 assert answer.status == 404
-                (entry,) = errors(row.name, answer)
-                assert entry["code"] == code(row.name, *NOT_SERVED)
+                (entry,) = read_errors(row.name, answer)
+                assert entry["code"] == error_code(row.name, *NOT_SERVED)
     assert (await world.call("/auth/v1/customer/cust-1001")).status == 200
 
 
@@ -290,6 +285,6 @@ async def test_without_a_record_of_accounts_nothing_of_an_account_is_served(worl
             body = ids(CUSTOMERS[NAMED[name].sector][1]) if name in CHOSEN else None
             answer = await world.call(path_of(name), body=body)
             assert answer.status == 404
-            (entry,) = errors(name, answer)
-            assert entry["code"] == code(name, *NOT_SERVED)
+            (entry,) = read_errors(name, answer)
+            assert entry["code"] == error_code(name, *NOT_SERVED)
     assert (await world.call(f"{BANKING}/payees")).status == 200

@@ -127,7 +127,7 @@ class TestCSVOnDisk(TestCSV):
         return CSVSettings(path=folder, memory_bytes=0)
 
 
-class Bank(Upstream):
+class KitUpstream(Upstream):
     """The bank's API, with the kit's rows."""
 
     hangs = False
@@ -173,7 +173,7 @@ def running_bank():
 
     async def serve():
         ended = asyncio.Event()
-        async with Bank({}) as upstream:
+        async with KitUpstream({}) as upstream:
             made.extend([upstream, ended])
             started.set()
             await ended.wait()

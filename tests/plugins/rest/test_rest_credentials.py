@@ -14,6 +14,7 @@ import trustme
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
+from helpers.clocks import Clock
 from helpers.support import print_nothing
 from openholder import Query, SourceFault, SourceUnavailable
 from openholder.config import Configuration
@@ -93,15 +94,9 @@ def accept_tokens(*tokens):
     return answer
 
 
-class Clock:
-    now = 1000.0
-
-    async def sleep(self, seconds):
-        self.now += seconds
-
-    @property
-    def pace(self):
-        return Pace(clock=lambda: self.now, sleep=self.sleep)
+def pace_of(clock):
+    """Return a pace of the source at which no time passes but the clock's."""
+    return Pace(clock=clock, sleep=clock.sleep)
 
 
 @asynccontextmanager
@@ -119,7 +114,7 @@ async def open_oauth_source(issue, upstream=respond_with_one_account, clock=None
     """An authorization server, an upstream, and a source that has credentials for the first."""
     async with Place(issue) as issuer, Place(upstream) as place:
         given = {"token_url": f"{issuer.url}/token", "client_id": "us", "client_secret": "SECRET-1", **(oauth or {})}
-        pace = (clock or Clock()).pace
+        pace = pace_of(clock or Clock(1000.0))
         async with open_source(place.url, pace, oauth=given, **settings) as source:
             yield issuer, place, source
 
@@ -209,7 +204,7 @@ async def test_the_token_request_is_that_of_the_client_credentials_grant(oauth, 
 )
 @pytest.mark.gen_test
 async def test_a_token_is_used_until_shortly_before_it_ends(expires_in, used_for):
-    clock = Clock()
+    clock = Clock(1000.0)
     issue = issue_tokens("t1", "t2", expires_in=expires_in)
     async with open_oauth_source(issue, clock=clock) as (issuer, place, source):
         await fetch_ids(source)
@@ -476,7 +471,7 @@ async def test_without_mutual_trust_no_request_is_sent(files, authority, trouble
         settings |= use_certificate(files, "them")
     async with Place(respond_with_one_account, require_certificates(authority)) as place:
         url = place.url.replace("127.0.0.1", "localhost") if trouble == "another name" else place.url
-        async with open_source(url, Clock().pace, **settings) as source:
+        async with open_source(url, pace_of(Clock(1000.0)), **settings) as source:
             with pytest.raises(SourceFault, match="unreachable"):
                 await fetch_ids(source)
         assert place.requests == []

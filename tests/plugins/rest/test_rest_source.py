@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 from tornado.iostream import StreamClosedError
 
+from helpers.people import BALANCE
 from helpers.support import UPSTREAM_TOKEN, Upstream, as_json, sample_rows
 from openholder import Filter, Query
 from openholder.config import Configuration
@@ -22,7 +23,6 @@ from openholder.server.connections import bind
 SEARCH = "/auth/v1/customer/search"
 DETAILS = "/auth/v1/customer/cust-1001"
 ACCOUNTS = "/auth/v1/customer/cust-1001/accounts"
-BALANCE = "/customer/cust-1001/accounts/acc-2001/balances"
 
 TEMPLATES = {
     "customers": ["/customers/{customerId}", "/customers?email={email}"],
