@@ -229,7 +229,7 @@ def serving(written, tmp_path):
 
 def test_the_readme_of_a_new_package_works(serving, kim):
     output = check_passed(openholder("check", "--dev", cwd=serving, **kim))
-    assert re.search(r"balances +ok +source 'kim', 1 records tried", output), output
+    assert re.search(r"balances +ok +source 'kim', 1 records checked", output), output
 
 
 def test_an_unknown_key_of_the_new_source_is_a_mistake(serving, kim):

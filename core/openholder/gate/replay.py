@@ -65,6 +65,6 @@ class ReplayStore(Protocol):
             True for the first use of an entry, False for every further one.
 
         Raises:
-            Exception: It cannot be told. The client gets 503, and the token counts as unused.
+            Exception: The store cannot decide. The client gets 503, and the token counts as unused.
         """
         ...

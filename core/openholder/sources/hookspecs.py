@@ -141,7 +141,7 @@ class Hookspecs:
         """Suggest how to make a query faster. Optional.
 
         Called by ``openholder check`` only, with the query of each operation for a customer who does not exist. It
-        must end within the source's ``timeout`` (5 seconds by default). If it raises, there is no advice.
+        must end within the source's ``timeout`` (5 seconds by default). An exception counts as no advice.
 
         Args:
             query: The query, as `fetch` would get it.

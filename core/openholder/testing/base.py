@@ -67,7 +67,7 @@ class ContractBase:
         return None
 
     def _run_with_source(self, tmp_path: Path, body: TestBody, *, opened: bool = True) -> None:
-        """Run *body* with a new source, and close the source afterwards, whatever happens."""
+        """Run *body* with a new source, and close the source afterwards in any case."""
         plugin = self.make_source(tmp_path, copy_rows(self.collections, documents=self.documents))
         source = SourceUnderTest(plugin, self.patience)
 
