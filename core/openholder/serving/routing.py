@@ -1,14 +1,14 @@
-"""From method and path to a delegate: the table of operations as rules of a Tornado application."""
+"""From method and path to a delegate: the table of operations as a tree of paths."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
-from tornado.routing import AnyMatches, PathMatches, Router, Rule
+from tornado.routing import AnyMatches, Router, Rule
 from tornado.web import Application
 
 from openholder.contract.operations import Operation
@@ -19,17 +19,84 @@ AUTH_ALIAS = "/v1/auth/"
 """The prefix of the consent endpoints on Fiskil's Postman page."""
 
 
-class Endpoint(Router):
-    """One path, with the operations that it has."""
+@dataclass(slots=True)
+class Place:
+    """One place in the tree of paths: what may follow, and the operations of a path that ends here."""
 
-    def __init__(self, state: ServingState, operations: Sequence[Operation]) -> None:
+    literals: dict[str, Place] = field(default_factory=dict)
+    any_id: Place | None = None
+    """What follows an id, which is any segment that is not empty."""
+    operations: list[Operation] = field(default_factory=list)
+    id_names: list[str] = field(default_factory=list)
+    """The names of the ids on the way, in order."""
+
+
+class OperationRouter(Router):
+    """Finds the operations of a path by walking down a tree, one segment at a time.
+
+    A literal segment wins over an id in the same place. Of two paths that differ in the names of their ids only, the
+    first one counts.
+    """
+
+    def __init__(self, state: ServingState, operations: Iterable[Operation]) -> None:
         self._state = state
-        self._operations = operations
+        self._root = Place()
+        for operation in operations:
+            self._add(operation)
+
+    def _add(self, operation: Operation) -> None:
+        place, names = self._root, []
+        for segment in operation.path.split("/")[1:]:
+            if segment.startswith("{"):
+                names.append(segment[1:-1])
+                place.any_id = place.any_id or Place()
+                place = place.any_id
+            else:
+                place = place.literals.setdefault(segment, Place())
+        if not place.operations or place.operations[0].path == operation.path:
+            place.operations.append(operation)
+            place.id_names = names
+
+    def find_operations(self, path: str) -> tuple[Sequence[Operation], dict[str, bytes]]:
+        """Return the operations of a path, and its ids.
+
+        Args:
+            path: The path exactly as in the request line, without the query.
+
+        Returns:
+            The operations, none for an unknown path; and the ids, percent-decoded once. They stay bytes: whether they
+            are text is checked after the token.
+        """
+        root, *segments = path.split("/")
+        ids: list[str] = []
+        place = None if root else _find_place(self._root, segments, ids)
+        if place is None:
+            return (), {}
+        return place.operations, {
+            name: unquote_to_bytes(value) for name, value in zip(place.id_names, ids, strict=True)
+        }
 
     def find_handler(self, request: HTTPServerRequest, **found: Any) -> HTTPMessageDelegate:
-        """Return the delegate of one request. Ids arrive percent-decoded once, as bytes."""
-        raw_ids: Mapping[str, bytes] = found.get("path_kwargs", {})
-        return RequestDelegate(self._state, request, self._operations, raw_ids)
+        """Return the delegate of one request."""
+        return RequestDelegate(self._state, request, *self.find_operations(request.path))
+
+
+def _find_place(place: Place, segments: Sequence[str], ids: list[str]) -> Place | None:
+    """Walk down the tree. A literal that leads nowhere is tried as an id; `ids` receives the segments that are ids."""
+    if not segments:
+        return place if place.operations else None
+    first, *rest = segments
+    if first in place.literals:
+        found = _find_place(place.literals[first], rest, ids)
+        if found:
+            return found
+    if not first or place.any_id is None:
+        return None
+    ids.append(first)
+    found = _find_place(place.any_id, rest, ids)
+    if found is None:
+        ids.pop()
+    return found
 
 
 class Switch(Router):
@@ -55,12 +122,5 @@ def add_alias(operations: Iterable[Operation]) -> list[Operation]:
 
 
 def build_application(state: ServingState, operations: Iterable[Operation]) -> Application:
-    """Build the Tornado application of the public port. A literal segment wins over an id in the same place."""
-    paths: dict[str, list[Operation]] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, []).append(operation)
-    rules = []
-    for path in sorted(paths, key=lambda path: [segment.startswith("{") for segment in path.split("/")]):
-        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)) + "$"
-        rules.append(Rule(PathMatches(pattern), Endpoint(state, paths[path])))
-    return Application([*rules, Rule(AnyMatches(), Endpoint(state, ()))])
+    """Build the Tornado application of the public port."""
+    return Application([Rule(AnyMatches(), OperationRouter(state, operations))])
