@@ -9,6 +9,7 @@ import base64
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from openholder.errors import UntrustedJSON
@@ -59,9 +60,7 @@ def parse_token(text: str, algorithms: Collection[str], types: Collection[str]) 
     parts = _COMPACT.fullmatch(text)
     if parts is None:
         raise Refused(Reason.NOT_COMPACT_JWS)
-    header = _parse_object(_decode_base64url(parts[1]), Reason.HEADER_NOT_JSON)
-    algorithm, kid = _read_header(header, algorithms)
-    _check_type(header, types)
+    algorithm, kid = _read_header(parts[1], tuple(algorithms), tuple(types))
     claims = _parse_object(_decode_base64url(parts[2]), Reason.PAYLOAD_NOT_JSON)
     signed = f"{parts[1]}.{parts[2]}".encode("ascii")
     return Token(algorithm, kid, claims, signed, _decode_base64url(parts[3]))
@@ -88,8 +87,13 @@ def _parse_object(document: bytes, reason: Reason) -> dict[str, Any]:
     return value
 
 
-def _read_header(header: dict[str, Any], algorithms: Collection[str]) -> tuple[str, str]:
-    """Read the algorithm and key id of a JOSE header. Unknown members are ignored (RFC 7515 section 4)."""
+@lru_cache(maxsize=64)
+def _read_header(part: str, algorithms: tuple[str, ...], types: tuple[str, ...]) -> tuple[str, str]:
+    """Read the algorithm and key id of a JOSE header. Unknown members are ignored (RFC 7515 section 4).
+
+    Cached, because the headers of all tokens that one key signs are the same bytes. Refusals are not.
+    """
+    header = _parse_object(_decode_base64url(part), Reason.HEADER_NOT_JSON)
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise Refused(Reason.ALGORITHM_NOT_ALLOWED)
@@ -98,13 +102,9 @@ def _read_header(header: dict[str, Any], algorithms: Collection[str]) -> tuple[s
     if "crit" in header:
         # No extension is supported here, so RFC 7515 section 4.1.11 requires rejection.
         raise Refused(Reason.CRITICAL_EXTENSION)
+    # Case is ignored, and the prefix application/ is optional (RFC 7515 section 4.1.9).
+    if "typ" in header:
+        kind, allowed = header["typ"], {name.lower() for name in types}
+        if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in allowed:
+            raise Refused(Reason.TYPE_NOT_ALLOWED)
     return algorithm, kid
-
-
-def _check_type(header: dict[str, Any], types: Collection[str]) -> None:
-    """Check ``typ``, ignoring case; the prefix ``application/`` is optional (RFC 7515 section 4.1.9)."""
-    if "typ" not in header:
-        return
-    kind = header["typ"]
-    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in {name.lower() for name in types}:
-        raise Refused(Reason.TYPE_NOT_ALLOWED)
