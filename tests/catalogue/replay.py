@@ -205,7 +205,7 @@ ROWS = (
     Row("J02", scenario=fifty_at_once),
     Row(
         "J03",
-        shown_by=f"{STORES}of_fifty_copies_that_reach_two_processes_one_is_let_in",
+        shown_by=f"{STORES}two_processes_accept_one_of_fifty_copies",
     ),
     Row(
         "J05",
@@ -220,10 +220,10 @@ ROWS = (
     Row("J13", scenario=after_the_tolerance),
     Row(
         "J15",
-        shown_by=f"{STORES}a_store_that_is_away_lets_nobody_in_and_uses_nothing_up"
-        f" {STORES}a_file_that_is_locked_uses_up_none_of_the_tokens_that_waited"
-        f" {STORES}a_redis_that_is_full_lets_nobody_in_and_uses_nothing_up"
-        f" {STORES}a_file_that_is_full_or_broken_lets_nobody_in_and_uses_nothing_up",
+        shown_by=f"{STORES}an_unavailable_store_accepts_and_uses_up_no_token"
+        f" {STORES}a_locked_file_uses_up_no_waiting_token"
+        f" {STORES}a_full_redis_accepts_and_uses_up_no_token"
+        f" {STORES}a_full_or_corrupt_file_accepts_and_uses_up_no_token",
     ),
     Row("J16", shown_by=f"{STORES}a_million_used_tokens_cost_little"),
     Row("J17", scenario=lost_answer),

@@ -426,9 +426,8 @@ ROWS = (
     Row("S05", scenario=full_disk),
     Row(
         "S06",
-        shown_by="test_sqlite_source.py"
-        "::test_a_question_that_takes_too_long_is_given_up_and_its_connection_serves_again "
-        "test_sqlite_source.py::test_endless_questions_on_some_connections_do_not_hold_up_the_others",
+        shown_by="test_sqlite_source.py::test_a_query_that_takes_too_long_frees_its_connection "
+        "test_sqlite_source.py::test_endless_queries_do_not_block_other_connections",
     ),
     Row("S07", scenario=rewritten_in_place),
     Row("S08", scenario=bad_files),
@@ -439,11 +438,11 @@ ROWS = (
     Row("S15", scenario=unreachable_upstreams),
     Row(
         "S16",
-        shown_by="test_rest_source.py::test_what_the_upstream_gets_wrong_is_500_and_never_repeated",
+        shown_by="test_rest_source.py::test_a_bad_response_is_500_and_never_quoted",
     ),
     Row("S17", scenario=redirected),
     Row(
         "S18",
-        shown_by="test_rest_source.py::test_an_answer_that_does_not_end_is_given_up_and_its_connection_closed",
+        shown_by="test_rest_source.py::test_an_endless_response_is_cancelled_with_its_connection",
     ),
 )
