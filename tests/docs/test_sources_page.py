@@ -31,7 +31,7 @@ def blocks(chapter: str, language: str) -> list[str]:
 
 def named(chapter: str) -> dict[str, str]:
     """The JSON that stands behind each request which the text says it answers."""
-    said = r"`GET\s+(\S+)`(?: and `GET\s+(\S+)`)?[^`]*answers?[^`]*:\n\n```json\n(.*?)```"
+    said = r"`GET\s+(\S+)`(?: and `GET\s+(\S+)`)?[^`]*returns?[^`]*:\n\n```json\n(.*?)```"
     found = re.findall(said, chapter, re.DOTALL)
     return {path: answer for *paths, answer in found for path in paths if path}
 
