@@ -1,4 +1,4 @@
-"""A token bucket: so many at once, so many a second."""
+"""Rate limiting with a token bucket."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from collections.abc import Callable
 
 
 class TokenBucket:
-    """Holds ``burst`` at most and gains ``rate`` a second. ``clock`` gives monotonic seconds."""
+    """Allows ``burst`` actions at once and ``rate`` per second on average. ``clock`` returns monotonic seconds."""
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float]) -> None:
-        self._rate, self._burst, self._clock = rate, burst, clock
-        self._level, self._at = float(burst), clock()
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._level = float(burst)
+        self._updated_at = clock()
 
     def take(self) -> bool:
-        """Whether there was one left to take."""
+        """Take one token. Return False if there is none."""
         now = self._clock()
-        self._level = min(self._burst, self._level + (now - self._at) * self._rate)
-        self._at = now
+        self._level = min(self._burst, self._level + (now - self._updated_at) * self._rate)
+        self._updated_at = now
         if self._level < 1:
             return False
         self._level -= 1

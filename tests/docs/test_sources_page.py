@@ -134,8 +134,8 @@ async def test_two_of_the_sources_serve_side_by_side(world: World, tmp_path):
     exports(tmp_path)
     (core,), (files,), (served,) = (blocks(chapter, "toml") for chapter in (SQL, CSV, SEVERAL))
     holder = await world.start(f"{core}\n{files}\n{served}")
-    assert holder.sources.source_of("energy.balances").name == "exports"
-    assert holder.sources.source_of("banking.balances").name == "core"
+    assert holder.sources.find_source("energy.balances").name == "exports"
+    assert holder.sources.find_source("banking.balances").name == "core"
 
 
 def test_check_finds_no_mistake_and_no_missing_index(tmp_path):

@@ -270,8 +270,8 @@ def test_an_endpoint_of_the_holders_own_is_judged_by_its_own_schema():
     written = document("/v1/customer/{customerId}/payslips", schema) | {"components": {"Payslip": PAYSLIP}}
     (operation,) = select_operations(written)
     assert (operation.sector, operation.reply.envelope, operation.reply.many) == ("custom", ("data",), True)
-    assert operation.record.misfit({"id": "1"}) is None
-    assert operation.record.misfit({}) == "required"
+    assert operation.record.find_misfit({"id": "1"}) is None
+    assert operation.record.find_misfit({}) == "required"
 
 
 @pytest.mark.parametrize("path", ["/v1/rates", "/v1/customer/{customerId}/x/{itemId}", "/v1/customer/{customerId}/<x>"])
@@ -293,4 +293,4 @@ def test_what_is_no_document_is_refused(content):
 @pytest.mark.parametrize("schema", [{"$ref": "#/paths"}, {"$ref": "#/nowhere"}, {"type": 7}, [], 1, {"properties": 1}])
 def test_odd_schemas_describe_nothing(schema):
     (operation,) = select_operations(document("/v1/customer/{customerId}/x", schema))
-    assert operation.record.misfit({"anything": 1}) is None
+    assert operation.record.find_misfit({"anything": 1}) is None

@@ -46,7 +46,7 @@ async def _list_routes(configuration: Configuration) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     async with make_sources(configuration) as sources:
         for operation in list_operations(configuration.settings):
-            source = sources.source_of(operation.collection) if is_served(sources, operation) else None
+            source = sources.find_source(operation.collection) if is_served(sources, operation) else None
             name = source.name if source else "(not served)"
             rows.append((operation.method, operation.path, operation.collection, name, operation.evidence))
     return rows

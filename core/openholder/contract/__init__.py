@@ -1,1 +1,1 @@
-"""What Fiskil and the standards say: operations, parameters, records, limits and errors. No I/O, no configuration."""
+"""The contract with Fiskil and the standards: operations, parameters, records, limits, errors. No I/O."""

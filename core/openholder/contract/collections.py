@@ -1,4 +1,4 @@
-"""The collections: which column of each says whose row it is, and in which order its records are listed."""
+"""The collections: the columns that hold the owner's ids, and the order of lists."""
 
 from __future__ import annotations
 
@@ -10,36 +10,39 @@ from openholder.query import Order
 
 @dataclass(frozen=True)
 class Collection:
-    """A named set of rows, with the columns that hold the customer's and the account's id."""
+    """A named set of rows.
+
+    ``customer`` and ``account`` are the columns that hold the customer's and the account's id.
+    """
 
     name: str
     customer: str | None = None
     account: str | None = None
     key: str | None = None
-    """The member that tells the records of one customer or account apart."""
+    """The member that identifies a record among those of one customer or account."""
     order: tuple[Order, ...] = ()
-    """How lists are ordered; where it is empty, as the source has the records."""
+    """The order of lists. If empty, the source decides."""
 
     @cached_property
     def owners(self) -> dict[str, str]:
-        """For each id that a path may hold, the column that it selects by."""
+        """The column to select by, for each id that a path may contain."""
         columns = {"customerId": self.customer, "accountId": self.account}
         return {name: column for name, column in columns.items() if column}
 
     @cached_property
     def hidden(self) -> frozenset[str]:
-        """The columns that say whose a record is or lie beside it, and leave only where its shape has them."""
+        """Columns of owners and documents. They are part of the response only if the record type has such a member."""
         return frozenset({*self.owners.values(), "customerId", "document"})
 
 
-def _newest(member: str, *otherwise: str, key: str = "") -> tuple[Order, ...]:
-    """Newest first, and what is equally new by its id, where there is one."""
+def _order_newest_first(member: str, *otherwise: str, key: str = "") -> tuple[Order, ...]:
+    """Sort by time, newest first, and records of the same time by ``key`` if there is one."""
     newest = Order(member, descending=True, reads="instant", otherwise=otherwise)
     return (newest, Order(key)) if key else (newest,)
 
 
 EFFECTIVE_TIME = ("postingDateTime", "executionDateTime", "valueDateTime")
-"""When a bank transaction took effect: when it was posted, else executed, else of value."""
+"""The members with the effective time of a bank transaction: posting, or else execution, or else value date."""
 
 COLLECTIONS = {
     collection.name: collection
@@ -54,12 +57,15 @@ COLLECTIONS = {
             "banking.transactions",
             account="accountId",
             key="transactionId",
-            order=_newest(*EFFECTIVE_TIME, key="transactionId"),
+            order=_order_newest_first(*EFFECTIVE_TIME, key="transactionId"),
         ),
         Collection("banking.direct_debits", account="accountId"),
         Collection("banking.scheduled_payments", account="accountId", key="scheduledPaymentId"),
         Collection(
-            "banking.instalment_plans", account="accountId", key="planId", order=_newest("creationDate", key="planId")
+            "banking.instalment_plans",
+            account="accountId",
+            key="planId",
+            order=_order_newest_first("creationDate", key="planId"),
         ),
         Collection("banking.payees", customer="customerId", key="payeeId"),
         Collection("energy.accounts", account="accountId", key="accountId"),
@@ -70,27 +76,30 @@ COLLECTIONS = {
             "energy.invoices",
             account="accountId",
             key="invoiceNumber",
-            order=_newest("issueDate", key="invoiceNumber"),
+            order=_order_newest_first("issueDate", key="invoiceNumber"),
         ),
-        Collection("energy.billing", account="accountId", order=_newest("executionDateTime")),
+        Collection("energy.billing", account="accountId", order=_order_newest_first("executionDateTime")),
         Collection("common.customers", customer="customerId"),
         Collection("fdx.accounts", account="accountId", key="accountId"),
         Collection(
             "fdx.transactions",
             account="accountId",
             key="transactionId",
-            order=_newest("postedTimestamp", "transactionTimestamp", key="transactionId"),
+            order=_order_newest_first("postedTimestamp", "transactionTimestamp", key="transactionId"),
         ),
         Collection(
-            "fdx.statements", account="accountId", key="statementId", order=_newest("statementDate", key="statementId")
+            "fdx.statements",
+            account="accountId",
+            key="statementId",
+            order=_order_newest_first("statementDate", key="statementId"),
         ),
         Collection("fdx.payment_networks", account="accountId"),
         Collection("fdx.contacts", account="accountId"),
     )
 }
-"""All collections of Fiskil's own operations, by name."""
+"""All collections of Fiskil's operations, by name."""
 
 
-def collection_named(name: str) -> Collection:
-    """The collection of that name. One that only a custom endpoint knows has the columns that all have."""
+def find_collection(name: str) -> Collection:
+    """Return the collection of that name. One that only a custom endpoint uses has the default columns."""
     return COLLECTIONS.get(name) or Collection(name, customer="customerId", account="accountId", key="id")

@@ -1,6 +1,6 @@
-"""Every answer that is not the data: one table of cases, and the error body that the CDS prescribe.
+"""All error responses: a table of the kinds of errors, and the error body that the CDS prescribe.
 
-Statuses, codes and titles: CDS 1.36.0, error codes. The short words stand in for the URNs outside the CDR.
+Statuses, codes and titles: CDS 1.36.0, error codes. Outside the CDR, short words replace the URNs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GENERAL = "GeneralError"
 
 
 class ErrorSpec(NamedTuple):
-    """One case: status, URN, word, title, what the caller is told, and whether it counts as a refusal to share."""
+    """How one kind of error is reported to the caller. ``refused``: it counts as a refusal to share."""
 
     status: int
     urn: str
@@ -30,11 +30,11 @@ class ErrorSpec(NamedTuple):
 
 _EXPECTED = "Expected Error Encountered"
 _SECTORS = {"energy": "Energy"}
-"""What accounts of a sector are called in codes and titles; those of all others are banking accounts."""
+"""The name of a sector in codes and titles of account errors. All other sectors use Banking."""
 
 
 class ErrorKind(Enum):
-    """What may go wrong, and how it is answered."""
+    """The kinds of errors, each with its response."""
 
     AUTHENTICATION_FAILED = ErrorSpec(
         401, "cds-all:GeneralError/Expected", "invalid_token", _EXPECTED, "authentication failed"
@@ -86,12 +86,12 @@ class ErrorKind(Enum):
 
 @dataclass(eq=False)
 class RequestError(OpenholderError):
-    """Ends a request with one of the cases. ``reason`` goes to the log, ``detail`` and ``headers`` to the caller.
+    """Ends a request with an error response. ``reason`` goes to the log, ``detail`` and ``headers`` to the caller.
 
-    ``others`` are further mistakes of the same request: its status is that of the first.
+    ``others`` are further errors of the same request. The response has the status of the first one.
     """
 
-    case: ErrorKind
+    kind: ErrorKind
     reason: str = ""
     detail: str = ""
     status: int = 0
@@ -99,38 +99,38 @@ class RequestError(OpenholderError):
     others: Sequence[RequestError] = ()
 
     @property
-    def row(self) -> ErrorSpec:
-        """The row of the table of cases."""
-        return self.case.value
+    def spec(self) -> ErrorSpec:
+        """How this kind of error is reported."""
+        return self.kind.value
 
     @property
     def all_headers(self) -> dict[str, str]:
-        """The headers that this answer has beyond those of every answer."""
-        refused = any(problem.row.refused for problem in (self, *self.others))
+        """The headers that this response has in addition to the usual ones."""
+        refused = any(error.spec.refused for error in (self, *self.others))
         return ({"X-Sharing-Refused": "true"} if refused else {}) | dict(self.headers or {})
 
-    def body(self, *, urns: bool, sector: str, interaction_id: str) -> bytes:
-        """The CDR error body. A code that is no URN, or a general one, is made precise by ``meta.urn``."""
-        errors = [problem.error(urns, sector, interaction_id) for problem in (self, *self.others)]
-        return json.dumps({"errors": errors}).encode()
+    def make_body(self, *, urns: bool, sector: str, interaction_id: str) -> bytes:
+        """Make the CDR error body. ``meta.urn`` specifies codes that are short words or the general URN."""
+        entries = [error.make_entry(urns, sector, interaction_id) for error in (self, *self.others)]
+        return json.dumps({"errors": entries}).encode()
 
-    def error(self, urns: bool, sector: str, interaction_id: str) -> dict[str, object]:
-        """One entry of the error body."""
+    def make_entry(self, urns: bool, sector: str, interaction_id: str) -> dict[str, object]:
+        """Make one entry of the error body."""
         names = {"Sector": _SECTORS.get(sector, "Banking")}
         names["sector"] = names["Sector"].lower()
-        urn = URN + self.row.urn.format_map(names)
+        urn = URN + self.spec.urn.format_map(names)
         meta = {"correlationId": interaction_id}
         if not urns or GENERAL in urn:
             meta["urn"] = urn
         return {
-            "code": urn if urns else self.row.word,
-            "title": self.row.title.format_map(names),
-            "detail": self.detail or self.row.detail,
+            "code": urn if urns else self.spec.word,
+            "title": self.spec.title.format_map(names),
+            "detail": self.detail or self.spec.detail,
             "meta": meta,
         }
 
 
-def raise_all(problems: Sequence[RequestError]) -> None:
-    """Raise one `RequestError` that carries them all, where there are any."""
-    if problems:
-        raise replace(problems[0], others=tuple(problems[1:]))
+def raise_all(errors: Sequence[RequestError]) -> None:
+    """Raise the first error with all others attached. Do nothing if there are none."""
+    if errors:
+        raise replace(errors[0], others=tuple(errors[1:]))

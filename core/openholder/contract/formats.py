@@ -1,4 +1,4 @@
-"""The types that members of records are made of. Names and formats: CDS 1.36.0, common field types."""
+"""The types of record members. Names and formats: CDS 1.36.0, common field types."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ NonEmptyString = Annotated[str, Meta(min_length=1)]
 """An id: permanent, opaque, compared character by character."""
 
 ShortID = Annotated[str, Meta(min_length=1, max_length=256)]
-"""An id of the FDX."""
+"""An FDX id."""
 
 PhoneNumber = Annotated[str, Meta(pattern=r"\A\+[1-9][0-9]{1,14}\Z")]
-"""E.164: Fiskil sends one-time codes there."""
+"""A telephone number (E.164). Fiskil sends one-time codes to it."""
 
 
 def is_real_date(text: str) -> bool:
-    """Whether the calendar has the day with which ``text`` begins: there is no 30 February."""
+    """Tell whether ``text`` begins with an existing day; 30 February, for example, does not exist."""
     try:
         return bool(date.fromisoformat(text[:10]))
     except ValueError:
@@ -29,7 +29,7 @@ def is_real_date(text: str) -> bool:
 
 
 REAL_DATE = {"check": is_real_date}
-"""What a pattern cannot say of a member: `openholder.contract.rows` asks the function under ``check``."""
+"""A check that a pattern cannot express: `openholder.contract.rows` calls the function."""
 
 DateString = Annotated[str, Meta(pattern=rf"\A{DATE}\Z", extra=REAL_DATE, extra_json_schema={"format": "date"})]
 """RFC 3339 full-date."""
@@ -45,10 +45,10 @@ DateTimeString = Annotated[
 """RFC 3339 date-time with its offset."""
 
 AmountString = Annotated[str, Meta(pattern=r"\A-?[0-9]{1,16}\.[0-9]{2,}\Z", extra={"places": 2})]
-"""An amount of money as text, with two decimal places at least. A number is written out that way."""
+"""An amount of money as text with at least two decimal places. Numbers are converted to this format."""
 
 RateString = Annotated[str, Meta(pattern=r"\A-?[0-9]{1,16}(\.[0-9]{1,16})?\Z", extra={"places": 0})]
-"""A rate as text: 0.05 are five per cent. A number is written out in full."""
+"""A rate as text: 0.05 is five per cent. Numbers are converted to this format."""
 
 CurrencyString = Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
 """ISO 4217."""
@@ -57,32 +57,32 @@ URIString = Annotated[str, Meta(min_length=1, extra_json_schema={"format": "uri"
 """RFC 3986."""
 
 ExternalRef = str
-"""Text whose form another standard rules: a duration (ISO 8601), a time of day, a code of some register."""
+"""Text in the format of another standard: a duration (ISO 8601), a time of day, the code of a register."""
 
 MaskedString = Annotated[str, Meta(pattern=r"\A(?!.*[0-9]([ -]?[0-9]){5}).+\Z")]
-"""A number of an account or a card of which all but the last four digits are masked: six in a row do not pass."""
+"""An account or card number with all but the last four digits masked. Six digits in a row are refused."""
 
 NaturalNumber = Annotated[int, Meta(ge=0)]
 PositiveInteger = Annotated[int, Meta(ge=1)]
 
 AccountStatus = Literal["open", "closed", "blocked", "suspended"]
-"""Whether an account may be shared: blocked and suspended ones may not."""
+"""The status of an account. Blocked and suspended accounts must not be shared."""
 
 
 class Record(Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """A record of some collection: camelCase on the wire, members without a value left out."""
+    """A record of a collection: camelCase in JSON, without the members that have no value."""
 
     columns: ClassVar[dict[str, str]] = {}
-    """Columns whose name is not that of the member they fill."""
+    """Columns that fill a member of a different name."""
 
 
 class OpenRecord(Record):
-    """A record whose further members, unknown here, leave as they are."""
+    """A record that may have further members, which are passed through unchanged."""
 
     left_out: ClassVar[frozenset[str]] = frozenset()
-    """Members that belong to another record made of the same rows."""
+    """Members of the row that belong to another record type of the same collection."""
 
     @classmethod
-    def misfit(cls, members: Mapping[str, Any]) -> str | None:
-        """The path of a member that does not fit, for reasons that its type does not say."""
+    def find_misfit(cls, members: Mapping[str, Any]) -> str | None:
+        """Return the path of a member that breaks a rule beyond its type, or None."""
         return None

@@ -1,4 +1,4 @@
-"""The bounds of what a caller may send and get: the same for the server, its OpenAPI document and the rehearsal."""
+"""Limits of requests and responses, shared by the server, its OpenAPI document and the rehearsal."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_TEXT = 1000
 """Characters of a text to search for."""
 
 MAX_ACCOUNTS = 1000
-"""Accounts that one request may name."""
+"""Accounts that one request may name, and that one customer may have."""
 
 MAX_BODY = 65_536
-"""Bytes of a body: a thousand account ids of usual length fit several times over."""
+"""Bytes of a request's body: several times the size of a thousand account ids of usual length."""
 
 MAX_FIELDS = 100
-"""Parameters in a query string; more are refused unread."""
+"""Parameters in a query string. More are refused without reading them."""
 
 DEFAULT_SIZE = 25
 """Records on a page if the request does not say (CDS 1.36.0, pagination)."""
@@ -29,4 +29,4 @@ MAX_SIZE = 1000
 """Records on the largest page (CDS 1.36.0, pagination)."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Characters that no text of a caller may contain: controls, and those that change the writing direction."""
+"""Characters that a caller's text must not contain: controls and those that change the writing direction."""

@@ -1,4 +1,4 @@
-"""What a row of the operations table says. The rows themselves are in one module a sector."""
+"""The properties of an operation. The operations themselves are in one module per sector."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from openholder.contract.parameters import Choice, Parameter
 Method = Literal["GET", "POST"]
 Sector = Literal["auth", "banking", "energy", "common", "fdx", "custom"]
 Evidence = Literal["full", "partly", "inferred", "speculative", "configured"]
-"""How much of an operation was seen on Fiskil's pages; ``configured`` are the data holder's own."""
+"""How much of an operation Fiskil's public pages document; ``configured``: a custom endpoint."""
 
 Whose = Literal["search", "customer", "consent", "account", "specific", "all_accounts"]
 """Whose records an operation returns.
 
-``search``        customers with the e-mail address in the body, and those it may log in for
+``search``        customers with the e-mail address in the body, and those they may log in for
 ``customer``      the customer in the path
-``consent``       the customer's accounts that may be offered for consent
-``account``       the account in the path, which must be the customer's
-``specific``      the accounts that the body names, which must be the customer's
+``consent``       the customer's accounts that may be offered during consent
+``account``       the account in the path, which must belong to the customer
+``specific``      the accounts named in the body, which must belong to the customer
 ``all_accounts``  all accounts of the customer that may be shared
 """
 
 BELOW_ACCOUNTS = ("account", "specific", "all_accounts")
-"""Whose records need the collection ``accounts`` to decide on access."""
+"""The values of ``whose`` for which the collection ``accounts`` decides on access."""
 
 PAGING: Mapping[str | None, tuple[str, ...]] = {None: (), "page": ("page", "page-size"), "offset": ("offset", "limit")}
 """The parameters that choose a page, for each style of paging."""
@@ -37,15 +37,16 @@ PDF = "application/pdf"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The shape of an answer."""
+    """The shape of a response."""
 
     envelope: tuple[str, ...] = ()
-    """The members that the content is wrapped in, outermost first."""
+    """The members that wrap the content, outermost first."""
     many: bool = False
-    """Whether a list leaves, or one record, whose absence is 404."""
+    """True for a list; False for a single record (404 if missing)."""
     paging: Literal["page", "offset"] | None = None
     """``page``: page and page-size, with links and meta (CDR). ``offset``: offset and limit, with a cursor (FDX)."""
     media: str = JSON
+    """The media type."""
 
 
 BARE = Reply()
@@ -54,46 +55,46 @@ DOCUMENT = Reply(media=PDF)
 
 
 def list_reply(*envelope: str) -> Reply:
-    """A list without pages."""
+    """Return the shape of a list without pages."""
     return Reply(envelope, many=True)
 
 
 def page_reply(name: str) -> Reply:
-    """A list of the CDR, under its name in ``data``."""
+    """Return the shape of a CDR list, which has its name in ``data``."""
     return Reply(("data", name), many=True, paging="page")
 
 
 def cursor_reply(name: str) -> Reply:
-    """A list of the FDX."""
+    """Return the shape of an FDX list."""
     return Reply((name,), many=True, paging="offset")
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that Fiskil may ask."""
+    """A request that Fiskil may send, and how to answer it."""
 
     name: str
     method: Method
     path: str
-    """The path template; each segment in braces is an id."""
+    """The path template. Each segment in braces is an id."""
     collection: str
     record: type[Record]
-    """What leaves."""
+    """The type of the records in the response."""
     reply: Reply
     whose: Whose
     summary: str
     evidence: Evidence
     sector: Sector
     parameters: tuple[Parameter, ...] = ()
-    """What the query may say of the records."""
+    """Query parameters that filter the records."""
     account_parameters: tuple[Choice, ...] = ()
-    """What the query may say of the accounts that the records belong to."""
+    """Query parameters that filter the accounts that the records belong to."""
     needs: str = ""
-    """A member without which there is nothing to answer with, although there is a record: 404."""
+    """A member that the record must have. Without it the response is 404."""
     deprecated: bool = False
-    """Served only where the setting ``deprecated_lists`` says so."""
+    """Served only if the setting ``deprecated_lists`` is on."""
     scopes: tuple[str, ...] = ()
-    """Scopes that users must have granted, for the OpenAPI document of custom endpoints."""
+    """Scopes that users must have granted. They appear in the OpenAPI document of custom endpoints."""
 
     query_names: frozenset[str] = field(init=False, repr=False)
     """The parameters that a query string may have. All others are ignored, and not repeated in links."""
@@ -105,5 +106,5 @@ class Operation:
 
     @property
     def urns(self) -> bool:
-        """Whether error codes are the URNs of the CDS (CDR and consent paths) or short words (all others)."""
+        """True if error codes are the URNs of the CDS (CDR and consent paths), False if they are short words."""
         return self.sector not in ("fdx", "custom")

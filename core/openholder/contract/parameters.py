@@ -1,4 +1,4 @@
-"""The kinds of query parameters that an operation may have, and the filters that they stand for."""
+"""The kinds of query parameters that an operation may have, and the filters that they select."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from openholder.query import Filter
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A query parameter that takes one of several values; each stands for a filter, or for none."""
+    """A query parameter with a fixed set of values. Each selects a filter, or none."""
 
     name: str
     filters: Mapping[str, Filter | None]
     default: str | None = None
-    """The value that holds where none is given."""
+    """The value that applies if the query has none."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ValueParameter:
-    """A query parameter whose value becomes that of a filter."""
+    """A query parameter whose value becomes the value of a filter."""
 
     name: str
     reads: Literal["amount", "text"]
@@ -42,9 +42,9 @@ class ValueParameter:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Two query parameters that bound a time, both inclusive.
+    """Two query parameters that limit a time, both inclusive.
 
-    With ``months`` there always is a window: the later end is now by default, the earlier one so many months before.
+    With ``months``, both ends have a default: now, and that many months before the later end.
     """
 
     oldest: str

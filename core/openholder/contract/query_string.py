@@ -1,12 +1,12 @@
-"""The query of a request: parameters into filters, every mistake reported at once.
+"""Read a request's query string: turn parameters into filters, and report all errors at once.
 
-What the operation's table does not name is ignored, and not repeated in links.
+Parameters that the operation does not have are ignored and not repeated in links.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -21,7 +21,7 @@ from openholder.errors import SourceFault
 from openholder.query import DATE_TIME, Filter, Value, parse_moment
 
 DAY_AHEAD = timedelta(hours=14)
-"""Where the day begins first (UTC+14): an invoice dated today is not hidden because UTC still has yesterday."""
+"""The earliest time zone (UTC+14): an invoice dated today must not be hidden because it is still yesterday in UTC."""
 
 _TIMES = ("oldest-time", "newest-time")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -29,27 +29,27 @@ _AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,16})?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DATE_TIME = re.compile(DATE_TIME, re.ASCII)
 
-
 End = Literal["first", "last"]
-"""Of a day: which of its moments a date stands for."""
+"""Which moment of a day a date stands for."""
 
 
 @dataclass(slots=True)
 class ParsedQuery:
-    """What a query says."""
+    """The content of a query string."""
 
     filters: list[Filter] = field(default_factory=list)
-    """On the records."""
+    """Filters of the records."""
     account_filters: list[Filter] = field(default_factory=list)
-    """On the accounts that the records belong to."""
+    """Filters of the accounts that the records belong to."""
     given: dict[str, str] = field(default_factory=dict)
-    """The filters as they were given, for links: names and values."""
+    """The names and values of filters as the caller sent them, for links."""
 
 
 def read_fields(operation: Operation, query: str) -> tuple[dict[str, str], list[RequestError]]:
-    """Those parameters of a query string that the operation has, and those that were given twice.
+    """Read the parameters of a query string that the operation has, and an error for each repeated one.
 
-    Raises `RequestError` where the query cannot be read.
+    Raises:
+        RequestError: The query string is malformed.
     """
     try:
         if _BROKEN_ESCAPE.search(query):
@@ -63,135 +63,119 @@ def read_fields(operation: Operation, query: str) -> tuple[dict[str, str], list[
         if name in fields:
             repeated.add(name)
         if name in operation.query_names:
-            # The plus sign of an offset means a space in a query string unless it is encoded.
+            # The plus sign of an offset is decoded as a space if the caller did not escape it.
             fields[name] = value.replace(" ", "+") if name in _TIMES else value
-    return fields, [_invalid(name) for name in fields if name in repeated]
+    return fields, [_make_error(name) for name in fields if name in repeated]
 
 
 def read_parameters(
     operation: Operation, fields: Mapping[str, str], now: datetime
 ) -> tuple[ParsedQuery, list[RequestError]]:
-    """The filters that the query and the defaults of its parameters stand for, and all that is wrong with them."""
-    asked = ParsedQuery()
-    problems: list[RequestError] = []
+    """Turn the fields of a query, and the defaults of absent ones, into filters. Return them with all errors."""
+    parsed = ParsedQuery()
+    errors: list[RequestError] = []
     for parameters, filters in (
-        (operation.parameters, asked.filters),
-        (operation.account_parameters, asked.account_filters),
+        (operation.parameters, parsed.filters),
+        (operation.account_parameters, parsed.account_filters),
     ):
         for parameter in parameters:
             try:
-                filters += _filters(parameter, fields, now)
-            except RequestError as problem:
-                problems += [problem, *problem.others]
-    asked.given = {name: value for name, value in fields.items() if name not in PAGING[operation.reply.paging]}
-    return asked, problems
+                filters += _read_filters(parameter, fields, now)
+            except RequestError as error:
+                errors += [error, *error.others]
+    parsed.given = {name: value for name, value in fields.items() if name not in PAGING[operation.reply.paging]}
+    return parsed, errors
 
 
-def _filters(parameter: Parameter, fields: Mapping[str, str], now: datetime) -> Sequence[Filter]:
+def _read_filters(parameter: Parameter, fields: Mapping[str, str], now: datetime) -> list[Filter]:
     match parameter:
         case Choice():
-            return list(_choice(parameter, fields.get(parameter.name, parameter.default)))
+            return _read_choice(parameter, fields.get(parameter.name, parameter.default))
         case ValueParameter():
-            return list(_given(parameter, fields.get(parameter.name)))
+            return _read_value(parameter, fields.get(parameter.name))
         case Window():
-            return list(_window(parameter, fields, now))
+            return _read_window(parameter, fields, now)
 
 
-def _choice(parameter: Choice, value: str | None) -> Iterator[Filter]:
+def _read_choice(parameter: Choice, value: str | None) -> list[Filter]:
     if value is None:
-        return
+        return []
     if value not in parameter.filters:
-        raise _invalid(parameter.name)
+        raise _make_error(parameter.name)
     chosen = parameter.filters[value]
-    if chosen:
-        yield chosen
+    return [chosen] if chosen else []
 
 
-def _given(parameter: ValueParameter, text: str | None) -> Iterator[Filter]:
+def _read_value(parameter: ValueParameter, text: str | None) -> list[Filter]:
     if text is None:
-        return
+        return []
     value: Value = text
     if parameter.reads == "amount":
         if not _AMOUNT.fullmatch(text):
-            raise _invalid(parameter.name)
+            raise _make_error(parameter.name)
         value = Decimal(text)
     elif len(text) > MAX_TEXT or CONTROL.search(text):
-        raise _invalid(parameter.name)
-    yield Filter(parameter.member, parameter.operator, value, otherwise=parameter.otherwise)
+        raise _make_error(parameter.name)
+    return [Filter(parameter.member, parameter.operator, value, otherwise=parameter.otherwise)]
 
 
-def _window(window: Window, fields: Mapping[str, str], now: datetime) -> Iterator[Filter]:
-    """Both ends, as far as they are given or have a default. A record without a time counts as one of now."""
-    oldest, newest = _ends(window, fields)
-    if window.months:
-        newest = newest or (now if window.reads == "date-time" else _day(now + DAY_AHEAD, "last"))
-        oldest = oldest or _earlier(newest, window.months, window.reads)
+def _read_window(window: Window, fields: Mapping[str, str], now: datetime) -> list[Filter]:
+    """Read both ends of a window, and apply their defaults. A record without a time counts as one of now."""
+    is_date = window.reads == "date"
+    ends: list[datetime | None] = []
+    errors: list[RequestError] = []
+    names: tuple[tuple[str, End], ...] = ((window.oldest, "first"), (window.newest, "last"))
+    for name, end in names:
+        try:
+            ends.append(_read_end(fields[name], name, end, is_date) if name in fields else None)
+        except RequestError as error:
+            errors.append(error)
+    if errors:
+        raise_all(errors)
+    oldest, newest = ends
+    if window.months and newest is None:
+        newest = _snap_to_day(now + DAY_AHEAD, "last") if is_date else now
+    if window.months and newest and oldest is None:
+        oldest = _subtract_months(newest, window.months)
+        oldest = _snap_to_day(oldest, "first") if is_date else oldest
     if oldest and newest and oldest > newest:
         raise RequestError(ErrorKind.DATE_TIME_INVALID, "window_reversed", detail=window.oldest)
+    filters = []
     if oldest:
-        yield Filter(window.member, "ge", oldest, otherwise=window.otherwise, absent=now)
+        filters.append(Filter(window.member, "ge", oldest, otherwise=window.otherwise, absent=now))
     if newest:
-        yield Filter(window.member, "le", newest, otherwise=window.otherwise, absent=now)
+        filters.append(Filter(window.member, "le", newest, otherwise=window.otherwise, absent=now))
+    return filters
 
 
-def _ends(window: Window, fields: Mapping[str, str]) -> list[datetime | None]:
-    """The ends of the window that are given. Raises `RequestError` with all that is wrong with them."""
-    ends: list[datetime | None] = []
-    problems = []
-    for name, end in _named_ends(window):
-        try:
-            ends.append(_BOUNDS[window.reads](fields[name], name, end) if name in fields else None)
-        except RequestError as problem:
-            problems.append(problem)
-    if problems:
-        raise_all(problems)
-    return ends
-
-
-def _named_ends(window: Window) -> tuple[tuple[str, End], tuple[str, End]]:
-    return (window.oldest, "first"), (window.newest, "last")
-
-
-def _read_date_time(text: str, name: str, end: End) -> datetime:
+def _read_end(text: str, name: str, end: End, is_date: bool) -> datetime:
+    pattern = _DATE if is_date else _DATE_TIME
     try:
-        if not _DATE_TIME.fullmatch(text):
+        if not pattern.fullmatch(text):
             raise ValueError
+        if is_date:
+            return _snap_to_day(datetime.combine(date.fromisoformat(text), time(), UTC), end)
         return parse_moment(text).astimezone(UTC)
     except (ValueError, SourceFault, OverflowError):
-        raise RequestError(ErrorKind.DATE_TIME_INVALID, "date_time_invalid", detail=name) from None
+        reason = "date_invalid" if is_date else "date_time_invalid"
+        raise RequestError(ErrorKind.DATE_TIME_INVALID, reason, detail=name) from None
 
 
-def _read_date(text: str, name: str, end: End) -> datetime:
-    try:
-        if not _DATE.fullmatch(text):
-            raise ValueError
-        return _day(datetime.combine(date.fromisoformat(text), time(), UTC), end)
-    except ValueError:
-        raise RequestError(ErrorKind.DATE_TIME_INVALID, "date_invalid", detail=name) from None
-
-
-_BOUNDS: Mapping[str, Callable[[str, str, End], datetime]] = {
-    "date-time": _read_date_time,
-    "date": _read_date,
-}
-
-
-def _day(moment: datetime, end: End) -> datetime:
-    """The first or the last microsecond of that UTC day."""
+def _snap_to_day(moment: datetime, end: End) -> datetime:
+    """Return the first or the last microsecond of the UTC day."""
     return datetime.combine(moment.date(), time.min if end == "first" else time.max, UTC)
 
 
-def _earlier(moment: datetime, months: int, reads: str) -> datetime:
-    """So many calendar months before, on the last day of a month that is too short."""
+def _subtract_months(moment: datetime, months: int) -> datetime:
+    """Subtract calendar months; the day is clamped to the last day of a shorter month."""
     count = moment.year * 12 + moment.month - 1 - months
     if count < 12:
         return datetime.min.replace(tzinfo=UTC)
     year, month = divmod(count, 12)
     first_of_next = date(year + (month + 1) // 12, (month + 1) % 12 + 1, 1)
     last = (first_of_next - timedelta(days=1)).day
-    earlier = moment.replace(year=year, month=month + 1, day=min(moment.day, last))
-    return _day(earlier, "first") if reads == "date" else earlier
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, last))
 
 
-def _invalid(name: str) -> RequestError:
+def _make_error(name: str) -> RequestError:
     return RequestError(ErrorKind.FIELD_INVALID, "parameter_invalid", detail=name)

@@ -1,8 +1,8 @@
-"""Flat rows become typed records: the one place that knows what CSV and SQL cannot express.
+"""Convert flat rows to typed records: the one place that knows what CSV and SQL cannot express.
 
-Names are the mapping. A column named by a member's path (``address.locality``) fills that member; a column holding
-JSON text fills a member that is an object or a list; no value means no member. Text, numbers and truth values are
-turned into what the member wants only where nothing is lost. Everything else is a `Misfit`.
+Names are the mapping. A column named by a member's path (``address.locality``) fills that member. A column with JSON
+text fills a member that is an object or a list. A column without a value yields no member. Text, numbers and truth
+values are converted to the member's type only if nothing is lost. Everything else is a `Misfit`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from functools import cache, partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
@@ -22,29 +22,36 @@ from openholder.strict_json import parse_json
 
 R = TypeVar("R", bound=Record)
 Fitter = Callable[[Any, str], Any]
-"""Turns a value, standing at a path, into what the member there wants."""
+"""Converts the value at a path to its member's type, or returns it unchanged for `msgspec` to refuse."""
 
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
 _LARGEST = 10**30
-"""Numbers beyond it are no ids and no amounts; writing them out would only cost."""
+"""Larger numbers are neither ids nor amounts, and writing out their digits would be expensive."""
 _DOUBLE_DIGITS = 15
-"""Decimal digits that a double keeps (IEEE 754, DBL_DIG): one that needs more carries a rounding error."""
+"""Decimal digits that a double preserves (IEEE 754, DBL_DIG). A value with more carries a rounding error."""
+
+
+_BAD_FORMAT = "it does not have the member's format"
+_GIVEN_TWICE = "the row has both the whole object and its parts"
 
 
 class Misfit(SourceFault):
-    """A row does not fit its record. Names the member and the type that was found, never the value."""
+    """A row does not fit its record. The message names the member and the type that was found, never the value."""
 
-    def __init__(self, member: str, found: object, wanted: str = "") -> None:
+    def __init__(self, member: str, found: object, reason: str) -> None:
         kind = "dict" if isinstance(found, dict) else type(found).__name__
-        reason = f": {wanted}" if wanted else ""
-        super().__init__(f"member {member!r} does not fit (found {kind}){reason}")
+        super().__init__(f"member {member!r} does not fit (found {kind}): {reason}")
         self.member = member
 
 
-def record_from(collection: str, row: Mapping[str, Any], record: type[R], hidden: Collection[str] = ()) -> R:
-    """`to_record`, with the collection named where the row does not fit: the log then says where to look."""
+def read_record(collection: str, row: Mapping[str, Any], record: type[R], hidden: Collection[str] = ()) -> R:
+    """Convert a row with `to_record`. An error names the collection too, so that the log says where to look.
+
+    Raises:
+        SourceFault: The row does not fit.
+    """
     try:
         return to_record(row, record, hidden)
     except Misfit as exc:
@@ -52,11 +59,15 @@ def record_from(collection: str, row: Mapping[str, Any], record: type[R], hidden
 
 
 def to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str] = ()) -> R:
-    """Turn a row into a record of the given type. Columns that the record has no member for stay behind.
+    """Convert a row to a record of the given type. Columns without a matching member are dropped.
 
-    An `OpenRecord` takes them along, but for ``hidden`` ones: it is what `msgspec` writes, a mapping of all members.
+    An `OpenRecord` keeps them, except for the ``hidden`` ones. Its result is a mapping of all members, ready to be
+    encoded, because a struct cannot hold members that its type does not declare.
+
+    Raises:
+        Misfit: The row does not fit.
     """
-    shape = _shape(record)
+    shape = _compile_shape(record)
     if issubclass(record, OpenRecord):
         left_out = {*hidden, *record.left_out} - shape.members
         row = {column: value for column, value in row.items() if column not in left_out}
@@ -68,27 +79,27 @@ def to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str] =
         missing = re.search(r"required field `(\w+)`", str(exc))
         if missing:
             raise Misfit(".".join(filter(None, [member, missing[1]])), None, "is missing") from None
-        expected = "not of the member's format"
-        if str(exc).startswith("Invalid enum value"):  # and there follows the value, which may be personal
-            expected = f"expected one of {_list_allowed(record, member)}"
-        raise Misfit(member, _found(fitted, member), expected) from None
-    return _opened(fitted, record) if issubclass(record, OpenRecord) else converted
+        raise Misfit(member, _get_value(fitted, member), _explain(exc, record, member)) from None
+    if not issubclass(record, OpenRecord):
+        return converted
+    misfit = record.find_misfit(fitted)
+    if misfit is not None:
+        raise Misfit(misfit, _get_value(fitted, misfit), "it does not match the JSON Schema")
+    return cast(R, fitted)
 
 
-def _opened(fitted: Any, record: type[OpenRecord]) -> Any:
-    member = record.misfit(fitted)
-    if member is not None:
-        raise Misfit(member, _found(fitted, member), "not as its JSON Schema wants it")
-    return fitted
-
-
-def _list_allowed(record: type[Record], path: str) -> str:
-    """List the values that the enumeration at a path such as ``users[0].kind`` allows."""
+def _explain(error: msgspec.ValidationError, record: type[Record], path: str) -> str:
+    """Say what the member allows. Quote only those messages of msgspec that never contain the value."""
+    text = str(error).partition(" - at `$")[0]
+    if text.startswith("Expected") and "regex" not in text:
+        return text.replace("Expected", "expected", 1)
     kind = _unwrap(inspect.type_info(record))
-    for name in re.findall(r"[^.]+", re.sub(r"\[.*?\]", "", path)):
-        assert isinstance(kind, inspect.StructType)
-        kind = _unwrap(next(field.type for field in kind.fields if field.encode_name == name))
-    return ", ".join(map(str, kind.values)) if isinstance(kind, inspect.LiteralType) else ""
+    for name in re.sub(r"\[.*?\]", "", path).split("."):
+        fields = kind.fields if isinstance(kind, inspect.StructType) else ()
+        kind = next((_unwrap(field.type) for field in fields if field.encode_name == name), inspect.AnyType())
+    if isinstance(kind, inspect.LiteralType):
+        return f"expected one of {', '.join(map(str, kind.values))}"
+    return _BAD_FORMAT
 
 
 def _unwrap(kind: inspect.Type) -> inspect.Type:
@@ -104,11 +115,11 @@ def _unwrap(kind: inspect.Type) -> inspect.Type:
 
 
 class _Parts(dict[str, Any]):
-    """An object put together from dotted columns, as opposed to one that a column holds."""
+    """An object assembled from dotted columns, as opposed to one that a single column holds."""
 
 
 def _nest(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Put dotted columns into objects, and drop what has no value."""
+    """Collect dotted columns in objects, and drop columns without a value."""
     nested = _Parts()
     for column, value in row.items():
         if value is None:
@@ -118,15 +129,15 @@ def _nest(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
         for name in path:
             place = place.setdefault(name, _Parts())
             if not isinstance(place, _Parts):
-                raise Misfit(name, place, "given both as a whole and by its parts")
+                raise Misfit(name, place, _GIVEN_TWICE)
         if last in place:
-            raise Misfit(column, value, "given both as a whole and by its parts")
+            raise Misfit(column, value, _GIVEN_TWICE)
         place[last] = value
     return nested
 
 
-def _found(value: Any, path: str) -> Any:
-    """What stands at a path such as ``users[0].id``."""
+def _get_value(value: Any, path: str) -> Any:
+    """Return the value at a path such as ``users[0].id``."""
     for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
         if name:
             value = value.get(name) if isinstance(value, dict) else None
@@ -135,39 +146,39 @@ def _found(value: Any, path: str) -> Any:
     return value
 
 
-def _as_is(value: Any, path: str) -> Any:
+def _keep(value: Any, path: str) -> Any:
     return value
 
 
-def _text(value: Any, path: str) -> Any:
+def _fit_text(value: Any, path: str) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST:
         return str(value)
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 30:
         return format(value, "f")
     if isinstance(value, str) and not _is_unicode(value):
-        raise Misfit(path, value, "not Unicode text")
+        raise Misfit(path, value, "expected Unicode text, without lone surrogates")
     return value
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether the text can be written at all: a lone surrogate cannot."""
+    """Tell whether the text can be encoded: a lone surrogate cannot."""
     try:
         return text.isascii() or bool(text.encode("utf-8"))
     except UnicodeEncodeError:
         return False
 
 
-def _truth(value: Any, path: str) -> Any:
+def _fit_truth(value: Any, path: str) -> Any:
     if isinstance(value, str):
         return _TRUTH.get(value.lower(), value)
     return _TRUTH.get(value, value) if isinstance(value, int) else value
 
 
-def _integer(value: Any, path: str) -> Any:
+def _fit_integer(value: Any, path: str) -> Any:
     return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
 
 
-def _decimal(value: Any, path: str) -> Any:
+def _fit_decimal(value: Any, path: str) -> Any:
     if isinstance(value, Decimal) and value.is_finite():
         return value
     if isinstance(value, float) and abs(value) < 10**_DOUBLE_DIGITS and float(f"{value:.{_DOUBLE_DIGITS}g}") == value:
@@ -176,111 +187,113 @@ def _decimal(value: Any, path: str) -> Any:
         return Decimal(value)
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         return Decimal(value)
-    raise Misfit(path, value, "not an exact decimal")
+    raise Misfit(path, value, "expected an exact decimal")
 
 
-def _object(fields: dict[str, Fitter], value: Any, path: str) -> Any:
-    value = _from_json(value, path)
-    if not isinstance(value, dict):
-        return value
-    return {name: fit(value[name], _below(path, name)) for name, fit in fields.items() if value.get(name) is not None}
-
-
-def _open_object(fields: dict[str, Fitter], value: Any, path: str) -> Any:
-    value = _from_json(value, path)
+def _fit_object(fields: dict[str, Fitter], value: Any, path: str) -> Any:
+    value = _parse_text(value, path)
     if not isinstance(value, dict):
         return value
     return {
-        name: fields.get(name, _any)(found, _below(path, name)) for name, found in value.items() if found is not None
+        name: fit(value[name], _join_path(path, name)) for name, fit in fields.items() if value.get(name) is not None
     }
 
 
-def _below(path: str, name: str) -> str:
+def _fit_open_object(fields: dict[str, Fitter], value: Any, path: str) -> Any:
+    value = _parse_text(value, path)
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: fields.get(name, _fit_any)(found, _join_path(path, name))
+        for name, found in value.items()
+        if found is not None
+    }
+
+
+def _join_path(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _any(value: Any, path: str) -> Any:
-    """What nothing is known of: text, truth values, exact numbers, and lists and objects of them."""
+def _fit_any(value: Any, path: str) -> Any:
+    """Convert a value of unknown type: text, truth values, exact numbers, and lists and objects of them."""
     if isinstance(value, dict):
-        return _open_object({}, value, path)
+        return _fit_open_object({}, value, path)
     if isinstance(value, list):
-        return _list(_any, value, path)
+        return _fit_list(_fit_any, value, path)
     if isinstance(value, float):
-        return _decimal(value, path)
-    return _text(value, path) if isinstance(value, str) else value
+        return _fit_decimal(value, path)
+    return _fit_text(value, path) if isinstance(value, str) else value
 
 
-def _list(fit: Fitter, value: Any, path: str) -> Any:
-    value = _from_json(value, path)
+def _fit_list(fit: Fitter, value: Any, path: str) -> Any:
+    value = _parse_text(value, path)
     if not isinstance(value, list):
         return value
     return [fit(item, f"{path}[{number}]") for number, item in enumerate(value)]
 
 
-def _from_json(value: Any, path: str) -> Any:
+def _parse_text(value: Any, path: str) -> Any:
     if not isinstance(value, str | bytes):
         return value
     try:
         return parse_json(value)
     except UntrustedJSON:
-        raise Misfit(path, value, "not JSON") from None
+        raise Misfit(path, value, "expected JSON text") from None
 
 
-def _number_text(fit: Fitter, places: int, value: Any, path: str) -> Any:
-    """Numbers as text with so many decimal places at least; text stays as it is."""
+def _fit_number_text(fit: Fitter, places: int, value: Any, path: str) -> Any:
+    """Convert numbers to text with at least ``places`` decimal places. Text stays unchanged."""
     if isinstance(value, str | bool):
         return fit(value, path)
-    exact = _decimal(value, path)
+    exact = _fit_decimal(value, path)
     exponent = exact.as_tuple().exponent
     return format(exact.quantize(Decimal(1).scaleb(min(int(exponent), -places))), "f")
 
 
-def _checked(fit: Fitter, check: Callable[[str], bool], value: Any, path: str) -> Any:
+def _fit_and_check(fit: Fitter, check: Callable[[str], bool], value: Any, path: str) -> Any:
     fitted = fit(value, path)
     if isinstance(fitted, str) and not check(fitted):
-        raise Misfit(path, value, "not of the member's format")
+        raise Misfit(path, value, _BAD_FORMAT)
     return fitted
 
 
 _SCALARS: dict[type[inspect.Type], Fitter] = {
-    inspect.StrType: _text,
-    inspect.BoolType: _truth,
-    inspect.IntType: _integer,
-    inspect.DecimalType: _decimal,
-    inspect.DictType: _from_json,
+    inspect.StrType: _fit_text,
+    inspect.BoolType: _fit_truth,
+    inspect.IntType: _fit_integer,
+    inspect.DecimalType: _fit_decimal,
+    inspect.DictType: _parse_text,
 }
 
 
 class _Shape(NamedTuple):
-    """How rows of one type of record are fitted, and which members it has."""
+    """The converter of one record type, and the names of its members."""
 
     fit: Fitter
     members: frozenset[str]
 
 
 @cache
-def _shape(record: type[Record]) -> _Shape:
+def _compile_shape(record: type[Record]) -> _Shape:
     info = inspect.type_info(record)
     assert isinstance(info, inspect.StructType)
     return _Shape(_compile(info), frozenset(field.encode_name for field in info.fields))
 
 
 def _compile(shape: inspect.Type) -> Fitter:
-    """What turns a value into the given type, found once for each type instead of once for each row."""
+    """Build the converter for a type, once per type instead of once per row."""
     if isinstance(shape, inspect.Metadata):
-        return _with_metadata(_compile(shape.type), shape.extra or {})
+        fit = _compile(shape.type)
+        extra = shape.extra or {}
+        if "places" in extra:
+            fit = partial(_fit_number_text, fit, extra["places"])
+        return partial(_fit_and_check, fit, extra["check"]) if "check" in extra else fit
     if isinstance(shape, inspect.UnionType):
-        meant = [kind for kind in shape.types if not isinstance(kind, inspect.NoneType)]
-        return _compile(meant[0]) if len(meant) == 1 else _as_is
+        members = [kind for kind in shape.types if not isinstance(kind, inspect.NoneType)]
+        return _compile(members[0]) if len(members) == 1 else _keep
     if isinstance(shape, inspect.StructType):
         fields = {field.encode_name: _compile(field.type) for field in shape.fields}
-        return partial(_open_object if issubclass(shape.cls, OpenRecord) else _object, fields)
+        return partial(_fit_open_object if issubclass(shape.cls, OpenRecord) else _fit_object, fields)
     if isinstance(shape, inspect.ListType):
-        return partial(_list, _compile(shape.item_type))
-    return _SCALARS.get(type(shape), _as_is)
-
-
-def _with_metadata(fit: Fitter, extra: Mapping[str, Any]) -> Fitter:
-    if "places" in extra:
-        fit = partial(_number_text, fit, extra["places"])
-    return partial(_checked, fit, extra["check"]) if "check" in extra else fit
+        return partial(_fit_list, _compile(shape.item_type))
+    return _SCALARS.get(type(shape), _keep)

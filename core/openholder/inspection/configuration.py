@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from openholder.config import Configuration
-from openholder.contract.collections import COLLECTIONS, collection_named
+from openholder.contract.collections import COLLECTIONS, find_collection
 from openholder.contract.operation import BELOW_ACCOUNTS
 from openholder.contract.operations import Operation
 from openholder.contract.rows import to_record
@@ -96,14 +96,14 @@ async def _inspect_sources(configuration: Configuration) -> AsyncIterator[Findin
 async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> Finding:
     """Run the operation's query for an unknown customer, then convert a few rows into its records."""
     what = f"{operation.method} {operation.path}"
-    source = sources.source_of(operation.collection)
+    source = sources.find_source(operation.collection)
     if not is_served(sources, operation) or source is None:
         return Finding(what, "not served", f"no source has {operation.collection!r}")
     try:
         await fetch_all(sources, _make_query(operation))
         rows = await _fetch_sample(sources, operation.collection)
         for row in filter(partial(has_needed, operation), rows or ()):
-            to_record(row, operation.record, collection_named(operation.collection).owners.values())
+            to_record(row, operation.record, find_collection(operation.collection).owners.values())
     except (SourceFault, SourceError) as exc:
         return Finding(what, "failed", f"source {source.name!r}, collection {operation.collection!r}: {exc}")
     except OpenholderError as exc:
@@ -141,9 +141,9 @@ async def _inspect_columns(sources: SourceRegistry, collection: str) -> list[Fin
 
 
 async def _ask_for_advice(sources: SourceRegistry, operation: Operation) -> list[str]:
-    source = sources.source_of(operation.collection)
+    source = sources.find_source(operation.collection)
     try:
-        return list(await source.advice(_make_query(operation))) if source else []
+        return list(await source.fetch_advice(_make_query(operation))) if source else []
     except Exception:  # a failing query is already reported for the operation
         return []
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from openholder.config import Configuration
-from openholder.contract.collections import collection_named
+from openholder.contract.collections import find_collection
 from openholder.contract.operations import Operation
 from openholder.errors import OpenholderError, SourceFault
 from openholder.inspection.findings import Finding
@@ -79,7 +79,7 @@ async def inspect_data(
                 tally.faults[f"record {key!r} belongs to a customer or account that does not exist"] = None
         findings: list[Finding] = []
         for collection, tally in tallies.items():
-            source = sources.source_of(collection)
+            source = sources.find_source(collection)
             findings += tally.report(collection, source.name if source else "")
         return findings
 
@@ -117,7 +117,7 @@ def _find_duplicates(holding: Holding, operations: Sequence[Operation]) -> Itera
 
 def _find_unusable_ids(holding: Holding, operations: Sequence[Operation], pattern: re.Pattern[str]) -> Iterator[str]:
     """Find records that no request can name, because their ids have characters that are not allowed in a path."""
-    spec = collection_named(holding.collection)
+    spec = find_collection(holding.collection)
     named = {name for operation in operations for name in re.findall(r"{(\w+)}", operation.path)} | {"id"}
     columns = {*spec.owners.values(), *({spec.key} & named if spec.key else ())}
     for row in holding.rows:
@@ -131,11 +131,11 @@ async def _find_orphans(sources: SourceRegistry, collection: str) -> list[str]:
 
     Return none if the source cannot list the records or their owners.
     """
-    spec = collection_named(collection)
+    spec = find_collection(collection)
     if collection in ("customers", "logins") or not (spec.customer or spec.account):
         return []
     owners, member = ("customers", spec.customer) if spec.customer else ("accounts", spec.account)
-    if not sources.source_of(owners) or member is None:
+    if not sources.find_source(owners) or member is None:
         return []
     try:
         rows = (await sources.fetch(Query(collection=collection, limit=BATCH_SIZE))).records

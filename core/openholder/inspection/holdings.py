@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from openholder.contract.collections import collection_named
+from openholder.contract.collections import find_collection
 from openholder.contract.formats import Record
 from openholder.contract.operations import Operation
 from openholder.contract.rows import Misfit, to_record
@@ -58,7 +58,7 @@ async def read_holdings(
         yield Holding("accounts", {"customerId": customer_id}, fault=fault)
     served = dict.fromkeys(operation.collection for operation in operations if is_served(sources, operation))
     for collection in served:
-        spec = collection_named(collection)
+        spec = find_collection(collection)
         if spec.customer:
             yield await _read_holding(sources, collection, {"customerId": customer_id})
         elif spec.account:
@@ -71,7 +71,7 @@ async def _list_shareable_accounts(sources: SourceRegistry, customer_id: str) ->
     """List the ids of the accounts that may be shared, and the faults of accounts for which that is unknown."""
     accounts, faults = [], []
     try:
-        rows = await fetch_account_rows(sources, customer_id) if sources.source_of("accounts") else []
+        rows = await fetch_account_rows(sources, customer_id) if sources.find_source("accounts") else []
     except OpenholderError as exc:
         return [], [str(exc)]
     for row in rows:
@@ -102,7 +102,7 @@ async def _read_holding(sources: SourceRegistry, collection: str, ids: Mapping[s
 
 def read_key(collection: str, row: Row) -> str:
     """Return the id of a record, or ``?`` if its collection has none."""
-    key = collection_named(collection).key
+    key = find_collection(collection).key
     return str(row.get(key, "?")) if key else "?"
 
 
@@ -112,7 +112,7 @@ def convert_records(holding: Holding, operations: Sequence[Operation]) -> Iterat
     by_record: dict[type[Record], Operation] = {
         operation.record: operation for operation in operations if operation.collection == holding.collection
     }
-    hidden = collection_named(holding.collection).hidden
+    hidden = find_collection(holding.collection).hidden
     for row in holding.rows:
         for record, operation in by_record.items():
             if not has_needed(operation, row):

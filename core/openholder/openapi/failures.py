@@ -119,7 +119,7 @@ def _status(case: ErrorKind, operation: Operation, failure_status: int) -> int:
 
 def codes_of(operation: Operation, cases: list[ErrorKind]) -> list[str]:
     """What the errors of a status may be called."""
-    codes = [RequestError(case).error(operation.urns, operation.sector, "")["code"] for case in cases]
+    codes = [RequestError(case).make_entry(operation.urns, operation.sector, "")["code"] for case in cases]
     return list(dict.fromkeys(map(str, codes)))
 
 

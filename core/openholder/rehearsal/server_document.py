@@ -68,7 +68,7 @@ def check_against_document(exchange: Exchange) -> Iterator[Result]:
     operation = exchange.request.operation
     if operation and exchange.is_ok:
         record = operation.record if issubclass(operation.record, OpenRecord) else OpenRecord
-        places = dict.fromkeys(filter(None, map(record.misfit, read_records(exchange))))
+        places = dict.fromkeys(filter(None, map(record.find_misfit, read_records(exchange))))
         failures = tuple(Failure(f"does not match the schema at {place}", exchange.request) for place in places)
         yield Result(MATCHES_OPENAPI, exchange.request.route, failures)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from openholder.contract.collections import collection_named
+from openholder.contract.collections import find_collection
 from openholder.contract.formats import OpenRecord
 from openholder.contract.operation import Operation, Reply, Whose
 from openholder.contract.records.custom import make_record_type
@@ -18,7 +18,7 @@ def make_operation(endpoint: Endpoint) -> Operation:
     whose: Whose = "all_accounts"
     if "{accountId}" in endpoint.path:
         whose = "account"
-    elif "customerId" in collection_named(endpoint.collection).owners:
+    elif "customerId" in find_collection(endpoint.collection).owners:
         whose = "customer"
     record = make_record_type(load_schema(endpoint.schema_file)) if endpoint.schema_file else OpenRecord
     return Operation(

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from openholder.contract.collections import collection_named
+from openholder.contract.collections import find_collection
 from openholder.contract.errors import ErrorKind, RequestError, raise_all
 from openholder.contract.operation import BELOW_ACCOUNTS, JSON
 from openholder.contract.operations import Operation
 from openholder.contract.query_string import ParsedQuery
 from openholder.contract.records.auth import AccountLink, Login
-from openholder.contract.rows import record_from
+from openholder.contract.rows import read_record
 from openholder.errors import SourceFault
 from openholder.query import Filter, Order, Page, Query, Row
 from openholder.sources.registry import SourceRegistry
@@ -111,9 +111,9 @@ class FoundRows:
 
 def is_served(sources: SourceRegistry, operation: Operation) -> bool:
     """Tell whether sources have what the operation needs: its collection, and ``accounts`` for anything below one."""
-    if operation.whose in BELOW_ACCOUNTS and sources.source_of(AUTHORITY) is None:
+    if operation.whose in BELOW_ACCOUNTS and sources.find_source(AUTHORITY) is None:
         return False
-    return sources.source_of(operation.collection) is not None
+    return sources.find_source(operation.collection) is not None
 
 
 async def find_records(sources: SourceRegistry, request: ValidRequest) -> Found:
@@ -149,9 +149,9 @@ async def _find_customers(sources: SourceRegistry, address: str) -> list[Row]:
     variables = {"email": address}
     customers = await fetch_all(sources, Query(collection="customers", filters=(condition,), variables=variables))
     found = {str(customer.get("id")) for customer in customers}
-    if sources.source_of("logins"):
+    if sources.find_source("logins"):
         rows = await fetch_all(sources, Query(collection="logins", filters=(condition,), variables=variables))
-        for customer_id in dict.fromkeys(record_from("logins", row, Login).customer_id for row in rows):
+        for customer_id in dict.fromkeys(read_record("logins", row, Login).customer_id for row in rows):
             if customer_id not in found:
                 customers += await fetch_all(sources, build_owner_query("customers", {"customerId": customer_id}))
     return customers
@@ -159,7 +159,7 @@ async def _find_customers(sources: SourceRegistry, address: str) -> list[Row]:
 
 async def _check_customer(sources: SourceRegistry, ids: Ids) -> None:
     """Raise `RequestError` if there is no such customer. Without ``customers``, only accounts make one known."""
-    if sources.source_of("customers"):
+    if sources.find_source("customers"):
         rows: Sequence[Row] = (
             await sources.fetch(build_owner_query("customers", {"customerId": ids["customerId"]}))
         ).records
@@ -236,7 +236,7 @@ async def fetch_account_rows(
 
 def read_link(row: Row) -> AccountLink:
     """Convert a row of ``accounts``. Raises `SourceFault` for a state that nobody knows."""
-    return record_from(AUTHORITY, row, AccountLink)
+    return read_record(AUTHORITY, row, AccountLink)
 
 
 async def fetch_all(sources: SourceRegistry, query: Query) -> list[Row]:
@@ -264,7 +264,7 @@ def build_owner_query(
     """
     if account_ids is not None and len(account_ids) == 1:
         ids, account_ids = {**ids, "accountId": account_ids[0]}, None
-    described = collection_named(collection)
+    described = find_collection(collection)
     owners = described.owners
     by_account = "accountId" in owners and ("accountId" in ids or account_ids is not None)
     fixed: list[Filter] = []
@@ -301,7 +301,7 @@ async def _find_below_accounts(sources: SourceRegistry, request: ValidRequest, a
     if account_filters and collection == PRODUCTS:
         filters += account_filters
     elif account_filters:
-        if sources.source_of(PRODUCTS) is None:
+        if sources.find_source(PRODUCTS) is None:
             raise RequestError(ErrorKind.NOT_SERVED, "not_served")
         condition = Filter("accountId", "in", tuple(account_ids), variable="accountId")
         query = Query(collection=PRODUCTS, filters=(condition, *account_filters), variables=request.ids)

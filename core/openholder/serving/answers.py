@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openholder.contract.collections import collection_named
+from openholder.contract.collections import find_collection
 from openholder.contract.errors import ErrorKind, RequestError
 from openholder.contract.limits import MAX_SIZE
 from openholder.contract.operation import PDF
 from openholder.contract.operations import Operation
-from openholder.contract.rows import record_from
+from openholder.contract.rows import read_record
 from openholder.errors import SourceFault
 from openholder.query import Filter, Row, moment
 from openholder.serving.access import Found
@@ -83,8 +83,8 @@ class Single:
     def to_records(self, rows: Sequence[Row]) -> list[Any]:
         """Convert rows to the operation's records."""
         operation = self.listing.operation
-        hidden = collection_named(operation.collection).hidden
-        return [record_from(operation.collection, row, operation.record, hidden) for row in rows]
+        hidden = find_collection(operation.collection).hidden
+        return [read_record(operation.collection, row, operation.record, hidden) for row in rows]
 
     def wrap(self, content: Any) -> Any:
         """Put the operation's envelope around the content."""
@@ -155,19 +155,19 @@ class CursorList(Single):
 
         After the last record if it is still there; otherwise after as many records as were returned before.
         """
-        if not collection_named(self.listing.operation.collection).key:
+        if not find_collection(self.listing.operation.collection).key:
             return self.cursor.position
         keys = [self._key(row) for row in (await found.page(0, MAX_SIZE)).records]
         return keys.index(self.cursor.last) + 1 if self.cursor.last in keys else self.cursor.position
 
     def _moment(self, row: Row) -> int | None:
         """Return the time by which the list is sorted, in microseconds since 1970; ``None`` if it has none."""
-        order = collection_named(self.listing.operation.collection).order
+        order = find_collection(self.listing.operation.collection).order
         absent, found = order[0].key(row) if order else (True, 0)
         return None if absent else int(found)
 
     def _key(self, row: Row) -> str:
-        key = collection_named(self.listing.operation.collection).key
+        key = find_collection(self.listing.operation.collection).key
         return str(row.get(key, "")) if key else ""
 
 

@@ -186,8 +186,8 @@ class RequestDelegate(HTTPMessageDelegate):
         if error:
             nearest = self._operations[0] if self._operations else None
             urns, sector = (nearest.urns, nearest.sector) if nearest else (True, "")
-            body = error.body(urns=urns, sector=sector, interaction_id=self._entry.interaction_id)
-            self._entry.status = error.status or error.row.status
+            body = error.make_body(urns=urns, sector=sector, interaction_id=self._entry.interaction_id)
+            self._entry.status = error.status or error.spec.status
             self._entry.reason = error.reason
             headers |= error.all_headers
         if self._state.closing:

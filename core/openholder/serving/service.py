@@ -71,7 +71,7 @@ class Service:
         if not is_served(self._sources, operation):
             raise RequestError(ErrorKind.NOT_SERVED, "not_served")
         await self._admit(request)
-        source = self._sources.source_of(operation.collection)
+        source = self._sources.find_source(operation.collection)
         request.source = source.name if source else ""
         try:
             content = await self._render(request)

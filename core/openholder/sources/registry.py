@@ -1,7 +1,7 @@
-"""The configured sources: opened together, asked one at a time, closed in reverse.
+"""The configured sources: opened in order, queried one at a time, closed in reverse order.
 
-Here is the one place where a source is called. Time limits, the number of questions at once and the meaning of what a
-source raises are settled here, because pluggy cannot wrap coroutines.
+This is the only place that calls a source. It applies time limits, the limit of concurrent queries and the meaning of
+exceptions itself, because pluggy cannot wrap coroutines.
 """
 
 from __future__ import annotations
@@ -35,40 +35,48 @@ from openholder.sources.kinds import find_kind
 log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT = 120.0
-"""Seconds that opening one source may take: a large CSV folder is indexed in that time."""
+"""Seconds that opening one source may take, for example to index a large CSV folder."""
 
 
 class UnusableSource(OpenholderError):
-    """A configured source that cannot serve: its class is not what it should be, or a collection is not there."""
+    """A configured source cannot be used: its class breaks the plugin interface, or it lacks a collection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One configured source, with a caller for each of its hooks."""
+    """One configured source, with a caller for each of its hooks.
+
+    ``slots`` limits how many queries run at the same time.
+    """
 
     name: str
     settings: SourceEntry
     hooks: Mapping[str, pluggy.HookCaller]
-    places: asyncio.Semaphore
+    slots: asyncio.Semaphore
 
-    async def run(self, hook: str, limit: float) -> None:
-        """Await a hook without arguments, where the source has it."""
+    async def run_hook(self, hook: str, limit: float) -> None:
+        """Await a hook without arguments for at most ``limit`` seconds, if the source implements it."""
         for awaitable in cast(list[Awaitable[None]], self.hooks[hook]()):
             await asyncio.wait_for(awaitable, limit)
 
-    async def advice(self, query: Query) -> list[str]:
-        """What would make a question cheaper, as far as the source knows."""
+    async def fetch_advice(self, query: Query) -> list[str]:
+        """Fetch the source's advice on making a query cheaper."""
         advices = cast(list[Awaitable[Sequence[str]]], self.hooks["advice"](query=query))
         return [text for awaitable in advices for text in await asyncio.wait_for(awaitable, self.settings.timeout)]
 
-    def collections(self) -> frozenset[str]:
-        """The names that the source says it can serve."""
+    def list_collections(self) -> frozenset[str]:
+        """List the collections that the source can serve."""
         return frozenset(name for names in self.hooks["collections"]() for name in names)
 
     async def fetch(self, query: Query) -> Page:
-        """Ask the source. Raises `SourceError` as the source does, `SourceFault` for everything else it may do."""
+        """Query the source.
+
+        Raises:
+            SourceError: The source raised it.
+            SourceFault: The source failed in any other way, or returned an invalid page.
+        """
         try:
-            async with asyncio.timeout(self.settings.timeout), self.places:
+            async with asyncio.timeout(self.settings.timeout), self.slots:
                 (answer,) = cast(list[Awaitable[Any]], self.hooks["fetch"](query=query))
                 page = await answer
         except NotFound:
@@ -79,38 +87,38 @@ class Source:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise SourceFault(f"raised {describe(exc)}, though nobody cancelled it") from exc
+            raise SourceFault(f"raised {describe(exc)} without having been cancelled") from exc
         except TimeoutError as exc:
-            raise SourceFault(f"no answer within {self.settings.timeout:g} s") from exc
+            raise SourceFault(f"no response within {self.settings.timeout:g} s") from exc
         except Exception as exc:
             raise SourceFault(f"raised {describe(exc)}") from exc
-        return _verified(page, query)
+        return _check_page(page, query)
 
 
-def _verified(page: object, query: Query) -> Page:
-    """Refuse what a source must never hand over: too many records, or any that was not asked for."""
+def _check_page(page: object, query: Query) -> Page:
+    """Return the page if it is valid. A source must never return too many records, or any outside the query."""
     if not isinstance(page, Page):
-        raise SourceFault(f"returned {type(page).__name__}, not a Page")
+        raise SourceFault(f"returned {type(page).__name__} instead of a Page")
     if not isinstance(page.records, Sequence):
-        raise SourceFault(f"returned records as {type(page.records).__name__}, not as a sequence")
+        raise SourceFault(f"returned records as {type(page.records).__name__} instead of a sequence")
     if query.limit is not None and len(page.records) > query.limit:
-        raise SourceFault("returned more records than asked for")
+        raise SourceFault("returned more records than the limit of the query")
     if page.records and page.total < query.offset + len(page.records):
-        raise SourceFault("returned a total that is less than what it returned")
+        raise SourceFault("returned a total that is less than the number of its records")
     for record in page.records:
         if not isinstance(record, Mapping):
-            raise SourceFault(f"returned a record of type {type(record).__name__}")
+            raise SourceFault(f"returned a record of type {type(record).__name__} instead of a mapping")
         for condition in query.filters:
             if not condition.admits(record):
-                raise ForeignRecord(f"returned a record that was not asked for: {condition.member} differs")
+                raise ForeignRecord(f"returned a record outside the query: {condition.member} differs")
     return page
 
 
 class SourceRegistry:
-    """All configured sources, and which of them serves which collection.
+    """All configured sources, and the assignment of collections to them.
 
-    Use it as ``async with SourceRegistry(entries, serve) as sources``: entering opens every source in the order of the
-    configuration and closes those already open when one fails.
+    ``async with SourceRegistry(entries, serve) as sources`` opens the sources in the order of the configuration. If one
+    fails, it closes those already open.
     """
 
     def __init__(
@@ -123,9 +131,9 @@ class SourceRegistry:
             self._register(name, entry.kind, entry)
         for kind in observers:
             self._register(f"plugins.{kind}", kind, None)
-        self._sources = {name: self._source(name, entry) for name, entry in entries.items()}
+        self._sources = {name: self._make_source(name, entry) for name, entry in entries.items()}
         names = [name for name, _ in self._manager.list_name_plugin() if self._implements(name, "request_finished")]
-        self._observers = [self._only(name, "request_finished") for name in names]
+        self._observers = [self._make_caller(name, "request_finished") for name in names]
         self._exits = AsyncExitStack()
         self._active: list[str] = []
         self._last_active = ""
@@ -133,7 +141,7 @@ class SourceRegistry:
         self._routes: dict[str, Source] = {}
 
     def _register(self, name: str, kind: str, settings: SourceEntry | None) -> None:
-        """Make the plugin and have it checked: unknown hooks and arguments, and which of them are ``async def``."""
+        """Make the plugin, and check its hooks: names, arguments, and ``async def`` or ``def``."""
         plugin_class = find_kind(kind).load()
         try:
             plugin = plugin_class(name, settings)
@@ -142,25 +150,27 @@ class SourceRegistry:
         except pluggy.PluginValidationError as exc:
             raise UnusableSource(f"source {name!r} of kind {kind!r}: {' '.join(str(exc).split())}") from exc
         except Exception as exc:
-            raise UnusableSource(f"source {name!r} of kind {kind!r} cannot be made: {describe(exc)}") from exc
+            raise UnusableSource(f"source {name!r} of kind {kind!r} cannot be created: {describe(exc)}") from exc
         for caller in self._manager.get_hookcallers(plugin) or []:
-            (implementation,) = (found for found in caller.get_hookimpls() if found.plugin is plugin)
+            (implementation,) = (hook for hook in caller.get_hookimpls() if hook.plugin is plugin)
             if inspect.iscoroutinefunction(implementation.function) != (caller.name in ASYNC_HOOKS):
-                wanted = "'async def'" if caller.name in ASYNC_HOOKS else "a plain 'def'"
-                raise UnusableSource(f"source {name!r} of kind {kind!r}: {caller.name} must be {wanted}")
+                keyword = "async def" if caller.name in ASYNC_HOOKS else "def"
+                raise UnusableSource(f"source {name!r} of kind {kind!r}: define {caller.name} with {keyword!r}")
 
-    def _only(self, name: str, hook: str) -> pluggy.HookCaller:
-        """A caller of one hook of one plugin."""
+    def _make_caller(self, name: str, hook: str) -> pluggy.HookCaller:
+        """Make a caller of one hook of one plugin."""
         plugin = self._manager.get_plugin(name)
         others = [other for _, other in self._manager.list_name_plugin() if other is not plugin]
         return self._manager.subset_hook_caller(hook, remove_plugins=others)
 
     def _implements(self, name: str, hook: str) -> bool:
         plugin = self._manager.get_plugin(name)
-        return any(found.plugin is plugin for found in getattr(self._manager.hook, hook).get_hookimpls())
+        return any(
+            implementation.plugin is plugin for implementation in getattr(self._manager.hook, hook).get_hookimpls()
+        )
 
-    def _source(self, name: str, entry: SourceEntry) -> Source:
-        hooks = {hook: self._only(name, hook) for hook in (*ASYNC_HOOKS, "collections")}
+    def _make_source(self, name: str, entry: SourceEntry) -> Source:
+        hooks = {hook: self._make_caller(name, hook) for hook in (*ASYNC_HOOKS, "collections")}
         for hook in REQUIRED_HOOKS:
             if not self._implements(name, hook):
                 raise UnusableSource(f"source {name!r} of kind {entry.kind!r} does not implement {hook}")
@@ -180,10 +190,10 @@ class SourceRegistry:
         await self._exits.aclose()
 
     async def _open(self, source: Source) -> None:
-        self._exits.push_async_callback(source.run, "close", OPEN_TIMEOUT)
+        self._exits.push_async_callback(source.run_hook, "close", OPEN_TIMEOUT)
         try:
-            await source.run("open", OPEN_TIMEOUT)
-            self._collections[source.name] = source.collections()
+            await source.run_hook("open", OPEN_TIMEOUT)
+            self._collections[source.name] = source.list_collections()
         except TimeoutError:
             raise Unreachable(f"source {source.name!r} did not open within {OPEN_TIMEOUT:g} s") from None
         except (SourceFault, SourceUnavailable) as exc:
@@ -194,10 +204,10 @@ class SourceRegistry:
     def _check_serve(self) -> None:
         for collection, name in self._serve.items():
             if not any(sign in collection for sign in "*?[") and collection not in self._collections[name]:
-                raise UnusableSource(f"source {name!r} has no collection {collection!r}, which [serve] expects of it")
+                raise UnusableSource(f"source {name!r} has no collection {collection!r}: add it, or correct [serve]")
 
-    def source_of(self, collection: str) -> Source | None:
-        """The source that serves ``collection``: the longest matching pattern of ``[serve]`` decides."""
+    def find_source(self, collection: str) -> Source | None:
+        """Return the source that serves ``collection``, if any. The longest matching pattern of ``[serve]`` decides."""
         source = self._routes.get(collection)
         if source is None:
             patterns = [pattern for pattern in self._serve if fnmatchcase(collection, pattern)]
@@ -205,20 +215,25 @@ class SourceRegistry:
                 return None
             # Only collections of operations are looked up, so there are few of them.
             source = self._routes[collection] = self._sources[self._serve[max(patterns, key=len)]]
-        if collection not in self._collections[source.name]:  # it may have come later, as a new file
-            self._collections[source.name] = source.collections()
+        if collection not in self._collections[source.name]:  # it may have been added since, for example as a file
+            self._collections[source.name] = source.list_collections()
         return source if collection in self._collections[source.name] else None
 
     async def fetch(self, query: Query) -> Page:
-        """Ask whichever source serves the collection of ``query``, which must be one that is served."""
-        source = self.source_of(query.collection)
+        """Query the source that serves the collection.
+
+        Raises:
+            SourceError: The source raised it.
+            SourceFault: The source failed in any other way, or no source serves the collection.
+        """
+        source = self.find_source(query.collection)
         if source is None:
-            raise SourceFault(f"collection {query.collection!r} is served by no source")
+            raise SourceFault(f"no source serves collection {query.collection!r}")
         self._active.append(source.name)
         try:
             return await source.fetch(query)
         except SourceFault as exc:
-            exc.args = (f"collection {query.collection!r}: {exc}",)  # the log says where to look
+            exc.args = (f"collection {query.collection!r}: {exc}",)  # tell the log where to look
             raise
         finally:
             self._last_active = source.name
@@ -229,14 +244,14 @@ class SourceRegistry:
         return (*self._active, *filter(None, (self._last_active,)))
 
     async def health(self) -> None:
-        """Return when every source can serve, raise when one cannot."""
+        """Return if every source can serve; raise if one cannot."""
         for source in self._sources.values():
-            await source.run("health", source.settings.timeout)
+            await source.run_hook("health", source.settings.timeout)
 
     def notify(self, event: FinishedRequest) -> None:
-        """Tell each observer of an answered request. One that fails is logged, and harms neither answer nor others."""
+        """Notify each observer of a finished request. A failing one is logged and affects nothing else."""
         for observer in self._observers:
             try:
                 observer(event=event)
             except Exception as exc:
-                log.error("an observer failed: %s", describe(exc))
+                log.error("observer failed: %s", describe(exc))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from openholder.contract.collections import COLLECTIONS, collection_named
+from openholder.contract.collections import COLLECTIONS, find_collection
 from openholder.query import Filter, Operator, Query
 from openholder.testing.sample_rows import ACCOUNT_IDS, BUSY, IDS
 
@@ -43,14 +43,14 @@ def build_owner_query(collection: str, owner: str, *filters: Filter) -> Query:
     if variable == "accountId":
         variables = {"customerId": _find_customer(owner), "accountId": owner}
     owner_filter = Filter(member, "eq", owner, variable=variable)
-    order = collection_named(collection).order
+    order = find_collection(collection).order
     return Query(collection=collection, filters=(owner_filter, *filters), variables=variables, order=order)
 
 
 def build_accounts_query(collection: str, account_ids: Sequence[str], *filters: Filter) -> Query:
     """Build the one query for the records of several accounts."""
     owner_filter = Filter("accountId", "in", tuple(account_ids), variable="accountId")
-    order = collection_named(collection).order
+    order = find_collection(collection).order
     variables = {"customerId": IDS[0]}
     return Query(collection=collection, filters=(owner_filter, *filters), variables=variables, order=order)
 

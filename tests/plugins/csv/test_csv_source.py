@@ -416,7 +416,7 @@ async def test_a_file_added_later_is_served_too(io_loop, tmp_path):
         write_files(tmp_path, accounts="id\na1\n")
 
         async def served():
-            return sources.source_of("accounts") is not None
+            return sources.find_source("accounts") is not None
 
         await wait_until(served)
         assert (await sources.fetch(Query(collection="accounts"))).records == [{"id": "a1"}]

@@ -335,7 +335,7 @@ async def test_a_query_that_takes_too_long_frees_its_connection(io_loop, tmp_pat
     async with build_sources(tmp_path, ENDLESS, "connections = 1\ntimeout = 0.2\n") as sources:
         started = time.monotonic()
         for _ in range(3):
-            with pytest.raises(SourceFault, match=r"^collection 'customers': no answer within 0\.2 s$"):
+            with pytest.raises(SourceFault, match=r"^collection 'customers': no response within 0\.2 s$"):
                 await sources.fetch(build_query("customers", id="none"))
             assert await fetch_ids(sources, Query(collection="accounts")) == ["a1"]
         assert time.monotonic() - started < 3

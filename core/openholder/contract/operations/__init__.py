@@ -1,4 +1,4 @@
-"""What Fiskil may ask: one table of operations a sector, and no code in it."""
+"""All operations: one table per sector, without code."""
 
 from openholder.contract.operation import Operation
 from openholder.contract.operations.auth import AUTH

@@ -1,4 +1,4 @@
-"""CDR common: who the customer is, in the words of CDS 1.36.0."""
+"""CDR common: the customer's details (CDS 1.36.0)."""
 
 from __future__ import annotations
 

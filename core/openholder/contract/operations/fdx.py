@@ -1,4 +1,4 @@
-"""FDX v6: the operations that Fiskil's pages show."""
+"""FDX v6: the operations on Fiskil's public pages."""
 
 from __future__ import annotations
 

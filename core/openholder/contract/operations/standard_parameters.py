@@ -1,4 +1,4 @@
-"""The query parameters of the CDS and the FDX: each with what it accepts and the filter that it stands for."""
+"""The query parameters of the CDS and the FDX: the values that each accepts, and the filters that they select."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PLAN_STATUS = Choice(
     },
     default="ACTIVE",
 )
-"""A plan is active while an instalment is unpaid."""
+"""A plan is active as long as an instalment is unpaid."""
 
 BILLING_TIMES = Window("oldest-time", "newest-time", "date-time", "executionDateTime", months=12)
 INVOICE_DATES = Window("oldest-date", "newest-date", "date", "issueDate", months=24)

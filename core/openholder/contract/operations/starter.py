@@ -1,4 +1,4 @@
-"""The data endpoint of Fiskil's build guide, the first that a new data holder serves."""
+"""The data endpoint of Fiskil's build guide, which a new data holder implements first."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the three consent endpoints answer with, and what core itself reads of an account.
+"""Records of the three consent endpoints, and those that decide on access to accounts.
 
-Members: Fiskil's reference pages on customer search and customer details and its build guide. Where they mark nothing
-as required, only the ids are.
+Members: Fiskil's reference pages on customer search and customer details, and its build guide. Those pages do not mark
+required members, so only the ids are required here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from openholder.contract.formats import AccountStatus, DateTimeString, NonEmptyS
 
 
 class CustomerMatch(Record):
-    """One customer that an e-mail address leads to."""
+    """A customer found by e-mail address."""
 
     id: NonEmptyString
     name: NonEmptyString
@@ -46,7 +46,7 @@ class AccountUser(Record):
     """A person tied to a joint account or to one of an organisation."""
 
     id: str | int
-    """An integer on Fiskil's page on banking, a UUID on that on energy."""
+    """An integer on Fiskil's banking page, a UUID on its energy page."""
     email: str
     is_account_holder: bool
 

@@ -29,7 +29,7 @@ def make_record_type(schema: Mapping[str, Any]) -> type[OpenRecord]:
     # Without an explicit registry the validator would fetch a $ref from the network.
     validator = Draft202012Validator(schema, format_checker=FormatChecker(), registry=Registry())
 
-    def misfit(cls: type[OpenRecord], members: Mapping[str, Any]) -> str | None:
+    def find_misfit(cls: type[OpenRecord], members: Mapping[str, Any]) -> str | None:
         error = best_match(validator.iter_errors(members))
         if error is None:
             return None
@@ -44,7 +44,7 @@ def make_record_type(schema: Mapping[str, Any]) -> type[OpenRecord]:
         "CustomRecord",
         fields,
         bases=(OpenRecord,),
-        namespace={"misfit": classmethod(misfit)},
+        namespace={"find_misfit": classmethod(find_misfit)},
         rename=None,
         kw_only=True,
     )

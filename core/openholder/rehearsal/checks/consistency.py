@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from openholder.contract.collections import collection_named
+from openholder.contract.collections import find_collection
 from openholder.contract.operation import JSON, Operation
 from openholder.rehearsal.exchange import CallSequence
 from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule, pass_rule
@@ -89,7 +89,7 @@ def check_consistency(session: Session) -> Iterator[Result]:
 
 def _check_details(run: CustomerRun, operation: Operation, sequences: list[CallSequence]) -> Iterator[Result]:
     """Check the ids of single records, and compare them with the records of the lists."""
-    key = collection_named(operation.collection).key or ""
+    key = find_collection(operation.collection).key or ""
     listed = {
         str(record[key]): record
         for sequence, record in run.find_records(operation.collection)

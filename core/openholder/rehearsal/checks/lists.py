@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs
 
-from openholder.contract.collections import collection_named
+from openholder.contract.collections import find_collection
 from openholder.errors import SourceFault
 from openholder.rehearsal.checks import Check, run_checks
 from openholder.rehearsal.exchange import CallSequence, Exchange, get_member, read_records
@@ -108,7 +108,7 @@ def _find_wrong_sizes(sequence: CallSequence) -> Iterator[str]:
 
 
 def _find_duplicates(sequence: CallSequence) -> Iterator[str]:
-    key = collection_named(sequence.operation.collection).key or ""
+    key = find_collection(sequence.operation.collection).key or ""
     counts = Counter(str(record[key]) for record in sequence.records if key in record)
     duplicates = sum(count - 1 for count in counts.values())
     if duplicates:
@@ -156,7 +156,7 @@ def _find_endless_paging(sequence: CallSequence) -> Iterator[str]:
 
 
 def _find_wrong_order(sequence: CallSequence) -> Iterator[str]:
-    newest = collection_named(sequence.operation.collection).order[0]
+    newest = find_collection(sequence.operation.collection).order[0]
     try:
         keys = [newest.key(record) for record in sequence.records]
     except SourceFault:
@@ -187,7 +187,7 @@ def _has_page_numbers(sequence: CallSequence) -> bool:
 
 
 def _has_order(sequence: CallSequence) -> bool:
-    return bool(collection_named(sequence.operation.collection).order)
+    return bool(find_collection(sequence.operation.collection).order)
 
 
 LIST_CHECKS: Sequence[Check[CallSequence]] = (
