@@ -466,7 +466,7 @@ async def test_sources_open_as_configured_and_close_in_reverse(io_loop, configur
 
 @pytest.mark.gen_test
 async def test_when_one_cannot_open_those_already_open_are_closed(io_loop, configured, events):
-    with pytest.raises(Unreachable, match=r"^source 'b' cannot be opened: ValueError at test_directory\.py:\d+$"):
+    with pytest.raises(Unreachable, match=r"^source 'b' cannot be opened: ValueError at test_registry\.py:\d+$"):
         async with configured(recording(c="", a="", b="open", d="")):
             pass
     assert [event for event in events if "b" not in event] == ["open c", "open a", "close a", "close c"]
