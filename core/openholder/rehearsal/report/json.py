@@ -13,14 +13,16 @@
     requests    number of requests, without those of the load
     options     {name: value}
     served      routes that were answered with data
-    rules       {name: {severity, expected, why, reference, how_to_fix}}: all rules that were checked or skipped
-    findings    broken rules, the worst first: [{rule, times, places: [{subject, times}], examples: [{request,
-                response}]}]
+    rules       {name: {severity, expected, why, written, mend}}: all rules that were checked or skipped; `written` is
+                the reference, `mend` how to fix it
+    findings    broken rules, the worst first: [{rule, times, places: [{subject, times}], examples: [{asked,
+                came}]}]: the request and the response
     outcomes    results in the order of the checks: [{rule, subject, verdict: "passed" | "found" | "skipped", times,
                 reason}]; times is the number of failures, and reason is present if the verdict is "skipped"
     timings     response times without load, in seconds: [{subject, tier, limit, count, p50, p95, p99, max}]
-    load        null, or {rate, reached, sent, good, deferred, refused, failed, unsent, lag, timings, timeline: [{p95,
-                answered}]}: see `openholder.rehearsal.measures.LoadResult`; the timeline has one entry per second
+    load        null, or {rate, reached, sent, good, later, blunt, failed, unsent, lag, timings, timeline: [{p95,
+                answered}]}: see `openholder.rehearsal.measures.LoadResult`, where `later` and `blunt` are `deferred`
+                and `refused`; the timeline has one entry per second
 """
 
 from __future__ import annotations
@@ -37,6 +39,15 @@ from openholder.rehearsal.results import SEVERITIES, Report
 VERSION = 1
 _VERDICTS = {"passed": "passed", "failed": "found", "skipped": "skipped"}
 """The verdicts of version 1."""
+_MEMBERS = {
+    "reference": "written",
+    "how_to_fix": "mend",
+    "request": "asked",
+    "response": "came",
+    "deferred": "later",
+    "refused": "blunt",
+}
+"""The members of version 1 whose names differ from those of the fields that they come from."""
 
 
 def render_json(report: Report) -> str:
@@ -58,7 +69,10 @@ def _build_document(summary: Summary) -> dict[str, Any]:
         "requests": summary.requests,
         "options": dict(summary.options),
         "served": summary.served,
-        "rules": {rule.name: {key: value for key, value in asdict(rule).items() if key != "name"} for rule in rules},
+        "rules": {
+            rule.name: _rename({name: value for name, value in asdict(rule).items() if name != "name"})
+            for rule in rules
+        },
         "findings": [_build_finding(broken) for broken in summary.broken_rules],
         "outcomes": [_build_outcome(row) for row in summary.rows],
         "timings": [_build_timing(measure) for measure in summary.conversation],
@@ -71,7 +85,7 @@ def _build_finding(broken: BrokenRule) -> dict[str, Any]:
         "rule": broken.rule.name,
         "times": broken.times,
         "places": [{"subject": subject, "times": times} for subject, times in broken.places],
-        "examples": [asdict(example) for example in broken.examples],
+        "examples": [_rename(asdict(example)) for example in broken.examples],
     }
 
 
@@ -99,7 +113,7 @@ def _build_load(load: LoadResult) -> dict[str, Any]:
         if name not in ("measures", "timeline")
     }
     return {
-        **figures,
+        **_rename(figures),
         "timings": [_build_timing(measure) for measure in load.measures],
         "timeline": [
             {"p95": _round_to_microseconds(second.p95), "answered": second.answered} for second in load.timeline
@@ -109,3 +123,8 @@ def _build_load(load: LoadResult) -> dict[str, Any]:
 
 def _round_to_microseconds(value: Any) -> Any:
     return round(value, 6) if isinstance(value, float) else value
+
+
+def _rename(fields: dict[str, Any]) -> dict[str, Any]:
+    """Give the fields the names of version 1."""
+    return {_MEMBERS.get(name, name): value for name, value in fields.items()}
