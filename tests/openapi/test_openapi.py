@@ -24,7 +24,7 @@ from openholder.contract.operations import OPERATIONS, Operation
 from openholder.contract.parameters import Window
 from openholder.fiskil import sample
 from openholder.openapi import build_document, encode_document
-from openholder.openapi.components import record_name, relocated
+from openholder.openapi.components import name_record, relocate
 
 WHOLE = build_document(OPERATIONS)
 CONTRACT = contract.build_document()
@@ -89,7 +89,7 @@ def test_records_of_all_sectors_have_names_of_their_own():
             yield from (child, *below(child))
 
     records = {record for record in below(Record) if record.__module__.startswith("openholder.contract.records.")}
-    names = [record_name(record) for record in records if record.__name__ not in ("OpenRecord", "CustomRecord")]
+    names = [name_record(record) for record in records if record.__name__ not in ("OpenRecord", "CustomRecord")]
     assert len(names) == len(set(names)) > 100
     assert {"BankingBalance", "EnergyBalance", "StarterBalance", "AuthCustomer", "CommonCustomer"} < set(names)
 
@@ -520,7 +520,7 @@ def test_json_schemas_of_the_same_file_name_stay_apart_and_need_no_name_of_their
 def test_members_that_are_called_like_keywords_are_left_alone():
     schema = {"properties": {"$id": {"type": "string"}, "$ref": {"$ref": "#/$defs/a"}}, "enum": [{"$ref": 1}]}
     moved = {"properties": {"$id": {"type": "string"}, "$ref": {"$ref": "#/x/$defs/a"}}, "enum": [{"$ref": 1}]}
-    assert relocated(schema, "#/x") == moved
+    assert relocate(schema, "#/x") == moved
 
 
 # -- what a running server answers --------------------------------------------------------------------------------

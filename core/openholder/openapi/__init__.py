@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of what a server answers: made of the table of operations and the types of the records."""
+"""Build an OpenAPI 3.1 document from the operations and the types of their records."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from openholder._version import __version__
 from openholder.contract.operation import Sector
 from openholder.contract.operations import Operation
 from openholder.openapi.components import OPEN_OBJECT, Components, Schema
-from openholder.openapi.exchanges import body_of, responses_of
-from openholder.openapi.parameters import parameters_of
+from openholder.openapi.requests import describe_body, refer_to_parameters
+from openholder.openapi.responses import describe_responses
 from openholder.settings import Endpoint, Scope, Settings
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -19,54 +19,51 @@ _JWT = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description"
 _INFO = {
     "title": "Resource server of a data holder on the Fiskil platform",
     "version": __version__,
-    "summary": "What openholder, an unofficial server, answers. Neither published nor checked by Fiskil.",
+    "summary": "The API of openholder, an unofficial server. Neither published nor checked by Fiskil.",
 }
 _TAGS: Mapping[Sector, str] = {
-    "auth": "Asked while a customer logs in and gives consent",
-    "custom": "Data of the holder's own",
+    "auth": "Login and consent of a customer",
+    "custom": "Custom data of the data holder",
     "banking": "Australian CDR: banking",
     "energy": "Australian CDR: energy",
-    "common": "Australian CDR: who the customer is",
+    "common": "Australian CDR: customer details",
     "fdx": "US FDX v6",
 }
 
 
 def build_document(operations: Sequence[Operation], settings: Settings | None = None) -> Schema:
-    """The OpenAPI document of the operations. Addresses and whatever is the holder's own are in the ``settings``."""
+    """Build the document of the operations. ``settings`` add the server's URLs, custom endpoints and scopes."""
     components = Components()
     endpoints = {endpoint.path: endpoint for endpoint in settings.endpoints} if settings else {}
     failure_status = settings.fiskil.authentication_failure_status if settings else 401
+    sectors = {operation.sector for operation in operations}
     paths: dict[str, Schema] = {}
-    for name, operation in _named(operations):
-        item = _item(components, operation, endpoints.get(operation.path))
+    for name, operation in _number_aliases(operations):
+        item = _describe_record(components, operation, endpoints.get(operation.path))
         paths.setdefault(operation.path, {})[operation.method.lower()] = (
-            _head(name, operation)
-            | {"parameters": parameters_of(operation, components)}
-            | body_of(operation, components)
-            | responses_of(operation, components, item, failure_status)
+            _describe_operation(name, operation)
+            | {"parameters": refer_to_parameters(operation, components)}
+            | describe_body(operation, components)
+            | describe_responses(operation, components, item, failure_status)
         )
     return {
         "openapi": "3.1.0",
-        "info": _INFO | _scopeset(settings.scopes if settings else ()),
+        "info": _INFO | _describe_scopes(settings.scopes if settings else ()),
         **({"servers": [{"url": url} for url in settings.public_url]} if settings else {}),
         "security": [{"bearerAuth": []}],
-        "tags": [{"name": name, "description": text} for name, text in _TAGS.items() if _has(operations, name)],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items() if name in sectors],
         "paths": paths,
-        "components": {"securitySchemes": {"bearerAuth": _JWT}, **components.written()},
+        "components": {"securitySchemes": {"bearerAuth": _JWT}, **components.to_dict()},
     }
 
 
 def encode_document(content: Schema) -> bytes:
-    """The document as it is printed. Numbers of a holder's own JSON Schema stay exact."""
+    """Encode the document for printing. Numbers of custom JSON Schemas stay exact."""
     return msgspec.json.format(_ENCODER.encode(content), indent=2)
 
 
-def _has(operations: Iterable[Operation], sector: Sector) -> bool:
-    return any(operation.sector == sector for operation in operations)
-
-
-def _named(operations: Iterable[Operation]) -> Iterable[tuple[str, Operation]]:
-    """Each operation with an id of its own: an alias has the name of what it stands for, and a number behind it."""
+def _number_aliases(operations: Iterable[Operation]) -> Iterable[tuple[str, Operation]]:
+    """Yield each operation with a unique id: an alias has the name of its operation, with a number appended."""
     seen: dict[str, int] = {}
     for operation in operations:
         seen[operation.name] = seen.get(operation.name, 0) + 1
@@ -74,7 +71,7 @@ def _named(operations: Iterable[Operation]) -> Iterable[tuple[str, Operation]]:
         yield operation.name + (str(number) if number > 1 else ""), operation
 
 
-def _head(name: str, operation: Operation) -> Schema:
+def _describe_operation(name: str, operation: Operation) -> Schema:
     return {
         "operationId": name,
         "tags": [operation.sector],
@@ -86,15 +83,15 @@ def _head(name: str, operation: Operation) -> Schema:
     }
 
 
-def _item(components: Components, operation: Operation, endpoint: Endpoint | None) -> Schema:
-    """The schema of one record."""
+def _describe_record(components: Components, operation: Operation, endpoint: Endpoint | None) -> Schema:
+    """Return the schema of one record."""
     if endpoint is None:
-        return components.of_record(operation.record)
-    return components.of_file(endpoint.schema_file) if endpoint.schema_file else OPEN_OBJECT
+        return components.refer_to_record(operation.record)
+    return components.refer_to_file(endpoint.schema_file) if endpoint.schema_file else OPEN_OBJECT
 
 
-def _scopeset(scopes: Iterable[Scope]) -> Schema:
-    # How Fiskil wants these nested is not public: a flat list has everything that its pages name.
+def _describe_scopes(scopes: Iterable[Scope]) -> Schema:
+    # The nesting that Fiskil expects is not public: a flat list has everything that its pages name.
     rows = [
         {
             "scope": scope.name,
