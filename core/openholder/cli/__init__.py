@@ -1,6 +1,7 @@
 """The command ``openholder``. Results go to standard output, everything else to standard error.
 
-Exit codes: 0 good, 1 a check failed, 2 usage, 3 configuration, 4 something is unreachable.
+Exit codes: 0 success, 1 a check failed, 2 usage error, 3 configuration error, 4 a key set, source, store or port is
+unreachable.
 """
 
 from __future__ import annotations
@@ -16,24 +17,37 @@ from openholder.errors import ConfigurationError, OpenholderError, Unreachable
 from openholder.sources.kinds import UnusableKind
 from openholder.sources.registry import UnusableSource
 
-EXIT_FAILED, EXIT_CONFIGURATION, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 1, 3, 4, 130
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 3
+EXIT_UNREACHABLE = 4
+EXIT_INTERRUPTED = 130
 
 COMMANDS = (
-    "demo", "serve", "check", "columns", "diff", "rehearse", "init",
-    "token", "routes", "openapi", "plugins", "new-plugin",
-)  # fmt: skip
-"""Each is a function in a module, both of its name."""
+    "demo",
+    "serve",
+    "check",
+    "columns",
+    "diff",
+    "rehearse",
+    "init",
+    "token",
+    "routes",
+    "openapi",
+    "plugins",
+    "new-plugin",
+)
+"""Each command is a function of that name, in a module of the same name."""
 
 
 class Commands(click.Group):
-    """Imports a command when it is called: a token need not wait for the client that a rehearsal has."""
+    """Imports a command when it is called: `openholder token` need not wait for the imports of `rehearse`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All of them, in an order in which they can be learnt."""
+        """List the commands in the order in which they are learnt."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, if there is one."""
+        """Import and return the command, or None if there is no command of that name."""
         if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
@@ -43,11 +57,11 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="openholder")
 def commands() -> None:
-    """The Resource Server of a data holder on the Fiskil platform (unofficial)."""
+    """Resource server for data holders on the Fiskil platform (unofficial)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and give its exit code."""
+    """Run the command line and return its exit code."""
     try:
         return commands.main(args=arguments, prog_name="openholder", standalone_mode=False) or 0
     except click.ClickException as exc:
@@ -57,11 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except OpenholderError as exc:
         click.echo(str(exc), err=True)
-        return exit_code(exc)
-
-
-def exit_code(exc: OpenholderError) -> int:
-    """The exit code that tells what kind of thing went wrong."""
-    if isinstance(exc, ConfigurationError | UnusableKind | UnusableSource):
-        return EXIT_CONFIGURATION
-    return EXIT_UNREACHABLE if isinstance(exc, Unreachable) else EXIT_FAILED
+        if isinstance(exc, ConfigurationError | UnusableKind | UnusableSource):
+            return EXIT_CONFIGURATION
+        return EXIT_UNREACHABLE if isinstance(exc, Unreachable) else EXIT_FAILED

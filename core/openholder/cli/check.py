@@ -34,10 +34,12 @@ EXIT_CODES: dict[Verdict, int] = {
 @configuration_option
 @json_option
 @click.option("--dev", is_flag=True, help="Serve development keys at the JWKS URL during the check (loopback only).")
-@click.option("--data", is_flag=True, help="Also check the data of some customers, record by record.")
+@click.option("--data", is_flag=True, help="Also check the records of some customers.")
 @sample_options
 def check(path: Path | None, as_json: bool, dev: bool, data: bool, sample: int, customers: tuple[str, ...]) -> int:
-    """Check configuration, keys, sources and collections without serving.
+    """Check the configuration, keys and sources.
+
+    Nothing is served, except the keys with --dev.
 
     Exit code: 0 no failure, 1 a check failed, 3 configuration error, 4 keys, store or source unreachable.
     """

@@ -12,10 +12,15 @@ from openholder.inspection.columns import list_columns
 
 
 @click.command()
-@click.argument("collection", required=False, type=click.Choice(list(COLLECTIONS), case_sensitive=False))
+@click.argument(
+    "collection",
+    required=False,
+    type=click.Choice(list(COLLECTIONS), case_sensitive=False),
+    metavar="[COLLECTION]",
+)
 @json_option
 def columns(collection: str | None, as_json: bool) -> int:
-    """List the collections, or the columns of COLLECTION: name, whether it is required, and type.
+    """List the collections, or the columns of one.
 
     REQUIRED is "yes", "within" or empty. "within" is required once its object is present: address.postcode beside
     address.state. A list is one column of JSON text. An object is one column of JSON text or one column per member.

@@ -22,7 +22,10 @@ from openholder.server.logs import configure_for_command
 @json_option
 @sample_options
 def diff(old: Path, new: Path, as_json: bool, sample: int, customers: tuple[str, ...]) -> int:
-    """Compare the data that the configurations OLD and NEW return, record by record. Exit code 1 if it differs."""
+    """Compare the data of two configurations.
+
+    The records that OLD and NEW return are compared one by one. Exit code: 0 if they are equal, 1 if they differ.
+    """
     configure_for_command(sys.stderr)
     comparison = compare_configurations(
         Configuration.load(old), Configuration.load(new), customers, sample, show_progress

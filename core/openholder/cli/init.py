@@ -30,7 +30,10 @@ Next:
     help="Where the sample data is stored.",
 )
 def init(source: str) -> int:
-    """Write a configuration and sample data into this folder. Existing files are never overwritten."""
+    """Write a configuration and sample data.
+
+    They are written into the current folder. Existing files are never overwritten.
+    """
     data = Path("sample.db" if source == "sqlite" else "sample")
     existing = [str(path) for path in (CONFIGURATION, data) if path.exists()]
     if existing:

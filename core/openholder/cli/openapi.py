@@ -19,7 +19,10 @@ from openholder.serving.access import is_served
 @configuration_option
 @click.option("--all", "all_operations", is_flag=True, help="Include all Fiskil operations. Needs no configuration.")
 def openapi(path: Path | None, all_operations: bool) -> int:
-    """Print an OpenAPI 3.1 document (JSON) of the operations that are served."""
+    """Print an OpenAPI document of the API.
+
+    The document (OpenAPI 3.1, JSON) describes the operations that the configuration serves.
+    """
     if all_operations and path:
         raise click.UsageError("--all and --config exclude each other")
     if all_operations:

@@ -47,11 +47,13 @@ class InstalledKind:
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="Show what this configuration uses.")
 @json_option
 def plugins(path: Path | None, as_json: bool) -> int:
-    """List installed sources and replay stores with their distributions. Needs no configuration.
+    """List the installed sources and replay stores.
 
     STATUS is "ok", or the reason why the kind cannot be used. With -c, CONFIGURED lists the keys that name the kind;
-    mistakes in the configuration are printed after the list. --json prints a list of objects with the columns as keys
-    (for, kind, distribution, version, status); "configured", with -c, is a list of keys.
+    mistakes in the configuration are printed after the list. Without -c, no configuration is needed.
+
+    --json prints a list of objects with the columns as keys (for, kind, distribution, version, status). With -c they
+    also have the key "configured", a list of keys.
     """
     installed = [entry for purpose, group in GROUPS.items() for entry in _list_installed(purpose, group)]
     try:

@@ -30,7 +30,10 @@ REPLIES = {
 @json_option
 @click.option("--supported", is_flag=True, help="List all supported operations as Markdown. Needs no configuration.")
 def routes(path: Path | None, as_json: bool, supported: bool) -> int:
-    """List each operation with its collection, its source and how much of it Fiskil documents publicly."""
+    """List the operations and their sources.
+
+    EVIDENCE is how much of an operation Fiskil documents publicly.
+    """
     if supported:
         click.echo(format_supported())
         return 0

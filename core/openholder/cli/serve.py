@@ -25,7 +25,7 @@ from openholder.server.workers import run_worker, supervise
     "--worker", nargs=2, type=int, hidden=True, help="Worker number and file descriptor of the shared socket."
 )
 def serve(path: Path | None, dev: bool, worker: tuple[int, int] | None) -> int:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM or Ctrl-C. SIGHUP reloads the configuration."""
     configuration = Configuration.load(path)
     configure_logging(configuration.settings.log)
     if worker:

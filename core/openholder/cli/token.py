@@ -27,9 +27,10 @@ def format_curl(url: str, token: str, body: str | None = None) -> str:
 @click.option("--curl", "as_curl", is_flag=True, help="Print a complete curl command.")
 @click.option("--data", help="The JSON body to post (with --curl).")
 def token(path: Path | None, target: str, lifetime: int, as_curl: bool, data: str | None) -> int:
-    """Sign a development token for one request to TARGET, a path such as /auth/v1/customer/search.
+    """Sign a development token for one request.
 
-    The JWKS URL must be on this machine; run `openholder serve --dev` to accept the token.
+    TARGET is the path of the request, such as /auth/v1/customer/search. The JWKS URL must be on this machine; only a
+    server that was started with `openholder serve --dev` accepts the token.
     """
     configuration = Configuration.load(path)
     if not target.startswith("/"):
