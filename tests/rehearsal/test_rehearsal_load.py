@@ -9,18 +9,20 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from helpers.support import ISSUER
+from openholder.contract.operation import ASSUMED_TIER, Tier
 from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal import load, measures
 from openholder.rehearsal.caller import open_caller
 from openholder.rehearsal.checks.latency import check_latency
 from openholder.rehearsal.exchange import CallSequence, Exchange, format_route
-from openholder.rehearsal.measures import Measure, Tier, find_tier
+from openholder.rehearsal.measures import Measure
 from openholder.rehearsal.phases import Phase
 from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import CustomerRun, Plan, Session, build_request
@@ -150,7 +152,9 @@ def test_a_good_server_is_found_nothing_against(signer):
 
 def test_a_slow_operation_is_named_and_no_other(signer, monkeypatch):
     monkeypatch.setattr(load, "MAX_LAG", 60)
-    monkeypatch.setattr(measures, "TIERS", {name: Tier("roomy", 60) for name in NAMES} | {NAMES[2]: Tier("tiny", 0.2)})
+    for route, operation in measures._BY_ROUTE.items():
+        tier = Tier("tiny", 0.2) if operation.name == NAMES[2] else Tier("roomy", 60)
+        monkeypatch.setitem(measures._BY_ROUTE, route, replace(operation, tier=tier))
     _, results = under_load(SlowBalances, signer)
     assert find_failed(results) == {("within-tier", BALANCE)}
     (slow,) = [result for result in results if result.verdict == "failed"]
@@ -257,9 +261,11 @@ def test_a_load_that_is_too_long_or_too_large_is_refused(wrong):
         Plan((), **wrong)
 
 
-def test_every_operation_has_a_tier_and_the_table_names_no_other():
-    assert set(measures.TIERS) <= {operation.name for operation in OPERATIONS}
-    limits = {operation.name: find_tier(operation).limit for operation in OPERATIONS}
+def test_every_operation_of_the_cds_has_a_tier_and_no_other():
+    assumed = {operation.sector for operation in OPERATIONS if operation.tier == ASSUMED_TIER}
+    assert assumed == {"fdx", "custom"}
+    assert all(operation.tier == ASSUMED_TIER for operation in OPERATIONS if operation.sector in assumed)
+    limits = {operation.name: operation.tier.limit for operation in OPERATIONS}
     assert (limits["searchCustomers"], limits["listBankingTransactions"]) == (1.0, 1.5)
     assert (limits["listEnergyBillingSpecific"], limits["fdxListTransactions"]) == (6.0, 1.5)
 

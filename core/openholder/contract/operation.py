@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from openholder.contract.formats import Record
 from openholder.contract.parameters import Choice, Parameter
@@ -30,6 +30,23 @@ BELOW_ACCOUNTS = ("account", "specific", "all_accounts")
 
 PAGING: Mapping[str | None, tuple[str, ...]] = {None: (), "page": ("page", "page-size"), "offset": ("offset", "limit")}
 """The parameters that choose a page, for each style of paging."""
+
+
+class Tier(NamedTuple):
+    """A performance tier of the CDS: 95 % of the calls in an hour must be answered within the limit."""
+
+    name: str
+    limit: float
+    """Seconds."""
+
+
+# CDS, non-functional requirements, performance. The limits are those for a customer who is present. Unattended calls
+# may take 4 s, but the same operations are called both ways, so a server must meet the stricter limit.
+HIGH_TIER = Tier("high priority", 1.0)
+LOW_TIER = Tier("low priority", 1.5)
+LARGE_TIER = Tier("large payload", 6.0)
+ASSUMED_TIER = Tier("no CDS tier: low priority assumed", LOW_TIER.limit)
+"""For FDX and the holder's custom endpoints, for which the CDS have no tier. The limit is openholder's choice."""
 
 JSON = "application/json"
 PDF = "application/pdf"
@@ -89,6 +106,8 @@ class Operation:
     """Query parameters that filter the records."""
     account_parameters: tuple[Choice, ...] = ()
     """Query parameters that filter the accounts that the records belong to."""
+    tier: Tier = ASSUMED_TIER
+    """How fast the CDS require the response to be."""
     needs: str = ""
     """A member that the record must have. Without it the response is 404."""
     deprecated: bool = False

@@ -4,47 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from openholder.contract.operations import OPERATIONS, Operation
+from openholder.contract.operation import ASSUMED_TIER, Tier
+from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.exchange import Exchange, format_route
 
-
-class Tier(NamedTuple):
-    """A performance tier of the CDS: 95 % of the calls in an hour must be answered within the limit."""
-
-    name: str
-    limit: float
-    """Seconds."""
-
-
-HIGH = Tier("high priority", 1.0)
-LOW = Tier("low priority", 1.5)
-LARGE = Tier("large payload", 6.0)
-ASSUMED = Tier("no CDS tier: low priority assumed", LOW.limit)
-"""For FDX and the holder's custom endpoints, for which the CDS have no tier. The limit is openholder's choice."""
-
-# The limits are those for a customer who is present. Unattended calls may take 4 s, but the same operations are called
-# both ways, so a server must meet the stricter limit.
-TIERS: Mapping[str, Tier] = {
-    "searchCustomers": HIGH,
-    "getCustomerDetails": HIGH,
-    "listConsentAccounts": HIGH,
-    "listBankingAccountsDeprecated": HIGH,
-    "listBankingAccountsSpecific": HIGH,
-    "getCommonCustomer": HIGH,
-    "getCommonCustomerDetail": HIGH,
-    "listEnergyAccountsDeprecated": HIGH,
-    "listEnergyAccountsSpecific": HIGH,
-    "getEnergyAccount": HIGH,
-    "getEnergyBalance": HIGH,
-    "listEnergyInvoices": HIGH,
-    "listBankingDirectDebitsSpecific": LARGE,
-    "listEnergyBillingSpecific": LARGE,
-}
-"""By operation name (CDS, non-functional requirements, performance). All other operations have low priority."""
 _BY_ROUTE = {format_route(operation): operation for operation in OPERATIONS}
 
 
@@ -78,7 +44,7 @@ class Measure:
     def tier(self) -> Tier:
         """The performance tier of the operation."""
         operation = _BY_ROUTE.get(self.subject)
-        return find_tier(operation) if operation else ASSUMED
+        return operation.tier if operation else ASSUMED_TIER
 
     @property
     def is_within_limit(self) -> bool:
@@ -124,11 +90,6 @@ class LoadResult:
 def find_percentile(ranked: list[float], percent: int) -> float:
     """Return the nearest-rank percentile of sorted values."""
     return ranked[max(0, math.ceil(len(ranked) * percent / 100) - 1)]
-
-
-def find_tier(operation: Operation) -> Tier:
-    """Return the performance tier of an operation."""
-    return TIERS.get(operation.name, ASSUMED if operation.sector in ("fdx", "custom") else LOW)
 
 
 def collect_timings(exchanges: Iterable[Exchange]) -> dict[str, list[float]]:

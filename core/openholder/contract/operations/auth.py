@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from openholder.contract.operation import BARE, Operation, list_reply
+from openholder.contract.operation import BARE, HIGH_TIER, Operation, list_reply
 from openholder.contract.records.auth import ConsentAccount, Customer, CustomerMatch
 
-_operation = partial(Operation, sector="auth")
+_operation = partial(Operation, sector="auth", tier=HIGH_TIER)
 
 AUTH = (
     _operation(

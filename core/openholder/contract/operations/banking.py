@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from openholder.contract.operation import DATA, Operation, Reply, page_reply
+from openholder.contract.operation import DATA, HIGH_TIER, LARGE_TIER, LOW_TIER, Operation, Reply, page_reply
 from openholder.contract.operations.standard_parameters import ACCOUNTS, PAYEE_TYPE, PLAN_STATUS, TRANSACTIONS
 from openholder.contract.records import banking
 
-_operation = partial(Operation, sector="banking")
+_operation = partial(Operation, sector="banking", tier=LOW_TIER)
 _C = "/v1/banking/customer/{customerId}"
 _A = f"{_C}/accounts/{{accountId}}"
 
@@ -24,6 +24,7 @@ BANKING = (
         account_parameters=ACCOUNTS,
         deprecated=True,
         summary="All accounts (superseded by the consent accounts)",
+        tier=HIGH_TIER,
         evidence="partly",
     ),
     _operation(
@@ -36,6 +37,7 @@ BANKING = (
         whose="specific",
         account_parameters=ACCOUNTS,
         summary="Chosen accounts",
+        tier=HIGH_TIER,
         evidence="inferred",
     ),
     _operation(
@@ -117,6 +119,7 @@ BANKING = (
         whose="specific",
         account_parameters=ACCOUNTS,
         summary="Direct debits of chosen accounts",
+        tier=LARGE_TIER,
         evidence="partly",
     ),
     _operation(

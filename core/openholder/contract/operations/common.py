@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from openholder.contract.operation import DATA, Operation
+from openholder.contract.operation import DATA, HIGH_TIER, Operation
 from openholder.contract.records import common
 
-_operation = partial(Operation, sector="common")
+_operation = partial(Operation, sector="common", tier=HIGH_TIER)
 _C = "/v1/common/customer/{customerId}"
 
 COMMON = (

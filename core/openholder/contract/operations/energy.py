@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from openholder.contract.operation import DATA, Operation, list_reply, page_reply
+from openholder.contract.operation import DATA, HIGH_TIER, LARGE_TIER, LOW_TIER, Operation, list_reply, page_reply
 from openholder.contract.operations.standard_parameters import BILLING_TIMES, INVOICE_DATES, OPEN_STATUS
 from openholder.contract.records import energy
 
-_operation = partial(Operation, sector="energy")
+_operation = partial(Operation, sector="energy", tier=LOW_TIER)
 _C = "/v1/energy/customer/{customerId}"
 _A = f"{_C}/accounts/{{accountId}}"
 
@@ -24,6 +24,7 @@ ENERGY = (
         parameters=(OPEN_STATUS,),
         deprecated=True,
         summary="All accounts (superseded by the consent accounts)",
+        tier=HIGH_TIER,
         evidence="partly",
     ),
     _operation(
@@ -36,6 +37,7 @@ ENERGY = (
         whose="specific",
         parameters=(OPEN_STATUS,),
         summary="Chosen accounts",
+        tier=HIGH_TIER,
         evidence="partly",
     ),
     _operation(
@@ -47,6 +49,7 @@ ENERGY = (
         reply=DATA,
         whose="account",
         summary="Account detail",
+        tier=HIGH_TIER,
         evidence="partly",
     ),
     _operation(
@@ -58,6 +61,7 @@ ENERGY = (
         reply=DATA,
         whose="account",
         summary="Balance of an account",
+        tier=HIGH_TIER,
         evidence="full",
     ),
     _operation(
@@ -103,6 +107,7 @@ ENERGY = (
         whose="account",
         parameters=(INVOICE_DATES,),
         summary="Invoices of an account",
+        tier=HIGH_TIER,
         evidence="inferred",
     ),
     _operation(
@@ -139,6 +144,7 @@ ENERGY = (
         whose="specific",
         parameters=(BILLING_TIMES,),
         summary="Billing transactions of chosen accounts",
+        tier=LARGE_TIER,
         evidence="partly",
     ),
 )
