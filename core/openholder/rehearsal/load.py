@@ -47,7 +47,7 @@ MAX_LAG = 0.1
 CUSTOMER_THRESHOLD = 10
 HOLDER_THRESHOLD = 150
 """Requests per second above which a holder may refuse (CDS, traffic thresholds; up to 10 000 authorisations)."""
-SERVER = "the server under load"
+SERVER_UNDER_LOAD = "the server under load"
 _BATCH = 100
 """Tokens that are signed between two reports of progress."""
 
@@ -102,7 +102,7 @@ async def run_load(session: Session) -> AsyncIterator[Result]:
     if not requests:
         is_planned = session.plan.rate and session.plan.seconds
         reason = "no operation of the load is served" if is_planned else "--rate and --for not given"
-        yield skip_rule(LOAD_ANSWERED, SERVER, reason)
+        yield skip_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, reason)
         return
     signed = await _sign_requests(session, requests)
     samples = await _OpenLoop(session).run(signed)
@@ -243,10 +243,14 @@ def _check_load(session: Session, load: LoadResult, samples: Sequence[Sample]) -
     """Check the figures. If requests were sent late, latencies prove nothing and are not judged."""
     late = f"95 % were sent up to {load.lag * 1000:.0f} ms late: the figures are not the server's"
     is_on_time = load.lag <= MAX_LAG
-    yield judge_rule(ON_TIME, SERVER, is_on_time, late)
+    yield judge_rule(ON_TIME, SERVER_UNDER_LOAD, is_on_time, late)
     if load.unsent:
         unsent = f"{load.unsent} not sent: {MAX_IN_FLIGHT} others were waiting for a response"
-        yield fail_rule(LOAD_ANSWERED, SERVER, unsent) if is_on_time else skip_rule(LOAD_ANSWERED, SERVER, late)
+        yield (
+            fail_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, unsent)
+            if is_on_time
+            else skip_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, late)
+        )
     # Up to this rate none may be refused, if the customers have equal shares of the load.
     customers = {run.customer_id for run in session.runs if run.customer_id}
     threshold = min(HOLDER_THRESHOLD, CUSTOMER_THRESHOLD * max(1, len(customers)))
