@@ -88,7 +88,7 @@ async def measure(folder: Path, *, verbose: bool) -> None:
         for name, path in REQUESTS.items():
             for attempt in range(2):
                 target = path or REQUESTS["a balance"]
-                token = signer.token(ISSUER, url + target.partition("?")[0]) if path else "a.b.c"
+                token = signer.sign_token(ISSUER, url + target.partition("?")[0]) if path else "a.b.c"
                 request = asyncio.create_task(asyncio.to_thread(send, port, target, token))
                 trace = Trace()
                 sys.setprofile(trace if attempt else None)

@@ -105,7 +105,7 @@ async def start(world: World) -> None:
 
 def tokens(world: World, signer: Signer, count: int) -> list[str]:
     """Signed beforehand, so that the load is on time."""
-    return [signer.token("examplebank.cdr.fiskil.com", world.url + BALANCE) for _ in range(count)]
+    return [signer.sign_token("examplebank.cdr.fiskil.com", world.url + BALANCE) for _ in range(count)]
 
 
 async def send(world: World, ready: list[str]) -> Counter[int]:

@@ -55,7 +55,7 @@ def refusals(holder) -> dict[str, float]:
 
 GOOD = {
     "signed with PS256": lambda mint: mint.token(),
-    "signed with RS256": lambda mint: mint.signer.token(ISSUER, mint.uri, algorithm="RS256"),
+    "signed with RS256": lambda mint: mint.signer.sign_token(ISSUER, mint.uri, algorithm="RS256"),
     "exp 29 seconds ago: clocks may differ by 30": lambda mint: mint.token(exp=time.time() - 29),
     "exp with a fraction": lambda mint: mint.token(exp=mint.now + 300.5),
     "exp with an exponent": lambda mint: mint.sign(
@@ -383,7 +383,7 @@ async def test_a_request_without_exactly_one_token_is_refused(world, make, statu
 @pytest.mark.gen_test
 async def test_headers_do_not_move_the_server(world, spoofed):
     await start(world)
-    elsewhere = world.signer.token(ISSUER, f"http://evil.example{BALANCE}")
+    elsewhere = world.signer.sign_token(ISSUER, f"http://evil.example{BALANCE}")
     assert (await world.call(BALANCE, token=elsewhere, headers=spoofed)).status == 401
     assert (await world.call(BALANCE, headers=spoofed)).status == 200
 
@@ -534,7 +534,7 @@ async def test_there_may_be_several_public_urls_and_issuers(world, monkeypatch, 
     monkeypatch.setenv("OPENHOLDER_PUBLIC_URL", "https://a.example,https://b.example/holder")
     monkeypatch.setenv("OPENHOLDER_FISKIL__ISSUER", "one.example, https://one.example")
     await start(world)
-    answer = await world.call(BALANCE, token=world.signer.token(issuer, base + BALANCE, sub=subject))
+    answer = await world.call(BALANCE, token=world.signer.sign_token(issuer, base + BALANCE, sub=subject))
     assert answer.status == status
 
 
@@ -619,7 +619,7 @@ async def test_tolerance_and_lifetime_are_settings(signer, clock, mint):
 async def test_algorithms_may_be_narrowed(signer, clock, mint):
     gate = gate_of(signer, clock, algorithms="PS256")
     assert await verdict(gate, mint.token()) is None
-    rs256 = signer.token(ISSUER, BASE + BALANCE, algorithm="RS256", iat=NOW, exp=NOW + 300)
+    rs256 = signer.sign_token(ISSUER, BASE + BALANCE, algorithm="RS256", iat=NOW, exp=NOW + 300)
     assert await verdict(gate, rs256) is Reason.ALGORITHM_NOT_ALLOWED
     assert await verdict(gate_of(signer, clock), rs256) is None
 

@@ -120,7 +120,7 @@ class Server:
         return Signer.load_or_generate(self.folder / DEVELOPMENT_KEY)
 
     def token(self, path: str) -> str:
-        return self.signer.token(ISSUER, self.public_url + path.partition("?")[0])
+        return self.signer.sign_token(ISSUER, self.public_url + path.partition("?")[0])
 
     def connect(self) -> http.client.HTTPConnection:
         if self.context:

@@ -93,7 +93,7 @@ class World:
         await self.stack.aclose()
 
     def token(self, path: str, **claims: Any) -> str:
-        return self.signer.token(ISSUER, self.url + path.partition("?")[0], **claims)
+        return self.signer.sign_token(ISSUER, self.url + path.partition("?")[0], **claims)
 
     async def call(
         self, path: str, *, method: str = "", body: Any = None, token: str | None = None, headers: Any = None

@@ -231,8 +231,8 @@ def test_no_answer_in_time_is_a_failure(signer):
 
 
 def test_all_tokens_are_signed_before_the_first_is_sent(signer, monkeypatch):
-    events, made = [], signer.token
-    monkeypatch.setattr(signer, "token", lambda *args, **claims: events.append("signed") or made(*args, **claims))
+    events, sign = [], signer.sign_token
+    monkeypatch.setattr(signer, "sign_token", lambda *args, **claims: events.append("signed") or sign(*args, **claims))
     under_load(Fine, signer, events=events)
     assert events[:COUNT] == ["signed"] * COUNT
     payloads = [token.split(".")[1] for token in events[COUNT:]]

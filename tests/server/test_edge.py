@@ -156,7 +156,7 @@ def test_the_end_under_load_loses_no_answer(bank, workers):
                 answered = 0
                 try:
                     while connection.sock is not None:  # http.client lets go of it after Connection: close
-                        headers = {"Authorization": f"Bearer {signer.token(ISSUER, uri)}"}
+                        headers = {"Authorization": f"Bearer {signer.sign_token(ISSUER, uri)}"}
                         connection.request("GET", BALANCE, headers=headers)
                         response = connection.getresponse()
                         json.loads(response.read())
@@ -215,7 +215,7 @@ def test_memory_does_not_grow_with_requests(bank):
         def rounds(number: int) -> None:
             connection = server.connect()
             for turn in range(number):
-                sent = {"Authorization": "Bearer " + (signer.token(ISSUER, uri) if turn % 2 else "x.y.z")}
+                sent = {"Authorization": "Bearer " + (signer.sign_token(ISSUER, uri) if turn % 2 else "x.y.z")}
                 connection.request("GET", BALANCE, headers=sent)
                 response = connection.getresponse()
                 assert response.status == (200 if turn % 2 else 401)
@@ -243,7 +243,7 @@ def test_a_log_that_cannot_be_written_stops_nobody(bank):
         assert process.poll() is None
         signer = Signer.load_or_generate(bank / DEVELOPMENT_KEY)
         for _ in range(20):
-            for token in (signer.token(ISSUER, f"http://127.0.0.1:1{BALANCE}"), "x.y.z"):
+            for token in (signer.sign_token(ISSUER, f"http://127.0.0.1:1{BALANCE}"), "x.y.z"):
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
                 connection.request("GET", BALANCE, headers={"Authorization": f"Bearer {token}", "Connection": "close"})
                 assert connection.getresponse().status == (401 if token == "x.y.z" else 200)

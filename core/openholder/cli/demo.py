@@ -155,7 +155,7 @@ def _format_sample_requests(running: RunningDemo) -> str:
     ]
     for target, body in SAMPLE_REQUESTS:
         url = running.url + target
-        token = running.signer.token(ISSUER, url.partition("?")[0], lifetime=TOKEN_LIFETIME)
+        token = running.signer.sign_token(ISSUER, url.partition("?")[0], lifetime=TOKEN_LIFETIME)
         lines.append(format_curl(url, token, body and json.dumps(body)))
     return "\n\n".join([*lines, "Ctrl-C stops the server."])
 

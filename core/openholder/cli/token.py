@@ -37,6 +37,6 @@ def token(path: Path | None, target: str, lifetime: int, as_curl: bool, data: st
         raise click.BadParameter("must start with a slash", param_hint="TARGET")
     signer = load_development_signer(configuration)
     url = configuration.settings.public_url[0] + target
-    signed = signer.token(configuration.settings.fiskil.issuer[0], url.partition("?")[0], lifetime=lifetime)
+    signed = signer.sign_token(configuration.settings.fiskil.issuer[0], url.partition("?")[0], lifetime=lifetime)
     click.echo(format_curl(url, signed, data) if as_curl else signed)
     return 0

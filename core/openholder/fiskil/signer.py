@@ -68,7 +68,7 @@ class Signer:
         """Return a JWK Set with only this key."""
         return json.dumps({"keys": [self.public_jwk()]}).encode()
 
-    def token(
+    def sign_token(
         self, issuer: str, audience: str, *, lifetime: float = LIFETIME, algorithm: str = "PS256", **claims: Any
     ) -> str:
         """Sign a token for a request to ``audience`` (no query). ``claims`` replace claims; None removes one."""

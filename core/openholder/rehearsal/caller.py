@@ -56,7 +56,7 @@ class Caller:
     def sign_token(self, path: str, **claims: Any) -> str:
         """Sign a token for one request to ``path``; ``claims`` replace members, None removes one."""
         claims.setdefault("algorithm", self.algorithm)
-        return self.signer.token(self.issuer, self.audience + path, **claims)
+        return self.signer.sign_token(self.issuer, self.audience + path, **claims)
 
     async def send(self, request: Request) -> Exchange:
         """Send a request and return the exchange. Never raises for anything that the server does."""
