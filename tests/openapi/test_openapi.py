@@ -118,7 +118,7 @@ def test_only_records_that_are_open_take_further_members():
 
 def test_descriptions_name_members_as_they_are_on_the_wire():
     schemas = WHOLE["components"]["schemas"]
-    assert schemas["CommonPhysicalAddress"]["description"].endswith("`addressUType` says in which.")
+    assert schemas["CommonPhysicalAddress"]["description"].endswith("`addressUType` names the form.")
     texts = [schema["description"] for schema in schemas.values() if "description" in schema]
     assert [text for text in texts if "``" in text or re.search(r"`\w+_\w+`", text)] == []
 

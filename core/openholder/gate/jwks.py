@@ -94,7 +94,7 @@ class JWKSCache:
         if self.age is None:
             # Without keys every request wants a fetch: respect the back-off, but join a fetch that is under way.
             if self._pending is None and self._clock() < self._retry_at:
-                raise CannotJudge("no keys yet", retry_after=self._retry_after())
+                raise CannotJudge("no keys yet", retry_after=self._get_retry_after())
             await self._renew()
         table = self._require_table()
         if kid in table.kids:
@@ -104,15 +104,15 @@ class JWKSCache:
             await self._renew()
             table = self._require_table()
         if kid not in table.kids and self._failures:
-            raise CannotJudge("unknown kid while the key set cannot be fetched", retry_after=self._retry_after())
+            raise CannotJudge("unknown kid while the key set cannot be fetched", retry_after=self._get_retry_after())
         return table
 
     def _require_table(self) -> KeyTable:
         if self._table is None or self.age is None:
-            raise CannotJudge("no keys", retry_after=self._retry_after())
+            raise CannotJudge("no keys", retry_after=self._get_retry_after())
         return self._table
 
-    def _retry_after(self) -> int:
+    def _get_retry_after(self) -> int:
         return max(1, round(self._retry_at - self._clock()))
 
     async def _renew(self) -> None:

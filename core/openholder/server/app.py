@@ -84,7 +84,7 @@ class RunningServer:
         if self.keys.age is None:
             return "no keys"
         try:
-            await self.sources.health()
+            await self.sources.check_health()
         except Exception as exc:
             return f"source not healthy: {type(exc).__name__}"
         return ""
@@ -125,7 +125,7 @@ class RunningServer:
             raise ConfigurationError([Mistake(str(new.path), name, message) for name in changes])
         generation = await Generation.open(new, self.gate, self.state.journal)
         try:
-            await generation.sources.health()
+            await generation.sources.check_health()
         except BaseException:
             await generation.close()
             raise

@@ -243,7 +243,7 @@ class SourceRegistry:
         """List the sources that are fetching now, and the one that finished last."""
         return (*self._active, *filter(None, (self._last_active,)))
 
-    async def health(self) -> None:
+    async def check_health(self) -> None:
         """Return if every source can serve; raise if one cannot."""
         for source in self._sources.values():
             await source.run_hook("health", source.settings.timeout)

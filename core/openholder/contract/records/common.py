@@ -20,7 +20,7 @@ OrganisationType = Literal["COMPANY", "GOVERNMENT_ENTITY", "OTHER", "PARTNERSHIP
 
 
 class SimpleAddress(Record):
-    """An address as it would stand on an envelope."""
+    """An address as it is written on an envelope."""
 
     address_line1: str
     city: str
@@ -33,7 +33,7 @@ class SimpleAddress(Record):
 
 
 class PAFAddress(Record):
-    """An Australian address in the parts that the postal address file knows."""
+    """An Australian address, in the fields of the Postal Address File (PAF)."""
 
     locality_name: str
     postcode: str
@@ -60,7 +60,7 @@ class PAFAddress(Record):
 
 
 class PhysicalAddress(Record):
-    """An address in one of two forms; ``address_u_type`` says in which."""
+    """An address in one of two forms. ``address_u_type`` names the form."""
 
     address_u_type: Literal["paf", "simple"]
     simple: SimpleAddress | None = None
@@ -68,13 +68,13 @@ class PhysicalAddress(Record):
 
 
 class PhysicalAddressWithPurpose(PhysicalAddress, kw_only=True):
-    """An address together with what the customer uses it for."""
+    """An address, and its purpose."""
 
     purpose: Literal["MAIL", "OTHER", "PHYSICAL", "REGISTERED", "WORK"]
 
 
 class PhoneNumber(Record):
-    """A telephone number in its parts and, to be dialled, as a whole."""
+    """A telephone number, in parts and as a whole."""
 
     purpose: Literal["HOME", "INTERNATIONAL", "MOBILE", "OTHER", "UNSPECIFIED", "WORK"]
     number: str
@@ -86,7 +86,7 @@ class PhoneNumber(Record):
 
 
 class EmailAddress(Record):
-    """An e-mail address and what it is for."""
+    """An e-mail address, and its purpose."""
 
     purpose: Literal["HOME", "OTHER", "UNSPECIFIED", "WORK"]
     address: ExternalRef
@@ -94,7 +94,7 @@ class EmailAddress(Record):
 
 
 class Person(Record):
-    """Name and occupation of a customer who is a natural person."""
+    """Name and occupation of a natural person."""
 
     last_name: str
     middle_names: list[str]
@@ -107,7 +107,7 @@ class Person(Record):
 
 
 class PersonDetail(Person, kw_only=True):
-    """A person with every way to reach them."""
+    """A person with addresses, e-mail addresses and telephone numbers."""
 
     phone_numbers: list[PhoneNumber]
     email_addresses: list[EmailAddress]
@@ -115,7 +115,7 @@ class PersonDetail(Person, kw_only=True):
 
 
 class Organisation(Record):
-    """A customer that is a business, and the agent who acts for it."""
+    """An organisation, and the agent who acts for it."""
 
     agent_last_name: str
     agent_role: str
@@ -141,7 +141,7 @@ class OrganisationDetail(Organisation, kw_only=True):
 
 
 class Customer(Record):
-    """Who the customer is, in brief."""
+    """The customer in brief: a person or an organisation."""
 
     customer_u_type: CustomerKind
     person: Person | None = None
@@ -149,7 +149,7 @@ class Customer(Record):
 
 
 class CustomerDetail(Record):
-    """Who the customer is, with addresses and telephone numbers."""
+    """The customer in full, with addresses and telephone numbers."""
 
     customer_u_type: CustomerKind
     person: PersonDetail | None = None

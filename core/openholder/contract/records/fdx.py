@@ -12,13 +12,13 @@ from openholder.contract.formats import DateString, DateTimeString, NonEmptyStri
 
 
 class Currency(OpenRecord):
-    """The currency that an account is kept in."""
+    """The currency of an account."""
 
     currency_code: str | None = None
 
 
 class Account(OpenRecord):
-    """An account as the list shows it."""
+    """An account in a list."""
 
     left_out: ClassVar[frozenset[str]] = frozenset({"currentBalance", "availableBalance"})
 
@@ -40,7 +40,7 @@ class AccountDetail(Account):
 
 
 class Transaction(OpenRecord):
-    """A movement on an account. Whether it is a debit stands beside the amount, not in its sign."""
+    """A transaction. ``debit_credit_memo``, not the sign of the amount, says whether it is a debit."""
 
     transaction_id: NonEmptyString
     account_category: str | None = None
@@ -56,7 +56,7 @@ class Transaction(OpenRecord):
 
 
 class StatementLink(OpenRecord):
-    """Where a statement's document is and in which formats."""
+    """A link to a statement's document, with its formats."""
 
     href: str | None = None
     rel: str | None = None
@@ -76,7 +76,7 @@ class Statement(OpenRecord):
 
 
 class PaymentNetwork(OpenRecord):
-    """The number by which a payment network knows an account."""
+    """The identifier of an account in a payment network."""
 
     bank_id: str | None = None
     identifier: str | None = None
@@ -95,7 +95,7 @@ class PersonName(OpenRecord):
 
 
 class AccountHolder(OpenRecord):
-    """A person who holds the account, alone or with others."""
+    """An owner of the account, alone or jointly."""
 
     relationship: str | None = None
     name: PersonName | None = None
@@ -113,7 +113,7 @@ class Address(OpenRecord):
 
 
 class Telephone(OpenRecord):
-    """A telephone number, its country code apart."""
+    """A telephone number, with its country code in a separate member."""
 
     type: str | None = None
     country: str | None = None
@@ -121,7 +121,7 @@ class Telephone(OpenRecord):
 
 
 class Contact(OpenRecord):
-    """Who holds an account, and how to reach them."""
+    """The owners of an account and their contact details."""
 
     holders: list[AccountHolder] | None = None
     emails: list[str] | None = None

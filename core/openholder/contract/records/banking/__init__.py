@@ -1,4 +1,4 @@
-"""What the banking operations answer with. CDS 1.36.0, banking."""
+"""Records of the banking operations. CDS 1.36.0, banking."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ ProductCategory = Literal[
 
 
 class Account(Record):
-    """What tells one account from another."""
+    """An account in brief."""
 
     account_id: NonEmptyString
     display_name: str
@@ -56,7 +56,7 @@ class Account(Record):
 
 
 class Instalments(Record):
-    """Within which bounds purchases on the account can be paid off in instalments."""
+    """The limits within which purchases can be paid in instalments."""
 
     minimum_split: PositiveInteger
     maximum_split: PositiveInteger
@@ -67,7 +67,7 @@ class Instalments(Record):
 
 
 class TermDepositAccount(Record):
-    """Money laid down until a certain day, and what happens to it then."""
+    """A term deposit, and what happens when it matures."""
 
     lodgement_date: DateString
     maturity_date: DateString
@@ -77,7 +77,7 @@ class TermDepositAccount(Record):
 
 
 class CreditCardAccount(Record):
-    """What the holder of a card has to pay next."""
+    """The next payment due on a credit card."""
 
     min_payment_amount: AmountString
     payment_due_amount: AmountString
@@ -86,7 +86,7 @@ class CreditCardAccount(Record):
 
 
 class LoanAccount(Record):
-    """What was lent, and how it is paid back."""
+    """A loan and its repayment."""
 
     repayment_type: RepaymentType
     original_start_date: DateString | None = None
@@ -106,13 +106,13 @@ class LoanAccount(Record):
 
 
 class AccountFeature(Feature):
-    """A feature of the product, and whether this account makes use of it."""
+    """A feature of the product, and whether this account has activated it."""
 
     is_activated: Literal["ACTIVATED", "NOT_ACTIVATED", "UNKNOWN"] | None = None
 
 
 class AccountDetail(Account):
-    """An account with its numbers, rates, fees and features; ``specific_account_u_type`` says what kind it is."""
+    """An account with its numbers, rates, fees and features. ``specific_account_u_type`` is its type."""
 
     bsb: str | None = None
     account_number: str | None = None
@@ -132,7 +132,7 @@ class AccountDetail(Account):
 
 
 class DeprecatedAccount(AccountDetail):
-    """An account as the deprecated list gives it: in full, and with the people who use it."""
+    """An item of the deprecated account list: an account in full, with its users."""
 
     complex_account_type: str | None = None
     users: list[AccountUser] | None = None

@@ -1,4 +1,4 @@
-"""How much money an account holds. CDS 1.36.0, banking."""
+"""The balances of an account. CDS 1.36.0, banking."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from openholder.contract.formats import AmountString, CurrencyString, NonEmptySt
 
 
 class BalancePurse(Record):
-    """The part of a balance that is held in one further currency."""
+    """The part of a balance that is held in another currency."""
 
     amount: AmountString
     currency: CurrencyString | None = None
 
 
 class Balance(Record):
-    """What an account holds or owes, and how much of it can be spent."""
+    """The current and available balance of an account."""
 
     account_id: NonEmptyString
     current_balance: AmountString

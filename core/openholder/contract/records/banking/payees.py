@@ -1,4 +1,4 @@
-"""To whom the customer pays, and how to reach them. CDS 1.36.0, banking."""
+"""Payees and their accounts. CDS 1.36.0, banking."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class DomesticPayeePayId(Record):
 
 
 class DomesticPayee(Record):
-    """A payee within Australia; ``payee_account_u_type`` says how the money gets there."""
+    """A payee in Australia. ``payee_account_u_type`` names the member with the destination."""
 
     payee_account_u_type: Literal["account", "card", "payId"]
     account: DomesticPayeeAccount | None = None
@@ -51,7 +51,7 @@ class DomesticPayee(Record):
 
 
 class DigitalWalletPayee(Record):
-    """A payee known to a wallet provider."""
+    """A payee with a digital wallet."""
 
     name: str
     identifier: str
@@ -60,7 +60,7 @@ class DigitalWalletPayee(Record):
 
 
 class BeneficiaryDetails(Record):
-    """The person or company abroad that gets the money."""
+    """The person or company abroad that receives the payment."""
 
     country: ExternalRef
     name: str | None = None
@@ -68,14 +68,14 @@ class BeneficiaryDetails(Record):
 
 
 class BankAddress(Record):
-    """Name and place of a bank abroad."""
+    """Name and address of a bank abroad."""
 
     name: str
     address: str
 
 
 class BankDetails(Record):
-    """The account abroad, and the codes by which various networks know its bank."""
+    """The account abroad, and the codes of its bank in various networks."""
 
     country: ExternalRef
     account_number: str
@@ -96,7 +96,7 @@ class InternationalPayee(Record):
 
 
 class Payee(Record):
-    """An entry of the address book. A list may carry the detail as well, so every member of it has a place here."""
+    """An entry of the address book. A list may contain the details too, so all of their members are allowed."""
 
     payee_id: NonEmptyString
     nickname: str
@@ -111,6 +111,6 @@ class Payee(Record):
 
 
 class PayeeDetail(Payee, kw_only=True):
-    """One payee with where the money goes; ``payee_u_type`` names the member that says so."""
+    """A payee with the destination of payments. ``payee_u_type`` names the member that has it."""
 
     payee_u_type: PayeeKind

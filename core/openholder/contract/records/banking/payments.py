@@ -1,4 +1,4 @@
-"""Payments that are authorised or arranged ahead of time. CDS 1.36.0, banking."""
+"""Direct debits, scheduled payments and instalment plans. CDS 1.36.0, banking."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Weekday = Literal["FRI", "MON", "SAT", "SUN", "THU", "TUE", "WED"]
 
 
 class AuthorisedEntity(Record):
-    """Who may debit the account."""
+    """The organisation that may debit the account."""
 
     description: str | None = None
     financial_institution: str | None = None
@@ -37,7 +37,7 @@ class AuthorisedEntity(Record):
 
 
 class DirectDebit(Record):
-    """Leave given to somebody else to take money from an account."""
+    """An authorisation to debit an account."""
 
     account_id: NonEmptyString
     authorised_entity: AuthorisedEntity
@@ -52,7 +52,7 @@ class ScheduledPaymentFrom(Record):
 
 
 class ScheduledPaymentTo(Record):
-    """Where a scheduled payment goes; ``to_u_type`` names the member that says so."""
+    """The destination of a scheduled payment. ``to_u_type`` names the member that has it."""
 
     to_u_type: Literal["accountId", "biller", "digitalWallet", "domestic", "international", "payeeId"]
     account_id: NonEmptyString | None = None
@@ -66,7 +66,7 @@ class ScheduledPaymentTo(Record):
 
 
 class ScheduledPaymentSet(Record):
-    """One destination of a scheduled payment, and how much it gets."""
+    """One destination of a scheduled payment, and its amount."""
 
     to: ScheduledPaymentTo
     is_amount_calculated: bool | None = None
@@ -81,14 +81,14 @@ class ScheduledPaymentRecurrenceOnceOff(Record):
 
 
 class ScheduledPaymentInterval(Record):
-    """A period that repeats, and the day in it on which to pay."""
+    """An interval, and the day within it on which to pay."""
 
     interval: ExternalRef
     day_in_interval: ExternalRef | None = None
 
 
 class ScheduledPaymentRecurrenceIntervalSchedule(Record):
-    """The payment is made on certain days of a period, such as each month's second."""
+    """The payment is made on certain days of an interval, such as the second of each month."""
 
     intervals: list[ScheduledPaymentInterval]
     final_payment_date: DateString | None = None
@@ -97,7 +97,7 @@ class ScheduledPaymentRecurrenceIntervalSchedule(Record):
 
 
 class ScheduledPaymentRecurrenceLastWeekday(Record):
-    """The payment is made on a period's last Friday, say."""
+    """The payment is made on the last given weekday of an interval, such as the last Friday of a month."""
 
     interval: ExternalRef
     last_week_day: Weekday
@@ -107,13 +107,13 @@ class ScheduledPaymentRecurrenceLastWeekday(Record):
 
 
 class ScheduledPaymentRecurrenceEventBased(Record):
-    """The payment is made when something happens that only words can describe."""
+    """The payment is made on an event that is described in words."""
 
     description: str
 
 
 class ScheduledPaymentRecurrence(Record):
-    """When a scheduled payment is made; ``recurrence_u_type`` names the member that says so."""
+    """When a scheduled payment is made. ``recurrence_u_type`` names the member with the details."""
 
     recurrence_u_type: Literal["eventBased", "intervalSchedule", "lastWeekDay", "onceOff"]
     next_payment_date: DateString | None = None
@@ -124,7 +124,7 @@ class ScheduledPaymentRecurrence(Record):
 
 
 class ScheduledPayment(Record):
-    """A payment that the bank will make by itself, once or again and again."""
+    """A payment that the bank makes automatically, once or regularly."""
 
     scheduled_payment_id: NonEmptyString
     payer_reference: str
@@ -137,7 +137,7 @@ class ScheduledPayment(Record):
 
 
 class InstalmentPlanSchedule(Record):
-    """One instalment: how much is due, and when."""
+    """An instalment, with its amount and due date."""
 
     amount_due: AmountString
     due_date: DateString
@@ -145,7 +145,7 @@ class InstalmentPlanSchedule(Record):
 
 
 class InstalmentPlan(Record):
-    """A purchase that is paid off bit by bit."""
+    """A purchase that is paid in instalments."""
 
     account_id: NonEmptyString
     plan_id: NonEmptyString

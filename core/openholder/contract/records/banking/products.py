@@ -1,4 +1,4 @@
-"""What a product offers and costs: rates, features, fees and discounts. CDS 1.36.0, banking."""
+"""The rates, features, fees and discounts of a product. CDS 1.36.0, banking."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ DiscountEligibilityType = Literal[
 
 
 class RateCondition(Record):
-    """What a customer has to fulfil for a rate or a tier to hold."""
+    """The conditions under which a rate or tier applies."""
 
     rate_applicability_type: RateApplicability
     additional_value: str | None = None
@@ -126,7 +126,7 @@ class RateCondition(Record):
 
 
 class RateTier(Record):
-    """From where to where a rate holds, in money, time or per cent."""
+    """The range in which a rate applies, in money, time or per cent."""
 
     name: str
     unit_of_measure: Literal["DAY", "DOLLAR", "MONTH", "PERCENT"]
@@ -139,7 +139,7 @@ class RateTier(Record):
 
 
 class DepositRate(Record):
-    """Interest that the customer earns."""
+    """Interest that the customer receives."""
 
     deposit_rate_type: DepositRateType
     rate: RateString
@@ -173,7 +173,7 @@ class LendingRate(Record):
 
 
 class Feature(Record):
-    """Something that comes with the product."""
+    """A feature of the product."""
 
     feature_type: FeatureType
     additional_value: str | None = None
@@ -182,20 +182,20 @@ class Feature(Record):
 
 
 class FeeDiscountAmount(Record):
-    """A sum by which a fee is lower."""
+    """A reduction of a fee by a fixed amount."""
 
     amount: AmountString
 
 
 class FeeDiscountRange(Record):
-    """The least and the most that a discount comes to."""
+    """The minimum and maximum of a discount."""
 
     discount_minimum: AmountString | None = None
     discount_maximum: AmountString | None = None
 
 
 class FeeDiscountRate(Record):
-    """A share by which a fee is lower, and what it is a share of."""
+    """A reduction of a fee by a rate, and the base of the rate."""
 
     rate_type: Literal["BALANCE", "FEE", "INTEREST_ACCRUED", "TRANSACTION"]
     rate: RateString
@@ -203,7 +203,7 @@ class FeeDiscountRate(Record):
 
 
 class DiscountEligibility(Record):
-    """Who gets a discount."""
+    """A condition for a discount."""
 
     discount_eligibility_type: DiscountEligibilityType
     additional_value: str | None = None
@@ -212,7 +212,7 @@ class DiscountEligibility(Record):
 
 
 class Discount(Record):
-    """A reduction of a fee; ``discount_method_u_type`` names the member that says by how much."""
+    """A discount on a fee. ``discount_method_u_type`` names the member with its amount."""
 
     description: str
     discount_type: DiscountType
@@ -226,20 +226,20 @@ class Discount(Record):
 
 
 class FeeAmount(Record):
-    """A fee of a fixed sum."""
+    """A fee of a fixed amount."""
 
     amount: AmountString
 
 
 class FeeRange(Record):
-    """The least and the most that a fee comes to."""
+    """The minimum and maximum of a fee."""
 
     fee_minimum: AmountString | None = None
     fee_maximum: AmountString | None = None
 
 
 class FeeRate(Record):
-    """A fee that is a share of something, and what it is a share of."""
+    """A fee as a rate, and the base of the rate."""
 
     rate_type: Literal["BALANCE", "INTEREST_ACCRUED", "TRANSACTION"]
     rate: RateString
@@ -248,7 +248,7 @@ class FeeRate(Record):
 
 
 class Fee(Record):
-    """A charge; ``fee_method_u_type`` names the member that says how much."""
+    """A fee. ``fee_method_u_type`` names the member with its amount."""
 
     name: str
     fee_type: FeeType

@@ -1,4 +1,4 @@
-"""Movements of money on an account. CDS 1.36.0, banking."""
+"""Transactions of an account. CDS 1.36.0, banking."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NppPaymentService = Literal["X2P1", "IFTI", "BSCT", "CATSCT"]
 
 
 class Transaction(Record):
-    """One movement of money, as a list shows it."""
+    """A transaction in a list."""
 
     account_id: NonEmptyString
     is_detail_available: bool
@@ -51,7 +51,7 @@ class Transaction(Record):
 
 
 class NppPayload(Record):
-    """What travelled with a payment over the New Payments Platform."""
+    """Data of a payment over the New Payments Platform."""
 
     service: NppPaymentService
     service_version: ExternalRef
@@ -61,7 +61,7 @@ class NppPayload(Record):
 
 
 class ExtendedData(Record):
-    """Who paid whom, and what the payment system added."""
+    """The payer, the payee and the data of the payment system."""
 
     payer: str | None = None
     payee: str | None = None
@@ -70,6 +70,6 @@ class ExtendedData(Record):
 
 
 class TransactionDetail(Transaction, kw_only=True):
-    """One movement of money with all that is known of it."""
+    """A transaction with all its details."""
 
     extended_data: ExtendedData

@@ -1,4 +1,4 @@
-"""What the energy operations answer with. CDS 1.36.0, energy."""
+"""Records of the energy operations. CDS 1.36.0, energy."""
 
 from openholder.contract.records.energy.accounts import AccountDetail, DeprecatedAccount
 from openholder.contract.records.energy.balances import Balance, SingleBalance

@@ -1,4 +1,4 @@
-"""Energy accounts and the plans they are on. CDS 1.36.0, energy."""
+"""Energy accounts and their plans. CDS 1.36.0, energy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from openholder.contract.records.energy.plans import PlanDetail
 
 
 class PlanOverview(Record):
-    """A plan's name and how long the account has been on it."""
+    """A plan's name, and the period for which the account has had it."""
 
     start_date: DateString
     display_name: str | None = None
@@ -18,7 +18,7 @@ class PlanOverview(Record):
 
 
 class AuthorisedContact(Record):
-    """A person whom the customer lets act on the plan."""
+    """A person whom the customer has authorised to act on the plan."""
 
     last_name: str
     first_name: str | None = None
@@ -28,7 +28,7 @@ class AuthorisedContact(Record):
 
 
 class AccountPlan(Record):
-    """A plan of an account, with the service points it supplies."""
+    """A plan of an account, with its service points."""
 
     service_point_ids: list[str]
     nickname: str | None = None
@@ -38,7 +38,7 @@ class AccountPlan(Record):
 
 
 class AccountBase(Record):
-    """What every reply says of an account."""
+    """The members that all representations of an account share."""
 
     account_id: NonEmptyString
     account_number: str | None = None
@@ -48,13 +48,13 @@ class AccountBase(Record):
 
 
 class AccountDetail(AccountBase, kw_only=True):
-    """An account with its plans: alone, and as an item of the account list."""
+    """An account with its plans, on its own or in the list of accounts."""
 
     plans: list[AccountPlan]
 
 
 class DeprecatedAccount(AccountDetail):
-    """An item of the deprecated account list, which also tells who else may see a joint account."""
+    """An item of the deprecated account list, with the other people who may see a joint account."""
 
     complex_account_type: str | None = None
     users: list[AccountUser] | None = None

@@ -1,4 +1,4 @@
-"""What is owed on an energy account. CDS 1.36.0, energy."""
+"""The balance of an energy account. CDS 1.36.0, energy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from openholder.contract.formats import AmountString, NonEmptyString, Record
 
 
 class SingleBalance(Record):
-    """The balance of the account in the path, which is not repeated."""
+    """The balance of the account in the path, without its id."""
 
     balance: AmountString
 

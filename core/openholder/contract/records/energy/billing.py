@@ -1,4 +1,4 @@
-"""What has been charged to an energy account and paid on it. CDS 1.36.0, energy."""
+"""Charges to an energy account, and payments. CDS 1.36.0, energy."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ UsageTime = Literal[
     "ALL_DAY",
 ]
 DemandTime = Literal[UsageTime, "EXCESS"]
-"""The hours that a charge is for; ``EXCESS`` exists for demand alone."""
+"""The hours that a charge applies to. Only demand has ``EXCESS``."""
 
 
 class CalculationFactor(Record):
-    """A loss factor that went into an amount."""
+    """A loss factor included in an amount."""
 
     value: Decimal
     type: Literal["DLF", "MLF"]
 
 
 class Adjustment(Record):
-    """A correction that an amount contains."""
+    """An adjustment included in an amount."""
 
     amount: AmountString
     description: str
@@ -56,7 +56,7 @@ class BillingUsageTransaction(Record):
 
 
 class BillingDemandTransaction(Record):
-    """A charge for the highest demand within a time."""
+    """A charge for the highest demand within a period."""
 
     time_of_use_type: DemandTime
     start_date: DateTimeString
@@ -73,7 +73,7 @@ class BillingDemandTransaction(Record):
 
 
 class BillingOnceOffTransaction(Record):
-    """A charge or credit that does not come again."""
+    """A one-off charge or credit."""
 
     amount: AmountString
     description: str
@@ -82,7 +82,7 @@ class BillingOnceOffTransaction(Record):
 
 
 class BillingOtherTransaction(Record):
-    """A charge that neither usage nor demand explains."""
+    """A charge for something other than usage or demand."""
 
     amount: AmountString
     description: str
@@ -103,7 +103,7 @@ class BillingPaymentTransaction(Record):
 
 
 class BillingTransaction(Record):
-    """One line of an account's billing; ``transaction_u_type`` names the member with the particulars."""
+    """A billing transaction. ``transaction_u_type`` names the member with the details."""
 
     account_id: NonEmptyString
     execution_date_time: DateTimeString

@@ -9,14 +9,14 @@ from openholder.contract.records.energy.tariffs import ChargeType
 
 
 class InvoicePeriod(Record):
-    """The days that an invoice covers."""
+    """The period that an invoice covers."""
 
     start_date: DateString
     end_date: DateString
 
 
 class PayOnTimeDiscount(Record):
-    """What is taken off when the invoice is paid by a certain day."""
+    """A discount if the invoice is paid by a certain day."""
 
     discount_amount: AmountString
     date: DateString
@@ -24,7 +24,7 @@ class PayOnTimeDiscount(Record):
 
 
 class OtherCharge(Record):
-    """A charge for something else than usage."""
+    """A charge for something other than usage."""
 
     amount: AmountString
     description: str
@@ -32,7 +32,7 @@ class OtherCharge(Record):
 
 
 class InvoiceUsageCharges(Record):
-    """The totals of one fuel, electricity or gas."""
+    """The totals for one fuel: electricity or gas."""
 
     total_usage_charges: AmountString
     total_generation_credits: AmountString
@@ -43,7 +43,7 @@ class InvoiceUsageCharges(Record):
 
 
 class InvoiceAccountCharges(Record):
-    """The totals that belong to no fuel."""
+    """The totals that do not belong to a fuel."""
 
     total_charges: AmountString
     total_discounts: AmountString
@@ -51,7 +51,7 @@ class InvoiceAccountCharges(Record):
 
 
 class Invoice(Record):
-    """One invoice, by its totals."""
+    """An invoice with its totals."""
 
     account_id: NonEmptyString
     invoice_number: str

@@ -1,4 +1,4 @@
-"""How energy bills are paid, and who pays less: payment schedules and concessions. CDS 1.36.0, energy."""
+"""Payment schedules and concessions. CDS 1.36.0, energy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from openholder.contract.formats import AmountString, DateString, ExternalRef, RateString, Record, URIString
 
 CalculationType = Literal["STATIC", "BALANCE", "CALCULATED"]
-"""How the amount of a regular payment comes about."""
+"""How the amount of a regular payment is determined."""
 
 
 class CardDebit(Record):
@@ -19,7 +19,7 @@ class CardDebit(Record):
 
 
 class DirectDebit(Record):
-    """Regular payments from a bank account, whose number is left out where a token stands for it."""
+    """Regular payments from a bank account. Its number is omitted if a token replaces it."""
 
     payment_frequency: ExternalRef
     calculation_type: CalculationType
@@ -40,13 +40,13 @@ class DigitalWallet(Record):
 
 
 class ManualPayment(Record):
-    """Bills that the customer pays one by one."""
+    """Bills that the customer pays individually."""
 
     bill_frequency: ExternalRef
 
 
 class PaymentSchedule(Record):
-    """How an account is paid; ``payment_schedule_u_type`` names the member with the particulars."""
+    """How the bills of an account are paid. ``payment_schedule_u_type`` names the member with the details."""
 
     payment_schedule_u_type: Literal["cardDebit", "directDebit", "manualPayment", "digitalWallet"]
     amount: AmountString | None = None
@@ -57,7 +57,7 @@ class PaymentSchedule(Record):
 
 
 class Concession(Record):
-    """A reduction that the customer is entitled to, such as a pensioner's."""
+    """A concession that the customer is entitled to, such as a pensioner's."""
 
     type: Literal["FIXED_AMOUNT", "FIXED_PERCENTAGE", "VARIABLE"]
     display_name: str

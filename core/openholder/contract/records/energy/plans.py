@@ -1,4 +1,4 @@
-"""What a customer has agreed on with the retailer: contracts, discounts, fees. CDS 1.36.0, energy."""
+"""The customer's agreements with the retailer: contracts, discounts, fees. CDS 1.36.0, energy."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ FeeTerm = Literal[
 
 
 class MeteringCharge(Record):
-    """What the meter costs, between two bounds."""
+    """The cost of the meter, as a range."""
 
     display_name: str
     minimum_value: AmountString
@@ -94,13 +94,13 @@ class MeteringCharge(Record):
 
 
 class IntrinsicGreenPower(Record):
-    """The share of renewable energy that a contract includes anyway."""
+    """The share of renewable energy that a contract includes without extra cost."""
 
     green_percentage: RateString
 
 
 class PlanIncentives(Record):
-    """Something given to the customer for choosing the plan."""
+    """An incentive for choosing the plan."""
 
     display_name: str
     description: str
@@ -109,26 +109,26 @@ class PlanIncentives(Record):
 
 
 class DiscountRate(Record):
-    """A discount that is a share of the bill or of the usage charges."""
+    """A discount as a share of the bill or of the usage charges."""
 
     rate: RateString
 
 
 class DiscountAmount(Record):
-    """A discount that is an amount of money."""
+    """A discount as a fixed amount."""
 
     amount: AmountString
 
 
 class DiscountOverThreshold(Record):
-    """A discount on what goes beyond a certain usage."""
+    """A discount on usage above a threshold."""
 
     rate: RateString
     usage_amount: AmountString
 
 
 class PlanDiscounts(Record):
-    """A discount; ``method_u_type`` names the member that says how it is reckoned."""
+    """A discount. ``method_u_type`` names the member with its calculation."""
 
     display_name: str
     type: Literal["CONDITIONAL", "GUARANTEED", "OTHER"]
@@ -143,7 +143,7 @@ class PlanDiscounts(Record):
 
 
 class GreenPowerTier(Record):
-    """What a share of renewable energy costs."""
+    """The price of a share of renewable energy."""
 
     percent_green: RateString
     rate: RateString | None = None
@@ -151,7 +151,7 @@ class GreenPowerTier(Record):
 
 
 class PlanGreenPowerCharges(Record):
-    """What renewable energy costs on top, by its share."""
+    """Additional charges for renewable energy, by its share."""
 
     display_name: str
     scheme: Literal["GREENPOWER", "OTHER"]
@@ -161,7 +161,7 @@ class PlanGreenPowerCharges(Record):
 
 
 class PlanEligibility(Record):
-    """One condition that a customer has to meet for the plan."""
+    """A condition that a customer must meet for the plan."""
 
     type: EligibilityType
     information: str
@@ -169,7 +169,7 @@ class PlanEligibility(Record):
 
 
 class PlanFees(Record):
-    """A fee, and how often it falls due."""
+    """A fee, and how often it is due."""
 
     type: FeeType
     term: FeeTerm
@@ -179,7 +179,7 @@ class PlanFees(Record):
 
 
 class PlanContract(Record):
-    """The terms on which one fuel is supplied."""
+    """The terms for the supply of one fuel."""
 
     pricing_model: PricingModel
     is_fixed: bool
@@ -200,7 +200,7 @@ class PlanContract(Record):
 
 
 class PlanDetail(Record):
-    """The contracts behind a plan; ``fuel_type`` says which of the two to expect."""
+    """The contracts of a plan. ``fuel_type`` says which of the two are present."""
 
     fuel_type: Literal["ELECTRICITY", "GAS", "DUAL"]
     is_contingent_plan: bool | None = None

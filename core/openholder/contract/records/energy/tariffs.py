@@ -1,4 +1,4 @@
-"""What energy costs and what is paid for solar energy fed in. CDS 1.36.0, energy."""
+"""Energy prices and solar feed-in tariffs. CDS 1.36.0, energy."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Literal
 from openholder.contract.formats import AmountString, DateString, ExternalRef, Record, URIString
 
 MeasureUnit = Literal["KWH", "KVA", "KVAR", "KVARH", "KW", "DAYS", "METER", "MONTH"]
-"""What a price is per."""
+"""The unit of a price."""
 
 Day = Literal["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "PUBLIC_HOLIDAYS"]
 TimeZone = Literal["LOCAL", "AEST"]
 DemandInterval = Literal["DAY", "MONTH", "TARIFF_PERIOD"]
 
 ChargeType = Literal["ENVIRONMENTAL", "REGULATED", "NETWORK", "METERING", "RETAIL_SERVICE", "RCTI", "OTHER"]
-"""What a charge is for, in tariffs, invoices and billing alike."""
+"""The type of a charge, in tariffs, invoices and billing."""
 
 
 class Rate(Record):
-    """The price of a unit; with a volume, only up to there, and the next rate takes over."""
+    """The price of a unit. With a volume it applies up to that volume; the next rate applies above it."""
 
     unit_price: AmountString
     measure_unit: MeasureUnit | None = None
@@ -27,7 +27,7 @@ class Rate(Record):
 
 
 class ControlledLoadSingleRate(Record):
-    """Prices of a controlled load that are the same at every hour."""
+    """Prices of a controlled load that are the same at all hours."""
 
     display_name: str
     rates: list[Rate]
@@ -37,7 +37,7 @@ class ControlledLoadSingleRate(Record):
 
 
 class ControlledLoadTimeOfUse(Record):
-    """Hours at which a controlled load is on; when they are not fixed, a text explains them."""
+    """The hours of a controlled load, or a text that describes them if they are not fixed."""
 
     days: list[Day] | None = None
     start_time: ExternalRef | None = None
@@ -59,7 +59,7 @@ class ControlledLoadTimeOfUseRate(Record):
 
 
 class PlanControlledLoad(Record):
-    """Tariff of an appliance on a meter of its own, such as a water heater."""
+    """The tariff of an appliance with a separate meter, such as a water heater."""
 
     display_name: str
     rate_block_u_type: Literal["singleRate", "timeOfUseRates"]
@@ -70,7 +70,7 @@ class PlanControlledLoad(Record):
 
 
 class TariffPeriodSingleRate(Record):
-    """Usage prices that are the same at every hour."""
+    """Usage prices that are the same at all hours."""
 
     display_name: str
     rates: list[Rate]
@@ -99,7 +99,7 @@ class TariffPeriodTimeOfUseRate(Record):
 
 
 class DemandCharge(Record):
-    """What the highest demand within certain hours costs."""
+    """The charge for the highest demand within certain hours."""
 
     display_name: str
     amount: AmountString
@@ -115,7 +115,7 @@ class DemandCharge(Record):
 
 
 class PlanTariffPeriod(Record):
-    """The tariff of one part of the year. Its bounds are days of any year, hence no dates."""
+    """The tariff of a part of the year. It begins and ends on days without a year, so they are not dates."""
 
     display_name: str
     start_date: str
@@ -132,14 +132,14 @@ class PlanTariffPeriod(Record):
 
 
 class SingleFeedInTariff(Record):
-    """What is paid for energy fed in at any hour."""
+    """The price paid for energy fed in at any hour."""
 
     rates: list[Rate]
     period: ExternalRef | None = None
 
 
 class FeedInTimeVariation(Record):
-    """Days, and hours of them, at which a price for energy fed in applies."""
+    """Days and hours at which a feed-in price applies."""
 
     days: list[Day]
     start_time: ExternalRef | None = None
@@ -147,7 +147,7 @@ class FeedInTimeVariation(Record):
 
 
 class TimeVaryingFeedInTariff(Record):
-    """What is paid for energy fed in during certain hours."""
+    """The price paid for energy fed in during certain hours."""
 
     display_name: str
     time_variations: list[FeedInTimeVariation]
@@ -157,7 +157,7 @@ class TimeVaryingFeedInTariff(Record):
 
 
 class PlanSolarFeedInTariff(Record):
-    """Who pays for solar energy fed into the grid, and how much."""
+    """A solar feed-in tariff, and who pays it."""
 
     display_name: str
     scheme: Literal["PREMIUM", "CURRENT", "VARIABLE", "OTHER"]
