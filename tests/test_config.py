@@ -125,7 +125,7 @@ def test_relative_paths_start_at_the_folder_of_the_file(path, tmp_path, monkeypa
     assert configuration.settings.replay.path.parent.samefile(tmp_path)
 
 
-def test_the_file_is_the_one_named_else_that_of_the_environment_else_the_one_here(path, tmp_path, monkeypatch):
+def test_the_file_is_named_or_from_the_environment_or_local(path, tmp_path, monkeypatch):
     for name in ("named", "variable", "here"):
         folder = tmp_path / name
         folder.mkdir()
@@ -163,9 +163,7 @@ def test_the_file_is_the_one_named_else_that_of_the_environment_else_the_one_her
         ("OPENHOLDER_FISKIL", '{"issuer": "one"}', lambda it: it.settings.fiskil.issuer == ("one",)),
     ],
 )
-def test_the_environment_overrides_any_key_and_leaves_its_neighbours(
-    path, tmp_path, monkeypatch, variable, value, read
-):
+def test_the_environment_overrides_any_single_key(path, tmp_path, monkeypatch, variable, value, read):
     (tmp_path / "other.db").touch()
     assert not read(Configuration.load(path))
     monkeypatch.setenv(variable, value)
@@ -198,7 +196,7 @@ def test_a_mistake_in_the_environment_names_the_variable(path, monkeypatch, vari
 
 
 @pytest.mark.parametrize("written", ['{ env = "PSEUDONYMS" }', '{ file = "pseudonyms" }', f'"{CANARY}"'])
-def test_a_secret_is_read_from_where_it_is_kept_and_never_printed(path, tmp_path, monkeypatch, written):
+def test_a_secret_is_read_from_its_place_and_never_printed(path, tmp_path, monkeypatch, written):
     monkeypatch.setenv("PSEUDONYMS", CANARY)
     (tmp_path / "pseudonyms").write_text(f"{CANARY}\n", encoding="utf-8")
     write(path, (FISKIL, f"[log]\npseudonym_key = {written}\n{FISKIL}"))
@@ -286,7 +284,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("change", "key", "word"), BROKEN, ids=[f"{key}: {word}" for _, key, word in BROKEN])
-def test_a_mistake_is_named_with_file_and_key_and_nothing_else_is(path, change, key, word):
+def test_a_mistake_is_named_by_file_and_key_alone(path, change, key, word):
     write(path, change)
     found = mistakes(path)
     assert list(found) == [key]

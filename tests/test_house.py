@@ -62,7 +62,7 @@ def test_setup_cfg_lists_the_data_files_that_are_there():
     assert listed == {name: files for name, files in there.items() if files}
 
 
-def test_plugins_import_nothing_from_openholder_but_its_public_interface():
+def test_plugins_import_only_the_public_interface():
     trespasses, used = [], set()
     for path in PLUGIN_MODULES:
         for node in ast.walk(parsed(path)):
@@ -137,3 +137,18 @@ def test_no_file_mentions_a_place_on_one_machine():
     ]
     assert Path(__file__) in files
     assert named(path for path in files if any(place in path.read_bytes() for place in places)) == []
+
+
+def test_names_of_tests_have_at_most_sixty_characters():
+    """A name that needs more is a sentence: it belongs into the docstring."""
+    folders = [ROOT / "tests", *PLUGINS.glob("*/tests")]
+    long = [
+        f"{path.name}::{node.name}"
+        for folder in folders
+        for path in sorted(folder.rglob("test_*.py"))
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and len(node.name) > 60
+    ]
+    assert long == []

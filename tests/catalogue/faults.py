@@ -128,12 +128,12 @@ async def one_busy_customer(world: World) -> None:
 ROWS = (
     Row(
         "F01",
-        shown_by="test_edge.py::test_a_worker_that_is_killed_takes_only_its_own_requests_with_it",
+        shown_by="test_edge.py::test_a_killed_worker_fails_only_its_own_requests",
     ),
     Row(
         "F02",
         shown_by="test_edge.py::test_the_end_under_load_loses_no_answer "
-        "test_process.py::test_a_running_request_is_answered_after_the_signal_and_no_new_connection_is_taken",
+        "test_process.py::test_a_running_request_is_answered_after_the_signal",
     ),
     Row("F03", scenario=idle_at_the_end),
     Row("F05", scenario=jumping_clock),
@@ -143,24 +143,24 @@ ROWS = (
     ),
     Row(
         "F07",
-        shown_by="test_edge.py::test_a_process_without_file_descriptors_recovers_and_does_not_flood_its_log",
+        shown_by="test_edge.py::test_a_process_recovers_from_a_lack_of_file_descriptors",
     ),
     Row("F08", shown_by="test_edge.py::test_memory_does_not_grow_with_requests"),
     Row("F10", shown_by="test_edge.py::test_a_log_that_cannot_be_written_stops_nobody"),
     Row(
         "F11",
-        shown_by="test_cli.py::test_all_mistakes_of_a_configuration_are_told_at_once_without_secrets "
-        "test_config.py::test_a_mistake_is_named_with_file_and_key_and_nothing_else_is "
-        "test_edge.py::test_a_configuration_that_cannot_be_meant_ends_the_start_with_a_line",
+        shown_by="test_cli.py::test_all_mistakes_are_reported_at_once_without_secrets "
+        "test_config.py::test_a_mistake_is_named_by_file_and_key_alone "
+        "test_edge.py::test_an_impossible_configuration_ends_the_start_with_a_line",
     ),
     Row(
         "F12",
-        shown_by="test_reload.py::test_whatever_is_wrong_the_old_configuration_serves_on_and_the_log_says_why",
+        shown_by="test_reload.py::test_a_failed_reload_keeps_the_configuration_and_logs_why",
     ),
     Row(
         "F13",
-        shown_by="test_process.py::test_several_workers_share_the_port_and_the_record_of_used_tokens "
-        "test_edge.py::test_workers_are_processes_of_their_own_and_inherit_only_the_socket",
+        shown_by="test_process.py::test_workers_share_the_port_and_the_record_of_used_tokens "
+        "test_edge.py::test_workers_inherit_only_the_socket",
     ),
     Row("F15", scenario=one_busy_customer),
     Row("F16", scenario=looking_around),

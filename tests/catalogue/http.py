@@ -444,7 +444,7 @@ ROWS = (
     ),
     Row(
         "H07",
-        shown_by="test_http.py::test_pipelined_requests_are_answered_in_order_and_a_body_on_get_is_skipped",
+        shown_by="test_http.py::test_pipelined_requests_are_answered_in_order",
     ),
     Row("H08", scenario=other_media_types),
     Row(
@@ -562,7 +562,7 @@ ROWS = (
     Row("H27", scenario=never_reads),
     Row(
         "H28",
-        shown_by="test_http.py::test_pipelined_requests_are_answered_in_order_and_a_body_on_get_is_skipped",
+        shown_by="test_http.py::test_pipelined_requests_are_answered_in_order",
     ),
     Row(
         "H30",
@@ -636,9 +636,9 @@ ROWS = (
     Row("H36", scenario=upgrades),
     Row(
         "H37",
-        shown_by="test_process.py::test_with_a_certificate_it_speaks_https_and_nothing_older_than_tls_1_2 "
-        "test_edge.py::test_tls_needs_no_name_and_takes_no_weak_cipher_and_no_plain_http "
-        "test_edge.py::test_a_handshake_that_does_not_go_on_is_given_up_within_ten_seconds",
+        shown_by="test_process.py::test_with_a_certificate_only_tls_1_2_and_newer_are_served "
+        "test_edge.py::test_tls_refuses_weak_ciphers_and_plain_http "
+        "test_edge.py::test_a_stalled_handshake_is_cancelled_within_ten_seconds",
     ),
     Row("H38", scenario=fault_within),
 )

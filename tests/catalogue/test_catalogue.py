@@ -34,7 +34,7 @@ def attacked(tmp_path_factory, signer):
 
 
 @pytest.mark.parametrize(("row", "attempt"), TRIES)
-def test_an_attack_in_one_request_is_answered_as_the_catalogue_says(attacked, row, attempt):
+def test_an_attack_in_one_request_fails(attacked, row, attempt):
     world, run = attacked
     run(answered_as_said(world, attempt))
 

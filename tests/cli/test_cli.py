@@ -45,7 +45,7 @@ def test_without_a_configuration_the_places_looked_at_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])
-def test_all_mistakes_of_a_configuration_are_told_at_once_without_secrets(tmp_path, command):
+def test_all_mistakes_are_reported_at_once_without_secrets(tmp_path, command):
     (tmp_path / "openholder.toml").write_text(
         'public_url = "http://data.example.com"\n'
         '[fiskil]\nisuer = "x"\njwks_url = "https://keys.example.com/jwks.json"\nalgorithms = ["HS256"]\n'
@@ -96,7 +96,9 @@ def test_check_reports_a_collection_without_records_as_empty(bank):
     assert (ended.returncode, empty) == (0, {"concessions", "data of energy.concessions"})
 
 
-def test_check_names_each_missing_index_with_the_statement_that_mends_it(bank):
+def test_check_advises_each_missing_index(bank):
+    """The advice is the statement that creates the index."""
+
     def advised():
         findings = json.loads(run_command("check", "--dev", "--json", cwd=bank).stdout)
         return [finding["detail"] for finding in findings if finding["verdict"] == "advice"]
@@ -112,7 +114,7 @@ def test_check_names_each_missing_index_with_the_statement_that_mends_it(bank):
     assert advised() == []
 
 
-def test_check_asks_whether_a_column_that_is_no_member_was_meant_to_be_one(bank):
+def test_check_suggests_a_member_for_a_misspelt_column(bank):
     with closing(sqlite3.connect(bank / "bank.db")) as connection:
         connection.executescript(
             "ALTER TABLE banking_accounts RENAME COLUMN nickname TO nick_name;"
@@ -135,7 +137,7 @@ def test_check_says_when_the_keys_are_not_to_be_had(bank):
     assert "unreachable" in ended.stdout
 
 
-def test_check_finds_records_that_do_not_fit_and_does_not_show_them(bank):
+def test_check_finds_invalid_records_without_showing_them(bank):
     rows = sample_rows()
     rows["balances"][3]["available"] = "about 10"
     (bank / "bank.db").unlink()
@@ -157,7 +159,8 @@ def test_check_names_a_missing_owner_column(bank):
     assert (ended.returncode, "table 'balances' has no column 'accountId'" in ended.stdout) == (1, True)
 
 
-def test_check_reports_what_no_source_serves_and_a_collection_promised_in_vain(bank):
+def test_check_reports_collections_that_are_not_served(bank):
+    """Both those that no source has, and those that a source lists but cannot answer."""
     rows = sample_rows()
     del rows["balances"]
     (bank / "bank.db").unlink()
@@ -233,7 +236,7 @@ def test_plugins_lists_the_kinds_without_a_configuration(tmp_path):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_command_is_silent_but_for_errors_and_on_a_terminal_for_progress(terminal):
+def test_a_command_logs_only_errors_and_on_a_terminal_progress(terminal):
     class Stream(io.StringIO):
         def isatty(self):
             return terminal

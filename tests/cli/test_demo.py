@@ -11,7 +11,7 @@ from openholder.cli.demo import SAMPLE_REQUESTS
 from openholder.contract.operations import OPERATIONS
 
 
-def test_the_demo_is_rehearsed_healthy_in_every_operation_and_leaves_nothing_behind(tmp_path):
+def test_the_demo_passes_its_rehearsal_and_leaves_no_files(tmp_path):
     ended = openholder("demo", "--check", cwd=tmp_path, patience=100)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.startswith("Ready to go live")

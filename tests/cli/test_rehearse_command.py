@@ -75,7 +75,8 @@ def test_attacks_and_a_load_on_this_machine_need_no_permission(server, keys, tmp
     assert {row["verdict"] for row in told["outcomes"] if row["rule"] == "alg-none"} == {"passed"}
 
 
-def test_customers_who_log_in_elsewhere_are_neither_searched_nor_looked_up(server, keys, tmp_path):
+def test_customers_given_by_id_are_not_searched_for(server, keys, tmp_path):
+    """The rehearsal skips the search and customer-details requests."""
     ended = run_command(
         "rehearse", server.public_url, "--customer", "cust-1001", *MODEST, *keys, "--json", cwd=tmp_path
     )
@@ -95,7 +96,7 @@ def test_the_openapi_document_decides_what_is_asked(server, keys, tmp_path):
     assert "GET /v1/common/customer/{customerId}/detail" in told["served"]
 
 
-def test_a_server_that_refuses_the_token_fails_and_is_told_what_to_configure(server, tmp_path):
+def test_a_refused_token_fails_with_what_to_configure(server, tmp_path):
     port = free_port()
     ended = run_command("rehearse", server.public_url, *WHO, *MODEST, "--listen", f"127.0.0.1:{port}", cwd=tmp_path)
     assert ended.returncode == 1
@@ -106,7 +107,7 @@ def test_a_server_that_refuses_the_token_fails_and_is_told_what_to_configure(ser
     assert f"{server.public_url} plus the path of the request" in ended.stderr
 
 
-def test_the_keys_are_served_here_and_a_kept_one_is_the_same_the_next_time(tmp_path):
+def test_a_kept_key_is_served_and_used_again_the_next_time(tmp_path):
     """The server starts before its keys can be fetched, and gets time to fetch them."""
     listen, port = free_port(), free_port()
     write_sqlite(tmp_path / "bank.db", sample_rows())
@@ -173,7 +174,7 @@ def test_only_the_plain_url_of_a_server_is_taken(refused, url):
 
 
 @pytest.mark.parametrize("more", [(), ("--no-attacks", "--rate", "5", "--for", "1s")])
-def test_servers_elsewhere_are_neither_attacked_nor_loaded_unasked(refused, more):
+def test_remote_servers_are_not_attacked_or_loaded_by_default(refused, more):
     # 192.0.2.1 is nobody's (RFC 5737): nothing is sent there before the options are judged.
     assert "--target-is-mine" in refused("http://192.0.2.1", *WHO, *more)
 

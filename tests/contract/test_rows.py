@@ -221,7 +221,7 @@ def test_a_number_too_long_to_be_written_does_not_fit(member):
 
 
 @given(st.from_regex(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", fullmatch=True))
-def test_every_decimal_text_reads_back_from_the_answer_digit_by_digit(text):
+def test_every_decimal_keeps_its_digits(text):
     document = ENCODER.encode(to_record({"accountId": "a-1", "available": text}, Balance))
     number = json.loads(document, parse_int=Decimal, parse_float=Decimal)["available"]
     assert number.as_tuple() == Decimal(text).as_tuple()

@@ -26,7 +26,7 @@ def blocks(name: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_readme_has_the_table_of_support_that_the_operations_make():
+def test_the_readme_has_the_table_of_supported_operations():
     assert format_supported() in (ROOT / "README.md").read_text(encoding="utf-8")
     assert format_supported().count("\n") == len(OPERATIONS) + 1
 
@@ -114,7 +114,7 @@ def test_the_toml_examples_of_the_pages_are_toml():
             assert tomllib.loads(text)
 
 
-def test_the_page_on_going_live_has_the_options_that_the_rehearsal_has():
+def test_the_page_on_going_live_names_the_options_of_rehearse():
     page = (ROOT / "docs/going-live.md").read_text(encoding="utf-8")
     options = {option for parameter in rehearse.params for option in parameter.opts if option.startswith("--")}
     assert set(re.findall(r"`(--[a-z-]+)", page)) <= options | {"--data"}

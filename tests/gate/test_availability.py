@@ -157,7 +157,7 @@ async def test_no_good_request_is_refused_while_keys_are_rotated(io_loop, world,
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_no_good_request_is_refused_while_keys_are_rotated_by_refreshes_alone(io_loop, world, host, impatient):
+async def test_rotated_keys_are_refreshed_without_refusing_a_request(io_loop, world, host, impatient):
     await start(world)
     old, new = tokens(world, OLD, 200), tokens(world, NEW, 200)
     statuses = Counter()
@@ -198,9 +198,7 @@ TROUBLES = {
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 @pytest.mark.gen_test(timeout=60)
-async def test_no_good_request_is_refused_while_the_host_of_the_keys_is_in_trouble(
-    io_loop, world, host, impatient, trouble
-):
+async def test_no_request_is_refused_while_the_key_host_fails(io_loop, world, host, impatient, trouble):
     await start(world)
     keys = world.holder.keys
     good, strange = tokens(world, OLD, 300), tokens(world, NEW, 20)
@@ -230,7 +228,7 @@ async def run_once(world: World) -> None:
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_restart_while_the_host_of_the_keys_is_away_serves_at_once(io_loop, world, host):
+async def test_a_restart_without_the_key_host_serves_at_once(io_loop, world, host):
     await run_once(world)
     await host.stop()
     await start(world)
@@ -275,9 +273,8 @@ NOT_BELIEVED = {
 
 @pytest.mark.parametrize("change", NOT_BELIEVED.values(), ids=NOT_BELIEVED)
 @pytest.mark.gen_test(timeout=60)
-async def test_a_file_of_known_keys_that_is_not_right_is_not_believed_and_keeps_nobody_from_starting(
-    io_loop, world, host, change
-):
+async def test_an_invalid_file_of_known_keys_is_ignored(io_loop, world, host, change):
+    """The server starts, and accepts no key of the file."""
     await run_once(world)
     await host.stop()
     change(world.folder / "known-keys.json")
@@ -292,9 +289,7 @@ async def test_a_file_of_known_keys_that_is_not_right_is_not_believed_and_keeps_
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 @pytest.mark.gen_test(timeout=60)
-async def test_a_cold_start_without_keys_says_try_again_and_recovers_by_itself(
-    io_loop, world, host, trouble, monkeypatch
-):
+async def test_a_first_start_without_keys_is_503_until_they_arrive(io_loop, world, host, trouble, monkeypatch):
     monkeypatch.setattr("openholder.gate.jwks.DEADLINE", 0.3)
     await trouble(host)
     await start(world)

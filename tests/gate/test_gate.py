@@ -94,7 +94,8 @@ async def test_a_good_token_is_let_in(world, make):
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer  "])
 @pytest.mark.gen_test
-async def test_the_scheme_is_bearer_in_any_case_and_then_one_or_more_spaces(world, scheme):
+async def test_the_scheme_is_case_insensitive(world, scheme):
+    """One or more spaces may follow it (RFC 9110, section 11.4)."""
     await start(world)
     answer = await world.call(BALANCE, headers={"Authorization": scheme + world.token(BALANCE)})
     assert answer.status == 200
@@ -108,7 +109,8 @@ async def test_the_query_is_no_part_of_the_audience(world):
 
 
 @pytest.mark.gen_test
-async def test_the_audience_has_the_path_as_it_was_sent_not_what_it_means(world):
+async def test_the_audience_is_compared_with_the_raw_path(world):
+    """A percent-encoded letter is not the letter."""
     await start(world)
     written = BALANCE.replace("cust-1001", "cust%2D1001")
     assert (await world.call(written, token=mint_of(world, BALANCE).token())).status == 401
@@ -450,7 +452,7 @@ async def test_a_token_is_known_by_issuer_and_jti_alone(world):
 
 
 @pytest.mark.gen_test
-async def test_a_token_that_failed_elsewhere_still_works_where_it_belongs(world):
+async def test_a_token_refused_elsewhere_still_works_at_its_own_url(world):
     await start(world)
     token = world.token(BALANCE)
     assert (await world.call(BALANCE.replace("acc-2001", "acc-2002"), token=token)).status == 401
@@ -542,7 +544,7 @@ async def test_there_may_be_several_public_urls_and_issuers(world, monkeypatch, 
 
 
 @pytest.mark.gen_test
-async def test_without_keys_the_answer_is_try_again_and_the_token_stays_good(world):
+async def test_without_keys_the_answer_is_503_and_the_token_stays_good(world):
     world.jwks = b"<html>under maintenance</html>"
     await start(world)
     token = world.token(BALANCE)
@@ -625,7 +627,7 @@ async def test_algorithms_may_be_narrowed(signer, clock, mint):
 
 
 @pytest.mark.gen_test
-async def test_a_used_token_is_remembered_as_long_as_it_would_be_let_in(signer, clock, mint):
+async def test_a_used_token_is_remembered_until_it_expires(signer, clock, mint):
     gate, token = gate_of(signer, clock), mint.token(exp=NOW + 300)
     assert await verdict(gate, token) is None
     for seconds, reason in ((0, Reason.REPLAYED), (329.99, Reason.REPLAYED), (330, Reason.EXPIRED)):
@@ -635,7 +637,7 @@ async def test_a_used_token_is_remembered_as_long_as_it_would_be_let_in(signer, 
 
 @pytest.mark.parametrize("seconds", [150, 1])
 @pytest.mark.gen_test
-async def test_a_clock_that_is_set_back_a_little_or_a_lot_lets_no_token_in_twice(signer, clock, mint, seconds):
+async def test_a_clock_that_is_set_back_accepts_no_token_twice(signer, clock, mint, seconds):
     gate, token = gate_of(signer, clock), mint.token(exp=NOW + 300)
     assert await verdict(gate, token) is None
     clock.now = NOW + 400
@@ -645,7 +647,7 @@ async def test_a_clock_that_is_set_back_a_little_or_a_lot_lets_no_token_in_twice
 
 
 @pytest.mark.gen_test
-async def test_what_may_have_been_used_before_the_record_was_lost_is_refused(signer, clock, mint):
+async def test_tokens_issued_before_the_record_was_lost_are_refused(signer, clock, mint):
     gate = gate_of(signer, clock, lost_before=NOW)
     for issued, reason in ((NOW - 1, Reason.ISSUED_BEFORE_RECORD), (ABSENT, Reason.ISSUED_BEFORE_RECORD), (NOW, None)):
         assert await verdict(gate, mint.token(iat=issued)) is reason
@@ -662,7 +664,8 @@ async def test_a_record_that_cannot_be_asked_lets_nobody_in(signer, clock, mint,
 
 
 @pytest.mark.gen_test
-async def test_the_log_learns_key_algorithm_and_life_of_a_token_and_a_hash_of_its_id(signer, clock, mint):
+async def test_the_log_gets_the_facts_of_an_accepted_token(signer, clock, mint):
+    """Key id, algorithm and lifetime, and a hash of the token's id."""
     facts = TokenFacts()
     await gate_of(signer, clock).admit([f"Bearer {mint.token(jti='secret')}"], BALANCE, facts)
     hashed = hashlib.sha256(b"secret").hexdigest()[:12]

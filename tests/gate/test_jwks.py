@@ -113,7 +113,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("changes", UNUSABLE.values(), ids=UNUSABLE)
-def test_a_key_that_does_not_serve_is_skipped_and_spoils_no_other(signer, changes):
+def test_an_unusable_key_is_skipped_and_affects_no_other(signer, changes):
     bad = changed(OTHER.public_jwk(), changes)
     table = parse_key_set(key_set(bad, signer.public_jwk(), bad))
     assert (table.kids, table.skipped) == ({"k1"}, 2)
@@ -160,7 +160,8 @@ def test_a_key_set_has_at_most_64_members(signer):
         parse_key_set(key_set(*many))
 
 
-def test_a_key_without_an_algorithm_serves_both_and_one_with_serves_that_one(signer):
+def test_a_key_without_alg_verifies_both_algorithms(signer):
+    """A key with ``alg`` verifies that one alone."""
     assert set(parse_key_set(signer.jwks()).keys) == {("k1", "PS256"), ("k1", "RS256")}
     assert set(parse_key_set(key_set(signer.public_jwk(alg="RS256"))).keys) == {("k1", "RS256")}
 
@@ -332,7 +333,7 @@ async def test_a_bad_answer_never_replaces_keys_that_worked(io_loop, cache, host
 
 
 @pytest.mark.gen_test
-async def test_whether_an_unknown_kid_is_wrong_can_be_told_only_after_a_good_fetch(io_loop, cache, host, clock):
+async def test_an_unknown_kid_is_wrong_only_after_a_successful_fetch(io_loop, cache, host, clock):
     await cache.get_table("k1")
     assert "k2" not in (await cache.get_table("k2")).kids
     host.document = AWAY
@@ -429,7 +430,7 @@ async def fetched(host: Host, times: int) -> None:
 
 
 @pytest.mark.gen_test
-async def test_keys_are_refreshed_in_the_background_and_no_unknown_kid_pays_for_it(io_loop, host, clock):
+async def test_background_refreshes_leave_the_budget_of_unknown_kids(io_loop, host, clock):
     cache = JWKSCache(host, refresh=0.01, max_stale=MAX_STALE, clock=clock)
     await cache.start()
     await fetched(host, 20)
@@ -441,7 +442,7 @@ async def test_keys_are_refreshed_in_the_background_and_no_unknown_kid_pays_for_
 
 
 @pytest.mark.gen_test
-async def test_a_server_that_starts_without_the_host_gets_its_keys_by_itself(io_loop, host, signer):
+async def test_a_server_without_the_host_fetches_its_keys_later(io_loop, host, signer):
     host.document = AWAY
     cache = JWKSCache(host, refresh=300, max_stale=MAX_STALE)
     await cache.start()
@@ -530,7 +531,7 @@ async def huge_in_pieces(handler):
 
 
 @pytest.mark.gen_test
-async def test_a_fetch_gives_the_bytes_of_the_answer_and_for_how_long_they_are_fresh(io_loop):
+async def test_a_fetch_returns_the_body_and_its_lifetime(io_loop):
     async with serving(keys, largest) as (url, _):
         assert await make_fetch(f"{url}/keys")() == FetchedDocument(b'{"keys": []}', max_age=120)
         assert await make_fetch(f"{url}/largest")() == FetchedDocument(b" " * MAX_BYTES, max_age=None)

@@ -99,7 +99,8 @@ def names(name: str, tests: list[dict]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", LISTED)
-def test_signatures_and_keys_are_judged_as_marked_but_for_the_vectors_listed(name):
+def test_vectors_are_judged_as_marked(name):
+    """The vectors listed in this module are the exceptions."""
     listed = set().union(*LISTED[name].values())
     tests = vectors(name)
     assert len(tests) == COUNTS[name]
@@ -111,14 +112,14 @@ def test_signatures_and_keys_are_judged_as_marked_but_for_the_vectors_listed(nam
 
 
 @pytest.mark.parametrize("name", FAULTY_BUT_AS_MARKED)
-def test_faulty_vectors_that_need_no_exception_are_still_what_they_were(name):
+def test_faulty_vectors_without_an_exception_are_unchanged(name):
     tests = {test["tcId"]: test for _, test in vectors(name)}
     (lost,) = FAULTY_BUT_AS_MARKED[name].values()
     assert {(tests[number]["jws"], tests[number]["result"]) for number in lost} == {(tests[357]["jws"], "invalid")}
 
 
 @pytest.mark.parametrize("name", LISTED)
-def test_a_token_whose_payload_is_no_object_is_refused_however_good_its_signature(name):
+def test_a_signed_payload_that_is_not_an_object_is_refused(name):
     tests = vectors(name)
     assert names(name, [test for group, test in tests if accepted(as_text(test["jws"]), table_of(group))]) == []
 
@@ -184,7 +185,8 @@ def test_our_algorithms_are_the_ones_meant():
 
 
 @pytest.mark.parametrize(("name", "algorithm"), MARKED, ids=lambda value: value)
-def test_raw_signatures_verify_as_marked_where_their_parameters_are_ours(name, algorithm):
+def test_raw_signatures_verify_as_marked(name, algorithm):
+    """Only vectors with the parameters of PS256 or RS256."""
     wrong, verified = [], 0
     for group in groups(name):
         key, reason = key_of(group), policy(group)

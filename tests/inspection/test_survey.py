@@ -76,9 +76,7 @@ def test_good_data_is_summed_up_collection_by_collection(bank):
 
 
 @pytest.mark.parametrize(("statement", "collection", "told"), CHANGES.values(), ids=CHANGES)
-def test_each_record_that_would_be_a_fault_is_named_with_its_member_and_never_with_its_value(
-    bank, statement, collection, told
-):
+def test_each_invalid_record_is_named_by_member_not_by_value(bank, statement, collection, told):
     change(bank / "bank.db", statement)
     code, found = findings(bank, "--sample", "50")
     assert code == 1
@@ -97,7 +95,7 @@ def test_customers_are_a_sample_or_those_that_are_named(bank):
     assert next(row for row in found if row["what"] == "data of customers")["detail"].startswith("2 records")
 
 
-def test_faults_of_many_records_are_counted_after_the_first_twenty(bank):
+def test_invalid_records_are_counted_after_the_first_twenty(bank):
     with closing(sqlite3.connect(bank / "bank.db")) as connection, connection:
         connection.execute("UPDATE banking_transactions SET status = 'DONE' WHERE accountId = 'acc-2002'")
     _, found = findings(bank, "--customer", "cust-1001")
@@ -116,13 +114,13 @@ def put_new(bank, source):
     (bank / "new.toml").write_text(text.replace(SQLITE, source))
 
 
-def test_the_same_data_from_another_kind_of_source_makes_no_difference(bank):
+def test_equal_data_of_two_kinds_of_source_do_not_differ(bank):
     write_csv(bank / "bank", sample_rows())
     put_new(bank, CSV)
     assert compare(bank, "--sample", "50") == (0, [])
 
 
-def test_each_difference_is_named_by_customer_collection_record_and_member(bank):
+def test_each_difference_names_customer_record_and_member(bank):
     write_sqlite(bank / "new.db", sample_rows())
     for statement in (
         "UPDATE banking_transactions SET amount = '1.00' WHERE transactionId = 'txn-2002-0005'",
@@ -168,7 +166,7 @@ def test_another_order_is_a_difference_too(bank):
     ],
     ids=["a status nobody knows", "an id nobody can ask for", "a customer twice", "an account twice", "two balances"],
 )
-def test_what_would_be_refused_or_a_fault_once_served_is_told_beforehand(tmp_path, collection, change, told):
+def test_what_would_fail_once_served_is_reported_beforehand(tmp_path, collection, change, told):
     rows = sample_rows()
     first, *others = rows[collection]
     changed = change(first)

@@ -317,7 +317,8 @@ def test_the_document_differs_from_the_contract_only_as_listed():
     assert {row: names for row, names in listed.items() if names != found.get(row)} == {}
 
 
-def test_the_comparison_with_the_contract_sees_members_enums_parameters_and_codes():
+def test_the_comparison_with_the_contract_sees_each_difference():
+    """Members, enumerations, parameters and error codes."""
     place = ("GET", "/v1/banking/customer/{customerId}/accounts/{accountId}/transactions")
     theirs = facts(CONTRACT, operations_in(CONTRACT)[place])
     assert len(theirs) > 80
@@ -413,7 +414,7 @@ def test_all_operations_and_a_configuration_exclude_each_other(bank):
     assert main(["openapi", "--all", "-c", "openholder.toml"]) == 2
 
 
-def test_what_is_printed_is_indented_utf_8_and_the_same_in_every_run(bank):
+def test_the_document_is_printed_as_reproducible_indented_utf_8(bank):
     runs = [openholder("openapi", cwd=bank, PYTHONHASHSEED=seed, PYTHONIOENCODING="latin-1") for seed in "12"]
     assert runs[0].stdout == runs[1].stdout
     assert runs[0].stdout.startswith('{\n  "openapi": "3.1.0",\n')
@@ -440,7 +441,8 @@ def test_only_what_is_served_is_there(bank, run):
     }
 
 
-def test_settings_decide_on_aliases_deprecated_lists_and_the_status_of_failures(bank, run):
+def test_settings_change_the_document(bank, run):
+    """Aliases, superseded lists, and the status of failures."""
     before = run("openapi")
     configure(bank, "auth_alias = true\ndeprecated_lists = true", fiskil="authentication_failure_status = 403")
     after = run("openapi")
@@ -479,7 +481,7 @@ def test_endpoints_of_the_holders_own_tell_their_scopes(bank, run):
     assert notes == {"type": "array", "items": {"type": "object", "additionalProperties": True}}
 
 
-def test_the_json_schema_of_an_endpoint_holds_within_the_document(bank, run):
+def test_the_json_schema_of_an_endpoint_is_part_of_the_document(bank, run):
     content = run("openapi")
     for path, wrap in (
         ("/v1/customer/{customerId}/payslips/{id}", lambda record: record),
@@ -496,7 +498,7 @@ def paged(data: Any) -> dict[str, Any]:
     return {"data": data, "links": {}, "meta": {"totalRecords": 1, "totalPages": 1}}
 
 
-def test_json_schemas_of_the_same_file_name_stay_apart_and_need_no_name_of_their_own(bank, run):
+def test_json_schemas_of_the_same_file_name_stay_apart(bank, run):
     (bank / "other").mkdir()
     slip = {
         "$id": "https://schemas.example.com/slip",
@@ -577,7 +579,7 @@ def checked(operation: Operation, answer: Any) -> Any:
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_what_a_server_answers_is_as_the_document_says_for_every_operation(world):
+async def test_every_operation_answers_as_documented(world):
     await serve(world, settings="deprecated_lists = true")
     for operation in OPERATIONS:
         request = request_for(operation)

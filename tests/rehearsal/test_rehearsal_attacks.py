@@ -453,7 +453,7 @@ def test_every_rule_has_a_fault_that_breaks_it():
 
 @pytest.mark.parametrize(("fault", "expected"), [("", set()), ("remembers ten tokens", {"replay-later"})])
 @pytest.mark.gen_test(timeout=30)
-async def test_a_token_that_was_pushed_out_of_the_record_is_found_at_the_end(signer, fault, expected):
+async def test_a_token_evicted_from_the_record_is_found_at_the_end(signer, fault, expected):
     async def many(session):
         target = find_get_target(session)
         for _ in range(10):

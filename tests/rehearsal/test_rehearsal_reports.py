@@ -99,7 +99,7 @@ def test_the_verdict_is_first_and_counts_rules_not_answers():
     assert render_text(report(fail_rule(ODD, SEARCH, "404"))).splitlines()[0] == "Ready to go live: 1 warning"
 
 
-def test_findings_are_told_worst_first_with_all_that_somebody_needs():
+def test_findings_are_reported_worst_first_with_all_details():
     lines = render_text(FULL, 100).splitlines()
     heads = [line for line in lines if line.startswith(("CRITICAL", "ERROR", "WARNING"))]
     assert heads == ["CRITICAL worst (once)", "ERROR wrong (3 times)", "WARNING odd (once)"]
@@ -150,7 +150,8 @@ def test_whatever_is_somebodys_is_masked_in_every_form(form, secret):
     assert secret.lower() not in told.lower()
 
 
-def test_values_of_three_characters_are_not_masked_nor_is_everything_where_there_are_none():
+def test_values_of_three_characters_are_not_masked():
+    """And a report without values to mask is left as it is."""
     assert build_mask({"200", ""})("200 with data") == "200 with data"
     assert build_mask({"abc", "abcd", "abcdef"})("abcdefg abcd") == "…g …"
 
@@ -221,7 +222,7 @@ def test_the_plot_has_a_row_for_each_operation_with_its_limit():
     assert page.count("too slow") == 1
 
 
-def test_junit_has_a_suite_for_each_operation_and_warnings_do_not_fail():
+def test_junit_has_a_suite_per_operation_and_passes_warnings():
     root = ElementTree.fromstring(render_junit(FULL).encode())
     assert (root.tag, root.get("tests"), root.get("failures"), root.get("skipped")) == ("testsuites", "6", "3", "1")
     suites = {suite.get("name"): suite for suite in root}
@@ -265,7 +266,7 @@ def test_known_paths_are_found_whatever_their_ids_are_called():
     assert operation.name == "getStarterBalance"
 
 
-def test_an_endpoint_of_the_holders_own_is_judged_by_its_own_schema():
+def test_a_custom_endpoint_is_checked_against_its_schema():
     schema = {"properties": {"data": {"type": "array", "items": {"$ref": "#/components/Payslip"}}}}
     written = document("/v1/customer/{customerId}/payslips", schema) | {"components": {"Payslip": PAYSLIP}}
     (operation,) = select_operations(written)

@@ -91,7 +91,7 @@ def holding():
     server.server_close()
 
 
-def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(tmp_path, holding):
+def test_a_killed_worker_fails_only_its_own_requests(tmp_path, holding):
     configuration(tmp_path, listen="workers = 2", more=holding + 'customers = "/customers/{customerId}"\n')
     with Server(tmp_path) as server, ThreadPoolExecutor(16) as pool:
         server.event("listening on")
@@ -116,7 +116,7 @@ def test_a_worker_that_is_killed_takes_only_its_own_requests_with_it(tmp_path, h
         assert server.stop() == 0
 
 
-def test_workers_are_processes_of_their_own_and_inherit_only_the_socket(bank):
+def test_workers_inherit_only_the_socket(bank):
     configuration(bank, listen="workers = 2", more=SQLITE)
     with Server(bank) as server:
         server.event("listening on")
@@ -185,7 +185,8 @@ def test_the_end_under_load_loses_no_answer(bank, workers):
 # -- what runs out ------------------------------------------------------------------------------------------------
 
 
-def test_a_process_without_file_descriptors_recovers_and_does_not_flood_its_log(bank):
+def test_a_process_recovers_from_a_lack_of_file_descriptors(bank):
+    """And it does not flood its log meanwhile."""
     configuration(bank, more=SQLITE)
     with Server(bank) as server:
         assert server.call(BALANCE)[0] == 200
@@ -277,7 +278,7 @@ def _answers(port: int) -> bool:
         ("[sources.bank]", '[sources.other]\nkind = "sqlite"\npath = "bank.db"\n[sources.bank]', "serve"),
     ],
 )
-def test_a_configuration_that_cannot_be_meant_ends_the_start_with_a_line(bank, old, new, told):
+def test_an_impossible_configuration_ends_the_start_with_a_line(bank, old, new, told):
     path = configuration(bank, more=SQLITE)
     text = path.read_text(encoding="utf-8")
     assert old in text
@@ -329,7 +330,8 @@ async def served(world, context):
 
 
 @pytest.mark.gen_test
-async def test_tls_needs_no_name_and_takes_no_weak_cipher_and_no_plain_http(secured):
+async def test_tls_refuses_weak_ciphers_and_plain_http(secured):
+    """And it needs no server name."""
     world, authority = secured
     assert await served(world, trusting(authority))
     old = ssl.TLSVersion.TLSv1_2
@@ -354,7 +356,7 @@ async def test_tls_needs_no_name_and_takes_no_weak_cipher_and_no_plain_http(secu
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_a_handshake_that_does_not_go_on_is_given_up_within_ten_seconds(secured):
+async def test_a_stalled_handshake_is_cancelled_within_ten_seconds(secured):
     """A hello without an end, and nothing at all. Meanwhile others are served."""
     world, authority = secured
     pairs = [await asyncio.open_connection("127.0.0.1", world.holder.port) for _ in range(2)]

@@ -99,7 +99,7 @@ async def test_endpoints_of_ones_own_answer_with_records_as_they_are(world, kind
 
 
 @pytest.mark.gen_test
-async def test_endpoints_of_ones_own_keep_the_rules_of_ownership_and_errors(world, subtests):
+async def test_custom_endpoints_keep_the_rules_of_ownership_and_errors(world, subtests):
     await start_with(world, "sqlite", with_own(), tables=ENDPOINTS)
     for path, word, refused in (
         ("cust-9999/payslips", "not_found", None),
@@ -137,7 +137,7 @@ SCHEMA = {
 
 @pytest.mark.parametrize("kind", ["sqlite", "csv", "rest"])
 @pytest.mark.gen_test
-async def test_a_schema_gives_columns_their_types_and_refuses_rows_that_do_not_fulfil_it(world, kind):
+async def test_a_schema_types_columns_and_refuses_rows_that_violate_it(world, kind):
     rows = with_own()
     rows["payslips"] = [{**row, "weeks": "2"} for row in rows["payslips"]]
     (world.folder / "payslip.json").write_text(json.dumps(SCHEMA))

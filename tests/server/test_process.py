@@ -34,7 +34,7 @@ def bank(tmp_path):
 
 @pytest.mark.parametrize("source", [SQLITE, CSV], ids=["sqlite", "csv"])
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_process_with_zero_and_nothing_keeps_it(bank, source, signum):
+def test_a_signal_ends_the_process_with_zero(bank, source, signum):
     configuration(bank, more=source)
     with Server(bank) as server:
         assert server.call(BALANCE)[0] == 200
@@ -43,7 +43,7 @@ def test_a_signal_ends_the_process_with_zero_and_nothing_keeps_it(bank, source, 
         assert time.monotonic() - began < 10
 
 
-def test_a_start_that_fails_ends_too_though_a_source_was_open_already(bank):
+def test_a_failed_start_ends_although_a_source_is_open(bank):
     (bank / "broken.db").write_bytes(b"this is no database" * 100)
     configuration(bank, more=SQLITE + '[sources.other]\nkind = "sqlite"\npath = "broken.db"\n[serve]\n"*" = "bank"\n')
     ended = openholder("serve", "--dev", cwd=bank)
@@ -83,7 +83,8 @@ def slow_bank():
     server.server_close()
 
 
-def test_a_running_request_is_answered_after_the_signal_and_no_new_connection_is_taken(tmp_path, slow_bank):
+def test_a_running_request_is_answered_after_the_signal(tmp_path, slow_bank):
+    """And no new connection is accepted."""
     source = f'[sources.api]\nkind = "rest"\nbase_url = "{slow_bank}"\n[sources.api.collections]\n'
     configuration(tmp_path, more=source + 'customers = "/customers/{customerId}"\n')
     with Server(tmp_path) as server, ThreadPoolExecutor() as pool:
@@ -107,7 +108,7 @@ def _until_refused(server: Server) -> None:
         connection.close()
 
 
-def test_several_workers_share_the_port_and_the_record_of_used_tokens(bank):
+def test_workers_share_the_port_and_the_record_of_used_tokens(bank):
     configuration(bank, listen="workers = 2", more=SQLITE)
     with Server(bank) as server, ThreadPoolExecutor(16) as pool:
         server.event("listening on")  # the second worker
@@ -133,7 +134,7 @@ def authority():
     return trustme.CA()
 
 
-def test_with_a_certificate_it_speaks_https_and_nothing_older_than_tls_1_2(bank, authority):
+def test_with_a_certificate_only_tls_1_2_and_newer_are_served(bank, authority):
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(bank / "tls.key")
     certificate.cert_chain_pems[0].write_to_path(bank / "tls.crt")
@@ -162,7 +163,7 @@ def _spoken(port: int, context: ssl.SSLContext) -> str:
 
 
 @pytest.mark.gen_test
-async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(tmp_path, authority):
+async def test_a_renewed_certificate_is_loaded_and_a_broken_one_is_not(tmp_path, authority):
     key, chain = tmp_path / "tls.key", tmp_path / "tls.crt"
 
     def put(certificate):

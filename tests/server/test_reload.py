@@ -52,7 +52,7 @@ def hasty(monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_another_source_serves_after_a_reload_and_the_old_one_is_closed(io_loop, world, hasty):
+async def test_a_reload_switches_to_another_source_and_closes_the_old(io_loop, world, hasty):
     old = await start(world)
     rewrite(world, SQLITE, OTHER)
     await world.holder.reload()
@@ -65,7 +65,7 @@ async def test_another_source_serves_after_a_reload_and_the_old_one_is_closed(io
 
 
 @pytest.mark.gen_test
-async def test_a_kind_that_was_not_there_and_endpoints_of_ones_own_come_with_a_reload(io_loop, world):
+async def test_a_reload_adds_new_kinds_and_custom_endpoints(io_loop, world):
     await start(world)
     write_csv(world.folder / "bank", sample_rows())
     rewrite(world, SQLITE, CSV + PAYEES)
@@ -87,9 +87,7 @@ async def test_a_kind_that_was_not_there_and_endpoints_of_ones_own_come_with_a_r
     ],
 )
 @pytest.mark.gen_test
-async def test_whatever_is_wrong_the_old_configuration_serves_on_and_the_log_says_why(
-    io_loop, world, caplog, old, new, reason
-):
+async def test_a_failed_reload_keeps_the_configuration_and_logs_why(io_loop, world, caplog, old, new, reason):
     sources = await start(world)
     (world.folder / "broken.db").write_bytes(b"no database" * 100)
     rewrite(world, old, new)
@@ -128,7 +126,7 @@ async def test_a_request_ends_on_the_source_on_which_it_began(io_loop, world, ha
 
 
 @pytest.mark.gen_test
-async def test_observers_of_the_new_configuration_are_told_and_those_of_the_old_no_more(io_loop, world):
+async def test_after_a_reload_only_the_new_observers_are_called(io_loop, world):
     sources = await start(world)
     told = []
     sources.notify = told.append
@@ -141,7 +139,7 @@ async def test_observers_of_the_new_configuration_are_told_and_those_of_the_old_
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_no_request_fails_while_a_signal_switches_sources_back_and_forth(tmp_path, workers):
+def test_no_request_fails_while_reloads_switch_sources(tmp_path, workers):
     write_sqlite(tmp_path / "bank.db", sample_rows())
     put_other(tmp_path)
     path = configuration(tmp_path, listen=f"workers = {workers}", more=SQLITE)

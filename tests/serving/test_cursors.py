@@ -113,7 +113,7 @@ async def refused(bank, offset, path=TRANSACTIONS, query="", body=None):
     ],
 )
 @pytest.mark.gen_test
-async def test_a_part_has_at_most_25_records_or_as_many_as_asked_for_up_to_1000(bank, rows, query, length, more):
+async def test_a_part_has_25_records_or_limit_up_to_1000(bank, rows, query, length, more):
     bank.add("transactions", *transactions(*range(rows)))
     answer = await bank.get(TRANSACTIONS, query)
     assert answer.status == 200
@@ -149,7 +149,7 @@ minutes = st.integers(0, 20)
 
 @given(st.lists(st.tuples(minutes | st.none(), minutes | st.none()), max_size=14), st.integers(1, 6))
 @walking
-def test_all_parts_together_are_the_whole_newest_first_and_each_once(io_loop, bank, times, limit):
+def test_all_parts_together_are_the_list_newest_first(io_loop, bank, times, limit):
     bank.clear("transactions")
     written = [[None if n is None else (DAY + timedelta(minutes=n)).isoformat() for n in pair] for pair in times]
     bank.add("transactions", *[("a1", f"t{n:02}", *pair) for n, pair in enumerate(written)])
@@ -165,7 +165,7 @@ def test_all_parts_together_are_the_whole_newest_first_and_each_once(io_loop, ba
 
 @given(st.integers(1, 12), st.integers(1, 4), st.lists(st.lists(st.booleans(), max_size=5), max_size=12))
 @walking
-def test_records_that_arrive_meanwhile_double_and_lose_none_of_the_old(io_loop, bank, rows, limit, arrivals):
+def test_records_that_arrive_meanwhile_repeat_or_lose_none(io_loop, bank, rows, limit, arrivals):
     """New ones come in front of all (True) or behind all (False) after each part."""
     bank.clear("transactions")
     old = list(range(1000, 1000 + rows))
@@ -185,7 +185,7 @@ def test_records_that_arrive_meanwhile_double_and_lose_none_of_the_old(io_loop, 
 
 
 @pytest.mark.gen_test
-async def test_several_hundred_newer_records_between_two_parts_change_nothing_for_the_older(bank):
+async def test_hundreds_of_newer_records_leave_older_parts_unchanged(bank):
     bank.add("transactions", *transactions(*range(10)))
     offset = await offset_of(bank, query="limit=4")
     bank.add("transactions", *transactions(*range(100, 900)))
@@ -214,7 +214,7 @@ async def test_an_offset_gives_the_same_part_each_time(bank):
 
 
 @pytest.mark.gen_test
-async def test_an_offset_behind_which_nothing_is_left_gives_an_empty_last_part(bank):
+async def test_an_offset_at_the_end_gives_an_empty_last_part(bank):
     bank.add("transactions", *transactions(*range(3)))
     offset = await offset_of(bank)
     bank.clear("transactions")
@@ -223,7 +223,7 @@ async def test_an_offset_behind_which_nothing_is_left_gives_an_empty_last_part(b
 
 
 @pytest.mark.gen_test
-async def test_lists_without_an_order_or_without_ids_are_walked_as_the_rows_were_put_in(bank):
+async def test_lists_without_order_or_ids_keep_the_order_of_the_rows(bank):
     bank.add("payment_networks", *[("a1", str(n)) for n in (3, 1, 2, 3)], ("a2", "9"))
     found, totals = await bank.walk(NETWORKS, "limit=1", "paymentNetworks", "identifier")
     assert (found, totals) == (["3", "1", "2", "3"], [4] * 4)
@@ -293,7 +293,7 @@ async def test_a_garbled_offset_is_refused(bank):
 
 
 @pytest.mark.gen_test
-async def test_an_offset_of_another_list_or_another_question_is_refused(bank):
+async def test_an_offset_of_another_list_or_query_is_refused(bank):
     bank.add("transactions", *transactions(*range(5)), *transactions(*range(5), account="a2"))
     bank.add("statements", *[("a1", f"s{n}", "2026-06-15") for n in range(5)])
     bank.add("payment_networks", *[("a1", str(n)) for n in range(5)])
@@ -374,7 +374,8 @@ def another(world, folder):
 
 
 @pytest.mark.gen_test
-async def test_an_offset_outlives_a_restart_and_the_key_is_for_its_owner_only(io_loop, bank, world, tmp_path):
+async def test_an_offset_survives_a_restart(io_loop, bank, world, tmp_path):
+    """The key file is readable by its owner only."""
     bank.add("transactions", *transactions(*range(5)))
     offset = await offset_of(bank)
     key = tmp_path / "cursor.key"
@@ -393,7 +394,7 @@ async def test_an_offset_outlives_a_restart_and_the_key_is_for_its_owner_only(io
 
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.gen_test
-async def test_servers_take_each_others_offsets_only_where_they_share_a_key(io_loop, bank, world, tmp_path, shared):
+async def test_servers_accept_offsets_only_with_a_shared_key(io_loop, bank, world, tmp_path, shared):
     other = FDXBank(another(world, tmp_path / "other"))
     try:
         await other.start(settings='cursor_key = "../cursor.key"' if shared else "")
@@ -408,9 +409,8 @@ async def test_servers_take_each_others_offsets_only_where_they_share_a_key(io_l
 
 @pytest.mark.parametrize("content", [b"", b"short", None], ids=["empty", "short", "folder"])
 @pytest.mark.gen_test
-async def test_a_broken_key_file_is_warned_of_and_left_alone_and_lists_are_served(
-    io_loop, world, tmp_path, caplog, content
-):
+async def test_a_broken_key_file_is_kept_and_lists_are_still_served(io_loop, world, tmp_path, caplog, content):
+    """The log has a warning."""
     key = tmp_path / "cursor.key"
     key.mkdir() if content is None else key.write_bytes(content)
     bank = FDXBank(world)
@@ -475,7 +475,7 @@ async def test_start_and_end_are_utc_days_and_both_are_inside(bank, query, ids):
 
 
 @pytest.mark.gen_test
-async def test_a_transaction_that_is_not_posted_counts_on_the_day_it_was_made(bank):
+async def test_an_unposted_transaction_counts_at_its_transaction_time(bank):
     bank.add("transactions", ("a1", "made", None, "2026-06-15T00:00:00Z"), *transactions(0))
     for query, ids in {
         "startTime=2026-06-15&endTime=2026-06-15": ["made", "t0"],
@@ -518,7 +518,7 @@ async def test_a_start_after_the_end_is_refused(bank):
 
 
 @pytest.mark.gen_test
-async def test_a_pending_transaction_that_is_posted_between_two_parts_takes_no_other_with_it(bank):
+async def test_posting_a_transaction_between_two_parts_loses_no_other(bank):
     bank.add("transactions", *transactions(0, 1, 2, 3, 4), ("a1", "p", None, None))
 
     def post():
@@ -532,7 +532,7 @@ async def test_a_pending_transaction_that_is_posted_between_two_parts_takes_no_o
 
 @pytest.mark.parametrize("gone", ["t4", "t3"])
 @pytest.mark.gen_test
-async def test_a_record_that_goes_between_two_parts_takes_no_other_with_it(bank, gone):
+async def test_deleting_a_record_between_two_parts_loses_no_other(bank, gone):
     bank.add("transactions", *transactions(0, 1, 2, 3, 4))
     offset = await offset_of(bank)
     with bank.writer:
@@ -551,7 +551,8 @@ async def test_any_number_of_newer_records_moves_no_part(bank):
 
 
 @pytest.mark.gen_test
-async def test_more_records_of_one_moment_than_a_part_holds_are_walked_once_each(bank):
+async def test_records_of_one_moment_may_exceed_a_part(bank):
+    """Each is returned once."""
     moment = DAY.isoformat()
     bank.add("transactions", *[("a1", f"t{n:02}", moment, None) for n in range(20)])
     for limit in (1, 3, 7):
@@ -560,7 +561,7 @@ async def test_more_records_of_one_moment_than_a_part_holds_are_walked_once_each
 
 
 @pytest.mark.gen_test
-async def test_an_offset_is_good_for_the_accounts_that_it_was_given_for(bank):
+async def test_an_offset_is_valid_for_its_accounts_only(bank):
     bank.add("accounts", ("a1", "x"), ("a2", "y"), ("a3", "z"))
     body = {"data": {"accountIds": ["a1", "a2", "a3"]}}
     offset = await offset_of(bank, ACCOUNTS, "limit=1", body)

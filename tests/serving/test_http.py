@@ -121,7 +121,7 @@ async def test_further_members_of_a_body_are_ignored(served):
     ],
 )
 @pytest.mark.gen_test
-async def test_a_body_of_another_media_type_is_415_and_its_token_stays_good(served, headers):
+async def test_another_media_type_is_415_and_the_token_stays_good(served, headers):
     token = served.token(SEARCH)
     body = {"email": "nobody@example.com"}
     assert (await served.call(SEARCH, body=body, headers=headers, token=token)).status == 415
@@ -149,7 +149,7 @@ async def test_accept_decides_whether_json_may_be_sent(served, accept, status):
 @pytest.mark.parametrize("size", [MAX_BODY + 1, 5 * MAX_BODY])
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.gen_test
-async def test_a_body_too_large_is_413_in_json_and_its_token_stays_good(served, size, chunked):
+async def test_a_body_too_large_is_413_and_the_token_stays_good(served, size, chunked):
     token = served.token(SEARCH)
     padding = b" " * size
 
@@ -228,7 +228,8 @@ async def test_broken_framing_is_refused_and_nothing_behind_it_is_run(served, re
 
 
 @pytest.mark.gen_test
-async def test_pipelined_requests_are_answered_in_order_and_a_body_on_get_is_skipped(served):
+async def test_pipelined_requests_are_answered_in_order(served):
+    """A body on GET is skipped."""
     first = f"GET {BALANCE} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nAuthorization: Bearer {served.token(BALANCE)}"
     second = f"GET {BALANCE} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.token(BALANCE)}"
     answers = await raw(served, f"{first}\r\n\r\nabc{second}\r\n\r\nGET /last HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -286,7 +287,7 @@ async def test_the_admin_listener_tells_the_operator_how_things_are(served, path
 
 
 @pytest.mark.gen_test
-async def test_without_keys_requests_get_503_and_the_server_is_not_ready(world):
+async def test_without_keys_the_server_is_not_ready_and_answers_503(world):
     world.jwks = b'{"keys": []}'
     await start_with(world, "sqlite", sample_rows())
     answer = await world.call(BALANCE)

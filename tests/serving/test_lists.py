@@ -171,7 +171,7 @@ def debits(*names, account="a1"):
     ],
 )
 @pytest.mark.gen_test
-async def test_a_page_has_its_records_and_the_links_and_totals_of_the_whole(bank, rows, query, length, links, pages):
+async def test_a_page_has_its_records_links_and_totals(bank, rows, query, length, links, pages):
     bank.put("banking_direct_debits", debits(*map(str, range(rows))))
     size = int(dict(parse_qsl(query)).get("page-size", 25))
     number = int(dict(parse_qsl(query)).get("page", 1))
@@ -217,7 +217,8 @@ async def test_links_can_be_full_uris_and_then_name_the_page_itself(io_loop, wor
     ],
 )
 @pytest.mark.gen_test
-async def test_links_repeat_every_filter_of_the_request_percent_encoded_and_nothing_else(bank, asked, kept):
+async def test_links_repeat_exactly_the_filters_of_the_request(bank, asked, kept):
+    """They are percent-encoded."""
     if kept is None:
         kept = asked.replace(":", "%3A")
     bank.put_transactions(*[{"reference": "r&b é+/"}] * 3)
@@ -366,7 +367,7 @@ async def test_amounts_that_are_no_plain_decimals_are_refused(bank):
 
 
 @pytest.mark.gen_test
-async def test_the_query_is_judged_before_the_account_and_the_account_before_the_page(bank):
+async def test_query_then_account_then_page_are_checked(bank):
     unknown = f"{BANKING}/accounts/a9/transactions"
     assert (await bank.get(unknown, "page=0")).status == 400
     answer = await bank.get(unknown, "page=99")
@@ -377,7 +378,8 @@ async def test_the_query_is_judged_before_the_account_and_the_account_before_the
 
 
 @pytest.mark.gen_test
-async def test_each_bad_end_of_a_window_and_each_parameter_given_twice_is_an_entry_of_its_own(bank):
+async def test_each_bad_parameter_has_its_own_error(bank):
+    """Each bad bound of a window, and each parameter given twice."""
     for query, details in (
         ("oldest-time=x&newest-time=y", ["oldest-time", "newest-time"]),
         ("page=1&page=2&oldest-time=x", ["page", "oldest-time"]),
@@ -389,7 +391,8 @@ async def test_each_bad_end_of_a_window_and_each_parameter_given_twice_is_an_ent
 
 
 @pytest.mark.gen_test
-async def test_a_parameter_that_the_operation_does_not_have_is_ignored_however_often_it_is_given(bank):
+async def test_unknown_parameters_are_ignored(bank):
+    """However often they are given."""
     assert (await bank.get(TRANSACTIONS, "x=1&x=2&limit=0&offset=z&startTime=never&startTime=ever")).status == 200
 
 
@@ -403,7 +406,8 @@ async def test_a_page_beyond_every_number_is_out_of_range(bank):
 
 
 @pytest.mark.gen_test
-async def test_a_broken_escape_is_refused_and_a_plus_sign_of_an_offset_is_understood_and_mended(bank):
+async def test_a_broken_escape_is_refused_and_a_raw_plus_sign_is_read(bank):
+    """A UTC offset may be sent with an unescaped plus sign; links have it escaped."""
     for query in ("text=%ZZ", "text=%", "text=100%2", "text=%FF"):
         answer = await bank.get(TRANSACTIONS, query)
         assert (answer.status, answer.json["errors"][0]["detail"]) == (400, "query"), query
@@ -459,7 +463,8 @@ def walk(io_loop, bank, path, size, filters="", body=None, member=""):
 
 @given(names, sizes, st.data())
 @walking
-def test_transactions_come_newest_first_by_effective_time_then_by_id_and_each_once(io_loop, bank, ids, size, data):
+def test_transactions_are_newest_first_then_by_id(io_loop, bank, ids, size, data):
+    """Newest by effective time; each transaction is returned once."""
     moment = st.sampled_from(MOMENTS)
     rows = [
         {"transactionId": one} | {f"{kind}DateTime": data.draw(moment) for kind in ("posting", "execution", "value")}
@@ -482,7 +487,7 @@ POSTED = [
 @pytest.mark.parametrize(("table", "path", "key", "day", "filters"), POSTED)
 @given(names, sizes, st.data())
 @walking
-def test_a_list_over_several_accounts_is_ordered_and_paged_as_one(
+def test_a_list_over_accounts_is_ordered_and_paged_as_one(
     io_loop, bank, table, path, key, day, filters, ids, size, data
 ):
     rows = [
@@ -508,7 +513,7 @@ def test_a_list_without_an_order_comes_as_the_rows_were_put_in(io_loop, bank, ac
 
 
 @pytest.mark.gen_test
-async def test_billing_is_newest_first_and_ties_come_as_the_rows_were_put_in(bank):
+async def test_billing_is_newest_first_and_ties_keep_the_rows_order(bank):
     today, yesterday = ago(), ago(days=1)
     times = [yesterday, today, yesterday, today, ago(days=2)]
     bank.put("energy_billing", [{"executionDateTime": time, "gst": f"{n}.00"} for n, time in enumerate(times)])
@@ -525,7 +530,8 @@ async def test_billing_is_newest_first_and_ties_come_as_the_rows_were_put_in(ban
 
 
 @pytest.mark.gen_test
-async def test_the_effective_time_is_posting_else_execution_else_value_and_pending_ones_come_first(bank):
+async def test_the_effective_time_is_posting_else_execution_else_value(bank):
+    """Pending transactions come first."""
     bank.put_transactions(
         {"postingDateTime": ago(days=9), "executionDateTime": ago(days=1), "valueDateTime": ago(days=1)},
         {"postingDateTime": None, "executionDateTime": ago(days=8), "valueDateTime": ago(days=1)},
@@ -570,7 +576,7 @@ FIVE = [
     ],
 )
 @pytest.mark.gen_test
-async def test_both_ends_of_a_window_of_time_are_inside_whatever_the_offsets(io_loop, world, query, ids):
+async def test_both_bounds_of_a_window_are_inclusive_in_any_offset(io_loop, world, query, ids):
     with time_machine.travel(datetime(2026, 7, 1, tzinfo=UTC)):
         bank = await CDRBank(world).start()
         bank.put_transactions(*[{"postingDateTime": time} for time in FIVE])
@@ -602,7 +608,7 @@ async def test_both_ends_of_a_window_of_time_are_inside_whatever_the_offsets(io_
     ],
 )
 @pytest.mark.gen_test
-async def test_without_bounds_a_window_is_twelve_calendar_months_until_now(io_loop, world, now, query, inside, outside):
+async def test_a_window_without_bounds_is_twelve_calendar_months(io_loop, world, now, query, inside, outside):
     with time_machine.travel(datetime.fromisoformat(now), tick=False):
         bank = await CDRBank(world).start()
         times = {"1": inside, "2": outside}
@@ -626,9 +632,8 @@ async def test_without_bounds_a_window_is_twelve_calendar_months_until_now(io_lo
     ],
 )
 @pytest.mark.gen_test
-async def test_invoices_are_those_of_24_months_until_today_both_days_inside(
-    io_loop, world, now, query, inside, outside
-):
+async def test_invoices_default_to_24_months_until_today(io_loop, world, now, query, inside, outside):
+    """Both days are inside."""
     with time_machine.travel(datetime.fromisoformat(now), tick=False):
         bank = await CDRBank(world).start()
         bank.put("energy_invoices", [{"invoiceNumber": day, "issueDate": day} for day in [*outside, *inside]])
@@ -683,7 +688,8 @@ async def test_amounts_are_compared_as_signed_numbers_and_not_as_text(bank, quer
     ],
 )
 @pytest.mark.gen_test
-async def test_text_is_looked_for_in_description_and_reference_letter_by_letter(bank, text, ids):
+async def test_text_is_found_in_description_and_reference(bank, text, ids):
+    """It is compared letter by letter."""
     bank.put_transactions(
         {"description": "Rent for May", "reference": ""},
         {"description": "Parents", "reference": "May\\parents' rent"},
@@ -694,14 +700,14 @@ async def test_text_is_looked_for_in_description_and_reference_letter_by_letter(
 
 
 @pytest.mark.gen_test
-async def test_a_text_with_control_characters_or_without_end_is_refused(bank):
+async def test_a_text_with_control_characters_or_too_long_is_refused(bank):
     for text in ["a%00", "%0A", "%7F", "%E2%80%AE", "x" * 1001]:
         answer = await bank.get(TRANSACTIONS, f"text={text}")
         assert (answer.status, answer.code) == (400, f"{URN}{FIELD}"), text
 
 
 @pytest.mark.gen_test
-async def test_filters_are_combined_and_the_totals_are_those_of_what_is_left(bank):
+async def test_filters_are_combined_and_totals_are_filtered(bank):
     amounts = ["5.00", "15.00", "25.00", "35.00"]
     bank.put_transactions(
         *[{"amount": amount, "description": "Rent"} for amount in amounts], {"amount": "20.00", "description": "Food"}
@@ -736,7 +742,7 @@ PRODUCTS = [
     ],
 )
 @pytest.mark.gen_test
-async def test_filters_on_accounts_hold_for_the_lists_over_several_accounts_too(bank, query, accounts):
+async def test_account_filters_apply_to_lists_over_accounts(bank, query, accounts):
     three = [{"accountId": account} for account in ("a1", "a2", "a3")]
     bank.put("banking_accounts", PRODUCTS)
     bank.put("banking_balances", three)
@@ -784,7 +790,8 @@ async def test_energy_accounts_without_a_state_are_open(bank):
 
 
 @pytest.mark.gen_test
-async def test_plans_are_active_while_an_instalment_is_unpaid_and_active_ones_are_the_default(bank):
+async def test_active_plans_are_the_default(bank):
+    """A plan is active while an instalment is unpaid."""
     schedules = {
         "none paid": [{"isPaid": False}],
         "not said": [{}],

@@ -63,7 +63,8 @@ async def ask(world: World, name: str) -> Any:
 
 @pytest.mark.parametrize("kind", ["sqlite", "csv"])
 @pytest.mark.gen_test(timeout=30)
-async def test_a_row_that_does_not_fit_is_500_and_the_log_says_where_it_is_but_not_what(world, subtests, kind):
+async def test_an_invalid_row_is_500_and_logged_by_place_alone(world, subtests, kind):
+    """The log says where the value is, but not the value."""
     for misfits in rounds():
         rows = sample_rows()
         for collection, member, value, _ in misfits:
@@ -97,7 +98,7 @@ NO_DAYS = (
 
 @pytest.mark.parametrize("kind", ["sqlite", "csv", "rest"])
 @pytest.mark.gen_test(timeout=20)
-async def test_a_day_that_no_calendar_has_is_500_and_never_a_record_left_out(world, subtests, kind):
+async def test_an_impossible_date_is_500_and_no_record_is_left_out(world, subtests, kind):
     rows = sample_rows()
     for collection, member, value, _ in NO_DAYS:
         rows[collection] = [{**row, member: value} for row in rows[collection]]
@@ -128,7 +129,7 @@ async def test_a_day_that_no_calendar_has_is_500_and_never_a_record_left_out(wor
     ],
 )
 @pytest.mark.gen_test
-async def test_amounts_from_columns_of_numbers_become_text_with_two_places(world, declared, value, amount):
+async def test_amounts_of_numeric_columns_get_two_decimal_places(world, declared, value, amount):
     rows = sample_rows()
     write_sqlite(world.folder / "bank.db", rows)
     with closing(sqlite3.connect(world.folder / "bank.db")) as bank, bank:

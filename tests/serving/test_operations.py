@@ -19,7 +19,7 @@ pytestmark = pytest.mark.parametrize("kind", SOURCES)
 
 
 @pytest.mark.gen_test
-async def test_search_finds_a_person_and_her_business_under_one_address(world, kind):
+async def test_search_finds_a_person_and_a_business_of_one_address(world, kind):
     await start_with(world, kind, sample_rows())
     answer = await world.call("/auth/v1/customer/search", body={"email": "jane.citizen@example.com"})
     assert answer.status == 200
@@ -64,7 +64,7 @@ async def test_details_are_flat_and_leave_out_what_is_not_known(world, kind):
 
 
 @pytest.mark.gen_test
-async def test_accounts_offered_for_consent_leave_out_what_may_not_be_shared(world, kind):
+async def test_accounts_for_consent_exclude_those_not_shareable(world, kind):
     await start_with(world, kind, sample_rows())
     answer = await world.call("/auth/v1/customer/cust-1001/accounts")
     assert answer.status == 200
@@ -109,7 +109,7 @@ async def test_both_holders_of_a_joint_account_see_it(world, kind):
 
 
 @pytest.mark.gen_test
-async def test_an_account_of_somebody_else_looks_like_one_that_does_not_exist(world, kind):
+async def test_a_foreign_account_looks_like_an_unknown_one(world, kind):
     await start_with(world, kind, sample_rows())
     foreign = await world.call("/customer/cust-1001/accounts/acc-2008/balances")
     missing = await world.call("/customer/cust-1001/accounts/acc-9999/balances")

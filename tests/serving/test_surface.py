@@ -77,7 +77,8 @@ async def test_the_pages_of_a_list_put_together_are_the_list(world, subtests, ki
 
 @pytest.mark.parametrize("kind", ["sqlite", "csv", "rest"])
 @pytest.mark.gen_test
-async def test_without_a_window_the_last_twelve_months_count_and_of_invoices_twenty_four(world, kind):
+async def test_the_default_window_is_twelve_months(world, kind):
+    """And of invoices twenty-four."""
     rows, now = sample_rows(), datetime.now(UTC)
 
     def dated(collection: str, account: str, member: str, days: Iterable[int], length: int, key: str = "") -> None:
@@ -197,7 +198,8 @@ NOTHING = {"custom": "acc-2900", "banking": "acc-2900", "energy": "acc-3900", "f
 
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.gen_test(timeout=30)
-async def test_of_an_account_without_records_come_empty_lists_and_no_single_record(world, subtests, kind):
+async def test_an_account_without_records_has_empty_lists(world, subtests, kind):
+    """A single record of it is 404."""
     await start_with(world, kind, with_nothing())
     names = {case.operation: case.name for case in CASES}
     # An FDX list of accounts holds one at least, so that there is none to come for an account without a record.
@@ -217,7 +219,7 @@ async def test_of_an_account_without_records_come_empty_lists_and_no_single_reco
 
 @pytest.mark.parametrize("kind", ["sqlite", "rest"])
 @pytest.mark.gen_test(timeout=30)
-async def test_a_page_that_is_not_there_is_422_with_the_number_of_pages(world, subtests, kind):
+async def test_a_page_out_of_range_is_422_with_the_number_of_pages(world, subtests, kind):
     await start_with(world, kind, sample_rows(), settings=DEPRECATED)
     for case in CASES:
         if NAMED[case.operation].reply.paging == "page":
@@ -234,7 +236,7 @@ async def test_a_page_that_is_not_there_is_422_with_the_number_of_pages(world, s
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_every_answer_is_the_same_without_the_members_that_a_row_lacks(world, subtests):
+async def test_every_answer_lacks_only_the_members_that_rows_lack(world, subtests):
     """Optional columns that are not there at all are no fault: a holder need not have them."""
     rows = sample_rows()
     wanted = {"nickname", "reference", "isOwned", "merchantName", "gstAmount", "planCharge", "description"}

@@ -26,7 +26,7 @@ from openholder.contract.operations import OPERATIONS
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_an_account_in_the_path_is_the_customers_and_may_be_shared_or_404(world, subtests):
+async def test_a_foreign_or_unshareable_account_in_the_path_is_404(world, subtests):
     await start_with(world, "sqlite", rows_with_blocked())
     for name in BELOW:
         sector = NAMED[name].sector
@@ -49,7 +49,8 @@ async def test_an_account_in_the_path_is_the_customers_and_may_be_shared_or_404(
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_ids_in_a_body_are_each_the_customers_and_may_be_shared_or_all_is_422(world, subtests):
+async def test_a_foreign_or_unshareable_account_in_a_body_is_422(world, subtests):
+    """The whole request is refused, with an entry for each such account."""
     await start_with(world, "sqlite", rows_with_blocked())
     for name in CHOSEN:
         sector = NAMED[name].sector
@@ -108,7 +109,8 @@ async def test_a_body_names_accounts_as_a_list_of_texts_or_it_is_400(world, subt
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_an_empty_list_of_accounts_is_an_empty_page_but_400_in_the_fdx(world, subtests):
+async def test_an_empty_list_of_accounts_is_an_empty_page(world, subtests):
+    """In the FDX it is 400."""
     await start_with(world, "sqlite", sample_rows())
     for name in CHOSEN:
         with subtests.test(msg=name):
@@ -124,7 +126,8 @@ async def test_an_empty_list_of_accounts_is_an_empty_page_but_400_in_the_fdx(wor
 
 @pytest.mark.parametrize("kind", ["sqlite", "rest"])
 @pytest.mark.gen_test(timeout=30)
-async def test_an_account_that_a_body_names_twice_counts_once_and_meta_is_ignored(world, subtests, kind):
+async def test_an_account_named_twice_in_a_body_counts_once(world, subtests, kind):
+    """The body's ``meta`` is ignored."""
     await start_with(world, kind, sample_rows())
     for name in CHOSEN:
         with subtests.test(msg=name):
@@ -243,7 +246,8 @@ async def test_a_statement_is_the_pdf_itself(world, kind):
 
 
 @pytest.mark.gen_test
-async def test_a_statement_that_has_no_document_yet_is_404_and_one_that_is_no_pdf_is_500(world):
+async def test_a_missing_statement_document_is_404(world):
+    """A document that is not a PDF is 500."""
     rows = sample_rows()
     await start_with(world, "sqlite", rows)
     with closing(sqlite3.connect(world.folder / "bank.db")) as bank, bank:
@@ -257,7 +261,8 @@ async def test_a_statement_that_has_no_document_yet_is_404_and_one_that_is_no_pd
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_what_no_source_has_is_not_implemented_and_the_token_stays_good(world, subtests):
+async def test_a_collection_without_a_source_is_not_implemented(world, subtests):
+    """And the token stays good."""
     kept = ("customers", "accounts")
     rows = sample_rows()
     await start_with(world, "sqlite", {name: rows[name] for name in kept})
@@ -277,7 +282,7 @@ async def test_what_no_source_has_is_not_implemented_and_the_token_stays_good(wo
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_without_a_record_of_accounts_nothing_of_an_account_is_served(world, subtests):
+async def test_without_the_accounts_collection_no_account_is_served(world, subtests):
     rows = sample_rows()
     await start_with(world, "sqlite", {name: records for name, records in rows.items() if name != "accounts"})
     for name in BELOW + CHOSEN:

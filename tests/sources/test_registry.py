@@ -150,7 +150,7 @@ def refusal(configured, tables):
     return f"{mistake.key}: {mistake.message}"
 
 
-def test_a_kind_that_two_distributions_claim_is_refused_naming_both(install, configured):
+def test_a_kind_of_two_distributions_is_refused_naming_both(install, configured):
     install("acme", rows=Rows, other=Rows)
     install("evil", rows=Doing)
     told = refusal(configured, '[sources.own]\nkind = "rows"\n')
@@ -178,7 +178,7 @@ def test_a_built_in_kind_cannot_be_taken_over(install, configured, tmp_path):
         ("Source = 1", "broken_source", "is not a class"),
     ],
 )
-def test_what_cannot_be_imported_is_one_sentence_and_harms_only_who_uses_it(
+def test_a_failed_import_is_one_sentence_and_affects_one_kind(
     install, configured, monkeypatch, tmp_path, module, value, reason
 ):
     monkeypatch.delitem(sys.modules, "broken_source", raising=False)
@@ -203,16 +203,15 @@ class Unsure(Rows):
     api_version = True
 
 
-def test_a_class_for_this_version_of_the_plugin_interface_or_for_none_is_taken(install, configured):
+def test_a_class_for_this_interface_version_or_none_is_accepted(install, configured):
     install("acme", said=OfToday, silent=Rows)
     configured('[sources.own]\nkind = "said"\n')
     configured('[sources.own]\nkind = "silent"\n')
 
 
 @pytest.mark.parametrize(("source", "version"), [(OfTomorrow, "2"), (Unsure, "True")])
-def test_a_class_for_another_version_is_refused_with_both_versions_and_its_distribution(
-    install, configured, source, version
-):
+def test_a_class_for_another_interface_version_is_refused(install, configured, source, version):
+    """The message has both versions and the distribution."""
     install("acme", other=source)
     assert refusal(configured, '[sources.own]\nkind = "other"\n') == (
         f"sources.own.kind: kind 'other' of acme 1.0 is written for version {version} of the plugin interface,"
@@ -221,7 +220,7 @@ def test_a_class_for_another_version_is_refused_with_both_versions_and_its_distr
 
 
 @pytest.mark.parametrize("group", [SOURCES, REPLAY_STORES])
-def test_everything_that_is_built_in_says_for_which_version_it_is_written(group):
+def test_every_built_in_plugin_states_its_interface_version(group):
     for kind in list_kinds(group):
         if kind.distribution == "openholder":
             assert kind.load().api_version == API_VERSION, kind.name
@@ -337,7 +336,7 @@ class Tinted(Rows):
 
 
 @pytest.mark.gen_test
-async def test_a_plugin_is_given_its_own_settings_beside_the_common_ones(io_loop, install, configured, monkeypatch):
+async def test_a_plugin_gets_its_settings_beside_the_common_ones(io_loop, install, configured, monkeypatch):
     given = []
     monkeypatch.setattr(Tinted, "__init__", lambda self, name, settings: given.append((name, settings)))
     install("acme", tinted=Tinted)
@@ -515,7 +514,7 @@ async def test_a_fetch_that_hangs_is_given_up_and_holds_up_nobody_else(io_loop, 
 
 
 @pytest.mark.gen_test
-async def test_no_more_questions_are_asked_at_once_than_the_source_takes(io_loop, configured, doing):
+async def test_a_source_gets_at_most_its_limit_of_concurrent_queries(io_loop, configured, doing):
     running, most, release = 0, 0, asyncio.Event()
 
     async def count(query):
@@ -537,7 +536,7 @@ async def test_no_more_questions_are_asked_at_once_than_the_source_takes(io_loop
 
 
 @pytest.mark.gen_test
-async def test_questions_that_wait_too_long_for_their_turn_are_given_up_too(io_loop, configured, doing):
+async def test_queries_that_wait_too_long_for_their_turn_are_cancelled(io_loop, configured, doing):
     async def hang(query):
         await asyncio.Event().wait()
 
@@ -571,7 +570,7 @@ def raising(exc):
     ids=lambda exc: type(exc).__name__,
 )
 @pytest.mark.gen_test
-async def test_what_a_source_raises_is_a_fault_that_tells_type_and_place_alone(world, doing, exc):
+async def test_an_exception_of_a_source_is_logged_by_type_and_location(world, doing, exc):
     doing(raising(exc))
     await world.start(OWN)
     with capture_logs() as logs:
@@ -641,7 +640,8 @@ class Refusing(Rows):
     ],
 )
 @pytest.mark.gen_test
-async def test_a_refusal_to_share_is_403_or_below_an_account_404_and_is_counted(world, install, path, status, code):
+async def test_a_refusal_to_share_is_403_or_404_and_is_counted(world, install, path, status, code):
+    """Below an account it is 404."""
     install("acme", refusing=Refusing)
     await world.start('[sources.own]\nkind = "refusing"\n')
     answer = await world.call(path)
@@ -651,7 +651,7 @@ async def test_a_refusal_to_share_is_403_or_below_an_account_404_and_is_counted(
 
 @pytest.mark.parametrize(("exc", "retry_after"), [(SourceUnavailable(retry_after=7), "7"), (SourceUnavailable(), "5")])
 @pytest.mark.gen_test
-async def test_a_source_that_cannot_answer_now_is_503_with_its_retry_after(world, doing, exc, retry_after):
+async def test_an_unavailable_source_is_503_with_its_retry_after(world, doing, exc, retry_after):
     doing(raising(exc))
     await world.start(OWN)
     answer = await world.call("/auth/v1/customer/cust-1001")
@@ -725,7 +725,7 @@ async def test_a_source_may_be_an_observer_too(world, heard):
 
 @pytest.mark.parametrize("order", ['["listening", "deaf"]', '["deaf", "listening"]'])
 @pytest.mark.gen_test
-async def test_an_observer_that_fails_harms_neither_the_answer_nor_the_others(world, heard, caplog, order):
+async def test_a_failing_observer_affects_neither_answer_nor_others(world, heard, caplog, order):
     await start_with(world, "sqlite", sample_rows(), settings=f"plugins = {order}")
     answer = await world.call("/auth/v1/customer/cust-1001")
     assert answer.status == 200

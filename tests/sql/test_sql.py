@@ -100,7 +100,8 @@ def test_what_the_database_can_answer_it_filters_and_cuts():
     ],
     ids=["filter", "filter first", "absent", "order"],
 )
-def test_of_what_it_cannot_it_gives_the_owners_records_and_the_rest_is_judged_here(more):
+def test_what_sql_cannot_express_is_filtered_in_python(more):
+    """The database returns the owner's records."""
     rows = [("1", "Kim", "2026-06-15T22:00:00+10:00"), ("1", None, "2026-01-01")]
     query = Query(collection="things", limit=1, **more)
     page, ((statement, parameters),) = asked(query, rows=rows)
@@ -116,7 +117,7 @@ def test_only_texts_are_compared_as_text(condition):
     assert page.total == 1
 
 
-def test_more_records_than_can_be_judged_are_a_fault_that_says_what_to_do():
+def test_too_many_records_to_filter_are_a_fault_with_advice():
     query = Query(collection="things", filters=(OWNER, Filter("at", "ge", NOON)))
     rows = [("1", None, None)] * 4
     assert asked(query, rows=rows, max_rows=4)[0].total == 0
@@ -126,7 +127,7 @@ def test_more_records_than_can_be_judged_are_a_fault_that_says_what_to_do():
         asked(query, rows=rows, max_rows=3)
 
 
-def test_parameters_of_what_cannot_be_said_after_all_are_not_sent():
+def test_parameters_of_inexpressible_conditions_are_not_sent():
     class Hesitant(Dialect):
         def condition(self, table, condition, bind):
             bind("too early")

@@ -176,7 +176,7 @@ async def test_refused_fixed_credentials_are_not_tried_again():
     ],
 )
 @pytest.mark.gen_test
-async def test_the_token_request_is_that_of_the_client_credentials_grant(oauth, header, sent):
+async def test_the_token_request_is_a_client_credentials_grant(oauth, header, sent):
     async with open_oauth_source(issue_tokens("t1"), oauth=oauth, headers={"X-API-Key": "k"}) as (
         issuer,
         place,
