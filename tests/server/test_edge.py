@@ -101,7 +101,7 @@ def test_a_killed_worker_fails_only_its_own_requests(tmp_path, holding):
             Holding.asked.get(timeout=PATIENCE)
         victim, other = children(server.process.pid)
         os.kill(victim, signal.SIGKILL)
-        server.event("started again")
+        server.event("restarting it")
         Holding.go.set()
         ends = [job.exception(PATIENCE) or job.result() for job in running]
         answered = [end for end in ends if not isinstance(end, Exception)]
