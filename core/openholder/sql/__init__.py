@@ -1,4 +1,4 @@
-"""What all SQL databases share: names, questions as SELECTs, and who answers what a database cannot.
+"""What all SQL databases share: names, queries as SELECTs, and what openholder does if a database cannot.
 
 Public, like `openholder` itself: ``docs/plugins.md`` shows a source of its own made from it.
 """

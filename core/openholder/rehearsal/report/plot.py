@@ -22,7 +22,7 @@ _HEIGHT = 20
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """A logarithmic axis, from `SHORTEST` over so many decades."""
+    """A logarithmic axis that begins at `SHORTEST` and has a number of decades."""
 
     decades: int
 
