@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 import aiosqlite
 
 from openholder import SourceFault
+from openholder_csv.csv_rows import CSVRows
 from openholder_csv.files import get_table, list_files, measure_text, name_table, open_text
 from openholder_csv.heartbeat import Heartbeat
-from openholder_csv.rows import CSVRows
 from openholder_csv.settings import CSVSettings
 from openholder_sqlite import Database
 from openholder_sqlite.dialect import quote_identifier

@@ -18,7 +18,7 @@ from helpers.processes import free_port
 from helpers.support import World
 from openholder.contract.collections import COLLECTIONS
 from openholder.contract.operations import OPERATIONS
-from openholder.inspection.columns import list_columns
+from openholder.inspection.column_names import list_columns
 from openholder.server.app import bind
 
 PAGE = (Path(__file__).parents[2] / "docs/sources.md").read_text(encoding="utf-8")

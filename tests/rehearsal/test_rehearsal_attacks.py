@@ -22,19 +22,19 @@ from openholder.contract.operations import OPERATIONS
 from openholder.errors import UntrustedJSON
 from openholder.rehearsal.attacks import (
     GROUPS,
-    audience,
     bearer,
     bodies,
-    claims,
     everywhere,
     headers,
     jose,
     methods,
     refusals,
-    replay,
+    replayed_tokens,
     run_attacks,
     signature,
     wire,
+    wrong_audience,
+    wrong_claims,
 )
 from openholder.rehearsal.attacks.target import find_target
 from openholder.rehearsal.caller import open_caller
@@ -357,7 +357,7 @@ async def test_a_plain_server_with_a_common_library_has_warnings_only(signer):
     assert report.is_ready
 
 
-TOKENS = (refusals, bearer, signature, jose, claims, audience)
+TOKENS = (refusals, bearer, signature, jose, wrong_claims, wrong_audience)
 """Modules with tables of tokens; the first has all of them."""
 FAULTS = (
     (refusals, "lets in without a token", {"token-needed"}),
@@ -377,31 +377,31 @@ FAULTS = (
     (signature, "embedded key", {"embedded-key"}),
     (jose, "any kid", {"kid"}),
     (jose, "more algorithms", {"algorithm-list"}),
-    (claims, "no exp", {"exp"}),
-    (claims, "much tolerance", {"exp-tolerance"}),
-    (claims, "no tolerance", {"clock-tolerance"}),
-    (claims, "no nbf", {"nbf"}),
-    (claims, "no iat", {"iat"}),
-    (claims, "no iss", {"iss"}),
-    (claims, "no sub", {"sub"}),
-    (claims, "no jti", {"jti"}),
-    (claims, "known claims only", {"good-token"}),
-    (audience, "no aud", {"aud"}),
-    (audience, "aud by its beginning", {"aud"}),
-    (audience, "aud of the server", {"aud"}),
-    (audience, "aud of any account", {"aud"}),
-    (audience, "aud among others", {"aud-exact"}),
-    (audience, "aud without slashes behind", {"aud-exact"}),
-    (audience, "aud with the query", {"aud-exact"}),
-    (audience, "aud is a text", {"aud-list"}),
-    (audience, "aud from Host", {"host-header"}),
-    (audience, "aud from X-Forwarded-Host", {"host-header"}),
+    (wrong_claims, "no exp", {"exp"}),
+    (wrong_claims, "much tolerance", {"exp-tolerance"}),
+    (wrong_claims, "no tolerance", {"clock-tolerance"}),
+    (wrong_claims, "no nbf", {"nbf"}),
+    (wrong_claims, "no iat", {"iat"}),
+    (wrong_claims, "no iss", {"iss"}),
+    (wrong_claims, "no sub", {"sub"}),
+    (wrong_claims, "no jti", {"jti"}),
+    (wrong_claims, "known claims only", {"good-token"}),
+    (wrong_audience, "no aud", {"aud"}),
+    (wrong_audience, "aud by its beginning", {"aud"}),
+    (wrong_audience, "aud of the server", {"aud"}),
+    (wrong_audience, "aud of any account", {"aud"}),
+    (wrong_audience, "aud among others", {"aud-exact"}),
+    (wrong_audience, "aud without slashes behind", {"aud-exact"}),
+    (wrong_audience, "aud with the query", {"aud-exact"}),
+    (wrong_audience, "aud is a text", {"aud-list"}),
+    (wrong_audience, "aud from Host", {"host-header"}),
+    (wrong_audience, "aud from X-Forwarded-Host", {"host-header"}),
     (everywhere, "an open route", {"gate-everywhere"}),
-    (replay, "replay", {"replay"}),
-    (replay, "a jti counts for its path only", {"replay"}),
-    (replay, "a jti counts where data came", {"replay"}),
-    (replay, "a record for each process", {"replay-at-once"}),
-    (replay, "jti first", {"jti-kept-for-owner"}),
+    (replayed_tokens, "replay", {"replay"}),
+    (replayed_tokens, "a jti counts for its path only", {"replay"}),
+    (replayed_tokens, "a jti counts where data came", {"replay"}),
+    (replayed_tokens, "a record for each process", {"replay-at-once"}),
+    (replayed_tokens, "jti first", {"jti-kept-for-owner"}),
     (methods, "PUT is answered", {"other-methods"}),
     (methods, "no Allow", {"allow-header"}),
     (methods, "HEAD fails", {"head", "no-server-fault"}),
@@ -458,7 +458,7 @@ async def test_a_token_evicted_from_the_record_is_found_at_the_end(signer, fault
         target = find_get_target(session)
         for _ in range(10):
             await session.send(target.build_request())
-        async for result in replay.replay_first_token(session):
+        async for result in replayed_tokens.replay_first_token(session):
             yield result
 
     async with standin(signer, fault) as url:

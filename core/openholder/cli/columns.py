@@ -8,7 +8,7 @@ import click
 
 from openholder.cli.options import format_table, json_option
 from openholder.contract.collections import COLLECTIONS
-from openholder.inspection.columns import list_columns
+from openholder.inspection.column_names import list_columns
 
 
 @click.command()
@@ -31,7 +31,9 @@ def columns(collection: str | None, as_json: bool) -> int:
         headings = ("column", "required", "type")
         rows = [(column.name, column.required, column.type) for column in list_columns(collection)]
     if as_json:
-        click.echo(json.dumps([dict(zip(headings, row, strict=True)) for row in rows], indent=2))
+        # "owed" is the name that the JSON has had from the beginning.
+        members = ["owed" if heading == "required" else heading for heading in headings]
+        click.echo(json.dumps([dict(zip(members, row, strict=True)) for row in rows], indent=2))
     else:
         click.echo(format_table(rows, headings))
     return 0

@@ -14,7 +14,7 @@ from openholder.contract.rows import to_record
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
 from openholder.gate.fetching import make_fetch
 from openholder.gate.keys import UnusableKeySet, parse_key_set
-from openholder.inspection.columns import find_misspelt
+from openholder.inspection.column_names import find_misspelt
 from openholder.inspection.findings import Finding
 from openholder.query import Filter, Query, Row
 from openholder.server.app import make_store

@@ -10,8 +10,8 @@ from openholder._version import __version__
 from openholder.contract.operation import Sector
 from openholder.contract.operations import Operation
 from openholder.openapi.components import OPEN_OBJECT, Components, Schema
-from openholder.openapi.requests import describe_body, refer_to_parameters
-from openholder.openapi.responses import describe_responses
+from openholder.openapi.request_objects import describe_body, refer_to_parameters
+from openholder.openapi.response_objects import describe_responses
 from openholder.settings import Endpoint, Scope, Settings
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 from openholder.rehearsal.attacks import run_attacks
-from openholder.rehearsal.attacks.replay import replay_first_token
+from openholder.rehearsal.attacks.replayed_tokens import replay_first_token
 from openholder.rehearsal.checks.consistency import check_consistency
 from openholder.rehearsal.checks.latency import check_latency
 from openholder.rehearsal.checks.lists import check_list

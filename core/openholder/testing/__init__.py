@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from openholder.testing.lifecycle import LifecycleTests
 from openholder.testing.pages import PageTests
-from openholder.testing.results import ResultTests
+from openholder.testing.query_results import ResultTests
 from openholder.testing.sample_rows import AMOUNTS, COLLECTIONS, LISTS, MOMENTS, TRUTHS, Rows
 
 __all__ = ["AMOUNTS", "COLLECTIONS", "LISTS", "MOMENTS", "TRUTHS", "Rows", "SourceContract"]

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
-from openholder.rehearsal.attacks import bodies, everywhere, headers, methods, refusals, replay, wire
+from openholder.rehearsal.attacks import bodies, everywhere, headers, methods, refusals, replayed_tokens, wire
 from openholder.rehearsal.attacks.target import Target, find_target, get_untrusted_signer, is_json_get
 from openholder.rehearsal.results import SERVER, Result, Rule, skip_rule
 from openholder.rehearsal.session import Session
@@ -27,7 +27,7 @@ class AttackGroup(NamedTuple):
 GROUPS: tuple[AttackGroup, ...] = (
     AttackGroup("tokens", refusals.RULES, refusals.run),
     AttackGroup("tokens for each operation", everywhere.RULES, everywhere.run),
-    AttackGroup("replayed tokens", replay.RULES, replay.run),
+    AttackGroup("replayed tokens", replayed_tokens.RULES, replayed_tokens.run),
     AttackGroup("methods and paths", methods.RULES, methods.run),
     AttackGroup("bodies", bodies.RULES, bodies.run),
     AttackGroup("headers and ids", headers.RULES, headers.run),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from openholder.rehearsal.attacks import audience, bearer, claims, jose, signature
+from openholder.rehearsal.attacks import bearer, jose, signature, wrong_audience, wrong_claims
 from openholder.rehearsal.attacks.target import Attack, Target, is_rejected, send_attempt, try_attack
 from openholder.rehearsal.checks import Check, run_checks
 from openholder.rehearsal.checks.responses import REFUSED
@@ -59,7 +59,7 @@ _CHECKS = (
     Check(CHALLENGE, _find_missing_challenge, lambda exchange: exchange.status == 401),
     Check(NOT_SHARING, _find_sharing_refused, lambda exchange: exchange.status in (401, 403)),
 )
-ATTACKS = (*bearer.ATTACKS, *signature.ATTACKS, *jose.ATTACKS, *claims.ATTACKS, *audience.ATTACKS)
+ATTACKS = (*bearer.ATTACKS, *signature.ATTACKS, *jose.ATTACKS, *wrong_claims.ATTACKS, *wrong_audience.ATTACKS)
 RULES = (*(attack.rule for attack in ATTACKS), STATUS, CHALLENGE, NOT_SHARING, RS256)
 
 

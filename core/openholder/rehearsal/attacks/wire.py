@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from yarl import URL
 
 from openholder.contract.operation import JSON
-from openholder.rehearsal.attacks import replay
+from openholder.rehearsal.attacks import replayed_tokens
 from openholder.rehearsal.attacks.target import Target, find_target_for
 from openholder.rehearsal.results import Result, Rule, judge_rule, skip_rule
 
@@ -111,7 +111,7 @@ WITHOUT_BODY: Mapping[str, RawAttack] = {
     "a header of 100 kB": RawAttack(
         BOUNDS, _is_never_accepted, lambda target: _build_head(target, f"X-A: {'a' * 100_000}", _CLOSE)
     ),
-    "one token twice on one connection": RawAttack(replay.RACE, _is_accepted_once, _repeat_request),
+    "one token twice on one connection": RawAttack(replayed_tokens.RACE, _is_accepted_once, _repeat_request),
 }
 WITH_BODY: Mapping[str, RawAttack] = {
     "Content-Length and Transfer-Encoding": RawAttack(FRAMING, _is_answered_once, _smuggle_request),
