@@ -66,7 +66,7 @@ class RESTSource:
                 for fetched, values in zip(lists, fillings, strict=True)
                 for record in self._read_records(fetched, template, query, values)
             ]
-            # Conditions that the URL has applied are not checked again: an upstream need not repeat those members.
+            # What the URL has applied is not applied again: of a record that differs, the host raises an alarm.
             applied = _find_applied(query, template)
             remaining = tuple(condition for condition in query.filters if condition not in applied)
             page = select(records, replace(query, filters=remaining))
@@ -99,27 +99,35 @@ class RESTSource:
     ) -> list[dict[str, Any]]:
         """Return the records of one list under the names of members.
 
-        Below /accounts/{accountId} an upstream need not repeat the account, so the values of the URL complete its
-        records. They do not complete records that decide who may see what: a request proves nothing about who owns an
-        account.
+        Below /accounts/{accountId} an upstream need not repeat the account, so the path completes its records. A query
+        string does not: an upstream that ignores its parameters returns what belongs to others.
         """
         collection = query.collection
         columns = self._settings.columns.get(collection, {})
         applied = _find_applied(query, template)
-        if collection not in OWN_ID:
-            from_url = {condition.member: values[condition.variable] for condition in applied}
-            return [from_url | _rename_members(record, columns) for record in fetched.records]
-        from_url = {
-            condition.member: values[condition.variable]
-            for condition in applied
-            if _may_complete(collection, condition.member, template)
-        }
-        own_id = columns.get(OWN_ID[collection], OWN_ID[collection])
-        # A single object without its own id, such as {} or an error with status 200, is not a record.
-        found = [record for record in fetched.records if not fetched.is_single or _has_column(record, own_id)]
+        completed = [condition for condition in applied if self._may_complete(collection, condition, template)]
+        from_url = {condition.member: values[condition.variable] for condition in completed}
+        found = fetched.records
+        if collection in OWN_ID and fetched.is_single:
+            # A single object without its own id, such as {} or an error with status 200, is not a record.
+            own_id = columns.get(OWN_ID[collection], OWN_ID[collection])
+            found = [record for record in found if own_id in record or own_id.partition(".")[0] in record]
         records = [from_url | _rename_members(record, columns) for record in found]
         _require_members(records, [condition.member for condition in applied], collection)
         return records
+
+    def _may_complete(self, collection: str, condition: Filter, template: Template) -> bool:
+        """Tell whether the URL may stand in for a member that the upstream leaves out.
+
+        Of records that decide who may see what, that is only the customer of a list of accounts: in
+        ``/customers/{customerId}/accounts`` the upstream says which ids belong to that customer. A template that names
+        the account as well would prove its own claim.
+        """
+        in_path = condition.variable in template.path_variables
+        if collection in OWN_ID:
+            is_owner = (collection, condition.member) == ("accounts", "customerId")
+            return is_owner and in_path and "accountId" not in template.variables
+        return in_path or collection in self._settings.trusts_query
 
     async def _fetch_list(self, url: str, collection: str) -> Pagination:
         """Fetch all records of a list, on however many pages they are."""
@@ -164,32 +172,15 @@ def _find_applied(query: Query, template: Template) -> list[Filter]:
     return [condition for condition in query.filters if condition.variable in template.variables]
 
 
-def _may_complete(collection: str, member: str, template: Template) -> bool:
-    """Tell whether the path of ``template`` may stand in for ``member`` of a record that decides who may see what.
-
-    Only for the customer of a list of accounts: in ``/customers/{customerId}/accounts`` the upstream says which ids
-    belong to that customer. A template that names the account as well would prove its own claim.
-    """
-    return (
-        (collection, member) == ("accounts", "customerId")
-        and "customerId" in template.path_variables
-        and "accountId" not in template.variables
-    )
-
-
 def _require_members(records: list[dict[str, Any]], members: list[str], collection: str) -> None:
-    """Raise `SourceFault` for a record without one of the members that the URL was filled with."""
+    """Raise `SourceFault` for a record without one of the members that the URL asks for: it may be anybody's."""
     for record in records:
         missing = [member for member in members if record.get(member) in (None, "")]
         if missing:
             raise SourceFault(
-                f"upstream returned a record of {collection!r} without {' and '.join(missing)}, "
-                "which is required to decide who may see it"
+                f"upstream returned a record of {collection!r} without {' and '.join(missing)}; it may be anybody's; "
+                "have the member returned, put it into the path of the template, or see trusts_query"
             )
-
-
-def _has_column(record: Mapping[str, Any], column: str) -> bool:
-    return column in record or column.partition(".")[0] in record
 
 
 def _rename_members(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:

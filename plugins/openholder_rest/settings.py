@@ -79,6 +79,10 @@ def _check_http_url(url: str) -> str:
     return url
 
 
+DECIDING = ("customers", "accounts", "logins")
+"""The collections that decide who may see what."""
+
+
 class RESTSettings(BaseModel):
     """``[sources.X]`` with ``kind = "rest"``."""
 
@@ -91,6 +95,8 @@ class RESTSettings(BaseModel):
     """Where the records are in a response: ``data.items``. Empty: the response itself."""
     columns: dict[str, dict[str, str]] = {}
     """For a collection, the upstream's names of members: ``accountId = "acct_no"``."""
+    trusts_query: tuple[str, ...] = ()
+    """Collections whose records need not repeat what a parameter in the query string selected them by."""
     token: Secret | None = None
     """Sent as ``Authorization: Bearer``."""
     basic: Basic | None = None
@@ -118,6 +124,18 @@ class RESTSettings(BaseModel):
     """Seconds without a byte of the response. Less than ``timeout``, so that a silent upstream counts as a failure."""
     max_bytes: int = Field(default=8_388_608, ge=1024)
     """The largest response in bytes."""
+
+    @field_validator("trusts_query")
+    @classmethod
+    def _check_trust(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for collection in value:
+            if collection in DECIDING:
+                raise ValueError(
+                    f"{collection} decides who may see what, so its records must name their owner; remove it"
+                )
+            if collection not in info.data.get("collections", {}):
+                raise ValueError(f"{collection} is not one of the source's collections")
+        return value
 
     @field_validator("basic", "oauth")
     @classmethod

@@ -19,6 +19,7 @@ from openholder import Filter, Query
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
 from openholder.server.connections import bind
+from openholder_rest import RESTSettings
 
 SEARCH = "/auth/v1/customer/search"
 DETAILS = "/auth/v1/customer/cust-1001"
@@ -484,6 +485,59 @@ async def test_a_customer_without_its_own_id_does_not_exist(world):
     upstream = await start(world)
     upstream.break_with = build_handler('{"data": {}}')
     assert (await world.call(DETAILS)).status == 404
+
+
+PAYSLIPS = """
+[[endpoints]]
+path = "/v1/customer/{customerId}/payslips"
+collection = "payslips"
+"""
+OURS = {"id": "p1", "customerId": "cust-1001"}
+THEIRS = {"id": "p2", "customerId": "cust-1003"}
+NOBODYS = {"id": "p3"}
+
+
+@pytest.mark.parametrize(
+    ("template", "settings", "answered", "status"),
+    [
+        pytest.param("/payslips?of={customerId}", "", [OURS], 200, id="owner returned"),
+        pytest.param("/payslips?of={customerId}", "", [OURS, NOBODYS], 500, id="owner missing"),
+        pytest.param("/payslips?of={customerId}", "", [OURS, THEIRS], 500, id="another owner"),
+        pytest.param("/payslips?of={customerId}", 'trusts_query = ["payslips"]', [NOBODYS], 200, id="trusted"),
+        pytest.param(
+            "/payslips?of={customerId}", 'trusts_query = ["payslips"]', [OURS, THEIRS], 500, id="trusted, another owner"
+        ),
+        pytest.param("/customers/{customerId}/payslips", "", [NOBODYS], 200, id="owner in the path"),
+        pytest.param("/payslips", "", [OURS, THEIRS, NOBODYS], 200, id="all records"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_query_parameter_does_not_say_whose_a_record_is(world, template, settings, answered, status):
+    """An upstream that ignores the parameter returns everybody's records."""
+    upstream = await world.stack.enter_async_context(Upstream(sample_rows()))
+    await world.start(build_toml(upstream.url, settings, payslips=template) + PAYSLIPS)
+    find = upstream.find
+
+    def answer(handler):
+        found = answered if "payslips" in handler.request.uri else find(handler.request.uri.removeprefix("/api"))
+        handler.set_header("Content-Type", "application/json")
+        return handler.finish(msgspec.json.encode({"data": found}))
+
+    upstream.break_with = answer
+    response = await world.call("/v1/customer/cust-1001/payslips")
+    assert response.status == status
+    assert b"p2" not in response.text
+    if status == 200:
+        assert len(response.json) == 1
+
+
+@pytest.mark.parametrize(
+    ("trusted", "message"),
+    [("accounts", "decides who may see what"), ("payslips", "is not one of the source's collections")],
+)
+def test_what_may_not_be_trusted_is_refused(trusted, message):
+    with pytest.raises(ValueError, match=message):
+        RESTSettings(base_url="https://a.example", collections={"accounts": "/accounts"}, trusts_query=(trusted,))
 
 
 @pytest.mark.gen_test
