@@ -28,7 +28,7 @@ NEEDED = {
     Customer: {"id": "c-1"},
     AccountLink: {"customerId": "c-1", "id": "a-1"},
     ConsentAccount: {"id": "a-1"},
-    Balance: {"accountId": "a-1"},
+    Balance: {"accountId": "a-1", "current": "1.00"},
 }
 
 
@@ -265,3 +265,13 @@ def test_text_leaves_as_it_came_or_not_at_all(text):
     except Misfit:
         return
     assert json.loads(ENCODER.encode(found)) == {"id": text}
+
+
+@pytest.mark.parametrize(("amounts", "fits"), [({}, False), ({"current": "1.00"}, True), ({"available": "0"}, True)])
+def test_a_balance_has_at_least_one_amount(amounts, fits):
+    row = {"accountId": "acc-1", "currency": "AUD", "available": None, "current": None, **amounts}
+    if fits:
+        assert to_record(row, Balance).account_id == "acc-1"
+    else:
+        with pytest.raises(Misfit, match=r"'available or current'.*at least one"):
+            to_record(row, Balance)

@@ -548,6 +548,27 @@ async def test_queries_that_wait_too_long_for_their_turn_are_cancelled(io_loop, 
         assert (await sources.fetch(CUSTOMERS)).total == 2
 
 
+@pytest.mark.parametrize(
+    "late", [Page(records=(), total=0), Page(records=[{"id": "1"}], total=1), None, NotFound(), SourceUnavailable()]
+)
+@pytest.mark.gen_test
+async def test_whatever_comes_after_the_deadline_is_a_fault(io_loop, configured, doing, late):
+    """A source that swallows its cancellation returns what it has by then, which looks complete."""
+
+    async def swallow(query):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if isinstance(late, Exception):
+                raise late from None
+            return late
+
+    doing(swallow)
+    async with configured(OWN + "timeout = 0.1\n") as sources:
+        with pytest.raises(SourceFault, match=r"^collection 'customers': no response within 0\.1 s$"):
+            await sources.fetch(CUSTOMERS)
+
+
 # -- what a source does -------------------------------------------------------------------------------------------
 
 

@@ -74,6 +74,8 @@ class Record(Struct, rename="camel", omit_defaults=True, kw_only=True):
 
     columns: ClassVar[dict[str, str]] = {}
     """Columns that fill a member of a different name."""
+    any_of: ClassVar[tuple[str, ...]] = ()
+    """Optional members of which at least one is required: without all of them, the record says nothing."""
 
 
 class OpenRecord(Record):

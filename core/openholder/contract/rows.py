@@ -80,6 +80,8 @@ def to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str] =
         if missing:
             raise Misfit(".".join(filter(None, [member, missing[1]])), None, "is missing") from None
         raise Misfit(member, _get_value(fitted, member), _explain(exc, record, member)) from None
+    if record.any_of and fitted.keys().isdisjoint(record.any_of):
+        raise Misfit(" or ".join(record.any_of), None, "at least one of them is required")
     if not issubclass(record, OpenRecord):
         return converted
     misfit = record.find_misfit(fitted)

@@ -76,12 +76,17 @@ class Source:
             SourceFault: The source failed in any other way, or returned an invalid page.
         """
         try:
-            async with asyncio.timeout(self.settings.timeout), self.slots:
+            async with asyncio.timeout(self.settings.timeout) as deadline, self.slots:
                 (answer,) = cast(list[Awaitable[Any]], self.hooks["fetch"](query=query))
                 page = await answer
-        except NotFound:
-            return Page(records=(), total=0)
-        except (SourceError, SourceFault):
+            # A source may swallow its cancellation. What it returns or raises then is what it had by then.
+            if deadline.expired():
+                raise TimeoutError
+        except (SourceError, SourceFault) as exc:
+            if deadline.expired():
+                raise SourceFault(f"no response within {self.settings.timeout:g} s") from exc
+            if isinstance(exc, NotFound):
+                return Page(records=(), total=0)
             raise
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()

@@ -487,6 +487,23 @@ async def test_a_customer_without_its_own_id_does_not_exist(world):
     assert (await world.call(DETAILS)).status == 404
 
 
+@pytest.mark.parametrize("answered", ["{}", '{"error": "unknown account"}', '{"current": null}', '{"currency": "AUD"}'])
+@pytest.mark.gen_test
+async def test_a_balance_without_an_amount_is_500(world, answered):
+    """The id alone would look like a balance, of an account that the upstream may not know."""
+    upstream = await start(world)
+    find = upstream.find
+
+    def answer(handler):
+        handler.set_header("Content-Type", "application/json")
+        if "balance" in handler.request.uri:
+            return handler.finish(f'{{"data": {answered}}}')
+        return handler.finish(msgspec.json.encode({"data": find(handler.request.uri.removeprefix("/api"))}))
+
+    upstream.break_with = answer
+    assert (await world.call(BALANCE)).status == 500
+
+
 PAYSLIPS = """
 [[endpoints]]
 path = "/v1/customer/{customerId}/payslips"

@@ -12,6 +12,7 @@ class Balance(Record, rename=None):
     """The balance of one account, in exact decimals."""
 
     columns: ClassVar[dict[str, str]] = {"accountId": "account_id"}
+    any_of: ClassVar[tuple[str, ...]] = ("available", "current")
 
     account_id: NonEmptyString
     available: Decimal | None = None
