@@ -18,7 +18,8 @@ from pathlib import Path
 
 import atheris
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path[:0] = [str(TESTS), str(TESTS / "gate")]
 
 with atheris.instrument_imports(include=["openholder", "json"]):
     import test_fuzz
