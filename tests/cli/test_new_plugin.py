@@ -188,14 +188,14 @@ def test_a_source_that_breaks_the_contract_fails_its_tests(tmp_path, kim):
 
 @pytest.mark.parametrize("kind", ["kim", LONG])
 def test_a_new_package_is_typed(written, kind):
-    pytest.importorskip("mypy", reason="mypy comes with the extra dev")
+    pytest.importorskip("mypy", reason="mypy comes with the extra test")
     source = str(Path(installed_openholder.__file__).parents[1])  # an editable installation is hidden from mypy
     check_passed(run("-m", "mypy", "--follow-imports=silent", cwd=folder_of(written, kind), MYPYPATH=source))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_package_is_tidy(written, kind):
-    pytest.importorskip("ruff", reason="ruff comes with the extra dev")
+    pytest.importorskip("ruff", reason="ruff comes with the extra test")
     check_passed(run("-m", "ruff", "check", "--no-cache", cwd=folder_of(written, kind)))
     check_passed(run("-m", "ruff", "format", "--check", "--no-cache", cwd=folder_of(written, kind)))
 
