@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+from unittest.mock import patch
 
 import pytest
 import structlog
@@ -14,6 +16,19 @@ from openholder.fiskil.signer import Signer
 # The machine may be slow, and a property is not about time.
 settings.register_profile("openholder", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("openholder")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Let only tests with the mark ``subprocess`` start processes: `make quick` leaves them out."""
+    if item.get_closest_marker("subprocess"):
+        return (yield)
+    with patch.object(subprocess.Popen, "__init__", _refuse):
+        return (yield)
+
+
+def _refuse(*_, **__):
+    raise AssertionError("this test starts a process: give it the mark `subprocess`")
 
 
 @pytest.fixture(scope="session", autouse=True)

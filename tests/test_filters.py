@@ -473,6 +473,7 @@ def meant(stored, query):
 here = settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
+@pytest.mark.slow
 @given(rows, queries)
 @here
 def test_sqlite_results_equal_those_of_select(io_loop, tables, rows, query):
@@ -480,6 +481,7 @@ def test_sqlite_results_equal_those_of_select(io_loop, tables, rows, query):
     assert io_loop.run_sync(lambda: outcome(tables.database.fetch(query))) == meant(stored, query)
 
 
+@pytest.mark.slow
 @given(
     rows.map(lambda found: [{name: str(value) for name, value in row.items() if value is not None} for row in found]),
     queries,
@@ -533,6 +535,7 @@ QUESTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("member", "value"), [(member, value) for member in UNREADABLE for value in UNREADABLE[member]]
 )

@@ -97,6 +97,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(values, st.booleans())
 def test_what_json_dumps_writes_comes_back_equal(value, escaped):
     document = json.dumps(value, ensure_ascii=escaped)

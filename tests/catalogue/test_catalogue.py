@@ -33,6 +33,7 @@ def attacked(tmp_path_factory, signer):
         runner.run(world.stop())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("row", "attempt"), TRIES)
 def test_an_attack_in_one_request_fails(attacked, row, attempt):
     world, run = attacked
@@ -47,6 +48,8 @@ async def answered_as_said(world, attempt):
     assert (await send(world, mint(world).token())).status == 200, "the server goes on serving"
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("row", SCENARIOS)
 @pytest.mark.gen_test(timeout=60)
 async def test_an_attack_that_takes_longer_fails_too(world, row):

@@ -28,6 +28,8 @@ def bank(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_version_and_help_are_told_in_a_line(tmp_path):
     assert openholder("--version", cwd=tmp_path).stdout == f"openholder, version {__version__}\n"
     assert "serve" in openholder("-h", cwd=tmp_path).stdout
@@ -74,6 +76,7 @@ def test_all_mistakes_are_reported_at_once_without_secrets(tmp_path, command):
     assert "s3cret" not in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [SQLITE, CSV], ids=["sqlite", "csv"])
 def test_check_tries_keys_sources_and_every_collection(bank, source):
     write_csv(bank / "bank", sample_rows())
@@ -87,6 +90,7 @@ def test_check_tries_keys_sources_and_every_collection(bank, source):
     assert {finding["verdict"] for finding in findings} <= {"ok", "advice"}
 
 
+@pytest.mark.slow
 def test_check_reports_a_collection_without_records_as_empty(bank):
     with closing(sqlite3.connect(bank / "bank.db")) as connection, connection:
         connection.execute("DELETE FROM energy_concessions")
@@ -96,6 +100,7 @@ def test_check_reports_a_collection_without_records_as_empty(bank):
     assert (ended.returncode, empty) == (0, {"concessions", "data of energy.concessions"})
 
 
+@pytest.mark.slow
 def test_check_advises_each_missing_index(bank):
     """The advice is the statement that creates the index."""
 
@@ -114,6 +119,7 @@ def test_check_advises_each_missing_index(bank):
     assert advised() == []
 
 
+@pytest.mark.slow
 def test_check_suggests_a_member_for_a_misspelt_column(bank):
     with closing(sqlite3.connect(bank / "bank.db")) as connection:
         connection.executescript(
@@ -130,6 +136,7 @@ def test_check_suggests_a_member_for_a_misspelt_column(bank):
     ]
 
 
+@pytest.mark.slow
 def test_check_says_when_the_keys_are_not_to_be_had(bank):
     configuration(bank, more=SQLITE)
     ended = run_command("check", cwd=bank)
@@ -137,6 +144,7 @@ def test_check_says_when_the_keys_are_not_to_be_had(bank):
     assert "unreachable" in ended.stdout
 
 
+@pytest.mark.slow
 def test_check_finds_invalid_records_without_showing_them(bank):
     rows = sample_rows()
     rows["balances"][3]["available"] = "about 10"
@@ -149,6 +157,7 @@ def test_check_finds_invalid_records_without_showing_them(bank):
     assert "about 10" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_check_names_a_missing_owner_column(bank):
     rows = sample_rows()
     rows["balances"] = [{"account": row["accountId"], "current": row["current"]} for row in rows["balances"]]
@@ -159,6 +168,7 @@ def test_check_names_a_missing_owner_column(bank):
     assert (ended.returncode, "table 'balances' has no column 'accountId'" in ended.stdout) == (1, True)
 
 
+@pytest.mark.slow
 def test_check_reports_collections_that_are_not_served(bank):
     """Both those that no source has, and those that a source lists but cannot answer."""
     rows = sample_rows()
@@ -173,6 +183,8 @@ def test_check_reports_collections_that_are_not_served(bank):
     assert (ended.returncode, "has no collection 'balances'" in ended.stdout) == (3, True)
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("source", ["sqlite", "csv"])
 def test_init_makes_a_folder_that_checks_serves_and_signs(tmp_path, source):
     assert openholder("init", "--source", source, cwd=tmp_path).returncode == 0

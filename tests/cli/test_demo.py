@@ -6,9 +6,13 @@ import json
 import re
 import subprocess
 
+import pytest
+
 from helpers.processes import COMMAND, PATIENCE, openholder
 from openholder.cli.demo import SAMPLE_REQUESTS
 from openholder.contract.operations import OPERATIONS
+
+pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
 
 
 def test_the_demo_passes_its_rehearsal_and_leaves_no_files(tmp_path):

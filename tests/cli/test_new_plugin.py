@@ -157,6 +157,8 @@ def test_without_a_name_it_is_a_usage_error(tmp_path):
     assert run_command("new-plugin", cwd=tmp_path).returncode == 2
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_an_installed_kind_causes_a_warning(tmp_path, kim):
     ended = run_command("new-plugin", "csv", cwd=tmp_path)
     assert (ended.returncode, ended.stderr.startswith("Warning: kind 'csv' is already installed")) == (0, True)
@@ -167,6 +169,8 @@ def test_an_installed_kind_causes_a_warning(tmp_path, kim):
 # -- how it works -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("kind", ["kim", "test"])  # the latter's classes begin with Test, as those that pytest collects
 def test_the_tests_of_a_new_package_pass(written, sites, kind):
     output = check_passed(
@@ -175,6 +179,8 @@ def test_the_tests_of_a_new_package_pass(written, sites, kind):
     assert re.search(r"\d\d passed", output)
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_source_that_breaks_the_contract_fails_its_tests(tmp_path, kim):
     check_passed(run_command("new-plugin", "kim", cwd=tmp_path))
     module = tmp_path / "openholder-kim/openholder_kim/__init__.py"
@@ -186,6 +192,8 @@ def test_a_source_that_breaks_the_contract_fails_its_tests(tmp_path, kim):
     assert (ended.returncode, "missing records" in ended.stdout) == (1, True)
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("kind", ["kim", LONG])
 def test_a_new_package_is_typed(written, kind):
     pytest.importorskip("mypy", reason="mypy comes with the extra test")
@@ -193,6 +201,7 @@ def test_a_new_package_is_typed(written, kind):
     check_passed(run("-m", "mypy", "--follow-imports=silent", cwd=folder_of(written, kind), MYPYPATH=source))
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_package_is_tidy(written, kind):
     pytest.importorskip("ruff", reason="ruff comes with the extra test")
@@ -206,6 +215,7 @@ def can_make_wheels():
     return (major, minor) >= (70, 1) or bool(importlib.util.find_spec("wheel"))
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(not importlib.util.find_spec("pip"), reason="pip is not installed")
 @pytest.mark.skipif(not can_make_wheels(), reason="setuptools is older than 70.1, and wheel is not installed")
 def test_pip_installs_a_new_package(tmp_path):
@@ -227,11 +237,15 @@ def serving(written, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_readme_of_a_new_package_works(serving, kim):
     output = check_passed(openholder("check", "--dev", cwd=serving, **kim))
     assert re.search(r"balances +ok +source 'kim', 1 records checked", output), output
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_an_unknown_key_of_the_new_source_is_a_mistake(serving, kim):
     path = serving / "openholder.toml"
     path.write_text(path.read_text().replace("path =", "pat ="))
@@ -248,11 +262,15 @@ def list_kinds(*arguments, cwd, **environment):
     return {(kind["for"], kind["kind"]): kind for kind in kinds}
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_new_package_is_listed_with_its_distribution(tmp_path, kim):
     found = list_kinds(cwd=tmp_path, **kim)["source", "kim"]
     assert (found["distribution"], found["version"], found["status"]) == ("openholder-kim", "0.1.0", "ok")
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_with_a_configuration_the_keys_naming_a_kind_are_listed(serving, kim):
     path = serving / "openholder.toml"
     more = '[sources.other]\nkind = "kim"\npath = "rows.json"\n[serve]\n"*" = "kim"\n'
@@ -267,11 +285,15 @@ def test_with_a_configuration_the_keys_naming_a_kind_are_listed(serving, kim):
     assert "sources.kim, sources.other, plugins  ok" in table
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_environment_counts_as_configuration(serving, kim):
     found = list_kinds("-c", "openholder.toml", cwd=serving, OPENHOLDER_REPLAY__STORE="memory", **kim)
     assert found["replay", "memory"]["configured"] == ["replay.store"]
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_without_a_configuration_no_keys_are_listed(serving, kim):
     assert all("configured" not in kind for kind in list_kinds(cwd=serving, **kim).values())
     assert "CONFIGURED" not in check_passed(openholder("plugins", cwd=serving, **kim))
@@ -288,12 +310,16 @@ def broken(tmp_path):
     return {"PYTHONPATH": str(site)}
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_kind_that_fails_to_import_is_listed_with_the_reason(tmp_path, broken):
     status = list_kinds(cwd=tmp_path, **broken)["source", "broken"]["status"]
     assert "acme 1.0 (acme_source:Acme) cannot be imported: ModuleNotFoundError" in status
     assert "no_such_driver" in status
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["table", "json"])
 def test_mistakes_in_the_configuration_follow_the_list(tmp_path, broken, form):
     configuration(tmp_path, more=BROKEN)

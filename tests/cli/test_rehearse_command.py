@@ -44,6 +44,8 @@ def keys(server):
     return ("--key", str(server.folder / "development-key.pem"), "--jwks", str(server.folder / "jwks.json"))
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_good_server_is_ready_and_every_report_is_written(server, keys, tmp_path):
     files = ("--html", "report.html", "--junit", "report.xml")
     ended = run_command("rehearse", server.public_url, *WHO, *MODEST, *keys, *files, cwd=tmp_path)
@@ -58,6 +60,7 @@ def test_a_good_server_is_ready_and_every_report_is_written(server, keys, tmp_pa
     assert [secret for secret in (sample.EMAIL, "cust-1001", "acc-2001", "eyJ") if secret in written] == []
 
 
+@pytest.mark.subprocess
 def test_json_is_all_that_standard_output_has(server, keys, tmp_path):
     ended = run_command("rehearse", server.public_url, *WHO, *MODEST, *keys, "--json", cwd=tmp_path)
     told = json.loads(ended.stdout)
@@ -66,6 +69,8 @@ def test_json_is_all_that_standard_output_has(server, keys, tmp_path):
     assert not [route for route in told["served"] if "banking" in route]
 
 
+@pytest.mark.subprocess
+@pytest.mark.slow
 def test_attacks_and_a_load_on_this_machine_need_no_permission(server, keys, tmp_path):
     load = ("--rate", "20", "--for", "1s")
     asked = ("rehearse", server.public_url, *WHO, "--sector", "common", *keys, *load, "--json")
@@ -75,6 +80,7 @@ def test_attacks_and_a_load_on_this_machine_need_no_permission(server, keys, tmp
     assert {row["verdict"] for row in told["outcomes"] if row["rule"] == "alg-none"} == {"passed"}
 
 
+@pytest.mark.subprocess
 def test_customers_given_by_id_are_not_searched_for(server, keys, tmp_path):
     """The rehearsal skips the search and customer-details requests."""
     ended = run_command(
@@ -87,6 +93,8 @@ def test_customers_given_by_id_are_not_searched_for(server, keys, tmp_path):
     assert "cust-1001" not in ended.stdout
 
 
+@pytest.mark.subprocess
+@pytest.mark.slow
 def test_the_openapi_document_decides_what_is_asked(server, keys, tmp_path):
     document = run_command("openapi", "-c", "openholder.toml", cwd=server.folder)
     (tmp_path / "openapi.json").write_text(document.stdout, encoding="utf-8")
@@ -96,6 +104,7 @@ def test_the_openapi_document_decides_what_is_asked(server, keys, tmp_path):
     assert "GET /v1/common/customer/{customerId}/detail" in told["served"]
 
 
+@pytest.mark.subprocess
 def test_a_refused_token_fails_with_what_to_configure(server, tmp_path):
     port = free_port()
     ended = run_command("rehearse", server.public_url, *WHO, *MODEST, "--listen", f"127.0.0.1:{port}", cwd=tmp_path)
@@ -107,6 +116,8 @@ def test_a_refused_token_fails_with_what_to_configure(server, tmp_path):
     assert f"{server.public_url} plus the path of the request" in ended.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_kept_key_is_served_and_used_again_the_next_time(tmp_path):
     """The server starts before its keys can be fetched, and gets time to fetch them."""
     listen, port = free_port(), free_port()
@@ -123,6 +134,8 @@ def test_a_kept_key_is_served_and_used_again_the_next_time(tmp_path):
     assert (tmp_path / "kept.pem").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_on_a_terminal_the_line_is_rewritten_and_gone_at_the_end(server, keys, tmp_path):
     master, slave = pty.openpty()
     with os.fdopen(master, "rb", buffering=0) as terminal:
@@ -194,6 +207,7 @@ def refused(tmp_path, monkeypatch, capsys):
     return typed
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -217,6 +231,8 @@ def test_a_server_that_does_not_answer_is_unreachable(tmp_path):
     assert f"{url} does not answer" in ended.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_port_that_is_taken_for_the_keys_is_told(server, tmp_path):
     taken = server.public_url.removeprefix("http://")
     ended = openholder("rehearse", server.public_url, *WHO, "--listen", taken, cwd=tmp_path)

@@ -220,6 +220,7 @@ def test_a_number_too_long_to_be_written_does_not_fit(member):
     assert caught.value.member == member
 
 
+@pytest.mark.slow
 @given(st.from_regex(r"-?[0-9]{1,15}(\.[0-9]{1,10})?", fullmatch=True))
 def test_every_decimal_keeps_its_digits(text):
     document = ENCODER.encode(to_record({"accountId": "a-1", "available": text}, Balance))
@@ -246,6 +247,7 @@ def columns(record):
     return sorted(names | parts | {"unknown"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", [Customer, AccountLink, Balance])
 @given(data=st.data())
 def test_any_row_gives_a_record_that_can_be_sent_or_a_misfit(record, data):

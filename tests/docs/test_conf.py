@@ -39,6 +39,8 @@ def test_every_example_is_a_good_configuration(folder, monkeypatch, name):
     assert Configuration.load(folder / "openholder.toml").sources
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "production.toml"])
 def test_every_example_for_this_machine_serves_the_sample_data(folder, io_loop, name):
     put(folder, name)

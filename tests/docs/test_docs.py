@@ -80,6 +80,8 @@ def package(tmp_path, monkeypatch):
     sys.modules.pop("openholder_kim", None)
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.gen_test
 async def test_the_eight_lines_of_the_page_for_authors_serve(world: World, package):
     (package / "openholder_kim.py").write_text(EIGHT_LINES)
@@ -90,6 +92,8 @@ async def test_the_eight_lines_of_the_page_for_authors_serve(world: World, packa
     assert found.json["data"][0]["id"] == "c1"
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.gen_test
 async def test_the_source_with_settings_of_the_page_for_authors_serves(world: World, package, tmp_path):
     (tmp_path / "kim.json").write_text(
@@ -100,6 +104,8 @@ async def test_the_source_with_settings_of_the_page_for_authors_serves(world: Wo
     assert (await world.call("/auth/v1/customer/c2")).json["name"] == "Kim"
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_proof_of_the_page_for_authors_proves_its_source(package):
     proven = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:tornado", "-p", "no:xdist", "."],

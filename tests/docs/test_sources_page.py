@@ -138,6 +138,7 @@ async def test_two_of_the_sources_serve_side_by_side(world: World, tmp_path):
     assert holder.sources.find_source("banking.balances").name == "core"
 
 
+@pytest.mark.slow
 def test_check_finds_no_mistake_and_no_missing_index(tmp_path):
     core_db(tmp_path)
     keys = f"http://127.0.0.1:{free_port()}/jwks.json"
@@ -157,6 +158,7 @@ def test_the_command_of_the_page_lists_collections_and_columns(tmp_path):
     assert re.search(r"^productCategory +yes +.*TRANS_AND_SAVINGS_ACCOUNTS", told, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("collection", [name for name in COLLECTIONS if name != "logins"])
 def test_the_columns_are_the_members_and_the_owner(collection):
     rows = {name: (required, kind) for name, required, kind in list_columns(collection)}

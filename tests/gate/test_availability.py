@@ -19,6 +19,8 @@ from openholder.fiskil.signer import Signer
 from openholder.gate.jwks import JWKSCache
 from openholder.server.connections import bind
 
+pytestmark = pytest.mark.slow
+
 RATE = 200
 """Requests a second, sent on time whether or not the ones before are answered, as long as these are not too many."""
 AT_ONCE = 40

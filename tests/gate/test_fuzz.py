@@ -35,6 +35,8 @@ from openholder.gate.keys import KeyTable, UnusableKeySet, parse_key_set
 from openholder.gate.stores.memory import MemoryStore
 from openholder.settings import Fiskil
 
+pytestmark = pytest.mark.slow
+
 BASE = "https://api.examplebank.example"
 FUZZ_GATE = Path(__file__).parents[2] / "bench" / "fuzz_gate.py"
 
@@ -321,6 +323,7 @@ def test_any_text_as_an_id_or_email_gets_an_expected_status(world, io_loop):
 # -- led by coverage ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.subprocess
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
 def test_the_coverage_guided_fuzzer_finds_nothing(tmp_path):
     env = {**os.environ, "TMPDIR": str(tmp_path)}

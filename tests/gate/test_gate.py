@@ -321,6 +321,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "reason"), BAD.values(), ids=BAD)
 @pytest.mark.gen_test
 async def test_a_token_that_is_wrong_in_one_way_is_refused(world, make, reason):

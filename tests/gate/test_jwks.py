@@ -562,6 +562,7 @@ async def test_a_redirect_is_not_followed(io_loop):
     assert asked == ["moved"]
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=30)
 async def test_an_answer_that_drips_is_given_up_after_three_seconds(io_loop):
     gone = asyncio.Event()

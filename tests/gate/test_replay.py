@@ -175,6 +175,7 @@ async def test_memory_is_released(memory, clock):
     assert (len(memory), len(memory._wheel)) == (2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=60)
 async def test_a_million_expired_entries_are_deleted_in_small_steps(memory, clock):
     million = 1_000_000
@@ -251,6 +252,7 @@ async def test_deletion_continues_after_a_failure(sqlite, path, clock):
     await wait_until_deleted(sqlite, entry(1))
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=20)
 async def test_a_locked_file_is_an_error_never_a_first_use(sqlite, path):
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -356,6 +358,8 @@ asyncio.run(race(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_one_of_two_racing_processes_gets_each_of_300_tokens(path):
     with ExitStack() as stack:
         processes = []
@@ -387,6 +391,8 @@ asyncio.run(use(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_store_that_is_closed_lets_its_process_end(path):
     """SQLite runs in a separate thread, for which a process waits."""
     ended = subprocess.run([sys.executable, "-W", "error", "-c", CLOSER, str(path)], timeout=30, check=False)

@@ -161,6 +161,8 @@ def check_works_once(server: Server, token: str) -> None:
 # -- many at once -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
 def test_one_process_accepts_one_of_fifty_copies(bank, request, store):
     configuration(bank, more=SQLITE + table_for(store, request))
@@ -169,6 +171,8 @@ def test_one_process_accepts_one_of_fifty_copies(bank, request, store):
             assert count_statuses(server, [server.token(BALANCE)] * 50) == {200: 1, 401: 49}
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
 def test_two_processes_accept_one_of_fifty_copies(bank, request, store):
     """Repeat until both processes have accepted a token."""
@@ -193,6 +197,8 @@ def count_accepted(admin_port: str) -> int:
     return sum(round(float(line.split()[-1])) for line in lines if line.startswith("openholder_tokens_total"))
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_token_used_on_one_machine_is_used_on_the_other(bank, redis):
     """Two servers share only the Redis server and the key that signs tokens."""
     other = bank / "other"
@@ -218,6 +224,8 @@ def test_a_token_used_on_one_machine_is_used_on_the_other(bank, redis):
 # -- a restart ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 def test_a_used_token_stays_used_after_a_restart(bank, request, store, signum):
@@ -251,6 +259,8 @@ def redis_down(redis: RedisServer):
     redis.start()
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
 def test_an_unavailable_store_accepts_and_uses_up_no_token(bank, own_redis, store):
     redis = own_redis() if store == "redis" else None
@@ -266,6 +276,8 @@ def test_an_unavailable_store_accepts_and_uses_up_no_token(bank, own_redis, stor
         assert server.stop() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_locked_file_uses_up_no_waiting_token(bank):
     """A client that gets 503 retries with the same token, which must still be unused."""
     configuration(bank, more=SQLITE + replay_table("sqlite"))
@@ -280,6 +292,8 @@ def test_a_locked_file_uses_up_no_waiting_token(bank):
         assert count_statuses(server, tokens) == {401: 5}
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_full_redis_accepts_and_uses_up_no_token(bank, own_redis):
     redis = own_redis()
     configuration(bank, more=SQLITE + replay_table("redis", redis))
@@ -292,6 +306,8 @@ def test_a_full_redis_accepts_and_uses_up_no_token(bank, own_redis):
         assert client.dbsize() == 1
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_restarted_redis_costs_at_most_one_retry(bank, own_redis):
     redis = own_redis()
     configuration(bank, more=SQLITE + replay_table("redis", redis))
@@ -344,6 +360,8 @@ async def test_a_full_or_corrupt_file_accepts_and_uses_up_no_token(world: World)
 # -- a misconfigured Redis ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize(("policy", "errors"), [("allkeys-lru", 1), ("volatile-ttl", 1), ("noeviction", 0)])
 def test_a_redis_that_may_evict_is_logged_as_an_error(bank, own_redis, policy, errors):
     configuration(bank, more=SQLITE + replay_table("redis", own_redis("--maxmemory-policy", policy)))
@@ -354,6 +372,8 @@ def test_a_redis_that_may_evict_is_logged_as_an_error(bank, own_redis, policy, e
     assert [(line["level"], policy in line["event"]) for line in said] == [("error", True)] * errors
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_password_in_the_url_is_never_logged(bank, own_redis):
     redis = own_redis(password=PASSWORD)
     configuration(bank, more=SQLITE + replay_table("redis", redis) + '[log]\nlevel = "debug"\n')
@@ -371,6 +391,8 @@ def test_a_password_in_the_url_is_never_logged(bank, own_redis):
     assert (ended.returncode, PASSWORD in ended.stdout + ended.stderr) == (4, False)
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_unreachable_redis_at_start_exits_with_4(bank, workers):
     skip_without_redis()
@@ -516,6 +538,8 @@ def test_third_party_stores_are_listed_among_the_installed(bank, paper):
 # -- cost ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_million_used_tokens_cost_little():
     """A million tokens that expire at the same time: the harder half of the benchmark."""
     command = [sys.executable, str(BENCH), "--expiring", "in one second", "--json"]

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 import aiohttp
 import msgspec
+import pytest
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
@@ -314,7 +315,8 @@ def rest(url: str, collections: Iterable[str] = ("customers", "accounts", "balan
     return f"{head}[sources.api.collections]\n{lines}\n{documents}"
 
 
-SOURCES = ("sqlite", "csv", "rest", "mixed")
+SOURCES = ("sqlite", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("csv", "rest", "mixed")))
+"""The kinds of source that serve the sample data. One is enough for `make quick`."""
 ELSEWHERE = ("balances", "banking.transactions", "banking.payees", "energy.invoices", "fdx.accounts", "fdx.statements")
 """What comes from the API where the rest comes from the database."""
 

@@ -12,6 +12,8 @@ from helpers.commands import run_command
 from helpers.processes import configuration
 from helpers.support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 
+pytestmark = pytest.mark.slow
+
 CHANGES = {
     "an amount that is none": (
         "UPDATE banking_transactions SET amount = 'SECRET' WHERE transactionId = 'txn-2002-0005'",

@@ -56,6 +56,7 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
 # -- the document itself ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_document_of_all_operations_is_valid_openapi():
     OpenAPIV31SpecValidator(WHOLE).validate()
 
@@ -414,6 +415,8 @@ def test_all_operations_and_a_configuration_exclude_each_other(bank):
     assert main(["openapi", "--all", "-c", "openholder.toml"]) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_document_is_printed_as_reproducible_indented_utf_8(bank):
     runs = [openholder("openapi", cwd=bank, PYTHONHASHSEED=seed, PYTHONIOENCODING="latin-1") for seed in "12"]
     assert runs[0].stdout == runs[1].stdout
@@ -421,6 +424,7 @@ def test_the_document_is_printed_as_reproducible_indented_utf_8(bank):
     assert "One payslip, «netto»" in runs[0].stdout
 
 
+@pytest.mark.slow
 def test_only_what_is_served_is_there(bank, run):
     assert run("openapi")["servers"] == [{"url": "https://data.example.com"}, {"url": "https://b.example.com"}]
     for name in ("banking.transactions", "customers", "fdx.accounts"):
@@ -441,6 +445,7 @@ def test_only_what_is_served_is_there(bank, run):
     }
 
 
+@pytest.mark.slow
 def test_settings_change_the_document(bank, run):
     """Aliases, superseded lists, and the status of failures."""
     before = run("openapi")
@@ -461,6 +466,7 @@ def test_settings_change_the_document(bank, run):
     assert "WWW-Authenticate" in resolved(after, answers["403"])["headers"]
 
 
+@pytest.mark.slow
 def test_endpoints_of_the_holders_own_tell_their_scopes(bank, run):
     content = run("openapi")
     found = {row["operationId"]: row for row in operations_in(content).values()}
@@ -481,6 +487,7 @@ def test_endpoints_of_the_holders_own_tell_their_scopes(bank, run):
     assert notes == {"type": "array", "items": {"type": "object", "additionalProperties": True}}
 
 
+@pytest.mark.slow
 def test_the_json_schema_of_an_endpoint_is_part_of_the_document(bank, run):
     content = run("openapi")
     for path, wrap in (
@@ -498,6 +505,7 @@ def paged(data: Any) -> dict[str, Any]:
     return {"data": data, "links": {}, "meta": {"totalRecords": 1, "totalPages": 1}}
 
 
+@pytest.mark.slow
 def test_json_schemas_of_the_same_file_name_stay_apart(bank, run):
     (bank / "other").mkdir()
     slip = {
@@ -578,6 +586,7 @@ def checked(operation: Operation, answer: Any) -> Any:
     return answer.json if media == JSON else answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=60)
 async def test_every_operation_answers_as_documented(world):
     await serve(world, settings="deprecated_lists = true")

@@ -86,6 +86,7 @@ async def start(world, tmp_path):
     await world.start(SQLITE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
 @pytest.mark.gen_test(timeout=60)
 async def test_each_fault_is_found_by_the_rule_that_names_it(world, tmp_path, fault):
@@ -127,6 +128,7 @@ def test_every_rule_about_answers_has_a_fault_that_breaks_it():
     assert set().union(*map(rules_of, modules)) - {fault.rule for fault in FAULTS} == {"operation-served"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.gen_test(timeout=100)
 async def test_a_healthy_server_passes_with_every_source(world, kind):
@@ -165,6 +167,7 @@ async def test_a_named_sector_that_is_not_served_is_reported(world, tmp_path):
         assert [row.rule.name for row in report.failed_results] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=60)
 async def test_a_server_that_takes_rs256_alone_is_rehearsed_with_that(world, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENHOLDER_FISKIL__ALGORITHMS", "RS256")

@@ -315,6 +315,7 @@ def findings(report):
     return {result.rule.name for result in report.failed_results}
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=30)
 async def test_openholder_stands_all_attacks(world):
     await start_with(world, "sqlite", sample_rows())
@@ -349,6 +350,7 @@ LENIENT = {"crit", "duplicate-members", "lifetime", "one-spelling", "time-types"
 """What a common library leaves to whoever uses it: warnings all."""
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=30)
 async def test_a_plain_server_with_a_common_library_has_warnings_only(signer):
     async with standin(signer) as url:
@@ -439,6 +441,7 @@ def only(module):
     return Phase("some attacks", phase)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "fault", "expected"), FAULTS, ids=[fault for _, fault, _ in FAULTS])
 @pytest.mark.gen_test(timeout=30)
 async def test_a_fault_is_found_by_the_rule_that_names_it(signer, module, fault, expected):
@@ -465,6 +468,7 @@ async def test_a_token_evicted_from_the_record_is_found_at_the_end(signer, fault
         assert findings(await report_on(url, signer, Phase("many", many))) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=30)
 async def test_a_server_may_take_ps256_only(signer):
     async with standin(signer, "PS256 only") as url:
@@ -493,6 +497,7 @@ async def naive():
         await server.wait_closed()
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=60)
 async def test_a_server_that_loses_count_of_requests_is_found(signer, monkeypatch):
     monkeypatch.setattr(wire, "SECONDS", 0.3)  # it never closes a connection

@@ -161,6 +161,7 @@ def test_a_slow_operation_is_named_and_no_other(signer, monkeypatch):
     assert "limit 200 ms (tiny)" in slow.failures[0].observed
 
 
+@pytest.mark.slow
 def test_whoever_comes_during_a_stall_is_seen_to_wait(signer, monkeypatch):
     kept, summarize = [], load.summarize_samples
     monkeypatch.setattr(
@@ -213,6 +214,7 @@ def test_200_without_json_is_no_answer(signer):
     assert ("load-answered", BALANCE) in find_failed(results)
 
 
+@pytest.mark.slow
 def test_requests_beyond_the_bound_are_counted_and_not_sent(signer, monkeypatch):
     monkeypatch.setattr(load, "MAX_IN_FLIGHT", 5)
     monkeypatch.setattr(load, "MAX_LAG", 60)

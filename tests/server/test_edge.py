@@ -91,6 +91,8 @@ def holding():
     server.server_close()
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_killed_worker_fails_only_its_own_requests(tmp_path, holding):
     configuration(tmp_path, listen="workers = 2", more=holding + 'customers = "/customers/{customerId}"\n')
     with Server(tmp_path) as server, ThreadPoolExecutor(16) as pool:
@@ -116,6 +118,8 @@ def test_a_killed_worker_fails_only_its_own_requests(tmp_path, holding):
         assert server.stop() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_workers_inherit_only_the_socket(bank):
     configuration(bank, listen="workers = 2", more=SQLITE)
     with Server(bank) as server:
@@ -131,6 +135,8 @@ def test_workers_inherit_only_the_socket(bank):
         assert server.stop() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_end_under_load_loses_no_answer(bank, workers):
     """Each caller goes on until no connection is taken any more; whatever was taken is answered.
@@ -185,6 +191,8 @@ def test_the_end_under_load_loses_no_answer(bank, workers):
 # -- what runs out ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_process_recovers_from_a_lack_of_file_descriptors(bank):
     """And it does not flood its log meanwhile."""
     configuration(bank, more=SQLITE)
@@ -205,6 +213,8 @@ def test_a_process_recovers_from_a_lack_of_file_descriptors(bank):
     assert flooded < 200, server.lines[lines + 1]
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_memory_does_not_grow_with_requests(bank):
     configuration(bank, more=SQLITE)
     with Server(bank) as server:
@@ -230,6 +240,8 @@ def test_memory_does_not_grow_with_requests(bank):
         assert server.stop() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_log_that_cannot_be_written_stops_nobody(bank):
     port = free_port()
     configuration(bank, more=SQLITE)
@@ -329,6 +341,7 @@ async def served(world, context):
     return answer.startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_tls_refuses_weak_ciphers_and_plain_http(secured):
     """And it needs no server name."""
@@ -355,6 +368,7 @@ async def test_tls_refuses_weak_ciphers_and_plain_http(secured):
     assert await served(world, trusting(authority))
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=30)
 async def test_a_stalled_handshake_is_cancelled_within_ten_seconds(secured):
     """A hello without an end, and nothing at all. Meanwhile others are served."""

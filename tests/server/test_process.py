@@ -32,6 +32,8 @@ def bank(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("source", [SQLITE, CSV], ids=["sqlite", "csv"])
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_process_with_zero(bank, source, signum):
@@ -43,6 +45,8 @@ def test_a_signal_ends_the_process_with_zero(bank, source, signum):
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_failed_start_ends_although_a_source_is_open(bank):
     (bank / "broken.db").write_bytes(b"this is no database" * 100)
     configuration(bank, more=SQLITE + '[sources.other]\nkind = "sqlite"\npath = "broken.db"\n[serve]\n"*" = "bank"\n')
@@ -83,6 +87,8 @@ def slow_bank():
     server.server_close()
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_running_request_is_answered_after_the_signal(tmp_path, slow_bank):
     """And no new connection is accepted."""
     source = f'[sources.api]\nkind = "rest"\nbase_url = "{slow_bank}"\n[sources.api.collections]\n'
@@ -108,6 +114,8 @@ def _until_refused(server: Server) -> None:
         connection.close()
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_workers_share_the_port_and_the_record_of_used_tokens(bank):
     configuration(bank, listen="workers = 2", more=SQLITE)
     with Server(bank) as server, ThreadPoolExecutor(16) as pool:
@@ -119,6 +127,8 @@ def test_workers_share_the_port_and_the_record_of_used_tokens(bank):
         assert server.stop() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_used_token_stays_used_over_a_restart(bank):
     configuration(bank, more=SQLITE)
     with Server(bank) as server:
@@ -134,6 +144,8 @@ def authority():
     return trustme.CA()
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_with_a_certificate_only_tls_1_2_and_newer_are_served(bank, authority):
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(bank / "tls.key")
@@ -197,6 +209,8 @@ async def _name(port: int, authority: trustme.CA) -> str:
     return names[0][1]
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_the_log_has_one_line_a_request_and_nothing_of_anybody(bank):
     """Every token, address, name, phone number and id of the whole run is searched for in the whole log."""
     rows = sample_rows()

@@ -138,6 +138,8 @@ async def test_after_a_reload_only_the_new_observers_are_called(io_loop, world):
     assert len(told) == 1 and len(logs) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_request_fails_while_reloads_switch_sources(tmp_path, workers):
     write_sqlite(tmp_path / "bank.db", sample_rows())

@@ -147,6 +147,7 @@ walking = settings(max_examples=30, suppress_health_check=[HealthCheck.function_
 minutes = st.integers(0, 20)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(minutes | st.none(), minutes | st.none()), max_size=14), st.integers(1, 6))
 @walking
 def test_all_parts_together_are_the_list_newest_first(io_loop, bank, times, limit):
@@ -163,6 +164,7 @@ def test_all_parts_together_are_the_list_newest_first(io_loop, bank, times, limi
     assert len(totals) == max(1, -(-len(times) // limit))
 
 
+@pytest.mark.slow
 @given(st.integers(1, 12), st.integers(1, 4), st.lists(st.lists(st.booleans(), max_size=5), max_size=12))
 @walking
 def test_records_that_arrive_meanwhile_repeat_or_lose_none(io_loop, bank, rows, limit, arrivals):
@@ -292,6 +294,7 @@ async def test_a_garbled_offset_is_refused(bank):
     assert not await refused(bank, offset)
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_an_offset_of_another_list_or_query_is_refused(bank):
     bank.add("transactions", *transactions(*range(5)), *transactions(*range(5), account="a2"))
@@ -340,6 +343,7 @@ def test_no_changed_text_opens_as_another_cursor(keyed, place, sign, is_added):
         assert changed != sealed
 
 
+@pytest.mark.slow
 @given(
     st.integers(0, 10**9), st.text(max_size=64), st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
 )
@@ -550,6 +554,7 @@ async def test_any_number_of_newer_records_moves_no_part(bank):
     assert [record["transactionId"] for record in part] == ["t2", "t1", "t0"]
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_records_of_one_moment_may_exceed_a_part(bank):
     """Each is returned once."""

@@ -273,6 +273,7 @@ async def test_a_record_that_does_not_fit_is_500_without_a_word_of_it(world):
     assert b"lot" not in answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "status"), [("/live", 200), ("/ready", 200), ("/metrics", 200), ("/other", 404)])
 @pytest.mark.gen_test
 async def test_the_admin_listener_tells_the_operator_how_things_are(served, path, status):

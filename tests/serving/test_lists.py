@@ -461,6 +461,7 @@ def walk(io_loop, bank, path, size, filters="", body=None, member=""):
     return [member(record) for record in io_loop.run_sync(pages)]
 
 
+@pytest.mark.slow
 @given(names, sizes, st.data())
 @walking
 def test_transactions_are_newest_first_then_by_id(io_loop, bank, ids, size, data):
@@ -484,6 +485,7 @@ POSTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "path", "key", "day", "filters"), POSTED)
 @given(names, sizes, st.data())
 @walking
@@ -501,6 +503,7 @@ def test_a_list_over_accounts_is_ordered_and_paged_as_one(
     assert found == [row[key] for row in newest_first if row["accountId"] in wanted]
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(["a1", "a2", "a3"]), max_size=12), sizes)
 @walking
 def test_a_list_without_an_order_comes_as_the_rows_were_put_in(io_loop, bank, accounts, size):
@@ -586,6 +589,7 @@ async def test_both_bounds_of_a_window_are_inclusive_in_any_offset(io_loop, worl
         bank.writer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("now", "query", "inside", "outside"),
     [

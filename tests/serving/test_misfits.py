@@ -61,6 +61,7 @@ async def ask(world: World, name: str) -> Any:
     return await world.call(path_of(name) + query, body=body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "csv"])
 @pytest.mark.gen_test(timeout=30)
 async def test_an_invalid_row_is_500_and_logged_by_place_alone(world, subtests, kind):

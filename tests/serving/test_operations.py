@@ -27,6 +27,7 @@ async def test_search_finds_a_person_and_a_business_of_one_address(world, kind):
     assert answer.json["data"][0] == {"id": "cust-1001", "name": "Jane Citizen", "phoneNumber": "+61491570006"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "found"),
     [
@@ -87,6 +88,7 @@ async def test_balances_are_exact_json_numbers(world, kind, customer, account, b
     assert (answer.status, answer.text) == (200, body)
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_every_balance_comes_out_with_the_digits_that_went_in(world, kind):
     rows = sample_rows()
@@ -133,6 +135,7 @@ async def test_a_blocked_or_suspended_account_is_refused_and_counted(world, kind
     assert answer.headers["X-Sharing-Refused"] == "true"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "code"),
     [

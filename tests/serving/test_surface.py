@@ -33,6 +33,7 @@ def test_every_operation_is_asked_for():
     assert {STATEMENT[0], *(case.operation for case in CASES)} == set(NAMED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.gen_test(timeout=60)
 async def test_what_leaves_is_what_the_rows_say_and_nothing_else(world, subtests, kind):
@@ -45,6 +46,7 @@ async def test_what_leaves_is_what_the_rows_say_and_nothing_else(world, subtests
             assert EXACT(answer.text) == case.expected(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "rest"])
 @pytest.mark.gen_test(timeout=30)
 async def test_the_pages_of_a_list_put_together_are_the_list(world, subtests, kind):
@@ -104,6 +106,7 @@ async def test_the_default_window_is_twelve_months(world, kind):
     assert [found["invoiceNumber"] for found in invoices] == ["invoiceNumber0", "invoiceNumber-728"]
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=60)
 async def test_every_answer_is_one_that_the_contract_allows(world, subtests):
     await start_with(world, "sqlite", sample_rows(), settings=DEPRECATED)
@@ -126,6 +129,7 @@ PLACES = {
 """Where in an answer its records are."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "csv"])
 @pytest.mark.gen_test(timeout=30)
 async def test_no_member_that_the_contract_knows_is_lost_or_reshaped(world, subtests, kind):
@@ -160,6 +164,7 @@ def as_cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.gen_test(timeout=20)
 async def test_further_members_of_ones_own_leave_in_the_fdx_alone(world, kind):
@@ -196,6 +201,7 @@ def with_nothing() -> Any:
 NOTHING = {"custom": "acc-2900", "banking": "acc-2900", "energy": "acc-3900", "fdx": "acc-5900"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.gen_test(timeout=30)
 async def test_an_account_without_records_has_empty_lists(world, subtests, kind):
@@ -217,6 +223,7 @@ async def test_an_account_without_records_has_empty_lists(world, subtests, kind)
             assert list(contract.find_mistakes(name, 200, "application/json", answer.json)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "rest"])
 @pytest.mark.gen_test(timeout=30)
 async def test_a_page_out_of_range_is_422_with_the_number_of_pages(world, subtests, kind):
@@ -235,6 +242,7 @@ async def test_a_page_out_of_range_is_422_with_the_number_of_pages(world, subtes
                 assert (entry["code"], entry["detail"]) == (f"{URN}cds-all:Field/InvalidPage", str(pages))
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=30)
 async def test_every_answer_lacks_only_the_members_that_rows_lack(world, subtests):
     """Optional columns that are not there at all are no fault: a holder need not have them."""

@@ -25,6 +25,7 @@ from helpers.support import SOURCES, Upstream, document, rest, restart_with, sam
 from openholder.contract.operations import OPERATIONS
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=30)
 async def test_a_foreign_or_unshareable_account_in_the_path_is_404(world, subtests):
     await start_with(world, "sqlite", rows_with_blocked())
@@ -48,6 +49,7 @@ async def test_a_foreign_or_unshareable_account_in_the_path_is_404(world, subtes
             assert entry["code"] == error_code(name, *UNKNOWN_RECORD)
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=30)
 async def test_a_foreign_or_unshareable_account_in_a_body_is_422(world, subtests):
     """The whole request is refused, with an entry for each such account."""
@@ -76,6 +78,7 @@ async def test_a_foreign_or_unshareable_account_in_a_body_is_422(world, subtests
             assert entry["code"] == error_code(name, *UNKNOWN_RECORD)
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=30)
 async def test_a_body_names_accounts_as_a_list_of_texts_or_it_is_400(world, subtests):
     await start_with(world, "sqlite", sample_rows())
@@ -281,6 +284,7 @@ async def test_a_collection_without_a_source_is_not_implemented(world, subtests)
     assert (await world.call("/auth/v1/customer/cust-1001")).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=30)
 async def test_without_the_accounts_collection_no_account_is_served(world, subtests):
     rows = sample_rows()

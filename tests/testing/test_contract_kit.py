@@ -89,6 +89,7 @@ class TestSQLite(SourceContract):
             writer.rollback()
 
 
+@pytest.mark.slow
 class TestSQLiteOverOneConnection(TestSQLite):
     connections = 1
 
@@ -120,6 +121,7 @@ class TestCSV(SourceContract):
             yield record
 
 
+@pytest.mark.slow
 class TestCSVOnDisk(TestCSV):
     """A folder large enough to be indexed on disk."""
 
@@ -190,6 +192,7 @@ def running_bank():
         loop.close()
 
 
+@pytest.mark.slow
 class TestREST(SourceContract):
     exact_types = True
     keeps_order = False  # it sends a request for each account, and returns one account's records after the other's

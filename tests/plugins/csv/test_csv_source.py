@@ -76,6 +76,7 @@ def shorten(value):
 # -- refusals -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "place", "reason"),
     [
@@ -330,6 +331,7 @@ async def test_an_index_on_disk_is_released_with_the_source(io_loop, tmp_path, c
     assert list((tmp_path / "index").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place_of_index", [lambda _: "", put_index_on_disk], ids=["in memory", "on disk"])
 @pytest.mark.gen_test
 async def test_the_event_loop_runs_while_a_large_file_is_loaded(io_loop, tmp_path, place_of_index):
@@ -462,6 +464,7 @@ async def test_a_broken_change_keeps_the_current_version_and_is_logged(io_loop, 
         assert (await sources.fetch(Query(collection="accounts"))).records == [{"id": "2"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place_of_index", [lambda _: "", put_index_on_disk], ids=["in memory", "on disk"])
 @pytest.mark.gen_test
 async def test_queries_during_a_reload_get_old_rows_or_new_ones(io_loop, tmp_path, place_of_index):

@@ -245,6 +245,7 @@ async def test_an_upstream_that_is_down_is_500(world):
     assert (answer.status, answer.code) == (500, "urn:au-cds:error:cds-all:GeneralError/Unexpected")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["hangs", "drips"])
 @pytest.mark.gen_test
 async def test_an_endless_response_is_cancelled_with_its_connection(world, way):

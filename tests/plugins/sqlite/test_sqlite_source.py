@@ -92,6 +92,8 @@ for _ in range(10):
 """
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("content", "by_then"), [(b"", "missing"), (b"", "a folder"), (b"no database", "there"), (b"", "there")]
 )
@@ -222,6 +224,7 @@ async def test_columns_may_be_called_anything(io_loop, tmp_path, name):
 # -- ids ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("declared", ["INTEGER PRIMARY KEY", "INTEGER", "NUMERIC", "BIGINT", "TEXT", "", "BLOB"])
 @pytest.mark.parametrize("asked", ["12.0", " 12", "12 ", "+12", "1.2e1", "012", "0xC", "\uff11\uff12", "", "12\0"])
 @pytest.mark.gen_test
@@ -341,6 +344,7 @@ async def test_a_query_that_takes_too_long_frees_its_connection(io_loop, tmp_pat
         assert time.monotonic() - started < 3
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_endless_queries_do_not_block_other_connections(io_loop, tmp_path):
     async with build_sources(tmp_path, ENDLESS, "connections = 3\ntimeout = 1.0\n") as sources:
@@ -382,6 +386,7 @@ queries = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.tuples(st.sampled_from(TYPES), st.sampled_from(TYPES)), rows, queries)
 @example(("", ""), [(12, 12)], Query(collection="customers", filters=(Filter("email", "ieq", "12"),)))
 @example(("", "NUMERIC"), [(12, 12)], Query(collection="customers", filters=(Filter("email", "ieq", "12.0"),)))
