@@ -187,8 +187,8 @@ def test_check_reports_collections_that_are_not_served(bank):
 @pytest.mark.subprocess
 @pytest.mark.parametrize("source", ["sqlite", "csv"])
 def test_init_makes_a_folder_that_checks_serves_and_signs(tmp_path, source):
-    assert openholder("init", "--source", source, cwd=tmp_path).returncode == 0
-    assert openholder("init", "--source", source, cwd=tmp_path).returncode == 1
+    assert run_command("init", "--source", source, cwd=tmp_path).returncode == 0
+    assert run_command("init", "--source", source, cwd=tmp_path).returncode == 1
     public, keys = free_port(), free_port()
     url = f"http://127.0.0.1:{public}"
     environment = {
@@ -197,7 +197,7 @@ def test_init_makes_a_folder_that_checks_serves_and_signs(tmp_path, source):
         "OPENHOLDER_LISTEN__PORT": str(public),
         "OPENHOLDER_LISTEN__ADMIN_PORT": "0",
     }
-    ended = openholder("check", "--dev", cwd=tmp_path, **environment)
+    ended = run_command("check", "--dev", cwd=tmp_path, **environment)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "advice" not in ended.stdout
     with Server(tmp_path, environment=environment):

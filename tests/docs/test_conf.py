@@ -7,7 +7,8 @@ from importlib.resources import files
 import pytest
 import trustme
 
-from helpers.processes import Server, free_port, openholder
+from helpers.commands import run_command
+from helpers.processes import Server, free_port
 from helpers.support import UPSTREAM_TOKEN, Upstream, sample_rows
 from openholder.config import Configuration
 from openholder.fiskil import sample
@@ -70,6 +71,6 @@ def _sources(folder):
 
 
 def _call(folder, url, environment):
-    checked = openholder("check", "--dev", cwd=folder, **environment)
+    checked = run_command("check", "--dev", cwd=folder, **environment)
     with Server(folder, public_url=url, environment=environment) as server:
         return checked, server.call("/customer/cust-1001/accounts/acc-2001/balances")

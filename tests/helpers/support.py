@@ -6,8 +6,9 @@ import csv
 import io
 import json
 import re
+import sqlite3
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -118,32 +119,39 @@ class World:
 
 def write_sqlite(path: Path, rows: Rows) -> None:
     """One table a collection, `banking_transactions`; the document that a row names is in the row itself."""
-    path.write_bytes(_sample_database() if rows == _sample_rows() else _database(rows))
+    sample = _sample_rows()
+    if rows == sample:
+        path.write_bytes(_sample_database())
+        return
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.deserialize(_sample_database())
+        for name in sample:
+            if rows.get(name) != sample[name]:
+                connection.execute(f'DROP TABLE "{name.replace(".", "_")}"')
+        _create_tables(connection, {name: records for name, records in rows.items() if records != sample.get(name)})
+        path.write_bytes(connection.serialize())
 
 
 @cache
 def _sample_database() -> bytes:
-    """Most tests serve the sample as it is: it is made once."""
-    return _database(_sample_rows())
-
-
-def _database(rows: Rows) -> bytes:
-    import sqlite3
-    from contextlib import closing
-
+    """Most tests serve the sample as it is, or with a table changed: it is made once."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        for name, records in rows.items():
-            columns = list(dict.fromkeys(key for record in records for key in record))
-            definitions = ", ".join(f'"{column}" {"BLOB" if column == "document" else "TEXT"}' for column in columns)
-            table = name.replace(".", "_")
-            connection.execute(f'CREATE TABLE "{table}" ({definitions})')
-            marks = ", ".join("?" * len(columns))
-            connection.executemany(
-                f'INSERT INTO "{table}" VALUES ({marks})',
-                [[_cell(column, record.get(column)) for column in columns] for record in records],
-            )
-        connection.commit()
+        _create_tables(connection, _sample_rows())
         return connection.serialize()
+
+
+def _create_tables(connection: sqlite3.Connection, rows: Rows) -> None:
+    for name, records in rows.items():
+        columns = list(dict.fromkeys(key for record in records for key in record))
+        definitions = ", ".join(f'"{column}" {"BLOB" if column == "document" else "TEXT"}' for column in columns)
+        table = name.replace(".", "_")
+        connection.execute(f'CREATE TABLE "{table}" ({definitions})')
+        marks = ", ".join("?" * len(columns))
+        connection.executemany(
+            f'INSERT INTO "{table}" VALUES ({marks})',
+            [[_cell(column, record.get(column)) for column in columns] for record in records],
+        )
+    connection.commit()
 
 
 def _cell(column: str, value: str | None) -> str | bytes | None:

@@ -65,6 +65,7 @@ class TestTyped(SourceContract):
         return Typed(rows)
 
 
+@pytest.mark.slow
 class TestSQLite(SourceContract):
     exact_types = True
     documents = True
@@ -94,6 +95,7 @@ class TestSQLiteOverOneConnection(TestSQLite):
     connections = 1
 
 
+@pytest.mark.slow
 class TestCSV(SourceContract):
     exact_types = True
     documents = True
