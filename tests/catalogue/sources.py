@@ -324,16 +324,24 @@ async def lies(world: World) -> None:
     pages: list[tuple[str, Any]] = [
         (DETAILS, answer)
         for answer in (
-            None, [jane], jane, "text", 7, Page(records=None, total=0), Page(records=[None], total=1),
-            Page(records=[jane, jane], total=2), Page(records=[{"name": "Jane"}], total=1),
+            None,
+            [jane],
+            jane,
+            "text",
+            7,
+            Page(records=None, total=0),
+            Page(records=[None], total=1),
+            Page(records=[jane, jane], total=2),
+            Page(records=[{"name": "Jane"}], total=1),
             Page(records=[{**jane, "updatedAt": datetime.datetime(2026, 3, 14, 9, 26)}], total=1),
             Page(records=[{**jane, "updatedAt": "2026-03-14T09:26:53"}], total=1),
-            Page(records=[{**jane, "name": b"Jane"}], total=1), Page(records=[{**jane, "name": object()}], total=1),
+            Page(records=[{**jane, "name": b"Jane"}], total=1),
+            Page(records=[{**jane, "name": object()}], total=1),
             Page(records=[{**jane, "name": "\ud800"}], total=1),
             Page(records=[{**jane, "emailVerified": "yes"}], total=1),
             Page(records=[{**jane, "address": "Newtown"}], total=1),
         )
-    ]  # fmt: skip
+    ]
     pages += [
         (BALANCE, Page(records=[{**amount, "available": value}], total=1))
         for value in (Decimal("NaN"), Decimal("Infinity"), float("nan"), float("inf"), 0.1 + 0.2, "NaN", "", "1e3", [])

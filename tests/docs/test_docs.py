@@ -109,8 +109,10 @@ async def test_the_source_with_settings_of_the_page_for_authors_serves(world: Wo
 def test_the_proof_of_the_page_for_authors_proves_its_source(package):
     proven = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:tornado", "-p", "no:xdist", "."],
-        cwd=package, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=package,
+        capture_output=True,
+        text=True,
+    )
     assert re.search(r"^3\d passed", proven.stdout, re.MULTILINE), proven.stdout
 
 

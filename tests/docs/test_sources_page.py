@@ -119,8 +119,10 @@ async def test_the_internal_api_is_served_under_our_names(world: World, monkeypa
     address = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
     await world.start(configured.replace("https://agreements.internal", address))
     assert (await world.call("/auth/v1/customer/P9")).json == {
-        "id": "P9", "name": "Ravi Oduya", "email": "ravi@example.com",
-    }  # fmt: skip
+        "id": "P9",
+        "name": "Ravi Oduya",
+        "email": "ravi@example.com",
+    }
     found = await world.call("/auth/v1/customer/search", body={"email": "ravi@example.com"})
     assert [customer["id"] for customer in found.json["data"]] == ["P9"]
     for path in ours:

@@ -249,8 +249,11 @@ def test_a_log_that_cannot_be_written_stops_nobody(bank):
     with open("/dev/full", "wb") as full:
         process = subprocess.Popen(
             [*COMMAND, "serve", "-c", "openholder.toml", "--dev"],
-            cwd=bank, env=environment, stdout=full, stderr=full,
-        )  # fmt: skip
+            cwd=bank,
+            env=environment,
+            stdout=full,
+            stderr=full,
+        )
     try:
         until(lambda: process.poll() is not None or _answers(port))
         assert process.poll() is None

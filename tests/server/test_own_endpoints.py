@@ -45,12 +45,19 @@ def with_own() -> Any:
     """The sample data, and two collections that only the holder knows."""
     rows = rows_with_blocked()
     rows["payslips"] = [
-        {"customerId": owner, "id": f"pay-{number}", "employer.name": "Kelpie Outdoor", "gross": gross,
-         "lines": '[{"what":"base","hours":7.50}]', "note": None, "paid": "true"}
+        {
+            "customerId": owner,
+            "id": f"pay-{number}",
+            "employer.name": "Kelpie Outdoor",
+            "gross": gross,
+            "lines": '[{"what":"base","hours":7.50}]',
+            "note": None,
+            "paid": "true",
+        }
         for number, (owner, gross) in enumerate(
             [("cust-1001", "5123.40"), ("cust-1001", "5200.00"), ("cust-1003", "1.00"), ("cust-1001", "12.00")], 1
         )
-    ]  # fmt: skip
+    ]
     rows["cards"] = [
         {"accountId": account, "id": f"card-{number}", "number": f"n-{number}", "scheme": "VISA"}
         for number, account in enumerate(["acc-2001", "acc-2001", "acc-2008", "acc-2001", "acc-2901"], 1)
@@ -144,10 +151,17 @@ async def test_a_schema_types_columns_and_refuses_rows_that_violate_it(world, ki
     tables = f'[[endpoints]]\npath = "{PAYSLIPS}/{{id}}"\ncollection = "payslips"\nschema_file = "payslip.json"\n'
     await start_with(world, kind, rows, tables=tables)
     good = await world.call("/v1/customer/cust-1001/payslips/pay-1")
-    assert (good.status, EXACT(good.text)) == (200, {
-        "id": "pay-1", "employer": {"name": "Kelpie Outdoor"}, "gross": ("number", "5123.40"), "weeks": 2,
-        "lines": [{"what": "base", "hours": ("number", "7.50")}], "paid": True,
-    })  # fmt: skip
+    assert (good.status, EXACT(good.text)) == (
+        200,
+        {
+            "id": "pay-1",
+            "employer": {"name": "Kelpie Outdoor"},
+            "gross": ("number", "5123.40"),
+            "weeks": 2,
+            "lines": [{"what": "base", "hours": ("number", "7.50")}],
+            "paid": True,
+        },
+    )
     with capture_logs() as logs:
         bad = await world.call("/v1/customer/cust-1003/payslips/pay-3")
     assert (bad.status, bad.code) == (500, "server_error")

@@ -191,9 +191,9 @@ async def test_both_holders_of_a_joint_account_see_the_same_records(world, subte
             continue
         with subtests.test(msg=row.name):
             last = {"transactionId": "txn-2003-0081"}
-            path = "{}?page-size=1000".format(row.path.replace("{accountId}", "acc-2003").format_map(
-                {"customerId": "{customerId}", **last}
-            ))  # fmt: skip
+            path = "{}?page-size=1000".format(
+                row.path.replace("{accountId}", "acc-2003").format_map({"customerId": "{customerId}", **last})
+            )
             answers = [
                 await world.call(path.replace("{customerId}", holder), body=joint)
                 for holder in ("cust-1001", "cust-1003")

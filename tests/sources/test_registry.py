@@ -405,9 +405,7 @@ async def test_the_longest_matching_pattern_decides(io_loop, install, configured
     async with configured(named(a=every, b=every, c=every) + serve) as sources:
         served = {name: sources.find_source(name).name for name in every}
         assert sources.find_source("energy.accounts") is None
-    assert served == {
-        "customers": "a", "banking.accounts": "b", "banking.payees": "a", "banking.transactions": "c"
-    }  # fmt: skip
+    assert served == {"customers": "a", "banking.accounts": "b", "banking.payees": "a", "banking.transactions": "c"}
 
 
 @pytest.mark.gen_test
