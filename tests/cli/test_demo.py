@@ -21,7 +21,9 @@ def test_the_demo_passes_its_rehearsal_and_leaves_no_files(tmp_path):
     assert ended.stdout.startswith("Ready to go live")
     assert f"\n{len(OPERATIONS)} of {len(OPERATIONS)} operations answered with data\n" in ended.stdout
     assert not re.search("^(CRITICAL|ERROR|WARNING) ", ended.stdout, re.MULTILINE)
-    assert (list(tmp_path.iterdir()), ended.stderr) == ([], "")
+    # A busy machine may hold the loop for half a second, which the log reports.
+    logged = [line for line in ended.stderr.splitlines() if "event loop blocked" not in line]
+    assert (list(tmp_path.iterdir()), logged) == ([], [])
 
 
 def test_the_curl_lines_of_the_demo_work_as_pasted(tmp_path):
