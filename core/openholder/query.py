@@ -93,7 +93,14 @@ def instant(text: str) -> int:
 
 
 def microseconds(moment: datetime) -> int:
-    """Convert an aware `datetime` to microseconds since 1970-01-01T00:00:00Z: the inverse of `moment`."""
+    """Convert a moment to a number, as `instant` reads it from text.
+
+    Args:
+        moment: A `datetime` with a time zone.
+
+    Returns:
+        Microseconds since 1970-01-01T00:00:00Z.
+    """
     return (moment - _EPOCH) // _MICROSECOND
 
 
@@ -121,7 +128,10 @@ def number(found: object) -> Decimal:
 
 
 def truth(found: object) -> bool:
-    """Read a truth value: true or false, 1 or 0, or the text of one in any letter case.
+    """Read a truth value.
+
+    Args:
+        found: true or false, 1 or 0, or the text of one of them in any letter case.
 
     Raises:
         SourceFault: It is anything else.
@@ -196,6 +206,9 @@ class Filter:
     def admits(self, row: Row) -> bool:
         """Tell whether a row passes.
 
+        Args:
+            row: A row of the filter's collection.
+
         Raises:
             SourceFault: The row's value cannot be read as the filter's type. The message names the member only.
         """
@@ -254,6 +267,9 @@ class Order:
 
     def key(self, row: Row) -> tuple[bool, int | str]:
         """Return what to sort a row by.
+
+        Args:
+            row: A row of the order's collection.
 
         Raises:
             SourceFault: The value names no moment although ``reads`` is ``instant``.

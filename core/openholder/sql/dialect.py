@@ -23,23 +23,57 @@ class Dialect:
     """
 
     def quoted(self, name: str) -> str:
-        """Return an identifier that means exactly ``name``."""
+        """Quote an identifier.
+
+        Args:
+            name: The name of a table or column, with any characters.
+
+        Returns:
+            SQL that means exactly that name.
+        """
         return '"' + name.replace('"', '""') + '"'
 
     def mark(self, number: int) -> str:
-        """Return the placeholder of a parameter, the first of which is number 1."""
+        """Return the placeholder of a parameter.
+
+        Args:
+            number: Its place among the parameters of the statement. The first is 1.
+        """
         return "?"
 
     def selected(self, table: Table, column: str) -> str:
-        """Return a column as it is read: converted, if its driver's type is not one that rows may have."""
+        """Return a column as a SELECT reads it.
+
+        Args:
+            table: The table.
+            column: One of its columns.
+
+        Returns:
+            The quoted column; converted in SQL, if its driver's type is not one that rows may have.
+        """
         return self.quoted(column)
 
     def text(self, table: Table, column: str) -> str:
-        """Return a column as text, to be compared character by character whatever the column's collation."""
+        """Return a column as text, to be compared character by character whatever the column's collation.
+
+        Args:
+            table: The table.
+            column: One of its columns.
+        """
         return f"CAST({self.quoted(column)} AS TEXT)"
 
     def one_of(self, table: Table, column: str, values: Sequence[str], bind: Bind) -> str | None:
-        """Return the condition that a column's text is one of several; ``None`` as for `condition`."""
+        """Translate an equality filter: the column's text is one of several.
+
+        Args:
+            table: The table.
+            column: One of its columns.
+            values: The texts. There is at least one.
+            bind: Adds a parameter.
+
+        Returns:
+            The condition; ``None`` as for `condition`.
+        """
         return f"{self.text(table, column)} IN ({', '.join(map(bind, values))})"
 
     def condition(self, table: Table, condition: Filter, bind: Bind) -> str | None:
@@ -65,6 +99,10 @@ class Dialect:
     def order(self, table: Table, order: Order) -> str | None:
         """Translate an order into a term of ORDER BY with exactly the meaning of `Order`.
 
+        Args:
+            table: The table.
+            order: The order.
+
         Returns:
             The term; empty if the table has no such column; ``None`` if the database cannot sort like that, so that
             openholder sorts the rows itself.
@@ -72,20 +110,46 @@ class Dialect:
         return None if table.columns(order.members) else ""
 
     def page(self, query: Query, bind: Bind) -> str:
-        """Return the clause that cuts the page."""
+        """Return the clause that cuts the page.
+
+        Args:
+            query: The query, of which ``offset`` and ``limit`` count. A limit of ``None`` is none.
+            bind: Adds a parameter.
+        """
         return f"LIMIT {bind(NO_LIMIT if query.limit is None else query.limit)} OFFSET {bind(query.offset)}"
 
     def first(self, table: Table, members: tuple[str, ...]) -> str:
-        """Return the first of some members that has a value; NULL if the table has none of them."""
+        """Return the first of some members that has a value.
+
+        Args:
+            table: The table.
+            members: Their names, in the order in which they count.
+
+        Returns:
+            The column, or a COALESCE; ``NULL`` if the table has none of them.
+        """
         columns = [self.quoted(table.members[member]) for member in members if member in table.members]
         return f"COALESCE({', '.join(columns)})" if len(columns) > 1 else "".join(columns) or "NULL"
 
     def searched(self, table: Table, condition: Filter) -> str:
-        """Return the expression that an index must cover for a filter to find its rows without reading all."""
+        """Return the expression that an index must cover for a filter to find its rows without reading all.
+
+        Args:
+            table: The table.
+            condition: The filter.
+
+        Raises:
+            SourceFault: The table has no column for the member.
+        """
         return self.quoted(table.column(condition.member))
 
     def index(self, table: Table, condition: Filter) -> str:
-        """Return the statement that creates the index which a filter needs."""
+        """Return the statement that creates the index which a filter needs.
+
+        Args:
+            table: The table. For a view, the statement names what to do on the tables behind it.
+            condition: The filter.
+        """
         name = self.quoted(f"{table.name}_{condition.member}")
         statement = f"CREATE INDEX {name} ON {self.quoted(table.name)} ({self.searched(table, condition)});"
         return f"on the tables behind the view, the equivalent of: {statement}" if table.is_view else statement

@@ -68,6 +68,9 @@ class Schema:
     def table(self, collection: str) -> Table:
         """Return the table of a collection.
 
+        Args:
+            collection: Its name, with a dot or an underscore after the sector.
+
         Raises:
             SourceFault: There is none.
         """
@@ -77,12 +80,23 @@ class Schema:
         return table
 
     def page(self, query: Query) -> Statement:
-        """Return the SELECT that answers a query, or as much of it as the database can: what to have explained."""
+        """Return the SELECT that answers a query, or as much of it as the database can: what to have explained.
+
+        Args:
+            query: The query.
+
+        Raises:
+            SourceFault: There is no table for the collection, or no column for a filter.
+        """
         compiled = self._compile(query)
         return compiled.page() if compiled.is_exact else compiled.first(self._max_rows + 1)
 
     def index(self, query: Query) -> str:
-        """Return the statement that creates an index for the query's first filter, the owner of its rows."""
+        """Return the statement that creates an index for the query's first filter, the owner of its rows.
+
+        Args:
+            query: A query with at least one filter.
+        """
         return self.dialect.index(self.table(query.collection), query.filters[0])
 
     async def fetch(self, query: Query, rows: Rows) -> Page:

@@ -24,6 +24,9 @@ class Table:
     def renamed(self, columns: Mapping[str, str]) -> Table:
         """Return the table with its members: each is named like its column, unless ``columns`` maps it.
 
+        Args:
+            columns: Members, and the columns of another name that hold them.
+
         Raises:
             SourceFault: ``columns`` names a column that the table does not have.
         """
@@ -36,6 +39,9 @@ class Table:
     def column(self, member: str) -> str:
         """Return the column of a member.
 
+        Args:
+            member: The member's path, such as ``address.locality``.
+
         Raises:
             SourceFault: The table has none for it.
         """
@@ -45,5 +51,9 @@ class Table:
             raise SourceFault(f"table {self.name!r} has no column {member!r}") from None
 
     def columns(self, members: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the columns of those members that the table has."""
+        """Return the columns of those members that the table has.
+
+        Args:
+            members: Paths of members.
+        """
         return tuple([self.members[member] for member in members if member in self.members])
