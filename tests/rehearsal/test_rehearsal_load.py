@@ -28,6 +28,8 @@ from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import CustomerRun, Plan, Session, build_request
 from openholder.server.app import bind
 
+pytestmark = pytest.mark.slow  # together they take seconds
+
 NAMES = ("searchCustomers", "getCommonCustomer", "getBankingBalance", "listBankingTransactions")
 MIX = tuple(operation for operation in OPERATIONS if operation.name in NAMES)
 ROUTES = {operation.name: format_route(operation) for operation in MIX}

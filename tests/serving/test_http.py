@@ -12,6 +12,8 @@ from helpers.people import BALANCE
 from helpers.support import sample_rows, start_with
 from openholder.contract.limits import MAX_BODY
 
+pytestmark = pytest.mark.slow  # together they take seconds
+
 URN = "urn:au-cds:error:cds-all:"
 SEARCH = "/auth/v1/customer/search"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from helpers.bank import Bank
 
+pytestmark = pytest.mark.slow  # together they take seconds
+
 URN = "urn:au-cds:error:cds-all:"
 BANKING, ENERGY = "/v1/banking/customer/c1", "/v1/energy/customer/c1"
 TRANSACTIONS = f"{BANKING}/accounts/a1/transactions"

@@ -17,6 +17,8 @@ from openholder import Filter, Order, Query, SourceFault, hookimpl, select
 from openholder.sql import Dialect, Schema, Table
 from openholder.testing import SourceContract
 
+pytestmark = pytest.mark.slow  # together they take seconds
+
 DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
 
 

@@ -23,6 +23,8 @@ from openholder_sqlite import SQLiteSettings, SQLiteSource
 from testing.faults import FAULTS, FloatMoney
 from testing.reference import Reference
 
+pytestmark = pytest.mark.slow  # together they take seconds
+
 TESTS = sorted(name for name in dir(SourceContract) if name.startswith("test_"))
 
 # -- the built-in sources -----------------------------------------------------------------------------------------
