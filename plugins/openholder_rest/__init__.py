@@ -15,13 +15,10 @@ from openholder import Filter, Page, Query, SourceFault, hookimpl, select
 from openholder_rest.breaker import CircuitBreaker
 from openholder_rest.client import JSON, PDF, Pace, UpstreamClient
 from openholder_rest.pagination import Pagination
-from openholder_rest.settings import RESTSettings, Template
+from openholder_rest.settings import OWN_ID, RESTSettings, Template
 from openholder_rest.time_bounds import find_time_bounds
 
 __all__ = ["Pace", "RESTSettings", "RESTSource"]
-
-OWN_ID = {"customers": "id", "accounts": "id", "logins": "customerId"}
-"""The collections that decide who may see what, and the member without which an object is not a record of them."""
 
 
 class RESTSource:
@@ -177,9 +174,10 @@ def _require_members(records: list[dict[str, Any]], members: list[str], collecti
     for record in records:
         missing = [member for member in members if record.get(member) in (None, "")]
         if missing:
+            otherwise = "" if collection in OWN_ID else ", put it into the path of the template, or see trusts_query"
             raise SourceFault(
                 f"upstream returned a record of {collection!r} without {' and '.join(missing)}; it may be anybody's; "
-                "have the member returned, put it into the path of the template, or see trusts_query"
+                f"have the member returned{otherwise}"
             )
 
 

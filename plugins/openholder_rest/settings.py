@@ -79,8 +79,8 @@ def _check_http_url(url: str) -> str:
     return url
 
 
-DECIDING = ("customers", "accounts", "logins")
-"""The collections that decide who may see what."""
+OWN_ID = {"customers": "id", "accounts": "id", "logins": "customerId"}
+"""The collections that decide who may see what, and the member without which an object is not a record of them."""
 
 
 class RESTSettings(BaseModel):
@@ -129,7 +129,7 @@ class RESTSettings(BaseModel):
     @classmethod
     def _check_trust(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         for collection in value:
-            if collection in DECIDING:
+            if collection in OWN_ID:
                 raise ValueError(
                     f"{collection} decides who may see what, so its records must name their owner; remove it"
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from openholder.query import Order
 
@@ -100,6 +100,7 @@ COLLECTIONS = {
 """All collections of Fiskil's operations, by name."""
 
 
+@cache  # asked for each row; the names are those of operations, so there are few
 def find_collection(name: str) -> Collection:
     """Return the collection of that name. One that only a custom endpoint uses has the default columns."""
     return COLLECTIONS.get(name) or Collection(name, customer="customerId", account="accountId", key="id")

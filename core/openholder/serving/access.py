@@ -303,8 +303,7 @@ async def _find_below_accounts(sources: SourceRegistry, request: ValidRequest, a
     elif account_filters:
         if sources.find_source(PRODUCTS) is None:
             raise RequestError(ErrorKind.NOT_SERVED, "not_served")
-        condition = Filter("accountId", "in", tuple(account_ids), variable="accountId")
-        query = Query(collection=PRODUCTS, filters=(condition, *account_filters), variables=request.ids)
+        query = build_owner_query(PRODUCTS, request.ids, account_filters, account_ids=account_ids)
         account_ids = [str(row["accountId"]) for row in await fetch_all(sources, query)]
     if not account_ids:
         return FoundRows(())
