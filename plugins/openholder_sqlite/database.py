@@ -28,7 +28,9 @@ class Database:
         self._connect = connect
         self._columns = columns
         self._size = connections
-        self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        self._idle: list[aiosqlite.Connection] = []
+        # A semaphore is fair, a queue is not: whoever puts a connection back could take it again before those who wait.
+        self._free = asyncio.Semaphore(connections)
         self._exits = AsyncExitStack()
         self._schema = Schema(SQLiteDialect(), (), {})
         self._faults: list[str] = []
@@ -43,7 +45,7 @@ class Database:
                 connection = await self._connect()
                 self._exits.push_async_callback(connection.close)
                 await add_functions(connection, self._faults)
-                self._idle.put_nowait(connection)
+                self._idle.append(connection)
             found = await self.select(
                 "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
             )
@@ -91,14 +93,15 @@ class Database:
             return await self._run(statement, parameters)
 
     async def _run(self, statement: str, parameters: Iterable[Any]) -> list[Any]:
-        connection = await self._idle.get()
-        try:
-            return list(await connection.execute_fetchall(statement, parameters))
-        except asyncio.CancelledError:
-            await connection.interrupt()
-            raise
-        finally:
-            self._idle.put_nowait(connection)
+        async with self._free:
+            connection = self._idle.pop()
+            try:
+                return list(await connection.execute_fetchall(statement, parameters))
+            except asyncio.CancelledError:
+                await connection.interrupt()
+                raise
+            finally:
+                self._idle.append(connection)
 
     @contextmanager
     def _keep_open(self) -> Iterator[None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 from openholder.contract.collections import find_collection
@@ -13,7 +15,7 @@ from openholder.contract.operation import PDF
 from openholder.contract.operations import Operation
 from openholder.contract.rows import read_record
 from openholder.errors import SourceFault
-from openholder.query import Filter, Row, moment
+from openholder.query import Filter, Page, Row, moment
 from openholder.serving.access import Found
 from openholder.serving.cursors import Cursor, Cursors
 from openholder.serving.paging import PageRequest, read_limit, read_page
@@ -117,41 +119,57 @@ class CursorList(Single):
 
     async def render(self, found: Found) -> Any:
         """Return the records after the cursor, and a cursor for those that follow them."""
-        skipped = 0
-        if self.cursor.position and found.order:
-            # Records that arrive in front do not move the rest: what is newer than the last record is left out, and
-            # of those with the same time, the ones that were returned before are skipped.
-            if self.cursor.moment is not None:
-                order = found.order[0]
-                bound = moment(self.cursor.moment)
-                found = found.with_filter(Filter(order.member, "le", bound, otherwise=order.otherwise))
-            skipped = await self._count_returned(found)
-        elif self.cursor.position:
-            skipped = await self._find_position(found)
-        page = await found.page(skipped, self.limit)
+        if self.cursor.moment is not None and found.order:
+            # Records that arrive in front do not move the rest: what is newer than the last record is left out.
+            order = found.order[0]
+            bound = moment(self.cursor.moment)
+            found = found.with_filter(Filter(order.member, "le", bound, otherwise=order.otherwise))
+        skipped, page = await self._fetch_part(found)
         total = self.cursor.total or page.total
         content: dict[str, Any] = {"page": {"totalElements": total}} | self.wrap(self.to_records(page.records))
         if page.records and skipped + len(page.records) < page.total:
-            last = page.records[-1]
-            position = self.cursor.position + len(page.records)
-            following = Cursor(position, self._key(last), self._moment(last), total)
+            following = self._build_following(skipped, page.records, total)
             content["page"]["nextOffset"] = self.context.cursors.seal(following, self.listing.scope)
         return content
 
-    async def _count_returned(self, found: Found) -> int:
-        """Count the records at the beginning that have the time of the last one and an id up to its own."""
-        count = 0
-        while True:
-            page = await found.page(count, self.limit)
-            for row in page.records:
-                if self._moment(row) != self.cursor.moment or self._key(row) > self.cursor.last:
-                    return count
-                count += 1
-            if not page.records:
-                return count
+    async def _fetch_part(self, found: Found) -> tuple[int, Page]:
+        """Fetch the records after the cursor, and return how many stand before them.
+
+        The record before the part is fetched with it. If that is the cursor's, one query is enough, however many
+        records have its time; otherwise some of them came or went, and the place is searched.
+        """
+        if not self.cursor.position:
+            return 0, await found.page(0, self.limit)
+        place = self.cursor.place if found.order else self.cursor.position
+        if place:
+            page = await found.page(place - 1, self.limit + 1)
+            if page.records and self._is_last(page.records[0]):
+                return place, replace(page, records=page.records[1:])
+        place = await (self._search_place(found) if found.order else self._find_position(found))
+        return place, await found.page(place, self.limit)
+
+    async def _search_place(self, found: Found) -> int:
+        """Count the records up to the cursor's own, which are at the beginning of the sorted list.
+
+        A window of `MAX_SIZE` records shows where they end, or which half to look at next.
+        """
+        low, high = 0, sys.maxsize
+        start = max(0, self.cursor.place - MAX_SIZE // 2)
+        while low < high:
+            page = await found.page(start, MAX_SIZE)
+            high = min(high, page.total)
+            returned = sum(map(self._was_returned, page.records))
+            if not returned:
+                high = start
+            elif returned < len(page.records):
+                return start + returned
+            else:
+                low = start + returned
+            start = max(low, (low + high - MAX_SIZE) // 2)
+        return low
 
     async def _find_position(self, found: Found) -> int:
-        """Return where the next part begins in a list that has no order of its own and is short.
+        """Return where the part begins in a list that has no order of its own and is short.
 
         After the last record if it is still there; otherwise after as many records as were returned before.
         """
@@ -159,6 +177,21 @@ class CursorList(Single):
             return self.cursor.position
         keys = [self._key(row) for row in (await found.page(0, MAX_SIZE)).records]
         return keys.index(self.cursor.last) + 1 if self.cursor.last in keys else self.cursor.position
+
+    def _build_following(self, skipped: int, records: Sequence[Row], total: int) -> Cursor:
+        """Build the cursor that names the last of these records, of which ``skipped`` stand before the first."""
+        last = records[-1]
+        time = self._moment(last)
+        place = sum(1 for _ in takewhile(lambda row: self._moment(row) == time, reversed(records)))
+        if place == len(records) and time == self.cursor.moment:
+            place += skipped
+        return Cursor(self.cursor.position + len(records), self._key(last), time, total, place)
+
+    def _is_last(self, row: Row) -> bool:
+        return self._key(row) == self.cursor.last and self._moment(row) == self.cursor.moment
+
+    def _was_returned(self, row: Row) -> bool:
+        return self._moment(row) == self.cursor.moment and self._key(row) <= self.cursor.last
 
     def _moment(self, row: Row) -> int | None:
         """Return the time by which the list is sorted, in microseconds since 1970; ``None`` if it has none."""

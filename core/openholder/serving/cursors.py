@@ -39,6 +39,8 @@ class Cursor:
     """Its time in microseconds since 1970, if the list is sorted by one and it has one."""
     total: int = 0
     """The number of records in the list when its first part was requested."""
+    place: int = 0
+    """The number of records of that same moment up to this one, when its part was returned."""
 
 
 class Cursors:

@@ -355,6 +355,22 @@ async def test_endless_queries_do_not_block_other_connections(io_loop, tmp_path)
 
 
 @pytest.mark.gen_test
+async def test_a_caller_of_many_queries_lets_others_in_between(io_loop, tmp_path):
+    schema = "CREATE TABLE accounts (id); INSERT INTO accounts VALUES ('a1')"
+    async with build_sources(tmp_path, schema, "connections = 1\n") as sources:
+        database = sources.find_source("accounts").hooks["fetch"].get_hookimpls()[0].plugin._watched.database
+        done = []
+
+        async def ask(name, times):
+            for _ in range(times):
+                await database.select("SELECT 1")
+                done.append(name)
+
+        await asyncio.gather(ask("many", 50), *[ask(str(n), 1) for n in range(5)])
+    assert done[:6] == ["many", "0", "1", "2", "3", "4"]
+
+
+@pytest.mark.gen_test
 async def test_a_locked_database_blocks_only_its_own_query(io_loop, tmp_path):
     """If the loop stood still, the lock would not be given back before SQLite gives up."""
     async with build_sources(tmp_path, "CREATE TABLE accounts (id); INSERT INTO accounts VALUES ('a1')") as sources:
