@@ -160,7 +160,7 @@ ROWS = (
     Row(
         "F13",
         shown_by="test_process.py::test_workers_share_the_port_and_the_record_of_used_tokens "
-        "test_edge.py::test_workers_inherit_only_the_socket",
+        "test_edge.py::test_workers_inherit_only_the_sockets",
     ),
     Row("F15", scenario=one_busy_customer),
     Row("F16", scenario=looking_around),

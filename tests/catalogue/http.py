@@ -636,7 +636,7 @@ ROWS = (
     Row("H36", scenario=upgrades),
     Row(
         "H37",
-        shown_by="test_process.py::test_with_a_certificate_only_tls_1_2_and_newer_are_served "
+        shown_by="test_tls.py::test_with_a_certificate_only_tls_1_2_and_newer_are_served "
         "test_edge.py::test_tls_refuses_weak_ciphers_and_plain_http "
         "test_edge.py::test_a_stalled_handshake_is_cancelled_within_ten_seconds",
     ),

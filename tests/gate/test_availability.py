@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -270,6 +271,13 @@ NOT_BELIEVED = {
     "with a number as its document": rewritten(document=7),
     "nested without end": lambda path: path.write_text("[" * 100_000),
     "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a symbolic link": lambda path: (path.rename(path.with_suffix(".old")), path.symlink_to("known-keys.old")),
+    "a hard link": lambda path: path.with_suffix(".other").hardlink_to(path),
+    "a named pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "of another user": pytest.param(
+        lambda path: os.chown(path, 65_534, -1),
+        marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away"),
+    ),
 }
 
 

@@ -25,7 +25,8 @@ from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
 PATIENCE = 20.0
 """Seconds after which a process that does not do what it should has failed the test."""
 
-COMMAND = [sys.executable, "-m", "openholder"]
+COMMAND = [sys.executable, "-P", "-m", "openholder"]
+"""As the installed command: nothing is imported from the working directory."""
 
 
 def openholder(

@@ -120,12 +120,21 @@ def test_a_killed_worker_fails_only_its_own_requests(tmp_path, holding):
 
 @pytest.mark.slow
 @pytest.mark.subprocess
-def test_workers_inherit_only_the_socket(bank):
-    configuration(bank, listen="workers = 2", more=SQLITE)
+def test_workers_inherit_only_the_sockets(bank):
+    """They serve all of them, and import nothing from the folder in which the command was given."""
+    configuration(bank, listen='workers = 2\naddress = ""', more=SQLITE)
+    for module in ("tornado", "openholder", "sitecustomize"):
+        (bank / f"{module}.py").write_text("open('imported', 'w').close()\n")
     with Server(bank) as server:
         server.event("listening on")
-        assert server.call(BALANCE)[0] == 200
         parent = server.process.pid
+        for address in [found[4][0] for found in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)]:
+            for _ in range(8):  # enough for both workers to have one
+                connection = http.client.HTTPConnection(address, server.port, timeout=PATIENCE)
+                headers = {"Authorization": f"Bearer {server.token(BALANCE)}", "Connection": "close"}
+                connection.request("GET", BALANCE, headers=headers)
+                assert connection.getresponse().status == 200
+                connection.close()
         workers = children(parent)
         assert len(workers) == 2
         for worker in workers:
@@ -133,6 +142,8 @@ def test_workers_inherit_only_the_socket(bank):
         held = [os.readlink(entry) for entry in Path(f"/proc/{parent}/fd").iterdir() if entry.is_symlink()]
         assert not [place for place in held if place.endswith((".db", ".db-wal", ".db-shm"))]
         assert server.stop() == 0
+    assert not (bank / "imported").exists()
+    assert f"configuration: {bank / 'openholder.toml'}" in server.lines[0]
 
 
 @pytest.mark.slow

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
 import json
 import signal
-import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import trustme
 
 from helpers.people import BALANCE
 from helpers.processes import Server, configuration, openholder
 from helpers.support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
-from openholder.server.tls import make_context, reload_on_change
 
 SEARCH = "/auth/v1/customer/search"
 
@@ -137,76 +133,6 @@ def test_a_used_token_stays_used_over_a_restart(bank):
         server.stop()
     with Server(bank) as server:
         assert server.call(BALANCE, token=token)[0] == 401
-
-
-@pytest.fixture
-def authority():
-    return trustme.CA()
-
-
-@pytest.mark.slow
-@pytest.mark.subprocess
-def test_with_a_certificate_only_tls_1_2_and_newer_are_served(bank, authority):
-    certificate = authority.issue_cert("127.0.0.1")
-    certificate.private_key_pem.write_to_path(bank / "tls.key")
-    certificate.cert_chain_pems[0].write_to_path(bank / "tls.crt")
-    configuration(bank, listen='tls_certificate = "tls.crt"\ntls_key = "tls.key"', more=SQLITE)
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    with Server(bank, context=context) as server:
-        assert server.call(BALANCE)[0] == 200
-        assert _spoken(server.port, context).startswith("TLSv1.")
-        old = ssl.create_default_context()
-        authority.configure_trust(old)
-        with pytest.warns(DeprecationWarning):
-            old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-        old.set_ciphers("ALL:@SECLEVEL=0")
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            _spoken(server.port, old)
-        assert server.stop() == 0
-
-
-def _spoken(port: int, context: ssl.SSLContext) -> str:
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
-    connection.connect()
-    version = connection.sock.version()
-    connection.close()
-    return version
-
-
-@pytest.mark.gen_test
-async def test_a_renewed_certificate_is_loaded_and_a_broken_one_is_not(tmp_path, authority):
-    key, chain = tmp_path / "tls.key", tmp_path / "tls.crt"
-
-    def put(certificate):
-        certificate.private_key_pem.write_to_path(key)
-        certificate.cert_chain_pems[0].write_to_path(chain)
-
-    put(authority.issue_cert("old.example"))
-    context = make_context(chain, key)
-    watch = asyncio.create_task(reload_on_change(context, chain, key, interval=0.01))
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
-    chain.write_text("not a certificate")
-    assert await _name(port, authority) == "old.example"
-    put(authority.issue_cert("new.example"))
-    async with asyncio.timeout(4):
-        while await _name(port, authority) != "new.example":
-            await asyncio.sleep(0.01)
-    watch.cancel()
-    await asyncio.gather(watch, return_exceptions=True)
-    server.close()
-
-
-async def _name(port: int, authority: trustme.CA) -> str:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    authority.configure_trust(context)
-    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-    names = writer.get_extra_info("peercert")["subjectAltName"]
-    writer.transport.abort()
-    await asyncio.sleep(0)  # the transport is let go on the loop's next turn
-    return names[0][1]
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ EXIT_CODES: dict[Verdict, int] = {
     "ok": 0,
     "empty": 0,
     "advice": 0,
+    "warning": 0,
     "not served": 0,
     "failed": 1,
     "configuration": 3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,21 +18,26 @@ from openholder.server.connections import bind
 from openholder.server.logs import configure_logging
 from openholder.server.workers import run_worker, supervise
 
+log = logging.getLogger("openholder")
+
 
 @click.command()
 @configuration_option
 @click.option("--dev", is_flag=True, help="Serve development keys at the JWKS URL, in Fiskil's place (loopback only).")
+@click.option("--worker", type=int, hidden=True, help="Number of this worker process.")
 @click.option(
-    "--worker", nargs=2, type=int, hidden=True, help="Worker number and file descriptor of the shared socket."
+    "--socket", "descriptors", type=int, multiple=True, hidden=True, help="File descriptor of a shared socket."
 )
-def serve(path: Path | None, dev: bool, worker: tuple[int, int] | None) -> int:
+def serve(path: Path | None, dev: bool, worker: int | None, descriptors: tuple[int, ...]) -> int:
     """Serve until SIGTERM or Ctrl-C. SIGHUP reloads the configuration."""
     configuration = Configuration.load(path)
     configure_logging(configuration.settings.log)
-    if worker:
-        number, descriptor = worker
-        asyncio.run(run_worker(configuration, number, socket.socket(fileno=descriptor)))
+    if worker is not None:
+        shared = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        asyncio.run(run_worker(configuration, worker, shared))
         return 0
+    # The first candidate is in the working directory: say which file it was.
+    log.info("configuration: %s", configuration.path.absolute())
     return asyncio.run(_serve(configuration, dev))
 
 
@@ -39,6 +45,6 @@ async def _serve(configuration: Configuration, dev: bool) -> int:
     listen = configuration.settings.listen
     async with development_keys(configuration) if dev else nullcontext():
         if listen.workers > 1:
-            return await supervise(configuration, bind(listen.address, listen.port)[0])
+            return await supervise(configuration, bind(listen.address, listen.port))
         await run(configuration)
         return 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import logging
 import os
 import re
+import stat
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 
 MAX_BYTES = 65_536
 """Bytes of a JWK Set."""
+MAX_KEPT = 2 * MAX_BYTES
+"""Bytes of the file with the last usable JWK Set: base64 makes it a third longer."""
 DEADLINE = 3.0
 """Seconds for the whole fetch, even if the response arrives byte by byte."""
 
@@ -61,7 +65,8 @@ def make_fetch(url: str) -> Fetch:
 class KnownKeys:
     """A file with the last usable key set of one URL, so that a restart does not depend on the URL's host.
 
-    Whoever can write this file can sign tokens. A file that is writable by group or others is therefore ignored.
+    Whoever can write this file can sign tokens. It is therefore believed only if nobody but this user or root can have
+    written it.
     """
 
     def __init__(self, path: Path, url: str, clock: Callable[[], float] = time.time) -> None:
@@ -84,15 +89,40 @@ class KnownKeys:
     def load(self) -> tuple[bytes, float] | None:
         """Return the key set stored for this URL and its age in seconds, or None if there is no trustworthy one."""
         try:
-            if self._path.stat().st_mode & 0o022:
-                log.error("ignoring %s: it is writable by group or others; run chmod go-w on it", self._path)
-                return None
-            kept = parse_json(self._path.read_bytes())
+            kept = parse_json(_read_own_file(self._path))
             document, url = base64.b64decode(kept["document"], validate=True), kept["url"]
             age = self._clock() - float(kept["at"])
         except FileNotFoundError:
+            return None
+        except _UntrustedFile as exc:
+            log.error("ignoring %s: %s; remove it, and it is written anew with the next fetch", self._path, exc)
             return None
         except (OSError, ValueError, LookupError, TypeError) as exc:
             log.error("ignoring %s: %s", self._path, type(exc).__name__)
             return None
         return (document, age) if url == self._url and age >= 0 else None
+
+
+class _UntrustedFile(Exception):
+    """Somebody else may have written the file. The message says why."""
+
+
+def _read_own_file(path: Path) -> bytes:
+    """Read a file that only this user or root can have written: judged by the open file, which nobody can exchange."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a named pipe would block
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise _UntrustedFile("it is a symbolic link") from exc
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise _UntrustedFile("it is not a regular file")
+        if found.st_uid not in {0, os.geteuid()}:
+            raise _UntrustedFile("it belongs to another user")
+        if found.st_mode & 0o022:
+            raise _UntrustedFile("it is writable by group or others")
+        if found.st_nlink > 1:
+            raise _UntrustedFile("it has a second name (a hard link)")
+        return file.read(MAX_KEPT)

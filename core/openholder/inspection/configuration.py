@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 from openholder.config import Configuration
@@ -19,7 +21,7 @@ from openholder.inspection.findings import Finding
 from openholder.query import Filter, Query, Row
 from openholder.server.app import make_store
 from openholder.server.generation import list_operations, make_sources
-from openholder.server.tls import make_context
+from openholder.server.tls import UnusableCertificate, list_hosts, load_certificate
 from openholder.serving.access import build_owner_query, fetch_all, is_served
 from openholder.serving.answers import has_needed
 from openholder.settings import Settings
@@ -65,13 +67,16 @@ async def _inspect_store(settings: Settings) -> Finding:
 
 
 def _inspect_certificate(settings: Settings) -> list[Finding]:
+    what = "TLS certificate"
     if not settings.listen.tls_certificate or not settings.listen.tls_key:
         return []
     try:
-        make_context(settings.listen.tls_certificate, settings.listen.tls_key)
-    except OSError as exc:
-        return [Finding("TLS certificate", "configuration", f"cannot be loaded: {type(exc).__name__}")]
-    return [Finding("TLS certificate", "ok", "")]
+        certificate = load_certificate(settings.listen.tls_certificate, settings.listen.tls_key)
+    except UnusableCertificate as exc:
+        return [Finding(what, "configuration", str(exc))]
+    problems = certificate.find_problems(list_hosts(settings.public_url), datetime.now(UTC))
+    findings = [Finding(what, "failed" if level == logging.ERROR else "warning", text) for level, text in problems]
+    return findings or [Finding(what, "ok", f"valid until {certificate.not_after:%Y-%m-%d %H:%M} UTC")]
 
 
 async def _inspect_sources(configuration: Configuration) -> AsyncIterator[Finding]:

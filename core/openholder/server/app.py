@@ -30,7 +30,7 @@ from openholder.server.connections import CountingServer, bind, limit_connection
 from openholder.server.generation import Generation, list_fixed_changes
 from openholder.server.lag import watch_loop
 from openholder.server.logs import log_loop_errors
-from openholder.server.tls import make_context, reload_on_change
+from openholder.server.tls import CertificateFiles, UnusableCertificate, list_hosts
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
 from openholder.serving.routing import Switch
@@ -88,6 +88,10 @@ class RunningServer:
         except Exception as exc:
             return f"source not healthy: {type(exc).__name__}"
         return ""
+
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """Make the TLS handshakes of new connections with ``context``."""
+        self.server.ssl_options = context
 
     async def drain(self, limit: float = DRAIN) -> None:
         """Accept no new connections, let running requests end within ``limit`` seconds, then close all connections."""
@@ -205,14 +209,16 @@ async def serve(
         await keys.start()
         watch = watch_loop(journal.loop_lag.set, lambda: running.sources.list_active())
         stack.push_async_callback(_cancel, asyncio.create_task(watch))
-        context = _make_tls_context(settings)
-        if context and settings.listen.tls_certificate and settings.listen.tls_key:
-            renewal = reload_on_change(context, settings.listen.tls_certificate, settings.listen.tls_key)
-            stack.push_async_callback(_cancel, asyncio.create_task(renewal))
+        certificate = _load_certificate(settings)
+        if certificate:
+            certificate.log_problems()
+            journal.watch_certificate(certificate.count_days_left)
+            running.use_tls(certificate.current.context)
+            renewal = asyncio.create_task(certificate.follow(running.use_tls))
+            stack.push_async_callback(_cancel, renewal)
         _start_admin_listener(running, settings, worker, stack)
         sockets = sockets or bind(settings.listen.address, settings.listen.port)
         running.port = sockets[0].getsockname()[1]
-        running.server.ssl_options = context
         running.server.add_sockets(sockets)
         stack.push_async_callback(running.drain)
         yield running
@@ -232,18 +238,16 @@ def _make_server(settings: Settings, switch: Switch) -> CountingServer:
     )
 
 
-def _make_tls_context(settings: Settings) -> ssl.SSLContext | None:
+def _load_certificate(settings: Settings) -> CertificateFiles | None:
     listen = settings.listen
     if listen.tls_certificate is None or listen.tls_key is None:
         if not is_loopback(listen.address):
             log.warning("serving plain HTTP on %s: put a proxy that terminates TLS in front", listen.address)
         return None
     try:
-        return make_context(listen.tls_certificate, listen.tls_key)
-    except OSError as exc:
-        mistake = Mistake(
-            str(listen.tls_certificate), "listen.tls_certificate", f"cannot be loaded: {type(exc).__name__}"
-        )
+        return CertificateFiles(listen.tls_certificate, listen.tls_key, list_hosts(settings.public_url))
+    except UnusableCertificate as exc:
+        mistake = Mistake(str(listen.tls_certificate), "listen.tls_certificate", str(exc))
         raise ConfigurationError([mistake]) from exc
 
 

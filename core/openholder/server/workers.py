@@ -1,6 +1,6 @@
-"""Several worker processes behind one listening socket, and the parent that starts, restarts and stops them.
+"""Several worker processes behind the same listening sockets, and the parent that starts, restarts and stops them.
 
-Each worker is a new process that inherits only the socket: no event loop, SQLite handle or RSA key crosses a fork.
+Each worker is a new process that inherits only the sockets: no event loop, SQLite handle or RSA key crosses a fork.
 The workers share used tokens through the replay store.
 """
 
@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 from openholder.config import Configuration
 from openholder.server.app import run
@@ -23,11 +24,12 @@ RESTART_DELAY = 1.0
 """Seconds before a dead worker is replaced, so that one that cannot start does not spin."""
 
 
-async def run_worker(configuration: Configuration, number: int, shared: socket.socket) -> None:
-    """Serve from the shared socket until SIGTERM, or until the parent has died."""
-    shared.setblocking(False)
+async def run_worker(configuration: Configuration, number: int, shared: Sequence[socket.socket]) -> None:
+    """Serve from the shared sockets until SIGTERM, or until the parent has died."""
+    for listening in shared:
+        listening.setblocking(False)
     watch = asyncio.create_task(_stop_without_parent(os.getppid()))
-    await run(configuration, [shared], number)
+    await run(configuration, shared, number)
     watch.cancel()
 
 
@@ -38,7 +40,7 @@ async def _stop_without_parent(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def supervise(configuration: Configuration, shared: socket.socket) -> int:
+async def supervise(configuration: Configuration, shared: Sequence[socket.socket]) -> int:
     """Run the configured number of workers until SIGTERM or Ctrl-C. Return the highest of their exit codes.
 
     SIGHUP is passed on to the workers, which then reload the configuration.
@@ -47,8 +49,9 @@ async def supervise(configuration: Configuration, shared: socket.socket) -> int:
     running: dict[int, asyncio.subprocess.Process] = {}
 
     def end() -> None:
-        # The parent never accepts: connections in its copy of the socket's queue would wait for ever.
-        shared.close()
+        # The parent never accepts: connections in its copies of the sockets' queues would wait for ever.
+        for listening in shared:
+            listening.close()
         stop.set()
 
     def reload() -> None:
@@ -68,21 +71,19 @@ async def supervise(configuration: Configuration, shared: socket.socket) -> int:
 async def _keep_running(
     configuration: Configuration,
     number: int,
-    shared: socket.socket,
+    shared: Sequence[socket.socket],
     stop: asyncio.Event,
     running: dict[int, asyncio.subprocess.Process],
 ) -> int:
     """Run one worker and replace it when it dies. If it cannot start at all, stop every worker."""
-    command = (sys.executable, "-m", "openholder", "serve", "-c", str(configuration.path))
+    # -P: otherwise -m puts the working directory first on the path, and a file tornado.py in it would be imported.
+    command = [sys.executable, "-P", "-m", "openholder", "serve", "-c", str(configuration.path)]
+    command += ["--worker", str(number)]
+    descriptors = [listening.fileno() for listening in shared]
+    for descriptor in descriptors:
+        command += ["--socket", str(descriptor)]
     while not stop.is_set():
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            "--worker",
-            str(number),
-            str(shared.fileno()),
-            pass_fds=[shared.fileno()],
-            start_new_session=True,
-        )
+        process = await asyncio.create_subprocess_exec(*command, pass_fds=descriptors, start_new_session=True)
         running[number] = process
         ended, stopped = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
         await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)

@@ -85,6 +85,11 @@ class Journal:
         self.loop_lag = Gauge("openholder_loop_lag_seconds", "How long the loop was held", registry=self.registry)
         self.jwks_age = Gauge("openholder_jwks_age_seconds", "Age of the key set in use", registry=self.registry)
 
+    def watch_certificate(self, count_days_left: Callable[[], float]) -> None:
+        """Report the days until the TLS certificate expires. Without TLS there is no such metric."""
+        name, text = "openholder_tls_certificate_days_left", "Days until the TLS certificate in use expires"
+        Gauge(name, text, registry=self.registry).set_function(count_days_left)
+
     def count_key_event(self, event: str) -> None:
         """Count an event of the key cache."""
         self._fetches.labels(event).inc()

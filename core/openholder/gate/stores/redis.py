@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 from redis.asyncio import Redis
@@ -53,11 +53,15 @@ class RedisStore:
     def __init__(self, settings: RedisSettings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
+        url = settings.url.get_secret_value()
+        # Without a password OpenSSL would ask for that of an encrypted ``ssl_keyfile`` on the terminal.
+        encrypted: dict[str, Any] = {"ssl_password": ""} if url.startswith("rediss:") else {}
         self._redis = Redis.from_url(
-            settings.url.get_secret_value(),
+            url,
             socket_timeout=settings.timeout,
             socket_connect_timeout=settings.timeout,
             retry=Retry(NoBackoff(), 0),
+            **encrypted,
         )
 
     async def open(self) -> float:
