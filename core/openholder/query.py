@@ -65,6 +65,10 @@ def parse_moment(text: str) -> datetime:
         SourceFault: The text is neither. The message does not repeat it.
     """
     try:
+        # Nearly every time is written like 2026-01-31T23:59:59Z. Its signs, every third character from the fifth on,
+        # tell that form from all others that `fromisoformat` reads, without a regular expression.
+        if text[4::3] == "--T::Z" and len(text) == len("2026-01-31T23:59:59Z") and text[17] != "6":
+            return datetime.fromisoformat(text)
         if not _DATE_OR_DATE_TIME.fullmatch(text):
             raise ValueError
         if len(text) == len("2026-01-31"):
@@ -212,30 +216,48 @@ class Filter:
         Raises:
             SourceFault: The row's value cannot be read as the filter's type. The message names the member only.
         """
-        try:
-            if self.operator in ("some", "none"):
-                return any(map(self._admits_value, self._items(row))) == (self.operator == "some")
-            if self.operator == "contains":
-                return any(self._admits_value(row.get(member)) for member in self.members)
-            found = row.get(self.member)
-            for member in self.otherwise:
-                if found is not None:
-                    break
-                found = row.get(member)
-            return self._admits_value(self.absent if found is None else found)
-        except SourceFault as exc:
-            raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}") from None
+        return self.compile()(row)
 
-    def _admits_value(self, found: object) -> bool:
-        wants_text = isinstance(self.value, str | tuple)
-        if found is None or (wants_text and isinstance(found, bool)):
-            return False
+    def compile(self) -> Callable[[Row], bool]:
+        """Return a function that does what `admits` does: it costs less for many rows.
+
+        Raises:
+            SourceFault: The operator is unknown.
+        """
         compare = _COMPARISONS.get(self.operator)
         if compare is None:
             raise SourceFault(f"unknown operator {self.operator!r}")
+        wants_text = isinstance(self.value, str | tuple)
         read = _READERS[type(self.value)]
         wanted = read(self.value) if isinstance(self.value, datetime) else self.value
-        return compare(read(found), wanted)
+
+        def admits_value(found: object) -> bool:
+            if found is None or (wants_text and isinstance(found, bool)):
+                return False
+            return compare(found if type(found) is str and wants_text else read(found), wanted)
+
+        def admits_first(row: Row) -> bool:
+            found = row.get(self.member)
+            if found is None:
+                found = next((row[name] for name in self.otherwise if row.get(name) is not None), self.absent)
+            return admits_value(found)
+
+        def admits_any(row: Row) -> bool:
+            return any(admits_value(row.get(member)) for member in self.members)
+
+        def admits_items(row: Row) -> bool:
+            return any(map(admits_value, self._items(row))) == (self.operator == "some")
+
+        tests = {"contains": admits_any, "some": admits_items, "none": admits_items}
+        test = tests.get(self.operator, admits_first)
+
+        def admits(row: Row) -> bool:
+            try:
+                return test(row)
+            except SourceFault as exc:
+                raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}") from None
+
+        return admits
 
     def _items(self, row: Row) -> Iterator[object]:
         listed = row.get(self.member) or ()
@@ -329,7 +351,9 @@ def select(records: Sequence[Row], query: Query) -> Page:
     Raises:
         SourceFault: A filter or an order cannot read a row's value.
     """
-    found = [row for row in records if all(condition.admits(row) for condition in query.filters)]
+    found = list(records)
+    for condition in query.filters:
+        found = list(filter(condition.compile(), found))
     for order in reversed(query.order):
         found.sort(key=order.key, reverse=order.descending)
     end = None if query.limit is None else query.offset + query.limit

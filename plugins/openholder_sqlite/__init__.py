@@ -29,6 +29,8 @@ class SQLiteSettings(BaseModel):
     """The number of connections, each with its own thread: the number of queries that run at the same time."""
     reload: float = Field(default=1.0, gt=0, le=3600)
     """Seconds between checks whether the file was replaced."""
+    on_loop: bool = True
+    """Whether queries of up to 2 ms are answered without handing them to a thread. Not for a slow or remote disk."""
 
 
 class SQLiteSource(WatchedSource):
@@ -38,6 +40,8 @@ class SQLiteSource(WatchedSource):
 
     def __init__(self, name: str, settings: SQLiteSettings) -> None:
         self._settings = settings
+        # The default mode, rwc, would create an empty database if the file is missing.
+        self._uri = f"{settings.path.absolute().as_uri()}?mode=ro"
         super().__init__(Watched(name, self._read_stamp, self._load, settings.reload))
 
     def _read_stamp(self) -> tuple[int, int]:
@@ -53,17 +57,21 @@ class SQLiteSource(WatchedSource):
         return state.st_dev, state.st_ino
 
     async def _load(self) -> Database:
-        database = Database(self._connect, self._settings.columns, self._settings.connections)
+        settings = self._settings
+        on_loop = self._connect_on_loop if settings.on_loop else None
+        database = Database(self._connect, settings.columns, settings.connections, on_loop)
         await database.open()
         return database
 
     async def _connect(self) -> aiosqlite.Connection:
-        # The default mode, rwc, would create an empty database if the file is missing.
-        uri = f"{self._settings.path.absolute().as_uri()}?mode=ro"
         # If the file cannot be opened, aiosqlite's thread outlives the error and finds its event loop closed. So try
         # without aiosqlite first.
-        await asyncio.to_thread(lambda: sqlite3.connect(uri, uri=True).close())
-        return await aiosqlite.connect(uri, uri=True)
+        await asyncio.to_thread(lambda: sqlite3.connect(self._uri, uri=True).close())
+        return await aiosqlite.connect(self._uri, uri=True)
+
+    def _connect_on_loop(self) -> sqlite3.Connection:
+        # No timeout: a thread waits for a lock, the event loop must not.
+        return sqlite3.connect(self._uri, uri=True, timeout=0, isolation_level=None, cached_statements=512)
 
     @hookimpl
     async def fetch(self, query: Query) -> Page:

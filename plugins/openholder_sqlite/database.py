@@ -13,7 +13,8 @@ import aiosqlite
 from openholder import Page, Query, SourceFault
 from openholder.sql import Schema, Table
 from openholder_sqlite.dialect import SQLiteDialect, quote_identifier
-from openholder_sqlite.sql_functions import add_functions
+from openholder_sqlite.on_loop import OnLoop
+from openholder_sqlite.sql_functions import make_functions
 
 Connect = Callable[[], Awaitable[aiosqlite.Connection]]
 
@@ -21,11 +22,20 @@ Connect = Callable[[], Awaitable[aiosqlite.Connection]]
 class Database:
     """A pool of connections to one database, and the tables found in it.
 
-    ``columns`` maps, for a collection, members to the columns that hold them under another name.
+    ``columns`` maps, for a collection, members to the columns that hold them under another name. ``connect_on_loop``
+    opens a further connection, for queries that are short enough for the event loop.
     """
 
-    def __init__(self, connect: Connect, columns: Mapping[str, Mapping[str, str]], connections: int = 1) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        columns: Mapping[str, Mapping[str, str]],
+        connections: int = 1,
+        connect_on_loop: Callable[[], sqlite3.Connection] | None = None,
+    ) -> None:
         self._connect = connect
+        self._connect_on_loop = connect_on_loop
+        self._on_loop: OnLoop | None = None
         self._columns = columns
         self._size = connections
         self._idle: list[aiosqlite.Connection] = []
@@ -44,13 +54,17 @@ class Database:
             for _ in range(self._size):
                 connection = await self._connect()
                 self._exits.push_async_callback(connection.close)
-                await add_functions(connection, self._faults)
+                for function in make_functions(self._faults):
+                    await connection.create_function(*function, deterministic=True)
                 self._idle.append(connection)
             found = await self.select(
                 "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
             )
             tables = [await self._read_table(name, is_view=kind == "view") for name, kind in found]
             self._schema = Schema(SQLiteDialect(), tables, self._columns)
+            if self._connect_on_loop:
+                self._on_loop = OnLoop(self._connect_on_loop())
+                self._exits.callback(self._on_loop.close)
         except sqlite3.Error as exc:
             await self.close()
             raise SourceFault(f"not a readable SQLite database ({exc})") from exc
@@ -73,6 +87,9 @@ class Database:
 
     async def fetch(self, query: Query) -> Page:
         """Fetch one page with one or two SELECTs."""
+        page = self._on_loop.fetch(self._schema, query) if self._on_loop else None
+        if page is not None:
+            return page
         try:
             with self._keep_open():
                 return await self._schema.fetch(query, self._run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from openholder import Filter, Order, instant, microseconds
 from openholder.sql import Bind, Dialect, Table
@@ -45,6 +46,21 @@ class SQLiteDialect(Dialect):
             return sql
         columns = [self.first(table, (member,)) for member in condition.members]
         return f"openholder_admits({bind(encode_condition(condition))}, {', '.join(columns)})"
+
+    def values(self, table: Table, condition: Filter) -> tuple[Any, ...]:
+        value, absent = condition.value, condition.absent
+        is_plain = not condition.otherwise and absent is None
+        if is_plain and condition.operator == "ieq":
+            return (value,)
+        if isinstance(value, datetime) and condition.operator in SIGNS:
+            bound = microseconds(value)
+            if absent is None:
+                return (bound,)
+            return (microseconds(absent) if isinstance(absent, datetime) else instant(str(absent)), bound)
+        if is_plain and condition.operator in ("eq", "in") and isinstance(value, str | tuple):
+            texts = (value,) if isinstance(value, str) else value
+            return texts * 2 if _matches_text(table, table.column(condition.member)) else texts
+        return (encode_condition(condition),)
 
     def _compare_instants(self, table: Table, condition: Filter, limit: datetime, bind: Bind) -> str:
         # A comparison of the column's text could use an index, but it would silently leave out values that are not

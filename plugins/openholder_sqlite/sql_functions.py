@@ -6,26 +6,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache, partial
 from typing import Any
 
-import aiosqlite
-
 from openholder import Filter, SourceFault, instant
 
 
-async def add_functions(connection: aiosqlite.Connection, faults: list[str]) -> None:
-    """Add the functions to a connection. They append the reason of a failure to ``faults``: SQLite drops it."""
+def make_functions(faults: list[str]) -> Iterator[tuple[str, int, Callable[..., int | None]]]:
+    """Yield the name, the number of arguments and the code of each function.
+
+    They append the reason of a failure to ``faults``: SQLite drops it.
+    """
     for name, arguments, function in (("openholder_instant", 2, _read_instant), ("openholder_admits", -1, _admits)):
-        await connection.create_function(
-            name,
-            arguments,
-            partial(_call_noting_faults, faults, function),
-            deterministic=True,
-        )
+        yield name, arguments, partial(_call_noting_faults, faults, function)
 
 
 def _call_noting_faults(faults: list[str], function: Callable[..., int | None], *arguments: object) -> int | None:

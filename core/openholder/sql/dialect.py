@@ -96,6 +96,21 @@ class Dialect:
         column = table.members.get(condition.member) or table.column(condition.member)  # which raises SourceFault
         return self.one_of(table, column, values, bind)
 
+    def values(self, table: Table, condition: Filter) -> tuple[Any, ...] | None:
+        """Return the values that `condition` binds for a filter, if its text can be kept for other values.
+
+        Then `Schema` composes the text of a SELECT once for all queries with the same kinds of filters.
+
+        Args:
+            table: The table.
+            condition: The filter.
+
+        Returns:
+            The values in the order in which `condition` binds them; ``None``, the default, if the text itself depends
+            on the values. It may depend on all else: member, operator, type and number of the values.
+        """
+        return None
+
     def order(self, table: Table, order: Order) -> str | None:
         """Translate an order into a term of ORDER BY with exactly the meaning of `Order`.
 
