@@ -6,7 +6,7 @@ use. Not affiliated with Fiskil.
 
 from openholder.errors import NotFound, SharingRefused, SourceError, SourceFault, SourceUnavailable, UntrustedJSON
 from openholder.query import Filter, Order, Page, Query, Record, Row, instant, microseconds, number, select, truth
-from openholder.setting_types import ExistingFile, ExistingFolder, NewFile, Secret, split_url
+from openholder.setting_types import ExistingFile, ExistingFolder, NewFile, Secret, is_loopback, split_url
 from openholder.sources.hookspecs import API_VERSION, FinishedRequest, hookimpl
 from openholder.strict_json import parse_json
 
@@ -31,6 +31,7 @@ __all__ = [
     "UntrustedJSON",
     "hookimpl",
     "instant",
+    "is_loopback",
     "microseconds",
     "number",
     "parse_json",

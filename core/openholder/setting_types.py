@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -88,6 +89,23 @@ def split_url(url: str) -> SplitResult:
     if not is_valid:
         raise ValueError("must be a URL of scheme, host and path")
     return parts
+
+
+def is_loopback(host: str | None) -> bool:
+    """Tell whether a host can only be this machine: ``localhost``, 127.0.0.0/8 or ::1.
+
+    Args:
+        host: A name or address, such as the ``hostname`` of a split URL. No name is looked up.
+
+    Returns:
+        False for every other host, and for none.
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _check_not_empty(secret: SecretStr) -> SecretStr:

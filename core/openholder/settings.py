@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,22 +10,15 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from openholder.errors import UntrustedJSON
-from openholder.setting_types import ExistingFile, NewFile, Secret, split_url
+from openholder.setting_types import ExistingFile, NewFile, Secret, is_loopback, split_url
 from openholder.strict_json import parse_json
 
 ENV_PREFIX = "OPENHOLDER_"
-
-
-def is_loopback(host: str | None) -> bool:
-    """Return whether ``host`` can only be this machine: ``localhost``, 127.0.0.0/8 or ::1."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def split_list(value: Any) -> Any:
@@ -148,7 +140,30 @@ def load_schema(path: Path) -> dict[str, Any]:
         raise ValueError(f"the file {path} is not a JSON Schema (draft 2020-12): {exc.json_path}") from None
     if not isinstance(schema, dict):
         raise ValueError(f"the file {path} is not the JSON Schema of a record: it must contain a JSON object")
+    _check_references(schema, path)
     return schema
+
+
+def _check_references(schema: dict[str, Any], path: Path) -> None:
+    """Look up every reference once: one that leads nowhere would fail each request. Nothing is fetched."""
+    root = DRAFT202012.create_resource(schema)
+    pending = [(root, Registry().resolver_with_root(root))]
+    seen = set()
+    while pending:
+        resource, resolver = pending.pop()
+        contents = resource.contents
+        if not isinstance(contents, dict) or id(contents) in seen:
+            continue
+        seen.add(id(contents))
+        pending += [(part, resolver.in_subresource(part)) for part in resource.subresources()]
+        references = [contents.get(keyword) for keyword in ("$ref", "$dynamicRef")]
+        for reference in (text for text in references if isinstance(text, str)):
+            try:
+                found = resolver.lookup(reference)
+            except Unresolvable:
+                message = f"{reference} is not in the file {path}: put it under $defs; other documents are not fetched"
+                raise ValueError(message) from None
+            pending.append((DRAFT202012.create_resource(found.contents), found.resolver))
 
 
 def _check_json_schema(path: Path) -> Path:

@@ -7,11 +7,12 @@ applied here; a template without variables returns all records. Only this source
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from openholder import Filter, Page, Query, SourceFault, hookimpl, select
+from openholder import Filter, Page, Query, SourceFault, hookimpl, is_loopback, select, split_url
 from openholder_rest.breaker import CircuitBreaker
 from openholder_rest.client import JSON, PDF, Pace, UpstreamClient
 from openholder_rest.pagination import Pagination
@@ -19,6 +20,8 @@ from openholder_rest.settings import OWN_ID, RESTSettings, Template
 from openholder_rest.time_bounds import find_time_bounds
 
 __all__ = ["Pace", "RESTSettings", "RESTSource"]
+
+log = logging.getLogger(__name__)
 
 
 class RESTSource:
@@ -28,6 +31,7 @@ class RESTSource:
     Settings = RESTSettings
 
     def __init__(self, name: str, settings: RESTSettings, pace: Pace | None = None) -> None:
+        self._name = name
         self._settings = settings
         self._pace = pace or Pace()
         self._breaker = CircuitBreaker(name, settings.breaker_failures, settings.breaker_seconds, self._pace.clock)
@@ -36,6 +40,10 @@ class RESTSource:
     @hookimpl
     async def open(self) -> None:
         """Create the connection pool and load the TLS files. Sends nothing to the upstream yet."""
+        url = split_url(self._settings.base_url)
+        if url.scheme == "http" and not is_loopback(url.hostname):
+            what = "credentials and data" if self._settings.sends_credentials else "data"
+            log.warning("source %r: base_url is http to another machine: %s are not encrypted", self._name, what)
         self._client = UpstreamClient(self._settings, self._pace)
 
     @hookimpl

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ipaddress
 import re
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from urllib.parse import quote_plus
 import aiohttp
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from openholder import Secret, SourceFault, UntrustedJSON, parse_json, split_url
+from openholder import Secret, SourceFault, UntrustedJSON, is_loopback, parse_json, split_url
 from openholder_rest.transport import PASSING, RetryableError, UpstreamDown, read_body, send
 
 MAX_TOKEN_RESPONSE = 65_536
@@ -44,16 +43,9 @@ def _check_user(user: Secret) -> Secret:
 
 def _check_token_url(url: str) -> str:
     parts = split_url(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         raise ValueError("must be https (http is allowed for loopback addresses only)")
     return url
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 class Basic(BaseModel):

@@ -167,6 +167,11 @@ class RESTSettings(BaseModel):
             raise ValueError("requires an https base_url")
         return value
 
+    @property
+    def sends_credentials(self) -> bool:
+        """Whether requests carry a secret: a token, a password, or a header such as an API key."""
+        return bool(self.token or self.basic or self.oauth or self.headers)
+
     def build_headers(self) -> dict[str, str]:
         """Return the headers of every request to the upstream, without credentials."""
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}

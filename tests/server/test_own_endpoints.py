@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+from referencing.exceptions import Unresolvable
 from structlog.testing import capture_logs
 
 from helpers.errors import URN
 from helpers.expected import EXACT
 from helpers.people import rows_with_blocked
-from helpers.support import ISSUER, SQLITE, Upstream, sample_rows, start_with, write_sqlite
+from helpers.support import ISSUER, Upstream, sample_rows, start_with
 from openholder.config import Configuration
+from openholder.contract.records.custom import make_record_type
 from openholder.errors import ConfigurationError
+from openholder.settings import load_schema
 
 PAYSLIPS = "/v1/customer/{customerId}/payslips"
 CARDS = "/v1/customer/{customerId}/accounts/{accountId}/cards"
@@ -172,14 +176,45 @@ async def test_a_schema_types_columns_and_refuses_rows_that_violate_it(world, ki
 
 @pytest.mark.gen_test
 async def test_a_reference_of_a_schema_is_never_fetched(world):
+    """It is a mistake in the configuration; if it were none, the request would fail."""
     upstream = await world.stack.enter_async_context(Upstream(sample_rows()))
-    write_sqlite(world.folder / "bank.db", with_own())
-    (world.folder / "payslip.json").write_text(json.dumps({"$ref": f"{upstream.url}/payslip.json"}))
+    (world.folder / "bank.db").touch()
+    schema = {"$ref": f"{upstream.url}/payslip.json"}
+    (world.folder / "payslip.json").write_text(json.dumps(schema))
     tables = f'[[endpoints]]\npath = "{PAYSLIPS}/{{id}}"\ncollection = "payslips"\nschema_file = "payslip.json"\n'
-    await world.start(SQLITE, tables=tables)
-    answer = await world.call("/v1/customer/cust-1001/payslips/pay-1")
-    assert (answer.status, answer.code) == (500, "server_error")
+    (world.folder / "openholder.toml").write_text(CONFIGURATION + tables)
+    with pytest.raises(ConfigurationError, match="other documents are not fetched"):
+        Configuration.load(world.folder / "openholder.toml")
+    with pytest.raises(Unresolvable):
+        make_record_type(schema).find_misfit({})
     assert upstream.requests == []
+
+
+ELSEWHERE = {"type": "integer", "$id": "https://bank.example/elsewhere"}
+REFERENCES = {
+    "in $defs": ({"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"type": "string"}}}, ""),
+    "to itself": ({"properties": {"a": {"$ref": "#"}}}, ""),
+    "to an anchor": ({"properties": {"a": {"$ref": "#b"}}, "$defs": {"b": {"$anchor": "b"}}}, ""),
+    "to an id": ({"items": {"$ref": "https://bank.example/elsewhere"}, "$defs": {"b": ELSEWHERE}}, ""),
+    "a property of that name": ({"properties": {"$ref": {"type": "string"}}}, ""),
+    "a value": ({"const": {"$ref": "nowhere"}}, ""),
+    "misspelt": ({"properties": {"a": {"$ref": "#/$defs/c"}}, "$defs": {"b": {}}}, "#/$defs/c"),
+    "deep": ({"allOf": [{"items": {"not": {"$ref": "#/$defs/c"}}}]}, "#/$defs/c"),
+    "behind another": ({"$ref": "#/x-parts/a", "x-parts": {"a": {"$ref": "#/x-parts/b"}}}, "#/x-parts/b"),
+    "a file": ({"$ref": "file:///etc/passwd"}, "file:///etc/passwd"),
+    "another anchor": ({"$dynamicRef": "#c"}, "#c"),
+}
+
+
+@pytest.mark.parametrize(("schema", "lost"), REFERENCES.values(), ids=REFERENCES)
+def test_each_reference_of_a_schema_is_looked_up_at_start(tmp_path, schema, lost):
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(schema))
+    if lost:
+        with pytest.raises(ValueError, match=f"^{re.escape(lost)} is not in the file"):
+            load_schema(path)
+    else:
+        assert load_schema(path) == schema
 
 
 CONFIGURATION = f"""

@@ -13,10 +13,12 @@ import click
 from openholder.cli.options import configuration_option
 from openholder.config import Configuration
 from openholder.fiskil.development import development_keys
+from openholder.fiskil.signer import DEVELOPMENT_KEY
 from openholder.server.app import run
 from openholder.server.connections import bind
 from openholder.server.logs import configure_logging
 from openholder.server.workers import run_worker, supervise
+from openholder.setting_types import is_loopback
 
 log = logging.getLogger("openholder")
 
@@ -38,7 +40,19 @@ def serve(path: Path | None, dev: bool, worker: int | None, descriptors: tuple[i
         return 0
     # The first candidate is in the working directory: say which file it was.
     log.info("configuration: %s", configuration.path.absolute())
+    if dev:
+        _warn_of_development_keys(configuration)
     return asyncio.run(_serve(configuration, dev))
+
+
+def _warn_of_development_keys(configuration: Configuration) -> None:
+    address = configuration.settings.listen.address
+    key = configuration.path.with_name(DEVELOPMENT_KEY).absolute()
+    log.warning("--dev: whoever can read %s signs tokens that this server accepts; not for production", key)
+    if not is_loopback(address):
+        log.critical(
+            "--dev on %s: other machines can reach this server; never with real data", address or "all addresses"
+        )
 
 
 async def _serve(configuration: Configuration, dev: bool) -> int:

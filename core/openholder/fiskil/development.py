@@ -9,7 +9,7 @@ from openholder.config import Configuration
 from openholder.errors import ConfigurationError, Mistake
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
-from openholder.settings import is_loopback
+from openholder.setting_types import is_loopback
 
 
 def load_development_signer(configuration: Configuration) -> Signer:

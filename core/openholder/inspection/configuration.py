@@ -20,6 +20,7 @@ from openholder.inspection.column_names import find_misspelt
 from openholder.inspection.findings import Finding
 from openholder.query import Filter, Query, Row
 from openholder.server.app import make_store
+from openholder.server.connections import find_exposures
 from openholder.server.generation import list_operations, make_sources
 from openholder.server.tls import UnusableCertificate, list_hosts, load_certificate
 from openholder.serving.access import build_owner_query, fetch_all, is_served
@@ -39,6 +40,7 @@ async def inspect_configuration(configuration: Configuration) -> list[Finding]:
     return [
         await _inspect_keys(configuration.settings),
         await _inspect_store(configuration.settings),
+        *(Finding("listeners", "warning", text) for text in find_exposures(configuration.settings.listen)),
         *_inspect_certificate(configuration.settings),
         *[finding async for finding in _inspect_sources(configuration)],
     ]

@@ -26,7 +26,7 @@ from openholder.gate.fetching import KnownKeys, make_fetch
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
 from openholder.server.admin import make_admin_application
-from openholder.server.connections import CountingServer, bind, limit_connections
+from openholder.server.connections import CountingServer, bind, find_exposures, limit_connections
 from openholder.server.generation import Generation, list_fixed_changes
 from openholder.server.lag import watch_loop
 from openholder.server.logs import log_loop_errors
@@ -34,7 +34,7 @@ from openholder.server.tls import CertificateFiles, UnusableCertificate, list_ho
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
 from openholder.serving.routing import Switch
-from openholder.settings import Settings, is_loopback
+from openholder.settings import Settings
 from openholder.sources.kinds import find_kind
 from openholder.sources.registry import SourceRegistry
 
@@ -209,6 +209,8 @@ async def serve(
         await keys.start()
         watch = watch_loop(journal.loop_lag.set, lambda: running.sources.list_active())
         stack.push_async_callback(_cancel, asyncio.create_task(watch))
+        for exposure in find_exposures(settings.listen):
+            log.warning("%s", exposure)
         certificate = _load_certificate(settings)
         if certificate:
             certificate.log_problems()
@@ -241,8 +243,6 @@ def _make_server(settings: Settings, switch: Switch) -> CountingServer:
 def _load_certificate(settings: Settings) -> CertificateFiles | None:
     listen = settings.listen
     if listen.tls_certificate is None or listen.tls_key is None:
-        if not is_loopback(listen.address):
-            log.warning("serving plain HTTP on %s: put a proxy that terminates TLS in front", listen.address)
         return None
     try:
         return CertificateFiles(listen.tls_certificate, listen.tls_key, list_hosts(settings.public_url))

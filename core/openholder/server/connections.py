@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import resource
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -15,6 +16,8 @@ from tornado.iostream import SSLIOStream
 from tornado.netutil import bind_sockets
 
 from openholder.errors import Unreachable
+from openholder.setting_types import is_loopback
+from openholder.settings import Listen
 
 log = logging.getLogger("openholder")
 
@@ -30,6 +33,25 @@ def bind(address: str, port: int) -> list[socket.socket]:
         return bind_sockets(port, address)
     except OSError as exc:
         raise Unreachable(f"cannot listen on {address}:{port}: {exc.strerror or type(exc).__name__}") from exc
+
+
+def find_exposures(listen: Listen) -> Iterator[str]:
+    """Find listeners that other machines can reach although they speak plain HTTP. Each is described in a sentence."""
+    if not listen.tls_certificate and not is_loopback(listen.address):
+        where = listen.address or "all addresses"
+        yield f"plain HTTP on {where}: put a proxy that terminates TLS in front, or set listen.tls_certificate"
+    if not _is_internal(listen.admin_address):
+        where = listen.admin_address or "all addresses"
+        yield f"the admin listener is on {where}, without TLS or a password: keep its port out of public networks"
+
+
+def _is_internal(address: str) -> bool:
+    """Return whether an address is one of a private network. What a name means is not known: it is not looked up."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address == "localhost"
+    return found.is_private and not found.is_unspecified
 
 
 class CountingServer(HTTPServer):

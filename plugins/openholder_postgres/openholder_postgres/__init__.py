@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import asyncpg
 
-from openholder import Page, Query, SourceFault, hookimpl
+from openholder import Page, Query, SourceFault, hookimpl, is_loopback
 from openholder.sql import Schema
 from openholder_postgres.catalogue import read_tables
 from openholder_postgres.dialect import PostgresDialect
@@ -21,6 +22,8 @@ from openholder_postgres.error_translation import CONNECTION_LOST, translate_err
 from openholder_postgres.settings import PostgresSettings
 
 __all__ = ["PostgresSettings", "PostgresSource"]
+
+log = logging.getLogger(__name__)
 
 LARGE = 500_000
 """Bytes of a table from which on an index is advised: some thousand rows."""
@@ -33,6 +36,7 @@ class PostgresSource:
     Settings = PostgresSettings
 
     def __init__(self, name: str, settings: PostgresSettings) -> None:
+        self._name = name
         self._settings = settings
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._schema = Schema(PostgresDialect(), (), {})
@@ -40,6 +44,11 @@ class PostgresSource:
     @hookimpl
     async def open(self) -> None:
         """Connect, and read the catalogue. Raises `SourceFault` if the user may read nothing."""
+        host = self._settings.host
+        if self._settings.tls == "disable" and not host.startswith("/") and not is_loopback(host):
+            log.warning(
+                "source %r: tls is disabled to another machine: password and data are not encrypted", self._name
+            )
         self._pool = await asyncpg.create_pool(
             **self._settings.build_pool_arguments(),
             init=_check_encoding,

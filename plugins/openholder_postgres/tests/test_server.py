@@ -13,7 +13,7 @@ import trustme
 
 from cluster import PASSWORD
 from openholder import Filter, Query, SourceFault, SourceUnavailable
-from openholder_postgres import PostgresSettings
+from openholder_postgres import PostgresSettings, PostgresSource
 from queries import fetch_once, fetch_records, open_bank
 
 # -- permissions --------------------------------------------------------------------------------------------------
@@ -253,3 +253,20 @@ def test_a_server_without_free_slots_is_unavailable(own_cluster):
                 await asyncio.gather(*(other.close() for other in others))
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "warned"),
+    [
+        ("no-such-host.invalid", "disable", True),
+        ("no-such-host.invalid", "verify-full", False),
+        ("127.0.0.1", "disable", False),
+        ("/nowhere", "disable", False),
+    ],
+)
+def test_a_plain_connection_elsewhere_is_a_warning(caplog, host, tls, warned):
+    settings = PostgresSettings(host=host, port=1, database="bank", user="reader", password=PASSWORD, tls=tls)
+    with pytest.raises(SourceUnavailable):
+        asyncio.run(PostgresSource("bank", settings).open())
+    assert ("tls is disabled to another machine" in caplog.text) is warned
+    assert PASSWORD not in caplog.text

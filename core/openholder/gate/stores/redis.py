@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from openholder.gate.replay import Reach
-from openholder.setting_types import Secret
+from openholder.setting_types import Secret, is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,11 @@ class RedisStore:
 
     async def open(self) -> float:
         """Connect, and log an error if the server may evict keys."""
+        options = self._redis.connection_pool.connection_kwargs
+        if self._settings.url.get_secret_value().startswith("redis:") and not is_loopback(
+            options.get("host", "localhost")
+        ):
+            log.warning("replay.url is redis:// to another machine: nothing is encrypted; use rediss://")
         try:
             await self._redis.ping()
             policy = (await self._redis.config_get("maxmemory-policy")).get("maxmemory-policy")
