@@ -241,6 +241,21 @@ async def test_a_restart_without_the_key_host_serves_at_once(io_loop, world, hos
     assert int(stranger.headers["Retry-After"]) >= 1
 
 
+@pytest.mark.gen_test(timeout=60)
+async def test_all_keys_are_withdrawn_by_a_restart_without_the_file(io_loop, world, host):
+    """An empty set alone withdraws nothing, not even over a restart: it may be an outage."""
+    await run_once(world)
+    host.document = b'{"keys": []}'
+    await run_once(world)
+    (world.folder / "known-keys.json").unlink()
+    await start(world)
+    kept = tokens(world, OLD, 1)[0]
+    assert (await world.call(BALANCE, token=kept)).status == 503
+    host.document = key_set(NEW)
+    await until(lambda: world.holder.keys.kids == {"new"}, "the new set is fetched")
+    assert (await world.call(BALANCE, token=kept)).status == 401
+
+
 def rewritten(**changes):
     def rewrite(path):
         kept = json.loads(path.read_text()) | changes

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from contextlib import suppress
+import socket
+import sys
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
 
 import pytest
 
 from helpers.commands import run_command
+from helpers.people import BALANCE
 from helpers.processes import Server, configuration
-from helpers.support import SQLITE, sample_rows, write_sqlite
+from helpers.support import ISSUER, SQLITE, sample_rows, start_with, write_sqlite
 from openholder.gate.stores.redis import RedisSettings, RedisStore
 from openholder.server.connections import find_exposures
 from openholder.settings import Listen
@@ -71,6 +75,43 @@ def test_development_keys_in_the_open_are_a_critical_line(tmp_path):
     assert levels["--dev on 0.0.0.0"] == "critical"
     assert levels["plain HTTP on 0.0.0.0"] == levels["the admin listener is on 0.0.0.0, without TLS or a password"]
     assert levels["plain HTTP on 0.0.0.0"] == "warning"
+
+
+@pytest.mark.gen_test
+async def test_the_server_connects_only_where_it_is_told(io_loop, world):
+    """To the keys and the sources; also when a token or a header names another place."""
+    seen = []
+    upstream = await start_with(world, "mixed", sample_rows())
+    listening = world.holder.port
+    with watch_connections(seen):
+        jwk = {"jku": "http://203.0.113.7/keys", "x5u": "http://203.0.113.7/cert", "kid": "nobody"}
+        claims = {"iss": ISSUER, "sub": ISSUER, "aud": world.url + BALANCE}
+        stranger = world.signer.sign({"alg": "PS256", "typ": "JWT", **jwk}, claims)
+        for path in (BALANCE, "/auth/v1/customer/cust-1001"):
+            assert (await world.call(path)).status == 200
+        forwarded = {"X-Forwarded-Host": "203.0.113.7", "Referer": "http://203.0.113.7/"}
+        assert (await world.call(BALANCE, token=stranger, headers=forwarded)).status == 401
+        await world.holder.reload()
+    told = {
+        listening,
+        urlsplit(upstream.url).port,
+        urlsplit(world.holder.generation.configuration.settings.fiskil.jwks_url).port,
+    }
+    assert {("127.0.0.1", port) for port in told} == set(seen)
+
+
+@contextmanager
+def watch_connections(seen):
+    """Note the address of every connection that this process opens. An audit hook stays for ever, so it is told."""
+    watching = True
+
+    def note(event, arguments):
+        if watching and event == "socket.connect" and arguments[0].family != socket.AF_UNIX:
+            seen.append(arguments[1][:2])
+
+    sys.addaudithook(note)
+    yield
+    watching = False
 
 
 # -- data in the clear --------------------------------------------------------------------------------------------
