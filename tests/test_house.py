@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import configparser
+import re
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,37 @@ def test_setup_cfg_lists_the_data_files_that_are_there():
     }
     listed = {name: files.replace(",", " ").split() for name, files in setup("options.package_data").items()}
     assert listed == {name: files for name, files in there.items() if files}
+
+
+FROM_OTHERS = {"pydantic_core": "pydantic", "pytest": "pytest"}
+"""Modules that are not declared by name: one is a part of pydantic, pytest is for those who write tests."""
+
+
+def test_every_imported_library_is_declared():
+    declared = [
+        *setup("options")["install_requires"].splitlines(),
+        *setup("options.extras_require")["redis"].splitlines(),
+    ]
+    names = {re.split(r"[ \[]", line.strip())[0] for line in declared if line.strip()}
+    distributions = packages_distributions()
+    imported = {}
+    for path in set(MODULES) - {module for folder in OTHERS for module in folder.rglob("*.py")}:
+        for node in ast.walk(parsed(path)):
+            found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            found += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+            imported |= {name.partition(".")[0]: path.name for name in found}
+    ours = {name.partition(".")[0] for name in packages()}
+    theirs = {name: file for name, file in imported.items() if name not in {*sys.stdlib_module_names, *ours}}
+    assert {
+        name: file
+        for name, file in theirs.items()
+        if not {normalise(found) for found in distributions.get(name, ())} & names and name not in FROM_OTHERS
+    } == {}
+
+
+def normalise(name):
+    """The name of a distribution as requirements spell it."""
+    return name.lower().replace("_", "-")
 
 
 def test_plugins_import_only_the_public_interface():

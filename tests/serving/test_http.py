@@ -141,6 +141,8 @@ async def test_another_media_type_is_415_and_the_token_stays_good(served, header
         ("text/html", 406),
         ("application/json;q=0", 406),
         ("application/json;q=0, */*", 406),
+        pytest.param("text/html" + ", a/b" * 198, 406, id="as long as is read"),
+        pytest.param("text/html" + ", a/b" * 199, 200, id="too long to be read"),
     ],
 )
 @pytest.mark.gen_test
