@@ -181,6 +181,8 @@ def test_the_environment_overrides_any_single_key(path, tmp_path, monkeypatch, v
         ("OPENHOLDER_LISTEN__PORT", CANARY, "listen.port", "integer"),
         ("OPENHOLDER_SOURCES__BANK__CONECTIONS", "1", "sources.bank.conections", "'connections'"),
         ("OPENHOLDER_FISKIL", CANARY, "fiskil", "JSON"),
+        ("OPENHOLDER_OPEN_MEMBERS", f"banking.accounts.{CANARY}", "open_members", "must begin with one of fdx."),
+        ("OPENHOLDER_OPEN_MEMBERS", f"fdx.accounts.{CANARY}.x", "open_members", "a member of fdx.accounts"),
     ],
 )
 def test_a_mistake_in_the_environment_names_the_variable(path, monkeypatch, variable, value, key, word):

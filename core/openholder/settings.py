@@ -14,6 +14,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from openholder.contract.open_members import split_open_member
 from openholder.errors import UntrustedJSON
 from openholder.setting_types import ExistingFile, NewFile, Secret, is_loopback, split_url
 from openholder.strict_json import parse_json
@@ -40,6 +41,12 @@ def _check_secure_url(url: str) -> str:
 def _convert_status(value: Any) -> Any:
     """Convert the text of the environment to a number: `Literal` does not."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _check_open_members(paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        split_open_member(path)
+    return paths
 
 
 def _check_base_url(url: str) -> str:
@@ -243,6 +250,8 @@ class Settings(BaseSettings):
     """Also serve the deprecated account lists, which the consent accounts replace."""
     links: Literal["query", "uri"] = "query"
     """Links to other pages of a CDR list: query strings that Fiskil completes, or full URIs."""
+    open_members: Annotated[Texts, AfterValidator(_check_open_members)] = ()
+    """Members that records of FDX may have beside the declared ones: ``fdx.accounts.branch``."""
     cursor_key: NewFile = Field(default=Path("cursor.key"), validate_default=True)
     """The file with the key of FDX cursors, created on first use. All servers behind one address need the same key."""
     endpoints: tuple[Endpoint, ...] = ()

@@ -137,6 +137,35 @@ def test_check_suggests_a_member_for_a_misspelt_column(bank):
 
 
 @pytest.mark.slow
+def test_check_names_columns_beyond_the_members_of_fdx(bank):
+    with closing(sqlite3.connect(bank / "bank.db")) as connection:
+        connection.executescript(
+            "ALTER TABLE fdx_accounts ADD COLUMN riskNote TEXT;"
+            'ALTER TABLE fdx_accounts ADD COLUMN "branch.name" TEXT;'
+            "ALTER TABLE fdx_statements ADD COLUMN riskNote TEXT;"
+            "UPDATE fdx_accounts SET riskNote = 'SECRET', \"branch.name\" = 'SECRET'"
+        )
+    configuration(bank, more=SQLITE)
+    ended = run_command("check", "--dev", "--json", cwd=bank, OPENHOLDER_OPEN_MEMBERS="fdx.accounts.branch")
+    found = [(row["what"], row["detail"]) for row in json.loads(ended.stdout) if row["what"].startswith("columns of ")]
+    assert found == [
+        (
+            "columns of fdx.accounts",
+            "'branch.name': returned although openholder does not know them as FDX, because `open_members` lists them",
+        ),
+        (
+            "columns of fdx.accounts",
+            "'riskNote': not returned; to return one, list it: open_members = [\"fdx.accounts.riskNote\"]",
+        ),
+        (
+            "columns of fdx.statements",
+            "'riskNote': not returned; to return one, list it: open_members = [\"fdx.statements.riskNote\"]",
+        ),
+    ]
+    assert "SECRET" not in ended.stdout
+
+
+@pytest.mark.slow
 def test_check_says_when_the_keys_are_not_to_be_had(bank):
     configuration(bank, more=SQLITE)
     ended = run_command("check", cwd=bank)

@@ -167,11 +167,12 @@ def as_cell(value: Any) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.gen_test(timeout=20)
-async def test_further_members_of_ones_own_leave_in_the_fdx_alone(world, kind):
+async def test_further_columns_leave_only_where_the_setting_lists_them(world, kind):
     rows = sample_rows()
-    own = {"customerId": "SECRET", "branch.name": "Branch 7", "branch.codes": '["1","2"]'}
+    own = {"customerId": "SECRET", "note": "SECRET", "branch.name": "Branch 7", "branch.codes": '["1","2"]'}
     rows = {name: [{**own, **row} for row in found] for name, found in rows.items()}
-    await start_with(world, kind, rows, settings=DEPRECATED)
+    opened = [f"{name}.branch" for name in rows if name.startswith("fdx.")]
+    await start_with(world, kind, rows, settings=f"{DEPRECATED}\nopen_members = {json.dumps(opened)}")
     for case in CASES:
         if case.collection == "logins":
             continue

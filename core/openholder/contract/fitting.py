@@ -157,6 +157,7 @@ _SCALARS: dict[type[inspect.Type], Fitter] = {
     inspect.IntType: _fit_integer,
     inspect.DecimalType: _fit_decimal,
     inspect.DictType: _parse_text,
+    inspect.AnyType: _fit_any,
 }
 
 

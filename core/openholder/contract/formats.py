@@ -90,10 +90,7 @@ class Record(Struct, rename="camel", omit_defaults=True, kw_only=True):
 
 
 class OpenRecord(Record):
-    """A record that may have further members, which are passed through unchanged."""
-
-    left_out: ClassVar[frozenset[str]] = frozenset()
-    """Members of the row that belong to another record type of the same collection."""
+    """A record of a custom endpoint. It may have further members, which are passed through unchanged."""
 
     @classmethod
     def find_misfit(cls, members: Mapping[str, Any]) -> str | None:

@@ -65,8 +65,7 @@ def _to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str])
     """Convert a row that is not read in one pass."""
     shape = _compile_shape(record)
     if issubclass(record, OpenRecord):
-        left_out = {*hidden, *record.left_out} - shape.members
-        row = {column: value for column, value in row.items() if column not in left_out}
+        row = {name: value for name, value in row.items() if name not in hidden or name in shape.members}
     fitted = shape.fit(_nest(row, record.columns), "")
     try:
         converted = msgspec.convert(fitted, record)

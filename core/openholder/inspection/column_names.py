@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple, get_args
 
 from msgspec import inspect
 
-from openholder.contract.collections import COLLECTIONS
+from openholder.contract.collections import COLLECTIONS, find_collection
 from openholder.contract.formats import (
     AmountString,
     CurrencyString,
@@ -75,7 +75,7 @@ def list_columns(collection: str) -> list[Column]:
 def find_misspelt(collection: str, rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
     """Find unknown columns, each with the absent column that it resembles.
 
-    Any other unknown column is allowed: it is dropped, or is a custom member of an open record.
+    Any other unknown column is allowed: it is dropped, or leaves because ``open_members`` names it.
     """
     known = [column.name for column in list_columns(collection)]
     found = dict.fromkeys(name for row in rows for name in row)
@@ -84,6 +84,16 @@ def find_misspelt(collection: str, rows: Iterable[Row]) -> Iterator[tuple[str, s
         if name not in known:
             for match in get_close_matches(_simplify(name), absent, n=1, cutoff=SIMILARITY):
                 yield name, absent[match]
+
+
+def split_undeclared(
+    collection: str, rows: Iterable[Row], open_members: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Return the undeclared columns of a collection: those that leave because they are open members, and the others."""
+    known = {column.name for column in list_columns(collection)} | find_collection(collection).hidden
+    undeclared = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in known]
+    leaving = [name for name in undeclared if any(f"{name}.".startswith(f"{member}.") for member in open_members)]
+    return leaving, [name for name in undeclared if name not in leaving]
 
 
 def _simplify(name: str) -> str:

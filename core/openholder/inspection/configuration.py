@@ -10,13 +10,14 @@ from functools import partial
 
 from openholder.config import Configuration
 from openholder.contract.collections import COLLECTIONS, find_collection
+from openholder.contract.open_members import OPENABLE, list_open_members
 from openholder.contract.operation import BELOW_ACCOUNTS
 from openholder.contract.operations import Operation
 from openholder.contract.rows import to_record
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
 from openholder.gate.fetching import make_fetch
 from openholder.gate.keys import UnusableKeySet, parse_key_set
-from openholder.inspection.column_names import find_misspelt
+from openholder.inspection.column_names import find_misspelt, split_undeclared
 from openholder.inspection.findings import Finding
 from openholder.query import Filter, Query, Row
 from openholder.server.app import make_store
@@ -88,7 +89,8 @@ async def _inspect_sources(configuration: Configuration) -> AsyncIterator[Findin
             for operation in operations:
                 yield await _inspect_operation(sources, operation)
             for collection in dict.fromkeys(operation.collection for operation in operations):
-                for finding in await _inspect_columns(sources, collection):
+                open_members = list_open_members(configuration.settings.open_members, collection)
+                for finding in await _inspect_columns(sources, collection, open_members):
                     yield finding
             # Operations share collections, and so does the advice on their queries: report each only once.
             advice = [text for operation in operations for text in await _ask_for_advice(sources, operation)]
@@ -133,18 +135,34 @@ def _make_query(operation: Operation) -> Query:
     return build_owner_query(operation.collection, dict.fromkeys(names, UNKNOWN_ID))
 
 
-async def _inspect_columns(sources: SourceRegistry, collection: str) -> list[Finding]:
-    """Find columns that look like a misspelt member. An optional member would be missing without any other sign."""
+async def _inspect_columns(sources: SourceRegistry, collection: str, open_members: frozenset[str]) -> list[Finding]:
+    """Find columns that look like a misspelt member. An optional member would be missing without any other sign.
+
+    Of collections that may have further members, name those that leave, and the columns that do not.
+    """
     if collection not in COLLECTIONS:
         return []
     try:
         rows = await _fetch_sample(sources, collection)
     except OpenholderError:  # already reported for the operation
         return []
-    return [
-        Finding(f"columns of {collection}", "advice", f"unknown column {column!r}; did you mean {meant!r}?")
-        for column, meant in find_misspelt(collection, rows or ())
+    what = f"columns of {collection}"
+    misspelt = dict(find_misspelt(collection, rows or ()))
+    findings = [
+        Finding(what, "advice", f"unknown column {column!r}; did you mean {meant!r}?")
+        for column, meant in misspelt.items()
     ]
+    if collection in OPENABLE:
+        leaving, staying = split_undeclared(collection, rows or (), open_members)
+        named = leaving if rows else sorted(open_members)
+        if named:
+            text = "returned although openholder does not know them as FDX, because `open_members` lists them"
+            findings.append(Finding(what, "advice", f"{', '.join(map(repr, named))}: {text}"))
+        dropped = [column for column in staying if column not in misspelt]
+        if dropped:
+            text = f'not returned; to return one, list it: open_members = ["{collection}.{dropped[0]}"]'
+            findings.append(Finding(what, "advice", f"{', '.join(map(repr, dropped))}: {text}"))
+    return findings
 
 
 async def _ask_for_advice(sources: SourceRegistry, operation: Operation) -> list[str]:

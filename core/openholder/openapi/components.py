@@ -100,6 +100,8 @@ class Components:
                 # Null is never in a response: a member without a value is left out.
                 members = [self._build_member(one) for one in types if not isinstance(one, inspect.NoneType)]
                 return members[0] if len(members) == 1 else {"anyOf": members}
+            case inspect.AnyType():
+                return {}
         return {"type": _TYPES[type(kind)]} | _convert_constraints(kind)
 
 

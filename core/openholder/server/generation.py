@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import urlsplit
 
 from tornado.web import Application
 
 from openholder.config import Configuration
+from openholder.contract.open_members import extend_record, list_open_members
 from openholder.contract.operations import OPERATIONS, Operation
 from openholder.gate import Gate
 from openholder.server.endpoints import make_operation
@@ -31,7 +33,14 @@ def list_operations(settings: Settings) -> list[Operation]:
     """List the operations that a server with these settings answers."""
     custom = [make_operation(endpoint) for endpoint in settings.endpoints]
     standard = [operation for operation in OPERATIONS if settings.deprecated_lists or not operation.deprecated]
+    if settings.open_members:
+        standard = [_add_open_members(operation, settings.open_members) for operation in standard]
     return [*(add_alias(standard) if settings.auth_alias else standard), *custom]
+
+
+def _add_open_members(operation: Operation, paths: Sequence[str]) -> Operation:
+    members = list_open_members(paths, operation.collection)
+    return replace(operation, record=extend_record(operation.record, members))
 
 
 def make_sources(configuration: Configuration) -> SourceRegistry:
