@@ -39,6 +39,7 @@ def test_a_signal_ends_the_process_with_zero(bank, source, signum):
         began = time.monotonic()
         assert server.stop(signum) == 0
         assert time.monotonic() - began < 10
+    assert [json.loads(line)["event"] for line in server.lines[-2:]] == ["request", "stopping"]
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import signal
 import socket
 import sys
@@ -33,7 +32,7 @@ from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import Plan
 from openholder.server.app import serve
 from openholder.server.connections import bind
-from openholder.server.logs import configure_logging
+from openholder.server.logs import configure_logging, set_level
 from openholder.settings import Log
 
 ISSUER = "demo.cdr.fiskil.com"
@@ -109,7 +108,7 @@ async def _run(check_only: bool, port: int, kind: str) -> int:
         click.echo(f"{len(report.served)} of {len(OPERATIONS)} operations answered with data\n")
         if not check_only:
             click.echo(_format_sample_requests(running))
-            logging.getLogger().setLevel(logging.INFO)
+            set_level("info")
             await _wait_for_signal()
     return 0 if report.is_ready and len(report.served) == len(OPERATIONS) else 1
 

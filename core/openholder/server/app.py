@@ -29,7 +29,7 @@ from openholder.server.admin import make_admin_application
 from openholder.server.connections import CountingServer, bind, find_exposures, limit_connections
 from openholder.server.generation import Generation, list_fixed_changes
 from openholder.server.lag import watch_loop
-from openholder.server.logs import log_loop_errors
+from openholder.server.logs import batch_lines, count_lost_lines, log_loop_errors
 from openholder.server.tls import CertificateFiles, UnusableCertificate, list_hosts
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
@@ -116,7 +116,7 @@ class RunningServer:
             old = self.generation
             self.generation = fresh
             self.switch.application = fresh.application
-            fresh.state.journal.on_finished = fresh.sources.notify
+            fresh.state.journal.on_finished = fresh.sources.notify if fresh.sources.has_observers else None
             _start_task(partial(_retire, old), self.retiring)
             log.info("configuration reloaded")
 
@@ -199,10 +199,11 @@ async def serve(
         journal = Journal(secret.get_secret_value().encode() if secret else b"")
         keys = _make_key_cache(settings, journal.count_key_event)
         journal.jwks_age.set_function(lambda: -1 if keys.age is None else keys.age)
+        journal.lost_lines.set_function(count_lost_lines)
         stack.push_async_callback(keys.close)
         gate = Gate(settings.fiskil, settings.public_url, keys, store, lost_before=lost_before)
         generation = await Generation.open(configuration, gate, journal)
-        journal.on_finished = generation.sources.notify
+        journal.on_finished = generation.sources.notify if generation.sources.has_observers else None
         switch = Switch(generation.application)
         running = RunningServer(generation, keys, gate, switch, _make_server(settings, switch))
         stack.push_async_callback(running.close)
@@ -285,15 +286,16 @@ async def run(configuration: Configuration, sockets: Sequence[socket.socket] | N
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, stop.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # a SIGHUP during the start would end the process
-    async with serve(configuration, sockets, worker) as running:
-        loop.add_signal_handler(signal.SIGHUP, _start_task, running.reload, reloads)
-        listen = configuration.settings.listen
-        log.info(
-            "listening on %s:%d, admin on %s:%d",
-            listen.address,
-            running.port,
-            listen.admin_address,
-            running.admin_port,
-        )
-        await stop.wait()
-        log.info("stopping")
+    with batch_lines():
+        async with serve(configuration, sockets, worker) as running:
+            loop.add_signal_handler(signal.SIGHUP, _start_task, running.reload, reloads)
+            listen = configuration.settings.listen
+            log.info(
+                "listening on %s:%d, admin on %s:%d",
+                listen.address,
+                running.port,
+                listen.admin_address,
+                running.admin_port,
+            )
+            await stop.wait()
+            log.info("stopping")

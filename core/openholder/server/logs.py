@@ -3,54 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import json
 import logging
 import os
 import sys
 import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
+import msgspec
 import structlog
+from structlog.typing import EventDict
 
 from openholder.errors import describe
 from openholder.ratelimit import TokenBucket
+from openholder.server.log_lines import LineWriter
 from openholder.settings import Log
 
 PROGRESS = "openholder.progress"
 """The logger to which sources report the progress of long operations."""
 
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+_writer = LineWriter(None)
+
 
 def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
     """Log to ``stream`` (default: standard output): one JSON object per line, or readable lines on a terminal."""
-    stream = stream or sys.stdout
-    readable = settings.format == "console" or (settings.format == "auto" and stream.isatty())
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer: Any = structlog.processors.JSONRenderer()
-    if readable:
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty() and not os.environ.get("NO_COLOR"))
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.PositionalArgumentsFormatter(), _drop_exception_text],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
-    handler.addFilter(_should_log)
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(settings.level.upper())
+    global _writer
+    stream = stream or sys.stdout  # None if the process was started without a standard output
+    is_terminal = stream is not None and stream.isatty()
+    readable = settings.format == "console" or (settings.format == "auto" and is_terminal)
+    _writer = LineWriter(stream, _report_lost_lines)
+    render = _make_console_renderer(colors=is_terminal and not os.environ.get("NO_COLOR")) if readable else encode_line
+    logging.getLogger().handlers = [_LibraryHandler(_writer, render)]
     # Tornado's access log contains the whole URI, including customer ids.
     logging.getLogger("tornado.access").disabled = True
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[_complete_event, lambda logger, method, event: render(event)],
+        logger_factory=functools.cache(functools.partial(_LineLogger, _writer)),
         cache_logger_on_first_use=False,
     )
+    set_level(settings.level)
+
+
+def set_level(level: str) -> None:
+    """Log from this level on."""
+    logging.getLogger().setLevel(level.upper())
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+
+
+@contextlib.contextmanager
+def batch_lines() -> Iterator[None]:
+    """Write the lines of the running event loop in batches for the duration of the block, and none later."""
+    with _writer.batch():
+        yield
+
+
+def count_lost_lines() -> int:
+    """Count the lines that were lost because nobody read them."""
+    return _writer.lost
 
 
 def configure_for_command(stream: TextIO) -> None:
@@ -75,16 +89,71 @@ def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(handle)
 
 
-def _should_log(record: logging.LogRecord) -> bool:
-    """Admit libraries from WARNING on only: below that, aiosqlite logs parameters and Tornado logs request data."""
-    return record.levelno >= logging.WARNING or record.name.startswith("openholder")
+class _LineLogger:
+    """What structlog hands finished lines to."""
+
+    def __init__(self, writer: LineWriter, name: str = "") -> None:
+        self.name = name
+        self.debug = self.info = writer.write if _is_own(name) else lambda _: None
+        self.warning = self.error = self.critical = writer.write_now
 
 
-def _drop_exception_text(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Keep an exception's type, but drop its text and traceback: they may quote a row or a URL."""
-    record = event.get("_record")
-    if record is not None and record.exc_info:
-        event["error"] = getattr(record.exc_info[0], "__name__", "")
-        record.exc_info = record.exc_text = None
-    event.pop("exc_info", None)
+class _LibraryHandler(logging.Handler):
+    """Writes what libraries and other modules log through ``logging``, as structlog would."""
+
+    def __init__(self, writer: LineWriter, render: Callable[[EventDict], bytes]) -> None:
+        super().__init__()
+        self._writer = writer
+        self._render = render
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Admit libraries from WARNING on only: below that, aiosqlite logs parameters and Tornado logs request data."""
+        return record.levelno >= logging.WARNING or _is_own(record.name)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event = {"event": record.getMessage(), "exc_info": record.exc_info}
+            line = self._render(_complete_event(record, record.levelname.lower(), event))
+            write = self._writer.write_now if record.levelno >= logging.WARNING else self._writer.write
+            write(line)
+        except Exception:
+            self.handleError(record)
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith("openholder")
+
+
+def _complete_event(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Add level, logger and time. Of an exception keep the type: text and traceback may quote a row or a URL."""
+    exception = event.pop("exc_info", None)
+    if exception:
+        if not isinstance(exception, tuple | BaseException):
+            exception = sys.exc_info()
+        kind = exception[0] if isinstance(exception, tuple) else type(exception)
+        event["error"] = getattr(kind, "__name__", "")
+    event["level"] = method
+    event["logger"] = logger.name
+    event["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
     return event
+
+
+def encode_line(event: EventDict) -> bytes:
+    """Encode an event as one line of JSON, with spaces as `json.dumps` writes them, in printable ASCII."""
+    with contextlib.suppress(UnicodeEncodeError):  # a lone surrogate
+        line = msgspec.json.format(_encode(event), indent=0)
+        if line.isascii() and b"\x7f" not in line:
+            return line + b"\n"
+    return json.dumps(event, default=repr).encode() + b"\n"
+
+
+def _make_console_renderer(*, colors: bool) -> Callable[[EventDict], bytes]:
+    renderer = structlog.dev.ConsoleRenderer(colors=colors)
+    return lambda event: f"{renderer(None, '', event)}\n".encode(errors="backslashreplace")
+
+
+def _report_lost_lines(count: int) -> None:
+    structlog.get_logger("openholder").warning("log lines lost: nobody read them", lines=count)
+
+
+os.register_at_fork(after_in_child=lambda: _writer.forget())

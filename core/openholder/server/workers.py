@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from openholder.config import Configuration
 from openholder.server.app import run
+from openholder.server.logs import batch_lines
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ async def supervise(configuration: Configuration, shared: Sequence[socket.socket
         _keep_running(configuration, number, shared, stop, running)
         for number in range(configuration.settings.listen.workers)
     ]
-    return max(await asyncio.gather(*workers))
+    with batch_lines():
+        return max(await asyncio.gather(*workers))
 
 
 async def _keep_running(

@@ -271,6 +271,11 @@ class SourceRegistry:
         for source in self._sources.values():
             await source.run_hook("health", source.settings.timeout)
 
+    @property
+    def has_observers(self) -> bool:
+        """True if anything wants to be notified of finished requests."""
+        return bool(self._observers)
+
     def notify(self, event: FinishedRequest) -> None:
         """Notify each observer of a finished request. A failing one is logged and affects nothing else."""
         for observer in self._observers:
