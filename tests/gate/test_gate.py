@@ -650,10 +650,13 @@ async def test_a_clock_that_is_set_back_accepts_no_token_twice(signer, clock, mi
 @pytest.mark.gen_test
 async def test_tokens_issued_before_the_record_was_lost_are_refused(signer, clock, mint):
     gate = gate_of(signer, clock, lost_before=NOW)
-    for issued, reason in ((NOW - 1, Reason.ISSUED_BEFORE_RECORD), (ABSENT, Reason.ISSUED_BEFORE_RECORD), (NOW, None)):
+    lost = Reason.ISSUED_BEFORE_RECORD
+    for issued, reason in ((NOW - 1, lost), (NOW + 29, lost), (ABSENT, lost), (NOW + 30, None)):
         assert await verdict(gate, mint.token(iat=issued)) is reason
-    clock.now = NOW + 3630  # by now every token of that time has expired
-    assert await verdict(gate, mint.token(iat=ABSENT, exp=NOW + 3700)) is None
+    clock.now = NOW + 40
+    longest = NOW + 3600 + 30  # what was accepted before the loss has expired by then
+    assert await verdict(gate, mint.token(iat=ABSENT, exp=longest)) is lost
+    assert await verdict(gate, mint.token(iat=ABSENT, exp=longest + 1)) is None
 
 
 @pytest.mark.gen_test

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -30,6 +31,7 @@ from helpers.support import SQLITE, World, sample_rows, start_with, write_sqlite
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
 from openholder.fiskil.signer import DEVELOPMENT_KEY
+from openholder.gate.stores.redis import RedisSettings, RedisStore
 from openholder.server import app
 
 REDIS_SERVER = Path("/usr/bin/redis-server")
@@ -329,8 +331,8 @@ async def test_a_full_or_corrupt_file_accepts_and_uses_up_no_token(world: World)
     (world.folder / "replay.db").write_bytes(b"all the tokens, in my own hand\n" * 100)
     with patch("openholder.server.app.make_store", lambda settings: stores.append(make_store(settings)) or stores[0]):
         await start_with(world, "sqlite", sample_rows())
-    here, soon = mint(world), int(time.time()) + 2
-    invalid_token(await send(world, here.token(iat=soon - 60)))  # it may have been in the corrupt file
+    here, soon = mint(world), stores[0].lost_before + 30.001  # with the tolerance, just after the loss
+    invalid_token(await send(world, here.token(iat=soon - 0.002)))  # it may have been in the corrupt file
     ok(await send(world, here.token(iat=soon)))
 
     async def fails_closed(token):
@@ -339,14 +341,17 @@ async def test_a_full_or_corrupt_file_accepts_and_uses_up_no_token(world: World)
             unavailable(reply)
             assert int(reply.headers["retry-after"]) >= 1
 
-    connection, token = stores[0]._connection, here.token(iat=soon)
-    ((pages,),) = await connection.execute_fetchall("PRAGMA page_count")
-    await connection.execute_fetchall(f"PRAGMA max_page_count = {pages}")
+    def limit_pages(pages):
+        for connection in (stores[0]._file._impatient, stores[0]._file._patient):
+            connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+
+    token = here.token(iat=soon)
+    limit_pages(1)  # no further ones
     with pytest.raises(sqlite3.OperationalError, match="full"):
         for number in range(100_000):
             await stores[0].add_if_absent(number.to_bytes(16, "big"), soon + 300)
     await fails_closed(token)
-    await connection.execute_fetchall("PRAGMA max_page_count = 1000000")
+    limit_pages(1_000_000)
     assert [(await send(world, token)).status for _ in range(2)] == [200, 401]
 
     token = here.token(iat=soon)
@@ -368,8 +373,41 @@ def test_a_redis_that_may_evict_is_logged_as_an_error(bank, own_redis, policy, e
     with Server(bank) as server:
         check_works_once(server, server.token(BALANCE))
         server.stop()
-    said = [json.loads(line) for line in server.lines if "evict" in line]
+    said = [json.loads(line) for line in server.lines if "may evict" in line]
     assert [(line["level"], policy in line["event"]) for line in said] == [("error", True)] * errors
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+@pytest.mark.parametrize(("appendonly", "warnings"), [("no", 1), ("yes", 0)])
+def test_a_redis_that_forgets_at_its_end_is_logged(bank, own_redis, appendonly, warnings):
+    redis = own_redis()
+    with redis.client() as client:
+        client.config_set("appendonly", appendonly)
+    configuration(bank, more=SQLITE + replay_table("redis", redis))
+    with Server(bank) as server:
+        check_works_once(server, server.token(BALANCE))
+        server.stop()
+    said = [json.loads(line) for line in server.lines if "appendonly" in line]
+    assert [line["level"] for line in said] == ["warning"] * warnings
+
+
+@pytest.mark.subprocess
+@pytest.mark.gen_test
+async def test_machines_whose_clocks_differ_accept_no_token_twice(redis):
+    """Used where the clock is 20 s ahead, just before it expires there; offered again where the clock is right."""
+    settings, now = RedisSettings.model_validate({"url": redis.url, "timeout": 2}), time.time()
+    ahead, right = RedisStore(settings, lambda: now + 20), RedisStore(settings, lambda: now)
+    for store in (ahead, right):
+        await store.open()
+    token, expires_at = os.urandom(16), now + 20.5
+    assert await ahead.add_if_absent(token, expires_at)
+    with redis.client() as client:
+        (left,) = [client.pttl(key) for key in client.scan_iter(b"openholder:" + token)]
+    assert 600_000 < left <= 600_500  # it must live for 20 s at least
+    assert not await right.add_if_absent(token, expires_at)
+    for store in (ahead, right):
+        await store.close()
 
 
 @pytest.mark.slow

@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 
 STORE_DEADLINE = 3.0
 """Seconds that the replay store may take. The SQLite store alone waits up to 2 s for a lock."""
-CLOCK_STEP = 300.0
-"""Seconds. A clock set back by more than this is believed; by less, the latest time seen stays in force."""
 
 
 @dataclass(slots=True)
@@ -47,7 +45,7 @@ class Gate:
     """Checks tokens against one configuration.
 
     ``clock`` returns seconds since 1970. Tokens issued before ``lost_before`` are refused, because the replay store may
-    have lost the record of their use.
+    have lost the record of their use. A store that has a ``lost_before`` itself is asked for each token.
     """
 
     def __init__(
@@ -63,8 +61,9 @@ class Gate:
         self._base_urls = base_urls
         self._keys = keys
         self._store = store
+        self._add_now: Callable[[bytes, float], bool | None] | None = getattr(store, "add_now", None)
         self._clock = clock
-        self._lost_before = lost_before
+        self._lost_before = 0.0 if hasattr(store, "lost_before") else lost_before
         self._latest = clock()
 
     async def admit(self, authorization: Sequence[str], path: str, facts: TokenFacts) -> None:
@@ -83,10 +82,14 @@ class Gate:
         # Callers choose the kid: it could be long, or contain line breaks or terminal escapes.
         facts.kid, facts.alg = re.sub(r"[^ -~]", "?", token.kid[:32]), token.algorithm
         await self._check_signature(token)
-        expires_at = self._check_claims(token, path, facts)
+        now = self._read_clock()
+        lost_before = self._find_lost_before()
+        expires_at = self._check_claims(token, path, facts, now, lost_before)
         entry = replay.digest(token.claims["iss"], token.claims["jti"])
         if not await self._is_first_use(entry, expires_at + self._fiskil.clock_tolerance + 1):
             raise Refused(Reason.REPLAYED)
+        if self._find_lost_before() > lost_before:
+            raise CannotJudge("replay store: it lost tokens meanwhile")
 
     async def _check_signature(self, token: Token) -> None:
         table = await self._keys.get_table(token.kid)
@@ -96,9 +99,11 @@ class Gate:
         if not verified:
             raise Refused(Reason.SIGNATURE_WRONG)
 
-    def _check_claims(self, token: Token, path: str, facts: TokenFacts) -> float:
+    def _find_lost_before(self) -> float:
+        return max(self._lost_before, getattr(self._store, "lost_before", 0.0))
+
+    def _check_claims(self, token: Token, path: str, facts: TokenFacts, now: float, lost_before: float) -> float:
         fiskil = self._fiskil
-        now = self._read_clock()
         claims.check_parties(token.claims, fiskil.issuer)
         # Never derived from Host or X-Forwarded-*: the sender of the request controls those.
         accepted = [base + path for base in self._base_urls]
@@ -106,8 +111,8 @@ class Gate:
         expires_at = claims.check_times(
             token.claims, now, tolerance=fiskil.clock_tolerance, max_lifetime=fiskil.max_token_lifetime
         )
-        if now < self._lost_before + fiskil.max_token_lifetime + fiskil.clock_tolerance:
-            claims.check_recorded(token.claims, self._lost_before)
+        if expires_at <= lost_before + fiskil.max_token_lifetime + fiskil.clock_tolerance:  # it was valid by then
+            claims.check_recorded(token.claims, lost_before + fiskil.clock_tolerance)
         token_id = claims.read_token_id(token.claims)
         facts.jti = hashlib.sha256(token_id.encode()).hexdigest()[:12]
         facts.life = round(expires_at - now)
@@ -121,7 +126,7 @@ class Gate:
         meantime then count as lost.
         """
         now = self._clock()
-        if self._latest - now > CLOCK_STEP:
+        if self._latest - now > replay.CLOCK_STEP:
             log.critical("the clock was set back by %d s", self._latest - now)
             self._latest = self._lost_before = now
         self._latest = max(self._latest, now)
@@ -129,6 +134,8 @@ class Gate:
 
     async def _is_first_use(self, entry: bytes, expires_at: float) -> bool:
         try:
+            if self._add_now and (answer := self._add_now(entry, expires_at)) is not None:
+                return answer
             async with asyncio.timeout(STORE_DEADLINE):
                 return await self._store.add_if_absent(entry, expires_at)
         except Exception as exc:

@@ -37,9 +37,12 @@ def check_times(claims: Mapping[str, Any], now: float, *, tolerance: int, max_li
     return float(expiry)
 
 
-def check_recorded(claims: Mapping[str, Any], lost_before: float) -> None:
-    """Refuse a token that may have been used before the replay store lost its entries."""
-    if claims.get("iat", 0) < lost_before:
+def check_recorded(claims: Mapping[str, Any], issued_from: float) -> None:
+    """Refuse a token that may have been used before the replay store lost its entries.
+
+    ``issued_from`` is the time of the loss and the tolerance together: Fiskil's clock may be ahead of ours.
+    """
+    if claims.get("iat", 0) < issued_from:
         raise Refused(Reason.ISSUED_BEFORE_RECORD)
 
 

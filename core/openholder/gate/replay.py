@@ -11,6 +11,14 @@ from typing import Any, ClassVar, Literal, Protocol
 
 Reach = Literal["process", "machine", "network"]
 """Who can share a store: the code of one process, all processes of one machine, or several machines."""
+CLOCK_STEP = 300.0
+"""Seconds. A clock set back by more than this is believed; by less, the latest time seen stays in force."""
+LONGER = 600.0
+"""Seconds that a shared store keeps entries after their expiry, which is a time on the clock of one process.
+
+Twice the largest ``clock_tolerance``: two machines may each be off by it, in opposite directions. It is enough, too, if
+the tolerance is raised at a restart, or the clock runs ahead for a while by less than `CLOCK_STEP`.
+"""
 
 
 def digest(issuer: str, token_id: str) -> bytes:
@@ -21,9 +29,9 @@ def digest(issuer: str, token_id: str) -> bytes:
 class ReplayStore(Protocol):
     """Remembers used tokens. All processes that serve the same public URL must share one store.
 
-    Implement these methods in a plain class; there is nothing to inherit from. The class may have two more attributes:
-    ``Settings``, a pydantic model of its configuration, and ``api_version``, the supported version of the plugin
-    interface (1 by default).
+    Implement these methods in a plain class; there is nothing to inherit from. The class may have more attributes:
+    ``Settings``, a pydantic model of its configuration; ``api_version``, the supported version of the plugin interface
+    (1 by default); and those of `AnswersAtOnce` and `NoticesLosses`.
     """
 
     reach: ClassVar[Reach]
@@ -66,5 +74,30 @@ class ReplayStore(Protocol):
 
         Raises:
             Exception: The store cannot decide. The client gets 503, and the token counts as unused.
+        """
+        ...
+
+
+class AnswersAtOnce(Protocol):
+    """What a store may have in addition: an answer without waiting, which saves the gate a timeout and a future."""
+
+    def add_now(self, entry: bytes, expires_at: float) -> bool | None:
+        """Do what `ReplayStore.add_if_absent` does, or return None without having remembered the token.
+
+        Called first, on the event loop, so it must neither block nor compute for long. If it returns None,
+        ``add_if_absent`` is called.
+        """
+        ...
+
+
+class NoticesLosses(Protocol):
+    """What a store may have in addition: it notices while it is in use that it has lost used tokens."""
+
+    @property
+    def lost_before(self) -> float:
+        """The latest of the times that `ReplayStore.open` describes. Read for each request, before the token is added.
+
+        While the store has lost entries and this time is not yet known to all who share the store, it must not add
+        tokens: it raises.
         """
         ...

@@ -41,17 +41,27 @@ class MemoryStore:
         """Do nothing: there is nothing to release."""
 
     async def add_if_absent(self, entry: bytes, expires_at: float) -> bool:
-        """See `ReplayStore`. Atomic, as nothing is awaited between the lookup and the insertion."""
-        self._delete_expired()
+        """See `ReplayStore`."""
+        return self.add_now(entry, expires_at)
+
+    def add_now(self, entry: bytes, expires_at: float) -> bool:
+        """See `AnswersAtOnce`. Atomic, as everything happens on the event loop."""
+        now = self._clock()
+        if self._swept <= now:
+            self._delete_expired(now)
         shard = self._used[entry[0] % SHARDS]
         if entry in shard:
             return False
         shard.add(entry)
-        self._wheel.setdefault(max(int(expires_at) + 1, self._swept), []).append(entry)
+        second = max(int(expires_at) + 1, self._swept)
+        expiring = self._wheel.get(second)
+        if expiring is None:
+            self._wheel[second] = [entry]
+        else:
+            expiring.append(entry)
         return True
 
-    def _delete_expired(self) -> None:
-        now = self._clock()
+    def _delete_expired(self, now: float) -> None:
         budget = SWEEP
         while self._swept <= now and budget > 0:
             expired = self._wheel.get(self._swept)

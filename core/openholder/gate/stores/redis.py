@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
-from openholder.gate.replay import Reach
+from openholder.gate.replay import LONGER, Reach
 from openholder.setting_types import Secret, is_loopback
 
 log = logging.getLogger(__name__)
@@ -73,14 +73,17 @@ class RedisStore:
             log.warning("replay.url is redis:// to another machine: nothing is encrypted; use rediss://")
         try:
             await self._redis.ping()
-            policy = (await self._redis.config_get("maxmemory-policy")).get("maxmemory-policy")
+            # One name a command: Redis takes several only from version 7 on.
+            found = await self._redis.config_get("maxmemory-policy") | await self._redis.config_get("appendonly")
         except ResponseError:
-            policy = None  # applications often may not use CONFIG
+            found = {}  # applications often may not use CONFIG
         except BaseException:
             await self.close()
             raise
-        if policy not in {None, "noeviction"}:
+        if (policy := found.get("maxmemory-policy", "noeviction")) != "noeviction":
             log.error("Redis may evict used tokens (maxmemory-policy is %s): set it to noeviction", policy)
+        if found.get("appendonly", "yes") != "yes":
+            log.warning("Redis forgets used tokens when it ends: set appendonly to yes")
         return 0.0
 
     async def close(self) -> None:
@@ -89,5 +92,5 @@ class RedisStore:
 
     async def add_if_absent(self, entry: bytes, expires_at: float) -> bool:
         """See `ReplayStore`. One command, which Redis executes atomically."""
-        lifetime = max(1, round((expires_at - self._clock()) * 1000))
+        lifetime = max(1, round((expires_at + LONGER - self._clock()) * 1000))
         return bool(await self._redis.set(self._settings.prefix.encode() + entry, b"", nx=True, px=lifetime))

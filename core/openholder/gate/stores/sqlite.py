@@ -1,6 +1,8 @@
 """Used tokens in an SQLite file: for all processes of one machine. On a local disk, never on a network share.
 
-In WAL mode, ``synchronous = NORMAL`` loses only the last moments before a power cut; their tokens expire soon.
+A token is written on the event loop, which costs less than the way to a thread and back, and touches no disk: in WAL
+mode with ``synchronous = NORMAL``, SQLite appends it to memory of the operating system. Whatever may have to wait goes
+to the file's own thread: the disk, a lock that somebody else holds, and opening.
 """
 
 from __future__ import annotations
@@ -11,40 +13,36 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, ParamSpec, TypeVar
 
-import aiosqlite
 from pydantic import BaseModel, Field
 
 from openholder.gate.replay import Reach
+from openholder.gate.stores.lock_file import declare_lost
+from openholder.gate.stores.replay_file import DAMAGED, GIVEN_UP, ReplayFile, is_broken, name_lock, open_file
 from openholder.setting_types import NewFile
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
-SWEEP = 2000
-"""The most entries that one statement deletes, so that others need not wait long."""
+TICK = 1.0
+"""Seconds between two looks at the file, and between two writes to the disk."""
 INTERVAL = 10.0
 """Seconds between deletions of expired entries."""
-BUSY_TIMEOUT = 2.0
-"""Seconds to wait for the lock of another process."""
+FRESH = 0.1
+"""Seconds. A token is added only if the file was looked at since then."""
+SLOW, REST = 0.02, 5.0
+"""If adding a token takes longer than `SLOW`, the thread does it for the next `REST` seconds: the disk is busy."""
 QUEUE_TIMEOUT = 0.9
-"""Seconds that an entry may wait in the queue. With `BUSY_TIMEOUT` this stays below the time limit of the gate."""
+"""Seconds that an entry may wait in the queue. With the lock's 2 s this stays below the time limit of the gate."""
 AT_ONCE = 500
-"""The most entries that one statement inserts."""
-OPEN_TRIES = 100
-"""Attempts to open a file that another process is creating."""
-INSERT = "INSERT INTO used (entry, expires) VALUES {} ON CONFLICT DO NOTHING RETURNING entry"
-
-_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_SCHEMA = (
-    f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}",
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
-    "CREATE TABLE IF NOT EXISTS used (entry BLOB PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS used_expires ON used (expires)",
-    "PRAGMA quick_check",
-)
+"""The most entries that one transaction inserts."""
+REOPEN_PAUSE = 1.0
+"""Seconds between two attempts to open a lost file anew."""
 
 
 class SQLiteSettings(BaseModel):
@@ -74,7 +72,7 @@ def _resolve(waiting: Waiting, result: bool | Exception) -> None:
 
 
 class SQLiteStore:
-    """One row for each used token. SQLite runs in a separate thread: a checkpoint may take long."""
+    """One row for each used token. If the file is lost while it is in use, every token is refused with 503."""
 
     reach: ClassVar[Reach] = "machine"
     api_version = 1
@@ -83,65 +81,105 @@ class SQLiteStore:
     def __init__(self, settings: SQLiteSettings, clock: Callable[[], float] = time.time) -> None:
         self._path = settings.path
         self._clock = clock
-        self._connection: aiosqlite.Connection | None = None
-        self._purging: asyncio.Task[None] | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._file: ReplayFile | None = None
+        self._lost_before = 0.0
+        self._is_closed = False
+        self._looked_at = self._slow_until = 0.0
         self._waiting: deque[Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+        self._reopening: asyncio.Task[None] | None = None
+
+    @property
+    def lost_before(self) -> float:
+        """See `NoticesLosses`."""
+        return self._file.lost_before if self._file else self._lost_before
 
     async def open(self) -> float:
-        """Open or create the file. A corrupt file is renamed, and its entries count as lost."""
-        lost_before = 0.0
+        """Open or create the file. If it is damaged, missing or exchanged since the last time, that is recorded."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="openholder-replay")
         try:
-            self._connection = await self._connect()
-        except sqlite3.DatabaseError as exc:
-            if exc.sqlite_errorcode & 0xFF not in _BROKEN:
-                raise
-            lost_before = self._clock()
-            renamed = self._rename_file(lost_before)
-            log.critical("the replay store was corrupt: renamed to %s and created anew; refusing older tokens", renamed)
-            self._connection = await self._connect()
-        self._purging = asyncio.create_task(self._delete_regularly(self._connection))
-        return lost_before
+            self._file = await self._run(open_file, self._path, self._clock)
+        except BaseException:
+            self._thread.shutdown()
+            raise
+        self._upkeep = asyncio.create_task(self._keep_up())
+        return self._file.lost_before
 
     async def close(self) -> None:
-        """Stop deleting expired entries, and close the file."""
-        if self._purging:
-            self._purging.cancel()
-            await asyncio.gather(self._purging, return_exceptions=True)
-        if self._writer:
-            await self._writer
-        if self._connection:
-            await self._connection.close()
+        """Write what still waits, and close the file."""
+        self._is_closed = True
+        if self._upkeep:
+            self._upkeep.cancel()
+        tasks = [task for task in (self._upkeep, self._writer, self._reopening) if task]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._file:
+            file, self._file = self._file, None
+            await self._run(file.close)
+        if self._thread:
+            self._thread.shutdown()
+
+    def add_now(self, entry: bytes, expires_at: float) -> bool | None:
+        """See `AnswersAtOnce`. One statement, which SQLite's lock makes atomic across processes."""
+        file = self._require_file()
+        started = time.monotonic()
+        if started - self._looked_at > FRESH:
+            self._look(file, started)
+        if started < self._slow_until:
+            return None
+        try:
+            answer = file.add_now(entry, expires_at)
+        except sqlite3.DatabaseError as exc:
+            self._judge_error(file, exc)
+            raise
+        if time.monotonic() - started > SLOW:
+            self._slow_until = started + REST
+        return answer
 
     async def add_if_absent(self, entry: bytes, expires_at: float) -> bool:
-        """See `ReplayStore`. One statement, which SQLite's lock makes atomic across processes."""
-        if self._connection is None:
-            raise RuntimeError("add_if_absent() was called before open()")
+        """See `ReplayStore`."""
+        answer = self.add_now(entry, expires_at)
+        return await self._enqueue(entry, expires_at) if answer is None else answer
+
+    def _require_file(self) -> ReplayFile:
+        if self._file:
+            return self._file
+        if self._is_closed:
+            raise ValueError("the replay store is closed")
+        raise RuntimeError("the replay store was lost" if self._upkeep else "add_if_absent() was called before open()")
+
+    async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function in the file's thread, one at a time."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+
+    # -- adding in the thread -------------------------------------------------------------------------------------
+
+    async def _enqueue(self, entry: bytes, expires_at: float) -> bool:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(Waiting(entry, expires_at, loop.time(), answer))
         if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write(self._connection))
+            self._writer = asyncio.create_task(self._write())
         return await answer
 
-    async def _write(self, connection: aiosqlite.Connection) -> None:
+    async def _write(self) -> None:
         """Insert all waiting entries, in batches: the way to the thread and back costs more than a row.
 
-        One statement at a time: a statement queued in the thread would still run after its caller has given up, and
-        use up a token whose request was answered with 503.
+        One batch at a time: what is queued in the thread is still written after its caller has given up, and would use
+        up a token whose request was answered with 503.
         """
         while batch := self._take_batch():
-            values = [value for waiting in batch for value in (waiting.entry, waiting.expires_at)]
-            statement = INSERT.format(", ".join(["(?, ?)"] * len(batch)))
             try:
-                added = {entry for (entry,) in await connection.execute_fetchall(statement, values)}
+                file = self._require_file()
+                added = await self._run(file.add_all, [(waiting.entry, waiting.expires_at) for waiting in batch])
             except Exception as exc:
+                self._judge_error(file, exc)
                 for waiting in batch:
                     _resolve(waiting, exc)
-                continue
-            for waiting in batch:
-                _resolve(waiting, waiting.entry in added)
-                added.discard(waiting.entry)  # of equal entries in one batch only one is the first use
+            else:
+                for waiting, is_first in zip(batch, added, strict=True):
+                    _resolve(waiting, is_first)
 
     def _take_batch(self) -> list[Waiting]:
         """Take the next entries whose callers still wait, and fail those that have waited too long."""
@@ -155,56 +193,61 @@ class SQLiteStore:
                 batch.append(waiting)
         return batch
 
-    async def _connect(self) -> aiosqlite.Connection:
-        # Open it once without aiosqlite: if opening fails, its thread survives and finds the event loop closed.
-        await asyncio.to_thread(lambda: sqlite3.connect(self._path).close())
-        connection = await aiosqlite.connect(self._path, isolation_level=None)
-        try:
-            for _ in range(OPEN_TRIES):
-                if await self._prepare(connection):
-                    return connection
-                await asyncio.sleep(BUSY_TIMEOUT / OPEN_TRIES)
-            raise sqlite3.OperationalError("database is locked")
-        except BaseException:
-            await connection.close()
-            raise
+    # -- upkeep ---------------------------------------------------------------------------------------------------
 
-    async def _prepare(self, connection: aiosqlite.Connection) -> bool:
-        """Create the table and check the file; return False if it is locked, as the switch to WAL does not wait."""
-        try:
-            for statement in _SCHEMA:
-                rows = await connection.execute_fetchall(statement)
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
-            return False
-        if [tuple(row) for row in rows] != [("ok",)]:
-            corrupt = sqlite3.DatabaseError("PRAGMA quick_check found errors")
-            corrupt.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise corrupt
-        return True
-
-    def _rename_file(self, now: float) -> Path:
-        """Rename the file and those of its WAL, so that a new one can be created."""
-        renamed = self._path.with_name(f"{self._path.name}.broken-{now:.0f}")
-        for suffix in ("", "-wal", "-shm"):
-            file = self._path.with_name(self._path.name + suffix)
-            if file.exists():
-                file.rename(renamed.with_name(renamed.name + suffix))
-        return renamed
-
-    async def _delete_regularly(self, connection: aiosqlite.Connection) -> None:
+    async def _keep_up(self) -> None:
+        """Look at the file, write it to the disk, and delete expired entries, each from time to time."""
+        deleted_at = time.monotonic()
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(min(TICK, INTERVAL))
+            file = self._file
+            if file is None:
+                continue
             try:
-                while await self._delete_expired(connection) == SWEEP:
-                    pass
-            except sqlite3.Error as exc:
-                log.error("deleting expired entries from the replay store failed: %s", type(exc).__name__)
+                self._look(file, time.monotonic())
+                await self._run(file.sync)
+                if time.monotonic() - deleted_at >= INTERVAL:
+                    deleted_at = time.monotonic()
+                    await self._run(file.delete_expired)
+            except Exception as exc:
+                log.error("the upkeep of the replay store failed: %s", type(exc).__name__)
+                self._judge_error(file, exc)
 
-    async def _delete_expired(self, connection: aiosqlite.Connection) -> int:
-        rows = await connection.execute_fetchall(
-            "DELETE FROM used WHERE entry IN (SELECT entry FROM used WHERE expires < ? LIMIT ?) RETURNING 1",
-            (self._clock(), SWEEP),
-        )
-        return len(list(rows))
+    def _look(self, file: ReplayFile, now: float) -> None:
+        """Look whether the file is still the one that everybody uses."""
+        if change := file.find_change():
+            self._give_up(file, change)
+            raise RuntimeError(f"the replay store {change}")
+        self._looked_at = now
+
+    def _judge_error(self, file: ReplayFile, exc: Exception) -> None:
+        if isinstance(exc, sqlite3.Error) and is_broken(exc):
+            self._give_up(file, DAMAGED)
+
+    def _give_up(self, file: ReplayFile, change: str) -> None:
+        """Refuse all tokens until the file is open again. Its loss is known to all who use it before it is closed."""
+        if self._file is not file:
+            return
+        log.critical("the replay store %s: refusing all requests until it is open again", change)
+        self._lost_before = file.lost_before
+        self._file = None
+        self._reopening = asyncio.get_running_loop().create_task(self._reopen(file, change))
+
+    async def _reopen(self, file: ReplayFile, change: str) -> None:
+        steps = deque[Callable[[], None]]()
+        if change != GIVEN_UP:
+            steps.append(partial(declare_lost, name_lock(self._path)))
+        steps += [file.give_up, self._open_anew]
+        while steps:
+            try:
+                await self._run(steps[0])
+                steps.popleft()
+            except Exception as exc:
+                if self._is_closed:
+                    return
+                log.error("opening the replay store anew failed: %s", type(exc).__name__)
+                await asyncio.sleep(REOPEN_PAUSE)
+
+    def _open_anew(self) -> None:
+        self._file = open_file(self._path, self._clock, REOPEN_PAUSE)
+        log.critical("the replay store is open again")
