@@ -53,6 +53,13 @@ def quiet_logs():
     structlog.reset_defaults()
 
 
+@pytest.fixture(params=["llhttp", "tornado"])
+def transport(request, monkeypatch):
+    """Both HTTP transports, for the tests of HTTP itself; all other tests use the one that is installed."""
+    monkeypatch.setenv("OPENHOLDER_LISTEN__HTTP", request.param)
+    return request.param
+
+
 @pytest.fixture
 def world(io_loop, tmp_path, signer, monkeypatch):
     """Fiskil's side and ours on the test's event loop; whatever is started in it is stopped after the test."""

@@ -101,6 +101,8 @@ class Listen(Section):
     tls_key: ExistingFile | None = None
     admin_address: str = "127.0.0.1"
     admin_port: int = Field(default=9443, ge=0, le=65_535)
+    http: Literal["auto", "llhttp", "tornado"] = "auto"
+    """Who parses requests: llhttp, which is an extra, or Tornado. ``auto`` is llhttp where it is installed."""
     workers: int = Field(default=1, ge=1, le=64)
     max_connections: int = Field(default=1000, ge=1, le=100_000)
     """Open connections per worker; further ones are closed at once."""

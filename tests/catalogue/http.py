@@ -230,14 +230,14 @@ async def all_lengths(world: World) -> None:
 
 
 async def odd_lines(world: World) -> None:
-    """H22. Line ends of LF alone are the one thing that may be taken."""
+    """H22. RFC 9112 section 2.2 would let line ends of LF alone be taken; two readers may differ on them."""
     await start_with(world, "sqlite", sample_rows())
     for line in ("X-A: b\r\n folded", "X-A : b", "X-A: a\0b", "X-A: a\rb", "X-A", ": a", "X A: b", "X-\xe9: a"):
         answer = await talk(world, head(mint(world), "Connection: close", line))
         bare_refusal(answer)
         assert answer or "\r\n" not in line
     answer = await talk(world, head(mint(world), "Connection: close").replace(b"\r\n", b"\n"))
-    assert re.match(rb"HTTP/1\.1 (200|400) ", answer)
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 async def heads_too_large(world: World) -> None:

@@ -18,26 +18,53 @@ TESTS = Path(catalogue.__file__).parents[1]
 ATTACKS = catalogue.read_attacks()
 TEXTS = {attack.id: attack.attack for attack in ATTACKS}
 
-TRIES = [pytest.param(row, attempt, id=f"{row.id}: {attempt.what}") for row in ROWS.values() for attempt in row.tries]
-SCENARIOS = [pytest.param(row, id=f"{row.id}: {TEXTS.get(row.id)}") for row in ROWS.values() if row.scenario]
+ON_BOTH = {row.id for module in (catalogue.http, catalogue.faults) for row in module.ROWS}
+"""Attacks on HTTP itself: both transports have to withstand them."""
+
+
+def transports(row):
+    return ("llhttp", "tornado") if row.id in ON_BOTH else ("auto",)
+
+
+TRIES = [
+    pytest.param(row, attempt, transport, id=f"{row.id}: {attempt.what}, {transport}")
+    for row in ROWS.values()
+    for attempt in row.tries
+    for transport in transports(row)
+]
+SCENARIOS = [
+    pytest.param(row, transport, id=f"{row.id}: {TEXTS.get(row.id)}, {transport}")
+    for row in ROWS.values()
+    if row.scenario
+    for transport in transports(row)
+]
 SHOWN = [pytest.param(row, id=row.id) for row in ROWS.values() if row.shown_by]
 
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory, signer):
-    """One server for all attacks of a single request, on a loop of its own: it bears them one after the other."""
-    world = World(tmp_path_factory.mktemp("attacked"), signer)
+    """One server of each transport for all attacks of a single request: it bears them one after the other."""
+    worlds = {}
+
+    def start(transport):
+        if transport not in worlds:
+            worlds[transport] = World(tmp_path_factory.mktemp("attacked"), signer)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("OPENHOLDER_LISTEN__HTTP", transport)
+                runner.run(start_with(worlds[transport], "sqlite", sample_rows()))
+        return worlds[transport]
+
     with asyncio.Runner() as runner:
-        runner.run(start_with(world, "sqlite", sample_rows()))
-        yield world, runner.run
-        runner.run(world.stop())
+        yield start, runner.run
+        for world in worlds.values():
+            runner.run(world.stop())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("row", "attempt"), TRIES)
-def test_an_attack_in_one_request_fails(attacked, row, attempt):
-    world, run = attacked
-    run(answered_as_said(world, attempt))
+@pytest.mark.parametrize(("row", "attempt", "transport"), TRIES)
+def test_an_attack_in_one_request_fails(attacked, row, attempt, transport):
+    start, run = attacked
+    run(answered_as_said(start(transport), attempt))
 
 
 async def answered_as_said(world, attempt):
@@ -50,9 +77,10 @@ async def answered_as_said(world, attempt):
 
 @pytest.mark.slow
 @pytest.mark.subprocess
-@pytest.mark.parametrize("row", SCENARIOS)
+@pytest.mark.parametrize(("row", "transport"), SCENARIOS)
 @pytest.mark.gen_test(timeout=60)
-async def test_an_attack_that_takes_longer_fails_too(world, row):
+async def test_an_attack_that_takes_longer_fails_too(world, row, transport, monkeypatch):
+    monkeypatch.setenv("OPENHOLDER_LISTEN__HTTP", transport)
     await row.scenario(world)
 
 

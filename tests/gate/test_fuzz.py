@@ -265,6 +265,7 @@ async def answers(world, sent: bytes) -> list[int]:
     return [int(status) for status in STATUS.findall(received)]
 
 
+@pytest.mark.usefixtures("transport")
 def test_no_request_breaks_the_server_or_bypasses_the_gate(world, io_loop, monkeypatch):
     monkeypatch.setattr("openholder.server.app.IDLE_TIMEOUT", 0.3)  # half a request is given up soon
     monkeypatch.setattr("openholder.server.app.BODY_TIMEOUT", 0.3)

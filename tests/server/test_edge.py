@@ -149,6 +149,7 @@ def test_workers_inherit_only_the_sockets(bank):
 @pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("transport")
 def test_the_end_under_load_loses_no_answer(bank, workers):
     """Each caller goes on until no connection is taken any more; whatever was taken is answered.
 
@@ -204,6 +205,7 @@ def test_the_end_under_load_loses_no_answer(bank, workers):
 
 @pytest.mark.slow
 @pytest.mark.subprocess
+@pytest.mark.usefixtures("transport")
 def test_a_process_recovers_from_a_lack_of_file_descriptors(bank):
     """And it does not flood its log meanwhile."""
     configuration(bank, more=SQLITE)
@@ -226,6 +228,7 @@ def test_a_process_recovers_from_a_lack_of_file_descriptors(bank):
 
 @pytest.mark.slow
 @pytest.mark.subprocess
+@pytest.mark.usefixtures("transport")
 def test_memory_does_not_grow_with_requests(bank):
     configuration(bank, more=SQLITE)
     with Server(bank) as server:
@@ -320,7 +323,7 @@ def test_an_impossible_configuration_ends_the_start_with_a_line(bank, old, new, 
 
 
 @pytest.fixture
-def secured(io_loop, world, monkeypatch):
+def secured(io_loop, world, monkeypatch, transport):
     """A server in this process that speaks TLS, and the authority behind its certificate."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")

@@ -86,6 +86,7 @@ def slow_bank():
 
 @pytest.mark.slow
 @pytest.mark.subprocess
+@pytest.mark.usefixtures("transport")
 def test_a_running_request_is_answered_after_the_signal(tmp_path, slow_bank):
     """And no new connection is accepted."""
     source = f'[sources.api]\nkind = "rest"\nbase_url = "{slow_bank}"\n[sources.api.collections]\n'

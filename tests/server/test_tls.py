@@ -263,6 +263,7 @@ async def test_a_problem_is_repeated_once_a_day(tmp_path, caplog):
 
 @pytest.mark.slow
 @pytest.mark.subprocess
+@pytest.mark.usefixtures("transport")
 def test_with_a_certificate_only_tls_1_2_and_newer_are_served(tmp_path):
     """And a name that callers will refuse is in the log."""
     write_sqlite(tmp_path / "bank.db", sample_rows())

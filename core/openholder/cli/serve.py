@@ -15,7 +15,7 @@ from openholder.config import Configuration
 from openholder.fiskil.development import development_keys
 from openholder.fiskil.signer import DEVELOPMENT_KEY
 from openholder.server.app import run
-from openholder.server.connections import bind
+from openholder.server.connections import bind, choose_loop
 from openholder.server.logs import configure_logging
 from openholder.server.workers import run_worker, supervise
 from openholder.setting_types import is_loopback
@@ -34,15 +34,16 @@ def serve(path: Path | None, dev: bool, worker: int | None, descriptors: tuple[i
     """Serve until SIGTERM or Ctrl-C. SIGHUP reloads the configuration."""
     configuration = Configuration.load(path)
     configure_logging(configuration.settings.log)
-    if worker is not None:
-        shared = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-        asyncio.run(run_worker(configuration, worker, shared))
-        return 0
-    # The first candidate is in the working directory: say which file it was.
-    log.info("configuration: %s", configuration.path.absolute())
-    if dev:
-        _warn_of_development_keys(configuration)
-    return asyncio.run(_serve(configuration, dev))
+    with asyncio.Runner(loop_factory=choose_loop(configuration.settings.listen.http)) as runner:
+        if worker is not None:
+            shared = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+            runner.run(run_worker(configuration, worker, shared))
+            return 0
+        # The first candidate is in the working directory: say which file it was.
+        log.info("configuration: %s", configuration.path.absolute())
+        if dev:
+            _warn_of_development_keys(configuration)
+        return runner.run(_serve(configuration, dev))
 
 
 def _warn_of_development_keys(configuration: Configuration) -> None:

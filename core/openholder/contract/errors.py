@@ -71,6 +71,7 @@ class ErrorKind(Enum):
     METHOD_NOT_ALLOWED = ErrorSpec(
         405, "cds-all:GeneralError/Expected", "invalid_request", _EXPECTED, "method not allowed"
     )
+    NOT_HTTP = ErrorSpec(400, "cds-all:GeneralError/Expected", "invalid_request", _EXPECTED, "not a valid HTTP request")
     NOT_ACCEPTABLE = ErrorSpec(406, "cds-all:GeneralError/Expected", "invalid_request", _EXPECTED, "not acceptable")
     BODY_TOO_LARGE = ErrorSpec(413, "cds-all:GeneralError/Expected", "invalid_request", _EXPECTED, "body too large")
     BODY_NOT_JSON = ErrorSpec(

@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,19 +21,22 @@ from tornado.httpserver import HTTPServer
 
 from openholder.config import REPLAY_STORES, Configuration
 from openholder.contract.limits import MAX_BODY
+from openholder.edge.heads import MAX_HEAD
 from openholder.errors import ConfigurationError, Mistake, OpenholderError, Unreachable
 from openholder.gate import Gate
 from openholder.gate.fetching import KnownKeys, make_fetch
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
 from openholder.server.admin import make_admin_application
-from openholder.server.connections import CountingServer, bind, find_exposures, limit_connections
+from openholder.server.connections import PublicServer, bind, choose_transport, find_exposures, limit_connections
 from openholder.server.generation import Generation, list_fixed_changes
 from openholder.server.lag import watch_loop
 from openholder.server.logs import batch_lines, count_lost_lines, log_loop_errors
 from openholder.server.tls import CertificateFiles, UnusableCertificate, list_hosts
+from openholder.server.tornado_http import TornadoServer
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
+from openholder.serving.refusals import answer_refusal
 from openholder.serving.routing import Switch
 from openholder.settings import Settings
 from openholder.sources.kinds import find_kind
@@ -44,8 +48,6 @@ DRAIN = 25.0
 """Seconds for running requests to end after the process has been asked to stop."""
 IDLE_GRACE = 3.0
 """Seconds before an idle connection is closed: its next request may be on the way (RFC 9112 section 9.5)."""
-MAX_HEADER = 16_384
-"""Bytes of a request's headers."""
 IDLE_TIMEOUT = 75.0
 """Seconds that a connection may stay open without a request."""
 BODY_TIMEOUT = 5.0
@@ -60,7 +62,7 @@ class RunningServer:
     keys: JWKSCache
     gate: Gate
     switch: Switch
-    server: CountingServer
+    server: PublicServer
     port: int = 0
     admin_port: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,7 +99,7 @@ class RunningServer:
         """Accept no new connections, let running requests end within ``limit`` seconds, then close all connections."""
         self.stopping.set()
         self.state.closing = True
-        self.server.conn_params.no_keep_alive = True
+        self.server.end_keep_alive()
         self.server.stop()
         await self.generation.wait_until_idle(limit)
         with contextlib.suppress(TimeoutError):
@@ -205,7 +207,7 @@ async def serve(
         generation = await Generation.open(configuration, gate, journal)
         journal.on_finished = generation.sources.notify if generation.sources.has_observers else None
         switch = Switch(generation.application)
-        running = RunningServer(generation, keys, gate, switch, _make_server(settings, switch))
+        running = RunningServer(generation, keys, gate, switch, _make_server(settings, switch, journal))
         stack.push_async_callback(running.close)
         await keys.start()
         watch = watch_loop(journal.loop_lag.set, lambda: running.sources.list_active())
@@ -227,14 +229,26 @@ async def serve(
         yield running
 
 
-def _make_server(settings: Settings, switch: Switch) -> CountingServer:
-    return CountingServer(
+def _make_server(settings: Settings, switch: Switch, journal: Journal) -> PublicServer:
+    most = limit_connections(settings.listen.max_connections)
+    if choose_transport(settings.listen.http) == "llhttp":
+        from openholder.llhttp.server import LLHTTPServer  # needs httptools, which is an extra
+
+        return LLHTTPServer(
+            switch,
+            partial(answer_refusal, journal),
+            max_connections=most,
+            idle_timeout=IDLE_TIMEOUT,
+            body_timeout=BODY_TIMEOUT,
+        )
+    return TornadoServer(
         switch,
-        max_connections=limit_connections(settings.listen.max_connections),
+        refuse=partial(answer_refusal, journal),
+        max_connections=most,
         xheaders=False,
         decompress_request=False,
-        max_header_size=MAX_HEADER,
-        max_body_size=MAX_BODY,
+        max_header_size=MAX_HEAD,
+        max_body_size=sys.maxsize,  # the delegates enforce the limit: Tornado's answer has no body
         max_buffer_size=2 * MAX_BODY,
         idle_connection_timeout=IDLE_TIMEOUT,
         body_timeout=BODY_TIMEOUT,

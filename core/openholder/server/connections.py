@@ -1,18 +1,18 @@
-"""Incoming connections: listening sockets, and a server that counts and limits its connections."""
+"""Incoming connections: listening sockets, and what both transports offer to the process."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import logging
 import resource
 import socket
-from collections.abc import Iterable, Iterator
-from typing import Any
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Protocol, cast
 
-from tornado.httpserver import HTTPServer
-from tornado.iostream import SSLIOStream
 from tornado.netutil import bind_sockets
 
 from openholder.errors import Unreachable
@@ -22,9 +22,7 @@ from openholder.settings import Listen
 log = logging.getLogger("openholder")
 
 BACKLOG = 128
-"""Connections that may wait in the kernel to be accepted: Tornado's default."""
-HANDSHAKE_TIMEOUT = 10.0
-"""Seconds within which a TLS handshake must complete."""
+"""Connections that may wait in the kernel to be accepted."""
 
 
 def bind(address: str, port: int) -> list[socket.socket]:
@@ -54,60 +52,44 @@ def _is_internal(address: str) -> bool:
     return found.is_private and not found.is_unspecified
 
 
-class CountingServer(HTTPServer):
-    """An HTTP server that counts its connections and accepts at most ``max_connections``.
+class PublicServer(Protocol):
+    """What both transports offer to the process."""
 
-    ``quiet`` is set while it has none.
-    """
+    quiet: asyncio.Event
+    """Set while there are no connections."""
 
-    def initialize(self, *args: Any, max_connections: int = 1000, **kwargs: Any) -> None:
-        """Start without connections. Tornado calls this in place of ``__init__``."""
-        super().initialize(*args, **kwargs)
-        self._max_connections = max_connections
-        self._open = 0
-        self._listening: list[socket.socket] = []
-        self.quiet = asyncio.Event()
-        self.quiet.set()
+    ssl_options: ssl.SSLContext | None
+    """The TLS of connections to come."""
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Listen on the sockets too."""
-        self._listening += sockets
-        super().add_sockets(self._listening)
+        ...
+
+    def end_keep_alive(self) -> None:
+        """Close each connection after its next answer."""
+        ...
 
     def stop(self) -> None:
         """Stop listening."""
-        # Clients in the backlog consider themselves connected: closing the socket would reset them, so serve them too.
-        for listening in self._listening:
-            with contextlib.suppress(OSError):
-                for _ in range(BACKLOG):
-                    self._handle_connection(*listening.accept())
-        super().stop()
+        ...
 
-    def handle_stream(self, stream: Any, address: Any) -> None:
-        """Count a new connection, or close it at once if there are too many."""
-        if self._open >= self._max_connections:
-            stream.close()
-            return
-        self._open += 1
-        self.quiet.clear()
-        if isinstance(stream, SSLIOStream):
-            _limit_handshake(stream)
-        super().handle_stream(stream, address)
-
-    def on_close(self, server_conn: object) -> None:
-        """Stop counting a closed connection."""
-        super().on_close(server_conn)
-        self._open -= 1
-        if not self._open:
-            self.quiet.set()
+    async def close_all_connections(self) -> None:
+        """Close all connections, and wait until their delegates know."""
+        ...
 
 
-def _limit_handshake(stream: SSLIOStream) -> None:
-    """Close a connection whose TLS handshake takes too long."""
-    deadline = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT, stream.close)
-    handshake = stream.wait_for_handshake()
-    handshake.add_done_callback(lambda _: deadline.cancel())
-    handshake.add_done_callback(lambda future: future.cancelled() or future.exception())
+def choose_transport(setting: str) -> str:
+    """Return the transport that a setting of ``listen.http`` stands for: ``llhttp`` or ``tornado``."""
+    if setting == "auto":
+        return "llhttp" if find_spec("httptools") else "tornado"
+    return setting
+
+
+def choose_loop(setting: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the event loop for a setting of ``listen.http``: uvloop for llhttp, where it is installed."""
+    if choose_transport(setting) == "llhttp" and find_spec("uvloop"):
+        return cast(Callable[[], asyncio.AbstractEventLoop], import_module("uvloop").new_event_loop)
+    return None
 
 
 def limit_connections(wanted: int) -> int:

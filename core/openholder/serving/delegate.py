@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 import time
 import uuid
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import responses
-from typing import Any
+from typing import Protocol, cast
 
-from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPHeaders,
     HTTPMessageDelegate,
@@ -57,6 +55,28 @@ class ServingState:
     """Whether the server is shutting down: answers then close their connection."""
 
 
+class Connection(Protocol):
+    """What a transport offers for one answer: Tornado's `HTTPConnection`, and word of a caller who goes away."""
+
+    def write_headers(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None
+    ) -> asyncio.Future[None]:
+        """Write the head of the answer and the first part of its body."""
+        ...
+
+    def finish(self) -> None:
+        """End the answer."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect the caller."""
+        ...
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Set what is called when the caller goes away before the answer is complete."""
+        ...
+
+
 class RequestDelegate(HTTPMessageDelegate):
     """One request and its answer, on a path with the given operations; an unknown path has none."""
 
@@ -67,9 +87,8 @@ class RequestDelegate(HTTPMessageDelegate):
         operations: Sequence[Operation],
         raw_ids: Mapping[str, bytes],
     ) -> None:
-        assert isinstance(request.connection, HTTP1Connection)
         self._state = state
-        self._connection = request.connection
+        self._connection = cast(Connection, request.connection)
         self._request = request
         self._operations = operations
         self._raw_ids = raw_ids
@@ -91,8 +110,6 @@ class RequestDelegate(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         """Refuse a body that is announced as too large before any of it is read."""
-        # The delegate enforces the limit itself: Tornado's own limit answers without the CDR error body.
-        self._connection.set_max_body_size(sys.maxsize)
         if announces_too_much(headers):
             self._refuse_body()
         return None
@@ -118,6 +135,7 @@ class RequestDelegate(HTTPMessageDelegate):
         self._task = asyncio.create_task(self._answer())
         self._state.running.add(self._task)
         self._task.add_done_callback(self._state.running.discard)
+        self._connection.set_close_callback(self.on_connection_close)
 
     def on_connection_close(self) -> None:
         """Cancel the work: the client has disconnected."""
@@ -200,9 +218,11 @@ class RequestDelegate(HTTPMessageDelegate):
         status = self._entry.status
         start_line = ResponseStartLine("HTTP/1.1", status, responses[status])
         chunk = b"" if self._request.method == "HEAD" else body
-        written: Any = self._connection.write_headers(start_line, HTTPHeaders(headers), chunk)
-        # Nothing waits for the bytes to leave, but a caller who never reads them is disconnected, and one who has gone
-        # meanwhile is not an error.
+        written = self._connection.write_headers(start_line, HTTPHeaders(headers), chunk)
+        if written.done():
+            written.exception()  # a caller who has gone meanwhile is not an error
+            return
+        # Nothing waits for the bytes to leave, but a caller who never reads them is disconnected.
         deadline = asyncio.get_running_loop().call_later(WRITE_TIMEOUT, self._connection.close)
         written.add_done_callback(lambda _: deadline.cancel())
         written.add_done_callback(lambda future: future.cancelled() or future.exception())

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+from tornado.escape import parse_qs_bytes
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+)
 from tornado.routing import AnyMatches, Router, Rule
 from tornado.web import Application
 
@@ -99,6 +108,44 @@ def _find_place(place: Place, segments: Sequence[str], ids: list[str]) -> Place 
     return found
 
 
+class Request(HTTPServerRequest):
+    """A request whose head the transport has checked. Its query is parsed only when somebody asks for it."""
+
+    def __init__(self, server: object, connection: HTTPConnection, start_line: RequestStartLine, headers: HTTPHeaders):
+        self.method, self.uri, self.version = start_line
+        self.path, _, self.query = start_line.path.partition("?")
+        self.headers = headers
+        self.connection = connection
+        self.server_connection = server
+        context: Any = getattr(connection, "context", None)
+        self.remote_ip = context.remote_ip
+        self.protocol = context.protocol
+        self.body = b""
+
+    @cached_property
+    def query_arguments(self) -> dict[str, list[bytes]]:  # type: ignore[override]
+        """The fields of the query."""
+        return parse_qs_bytes(self.query, keep_blank_values=True) if self.query else {}
+
+
+class RoutingDelegate(HTTPMessageDelegate):
+    """Becomes the delegate of a request once its head is there."""
+
+    def __init__(self, switch: Switch, server: object, connection: HTTPConnection) -> None:
+        self._switch, self._server, self._connection = switch, server, connection
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        """Route the request."""
+        assert isinstance(start_line, RequestStartLine)
+        delegate = self._switch.find_handler(Request(self._server, self._connection, start_line, headers))
+        self.data_received = delegate.data_received  # type: ignore[method-assign]
+        self.finish = delegate.finish  # type: ignore[method-assign]
+        self.on_connection_close = delegate.on_connection_close  # type: ignore[method-assign]
+        return delegate.headers_received(start_line, headers)
+
+
 class Switch(Router):
     """Routes each request to the current application.
 
@@ -109,7 +156,11 @@ class Switch(Router):
     def __init__(self, application: Application) -> None:
         self.application = application
 
-    def find_handler(self, request: HTTPServerRequest, **found: Any) -> HTTPMessageDelegate | None:
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Return the delegate of a request whose head has not come yet."""
+        return RoutingDelegate(self, server_conn, request_conn)
+
+    def find_handler(self, request: HTTPServerRequest, **found: Any) -> HTTPMessageDelegate:
         """Return what the current application has for a request."""
         return self.application.find_handler(request, **found)
 

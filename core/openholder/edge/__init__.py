@@ -1,0 +1,1 @@
+"""What both HTTP transports share: the heads of requests that they accept."""
