@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.commands import logging_as_it_was
-from openholder.server import log_lines
+from openholder.server import log_lines, logs
 from openholder.server.log_lines import BATCH, LineWriter
 from openholder.server.logs import batch_lines, configure_logging, count_lost_lines, encode_line, set_level
 from openholder.settings import Log
@@ -217,6 +217,18 @@ def test_others_log_from_warning_on():
             logger.info("a parameter")
             logger.warning("trouble")
     assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["trouble"] * 3
+
+
+def test_a_library_cannot_flood_the_log(monkeypatch):
+    monkeypatch.setattr(logs, "LIBRARY_LINES", (0.0, 3))
+    stream = io.StringIO()
+    with log_to(stream):
+        for _ in range(10):
+            logging.getLogger("tornado.general").warning("SSL Error")
+        logging.getLogger("openholder").info("going on")
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in told] == ["SSL Error"] * 3 + ["going on"]
+    assert told[-1]["unlogged_before"] == 7
 
 
 @pytest.mark.parametrize("make", [logging.getLogger, structlog.get_logger])

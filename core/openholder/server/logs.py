@@ -26,6 +26,9 @@ from openholder.settings import Log
 PROGRESS = "openholder.progress"
 """The logger to which sources report the progress of long operations."""
 
+LIBRARY_LINES = (10.0, 100)
+"""Lines a second of libraries, and the burst: callers without a token cause some of Tornado's."""
+
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 _writer = LineWriter(None)
 
@@ -105,14 +108,25 @@ class _LibraryHandler(logging.Handler):
         super().__init__()
         self._writer = writer
         self._render = render
+        self._limit = TokenBucket(*LIBRARY_LINES, time.monotonic)
+        self._unlogged = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Admit libraries from WARNING on only: below that, aiosqlite logs parameters and Tornado logs request data."""
-        return record.levelno >= logging.WARNING or _is_own(record.name)
+        if _is_own(record.name):
+            return True
+        if record.levelno < logging.WARNING:
+            return False
+        if self._limit.take():
+            return True
+        self._unlogged += 1
+        return False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            event = {"event": record.getMessage(), "exc_info": record.exc_info}
+            event: EventDict = {"event": record.getMessage(), "exc_info": record.exc_info}
+            if self._unlogged:
+                event["unlogged_before"], self._unlogged = self._unlogged, 0
             line = self._render(_complete_event(record, record.levelname.lower(), event))
             write = self._writer.write_now if record.levelno >= logging.WARNING else self._writer.write
             write(line)

@@ -32,7 +32,8 @@ LIVES = (-30.0, 0.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 PSEUDONYMS = 4096
 """Pseudonyms that are kept: one costs a third of what the line costs."""
 LOGGED_REFUSALS = (100.0, 1000)
-"""Log lines a second for 4xx answers, and the burst: refusals must not fill the disk. All of them are counted."""
+"""Log lines a second for 4xx answers and for whatever becomes of requests that were not let in, and the burst: anybody
+can cause them, and they must not fill the disk. All of them are counted."""
 
 
 @dataclass(slots=True)
@@ -81,7 +82,11 @@ class Journal:
         self._pseudonym = functools.lru_cache(PSEUDONYMS)(
             lambda value: hmac.digest(key, value.encode(), "sha256").hex()[:16]
         )
-        self._refusals_logged = TokenBucket(*LOGGED_REFUSALS, time.monotonic)
+        # Errors have their own, so that a flood of refusals cannot hide them.
+        self._limits = {
+            level: TokenBucket(*LOGGED_REFUSALS, time.monotonic)
+            for level in (logging.INFO, logging.ERROR, logging.CRITICAL)
+        }
         self._unlogged = 0
         self.registry = CollectorRegistry()
         self._make_metrics(self.registry)
@@ -145,7 +150,8 @@ class Journal:
         logger = log.bind()
         if not logger.is_enabled_for(level):
             return
-        if 400 <= entry.status < 500 and not self._refusals_logged.take():
+        is_limited = not entry.admitted or 400 <= entry.status < 500
+        if is_limited and not self._limits[level].take():
             self._unlogged += 1
             return
         # One after the other: to write down all of them and then leave out the empty ones takes twice as long.
