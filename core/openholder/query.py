@@ -248,8 +248,21 @@ class Filter:
         def admits_items(row: Row) -> bool:
             return any(map(admits_value, self._items(row))) == (self.operator == "some")
 
+        def admits_moment(row: Row) -> bool:
+            found = row.get(self.member)
+            return compare(instant(found), wanted) if type(found) is str else admits_first(row)
+
+        def admits_same(row: Row) -> bool:
+            return row.get(self.member) == wanted or admits_first(row)
+
+        if isinstance(self.value, datetime):
+            first = admits_moment
+        elif self.operator == "eq" and isinstance(self.value, str):
+            first = admits_same
+        else:
+            first = admits_first
         tests = {"contains": admits_any, "some": admits_items, "none": admits_items}
-        test = tests.get(self.operator, admits_first)
+        test = tests.get(self.operator, first)
 
         def admits(row: Row) -> bool:
             try:

@@ -6,13 +6,14 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiosqlite
 
 from openholder import Page, Query, SourceFault
 from openholder.sql import Schema, Table
-from openholder_sqlite.dialect import SQLiteDialect, quote_identifier
+from openholder_sqlite.dialect import PlainColumns, SQLiteDialect, quote_identifier
 from openholder_sqlite.on_loop import OnLoop
 from openholder_sqlite.sql_functions import make_functions
 
@@ -63,8 +64,13 @@ class Database:
             tables = [await self._read_table(name, is_view=kind == "view") for name, kind in found]
             self._schema = Schema(SQLiteDialect(), tables, self._columns)
             if self._connect_on_loop:
-                self._on_loop = OnLoop(self._connect_on_loop())
-                self._exits.callback(self._on_loop.close)
+
+                def make_schema(plain: PlainColumns, has_own_order: bool) -> Schema:
+                    ordered = tables if has_own_order else [replace(table, own_order=()) for table in tables]
+                    return Schema(SQLiteDialect(plain), ordered, self._columns)
+
+                self._on_loop = OnLoop(self._connect_on_loop, make_schema)
+                self._exits.push_async_callback(self._on_loop.close)
         except sqlite3.Error as exc:
             await self.close()
             raise SourceFault(f"not a readable SQLite database ({exc})") from exc
@@ -87,7 +93,7 @@ class Database:
 
     async def fetch(self, query: Query) -> Page:
         """Fetch one page with one or two SELECTs."""
-        page = self._on_loop.fetch(self._schema, query) if self._on_loop else None
+        page = self._on_loop.fetch(query) if self._on_loop else None
         if page is not None:
             return page
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from openholder import Filter, Order, instant, microseconds
@@ -14,6 +14,12 @@ __all__ = ["SQLiteDialect", "quote_identifier"]
 
 SIGNS = {"ge": ">=", "le": "<="}
 
+Times = tuple[str, tuple[str, ...]]
+"""A table, and the members that hold the time of a row: the first one with a value counts."""
+
+PlainColumns = Mapping[Times, bool]
+"""Times that are all written like ``2026-01-31T23:59:59Z``, and whether every row has the first of the members."""
+
 
 def quote_identifier(name: str) -> str:
     """Quote an SQL identifier, so that it means exactly ``name``."""
@@ -21,7 +27,13 @@ def quote_identifier(name: str) -> str:
 
 
 class SQLiteDialect(Dialect):
-    """The dialect of SQLite, whose columns may hold any type and compare as they were declared."""
+    """The dialect of SQLite, whose columns may hold any type and compare as they were declared.
+
+    The times in ``plain`` are compared and sorted as text.
+    """
+
+    def __init__(self, plain: PlainColumns | None = None) -> None:
+        self._plain = plain or {}
 
     def text(self, table: Table, column: str) -> str:
         return f"CAST({self.quoted(column)} AS TEXT) COLLATE BINARY"
@@ -53,32 +65,57 @@ class SQLiteDialect(Dialect):
         if is_plain and condition.operator == "ieq":
             return (value,)
         if isinstance(value, datetime) and condition.operator in SIGNS:
-            bound = microseconds(value)
-            if absent is None:
-                return (bound,)
-            return (microseconds(absent) if isinstance(absent, datetime) else instant(str(absent)), bound)
+            return self._bind_instants(table, condition, value)
         if is_plain and condition.operator in ("eq", "in") and isinstance(value, str | tuple):
             texts = (value,) if isinstance(value, str) else value
             return texts * 2 if _matches_text(table, table.column(condition.member)) else texts
         return (encode_condition(condition),)
 
     def _compare_instants(self, table: Table, condition: Filter, limit: datetime, bind: Bind) -> str:
+        members, sign = condition.members, SIGNS[condition.operator]
+        marks = [bind(value) for value in self._bind_instants(table, condition, limit)]
+        if (table.name, members) in self._plain:
+            term = f"{self._write_plain(table, members)} {sign} {marks[0]}"
+            return f"COALESCE({term}, {marks[1]})" if len(marks) > 1 else term
         # A comparison of the column's text could use an index, but it would silently leave out values that are not
         # date-times. They must be reported.
-        members = condition.members
         value = f"openholder_instant({self.first(table, members)}, {_quote_members(members)})"
-        bound, absent = microseconds(limit), condition.absent
+        if len(marks) > 1:
+            value = f"COALESCE({value}, {marks[0]})"
+        return f"{value} {sign} {marks[-1]}"
+
+    def _bind_instants(self, table: Table, condition: Filter, limit: datetime) -> tuple[Any, ...]:
+        absent = condition.absent
+        default = None
         if absent is not None:
             default = microseconds(absent) if isinstance(absent, datetime) else instant(str(absent))
-            value = f"COALESCE({value}, {bind(default)})"
-        return f"{value} {SIGNS[condition.operator]} {bind(bound)}"
+        is_complete = self._plain.get((table.name, condition.members))
+        if is_complete is None:
+            bounds: tuple[Any, ...] = (microseconds(limit),)
+            return bounds if default is None else (default, *bounds)
+        text = _format_bound(limit, condition.operator)
+        if is_complete or default is None:
+            return (text,)
+        passes = default <= microseconds(limit) if condition.operator == "le" else default >= microseconds(limit)
+        return text, int(passes)
+
+    def _write_plain(self, table: Table, members: tuple[str, ...]) -> str:
+        """Return the text of a plain time: of the first member alone if every row has it, so that an index helps."""
+        if self._plain[table.name, members]:
+            members = tuple([member for member in members if member in table.members][:1])
+        return self.first(table, members)
 
     def order(self, table: Table, order: Order) -> str:
         members = order.members
         value = self.first(table, members)
         if value == "NULL":
             return ""
-        if order.reads == "instant":
+        plain = self._plain.get((table.name, members)) if order.reads == "instant" else None
+        if plain is not None:
+            key = self._write_plain(table, members)
+            if plain:
+                return f"{key} {'DESC' if order.descending else 'ASC'}"
+        elif order.reads == "instant":
             key = f"openholder_instant({value}, {_quote_members(members)})"
         else:
             key = f"CAST({value} AS TEXT) COLLATE BINARY"
@@ -103,6 +140,17 @@ def _matches_text(table: Table, column: str) -> bool:
     """
     declared = table.types[column].upper()
     return bool(declared) and "BLOB" not in declared
+
+
+def _format_bound(limit: datetime, operator: str) -> str:
+    """Write the bound of a filter as a plain time: the second before it for ``le``, the one after it for ``ge``."""
+    try:
+        limit = limit.astimezone(UTC)
+        if operator == "ge" and limit.microsecond:
+            limit += timedelta(seconds=1)
+    except OverflowError:  # at the ends of the years 1 and 9999, beyond every time in text
+        return "" if limit.year == 1 else "~"
+    return f"{limit.replace(microsecond=0, tzinfo=None).isoformat()}Z"
 
 
 def _quote_members(members: tuple[str, ...]) -> str:
