@@ -442,6 +442,32 @@ def test_an_unreachable_redis_at_start_exits_with_4(bank, workers):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.subprocess
+@pytest.mark.gen_test(timeout=60)
+async def test_a_late_reply_is_never_read_as_that_of_another_token(own_redis):
+    """Redis stands still, or callers give up, while commands are on their way; used tokens stay used."""
+    redis = own_redis()
+    store = RedisStore(RedisSettings.model_validate({"url": redis.url, "timeout": 0.05}))
+    await store.open()
+    expires_at, used = time.time() + 300, [os.urandom(16) for _ in range(20)]
+    for token in used:
+        while await asyncio.gather(store.add_if_absent(token, expires_at), return_exceptions=True) != [False]:
+            pass  # the machine may be busy
+    redis.process.send_signal(signal.SIGSTOP)
+    fresh = [store.add_if_absent(os.urandom(16), expires_at) for _ in range(20)]
+    assert all(isinstance(answer, Exception) for answer in await asyncio.gather(*fresh, return_exceptions=True))
+    redis.process.send_signal(signal.SIGCONT)
+    for number in range(20):
+        uses = [asyncio.create_task(store.add_if_absent(os.urandom(16), expires_at)) for _ in range(5)]
+        await asyncio.sleep(number / 10_000)
+        for use in uses:
+            use.cancel()
+        uses += [asyncio.create_task(store.add_if_absent(token, expires_at)) for token in used[:5]]
+        answers = await asyncio.gather(*uses, return_exceptions=True)
+        assert not any(answer is True for answer in answers[5:])
+    await store.close()
+
+
 # -- the configuration --------------------------------------------------------------------------------------------
 
 

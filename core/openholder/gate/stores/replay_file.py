@@ -16,6 +16,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from openholder.gate.replay import CLOCK_STEP, LONGER
+from openholder.gate.stores.batches import Entry
 from openholder.gate.stores.lock_file import LOST, LockFile, Note, declare_lost, read_boot_id
 
 log = logging.getLogger(__name__)
@@ -301,7 +302,7 @@ class ReplayFile:
                 raise
             return None
 
-    def add_all(self, entries: Sequence[tuple[bytes, float]]) -> list[bool]:
+    def add_all(self, entries: Sequence[Entry]) -> list[bool]:
         """Add entries in one transaction. Return for each of them whether it was absent.
 
         Raises:

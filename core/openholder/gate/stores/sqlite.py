@@ -12,15 +12,16 @@ import logging
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, NamedTuple, ParamSpec, TypeVar
+from typing import ClassVar, ParamSpec, TypeVar
 
 from pydantic import BaseModel, Field
 
 from openholder.gate.replay import Reach
+from openholder.gate.stores.batches import Batches, Entry
 from openholder.gate.stores.lock_file import declare_lost
 from openholder.gate.stores.replay_file import DAMAGED, GIVEN_UP, ReplayFile, is_broken, name_lock, open_file
 from openholder.setting_types import NewFile
@@ -39,8 +40,6 @@ SLOW, REST = 0.02, 5.0
 """If adding a token takes longer than `SLOW`, the thread does it for the next `REST` seconds: the disk is busy."""
 QUEUE_TIMEOUT = 0.9
 """Seconds that an entry may wait in the queue. With the lock's 2 s this stays below the time limit of the gate."""
-AT_ONCE = 500
-"""The most entries that one transaction inserts."""
 REOPEN_PAUSE = 1.0
 """Seconds between two attempts to open a lost file anew."""
 
@@ -50,25 +49,6 @@ class SQLiteSettings(BaseModel):
 
     path: NewFile = Field(default=Path("replay.db"), validate_default=True)
     """The SQLite file, which is created if it does not exist."""
-
-
-class Waiting(NamedTuple):
-    """An entry to insert, and the caller that waits for the result."""
-
-    entry: bytes
-    expires_at: float
-    since: float
-    answer: asyncio.Future[bool]
-
-
-def _resolve(waiting: Waiting, result: bool | Exception) -> None:
-    """Give a caller its result, unless it no longer waits."""
-    if waiting.answer.done():
-        return
-    if isinstance(result, Exception):
-        waiting.answer.set_exception(result)
-    else:
-        waiting.answer.set_result(result)
 
 
 class SQLiteStore:
@@ -86,8 +66,7 @@ class SQLiteStore:
         self._lost_before = 0.0
         self._is_closed = False
         self._looked_at = self._slow_until = 0.0
-        self._waiting: deque[Waiting] = deque()
-        self._writer: asyncio.Task[None] | None = None
+        self._batches = Batches(self._write, QUEUE_TIMEOUT)
         self._upkeep: asyncio.Task[None] | None = None
         self._reopening: asyncio.Task[None] | None = None
 
@@ -112,8 +91,8 @@ class SQLiteStore:
         self._is_closed = True
         if self._upkeep:
             self._upkeep.cancel()
-        tasks = [task for task in (self._upkeep, self._writer, self._reopening) if task]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*filter(None, (self._upkeep, self._reopening)), return_exceptions=True)
+        await self._batches.drain()
         if self._file:
             file, self._file = self._file, None
             await self._run(file.close)
@@ -140,7 +119,7 @@ class SQLiteStore:
     async def add_if_absent(self, entry: bytes, expires_at: float) -> bool:
         """See `ReplayStore`."""
         answer = self.add_now(entry, expires_at)
-        return await self._enqueue(entry, expires_at) if answer is None else answer
+        return await self._batches.add(entry, expires_at) if answer is None else answer
 
     def _require_file(self) -> ReplayFile:
         if self._file:
@@ -153,47 +132,13 @@ class SQLiteStore:
         """Run a function in the file's thread, one at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
 
-    # -- adding in the thread -------------------------------------------------------------------------------------
-
-    async def _enqueue(self, entry: bytes, expires_at: float) -> bool:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[bool] = loop.create_future()
-        self._waiting.append(Waiting(entry, expires_at, loop.time(), answer))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
-        return await answer
-
-    async def _write(self) -> None:
-        """Insert all waiting entries, in batches: the way to the thread and back costs more than a row.
-
-        One batch at a time: what is queued in the thread is still written after its caller has given up, and would use
-        up a token whose request was answered with 503.
-        """
-        while batch := self._take_batch():
-            try:
-                file = self._require_file()
-                added = await self._run(file.add_all, [(waiting.entry, waiting.expires_at) for waiting in batch])
-            except Exception as exc:
-                self._judge_error(file, exc)
-                for waiting in batch:
-                    _resolve(waiting, exc)
-            else:
-                for waiting, is_first in zip(batch, added, strict=True):
-                    _resolve(waiting, is_first)
-
-    def _take_batch(self) -> list[Waiting]:
-        """Take the next entries whose callers still wait, and fail those that have waited too long."""
-        latest = asyncio.get_running_loop().time() - QUEUE_TIMEOUT
-        batch: list[Waiting] = []
-        while self._waiting and len(batch) < AT_ONCE:
-            waiting = self._waiting.popleft()
-            if waiting.since < latest:
-                _resolve(waiting, TimeoutError())
-            elif not waiting.answer.done():
-                batch.append(waiting)
-        return batch
-
-    # -- upkeep ---------------------------------------------------------------------------------------------------
+    async def _write(self, entries: Sequence[Entry]) -> list[bool]:
+        file = self._require_file()
+        try:
+            return await self._run(file.add_all, entries)
+        except sqlite3.DatabaseError as exc:
+            self._judge_error(file, exc)
+            raise
 
     async def _keep_up(self) -> None:
         """Look at the file, write it to the disk, and delete expired entries, each from time to time."""
