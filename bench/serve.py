@@ -28,7 +28,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
@@ -37,7 +36,7 @@ from driver import drive
 from yardstick import Yardstick
 
 from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
-from openholder.settings import Listen
+from openholder.server.connections import choose_transport
 
 BASELINE = Path(__file__).with_name("baseline.json")
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -55,7 +54,7 @@ max_token_lifetime = {lifetime}
 port = {port}
 admin_port = {admin_port}
 workers = {workers}
-{http}
+http = "{http}"
 [log]
 format = "json"
 [replay]
@@ -147,7 +146,7 @@ def run_server(folder: Path, variant: Variant) -> Iterator[Server]:
         port=port,
         admin_port=admin_port if variant.workers == 1 else 0,
         workers=variant.workers,
-        http=f'http = "{variant.http}"' if "http" in Listen.model_fields else "",
+        http=variant.http,
         replay=variant.replay,
     )
     (folder / "openholder.toml").write_text(configuration, encoding="utf-8")
@@ -224,7 +223,7 @@ class Bench:
 
 def find_http() -> list[str]:
     """Return the installed HTTP transports, the server's choice first."""
-    return ["llhttp", "tornado"] if "http" in Listen.model_fields and find_spec("httptools") else ["tornado"]
+    return ["llhttp", "tornado"] if choose_transport("auto") == "llhttp" else ["tornado"]
 
 
 def format_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

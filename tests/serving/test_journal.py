@@ -75,7 +75,7 @@ def test_every_admitted_request_has_its_line(limited, more):
     assert len(lines) == 10
 
 
-def test_a_level_that_is_not_logged_counts_no_line_as_left_out(limited):
+def test_a_level_that_is_not_logged_leaves_no_line_out(limited):
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     with capture_logs() as lines:
         for _ in range(10):

@@ -57,14 +57,14 @@ class Entry:
     source: str = ""
 
 
-class Recorders(dict[Any, Any]):
+class Recorders(dict[Any, Callable[..., None]]):
     """What counts under some labels, made on first use: metrics take longer to find it by the labels than to count."""
 
-    def __init__(self, make: Callable[[Any], Any]) -> None:
+    def __init__(self, make: Callable[[Any], Callable[..., None]]) -> None:
         super().__init__()
         self._make = make
 
-    def __missing__(self, labels: Any) -> Any:
+    def __missing__(self, labels: Any) -> Callable[..., None]:
         recorder = self[labels] = self._make(labels)
         return recorder
 
