@@ -1,8 +1,9 @@
 """Measure a large CSV file: seconds to load, peak memory, and event loop stalls while it is replaced.
 
 Run ``python bench/csv_load.py --rows 1000000``; openholder must be installed (Linux, for the peak memory). The file has
-15 columns and is in a temporary folder. ``--set memory_bytes=0`` changes a setting of the source. The longest stall of
-an idle process at the same time shows how much of the event loop's stall is due to the machine.
+15 columns and is in a temporary folder. ``--set memory_bytes=0`` changes a setting of the source. A fixed piece of work
+is measured before and after the load: multiples of it are comparable between machines, and between busy and quiet ones.
+The longest stall of an idle process at the same time shows how much of the event loop's stall is due to the machine.
 """
 
 from __future__ import annotations
@@ -100,13 +101,28 @@ def print_line(text: str) -> None:
     sys.stdout.flush()
 
 
-async def measure_load(source: CSVSource, rows: int) -> None:
-    """Open the source, and print time and memory."""
-    before, started = get_peak_memory(), time.perf_counter()
+def do_fixed_work() -> float:
+    """Do a piece of work that never changes, and return the seconds of processor time that it took."""
+    started, total = time.process_time(), 0
+    for number in range(5_000_000):
+        total += number * number
+    return time.process_time() - started
+
+
+async def measure_load(source: CSVSource, other: CSVSource, rows: int) -> None:
+    """Open the source, and the same one as another worker would, and print times and memory."""
+    before, fixed = get_peak_memory(), do_fixed_work()
+    started, started_cpu = time.perf_counter(), time.process_time()
     await source.open()
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - started_cpu
+    fixed = (fixed + do_fixed_work()) / 2
     print_line(f"load:            {seconds:.1f} s, {rows / seconds:,.0f} rows/s")
+    print_line(f"processor time:  {cpu:.1f} s, {cpu / fixed:.1f} times the fixed work ({fixed:.2f} s)")
     print_line(f"peak memory:     {get_peak_memory():.0f} MiB, of which {before:.0f} before the load")
+    started = time.perf_counter()
+    await other.open()
+    print_line(f"another worker:  {time.perf_counter() - started:.3f} s")
+    await other.close()
 
 
 async def measure_reload(source: CSVSource) -> None:
@@ -122,9 +138,10 @@ async def measure_reload(source: CSVSource) -> None:
     print_line(f"reload:          {seconds:.1f} s, {queries} queries, slowest {slowest * 1000:.0f} ms")
 
 
-async def measure(source: CSVSource, folder: Path, rows: int, compress: bool) -> None:
+async def measure(settings: CSVSettings, folder: Path, rows: int, compress: bool) -> None:
     """Load the file, replace it, and print the figures."""
-    await measure_load(source, rows)
+    source = CSVSource("bench", settings)
+    await measure_load(source, CSVSource("other", settings), rows)
     write_file(folder, rows, "two", compress)
     meter = StallMeter()
     with run_idle_process():
@@ -149,8 +166,8 @@ def main() -> None:
         size = sum(file.stat().st_size for file in folder.iterdir())
         print_line(f"file:            {options.rows:,} rows, {size / 2**20:.0f} MiB")
         more = dict(re.split("=", pair, maxsplit=1) for pair in options.set)
-        source = CSVSource("bench", CSVSettings.model_validate({"path": folder, "reload": 0.2, **more}))
-        asyncio.run(measure(source, folder, options.rows, options.gz))
+        settings = CSVSettings.model_validate({"path": folder, "reload": 0.2, **more})
+        asyncio.run(measure(settings, folder, options.rows, options.gz))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Data from a folder of CSV files: one file for each collection, ``banking.transactions.csv``.
 
 The first line names the members; an empty cell is an absent value. The files, plain or gzip (``.csv.gz``), are loaded
-into an SQLite database when the source opens, and again when one of them changes: in memory, or on disk if they are
-large. Files that cannot be read never replace a version that could.
+into an SQLite database, one for all workers, when the source opens, and again when one of them changes. Files that
+cannot be read never replace a version that could.
 """
 
 from __future__ import annotations

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader, TextIOWrapper
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, NamedTuple, TextIO
 
 from openholder import SourceFault
 
-Stamp = tuple[tuple[str, int, int, int], ...]
-"""Name, inode, size and modification time (nanoseconds) of each file."""
-Bytes = BufferedReader | gzip.GzipFile
-BLOCK = 1_048_576
-"""Bytes to decompress at a time while the text of a ``.csv.gz`` is measured."""
+Bytes = BinaryIO | gzip.GzipFile
+BLOCK = 262_144
+"""Bytes to read from a file at a time."""
+
+
+class FileState(NamedTuple):
+    """What tells that a file is another one or has other content: times are in nanoseconds."""
+
+    name: str
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+Stamp = tuple[FileState, ...]
 
 
 def read_stamp(folder: Path) -> Stamp:
     """Return a value that changes whenever a file of the folder does.
 
-    All three are needed: a file moved into place has another inode even if ``mv`` or ``cp -p`` kept its time, and a
-    file rewritten in place keeps its inode but not its time, or at least not its size.
+    A file moved into place has another inode even if ``mv`` kept its times. One rewritten in place keeps its inode, and
+    with ``cp -p`` or ``rsync --inplace`` perhaps size and time of modification, but not the time of its last change.
     """
     states = [(path.name, path.stat()) for path in _list_paths(folder)]
-    return tuple((name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states)
+    return tuple(FileState(name, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns) for name, at in states)
 
 
 def _list_paths(folder: Path) -> list[Path]:
@@ -55,30 +66,16 @@ def list_files(folder: Path) -> list[Path]:
     return list(files.values())
 
 
-def measure_text(path: Path, most: int, pause: Callable[[], None]) -> int:
-    """Return the uncompressed size of a file in bytes.
-
-    Raises `SourceFault` if it is larger than ``most``. Calls ``pause`` after every block.
-    """
-    with open_bytes(path) as file:
-        if _is_gzip(path):
-            # Count the bytes: the size that a gzip file states may be wrong (RFC 1952, 2.3.1: modulo 2^32).
-            size = 0
-            while size <= most and (block := file.read(BLOCK)):
-                size += len(block)
-                pause()
-        else:
-            size = path.stat().st_size
-    if size > most:
-        raise SourceFault(f"{path.name}: larger than `max_bytes` allows ({most} bytes of uncompressed text)")
-    return size
+def estimate_text(stamp: Stamp) -> int:
+    """Return about how many bytes of text the files have, without reading them: gzip makes a tenth of such text."""
+    return sum(state.size * 10 if state.name.endswith(".gz") else state.size for state in stamp)
 
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[Bytes]:
     """Open a file, decompressed. Turns errors while it is read into `SourceFault` with the file's name."""
     try:
-        with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb", BLOCK) as file:
             yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
         raise SourceFault(f"{path.name}: not a gzip file, or damaged or truncated") from exc
@@ -94,7 +91,3 @@ def open_text(path: Path) -> Iterator[TextIO]:
     """
     with open_bytes(path) as file, TextIOWrapper(file, "utf-8", errors="surrogateescape", newline="") as text:
         yield text
-
-
-def _is_gzip(path: Path) -> bool:
-    return path.suffix == ".gz"

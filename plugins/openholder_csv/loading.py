@@ -1,114 +1,144 @@
-"""Load CSV files into an SQLite database, in a thread beside the event loop: in memory, or on disk if large."""
+"""Load CSV files into an SQLite database, in a thread beside the event loop.
+
+The database is a file that all workers share, in memory (``/dev/shm``) or on disk if it is large.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import aiosqlite
 
 from openholder import SourceFault
 from openholder_csv.csv_rows import CSVRows
-from openholder_csv.files import get_table, list_files, measure_text, name_table, open_text
+from openholder_csv.files import Stamp, estimate_text, get_table, list_files, name_table, open_text, read_stamp
 from openholder_csv.heartbeat import Heartbeat
 from openholder_csv.settings import CSVSettings
+from openholder_csv.sharing import SharedFile, delete_leftovers, name_private_folder, open_private_folder, share_file
 from openholder_sqlite import Database
 from openholder_sqlite.dialect import quote_identifier
 
-Connections = list[sqlite3.Connection]
-ON_DISK = 4
-"""Connections to a database on disk: the number of queries that run at the same time. One in memory has only one."""
+FORMAT = 1
+"""Counts the forms of an index: versions of this program that write another one do not share it."""
+MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, where Linux has one; the files are in a private folder
+CONNECTIONS = 4
+"""The number of queries that run at the same time."""
+PARAMETERS = 8000
+"""Values of one INSERT, of at most 32,766: one by one, the rows take half as long again."""
+
+
+class SharedDatabase(Database):
+    """A database whose file other processes read too."""
+
+    def __init__(self, index: SharedFile, settings: CSVSettings) -> None:
+        self._index = index
+        # A complete index never changes, so SQLite needs neither locks nor a look whether it did.
+        uri = f"{index.path.absolute().as_uri()}?mode=ro&immutable=1"
+        super().__init__(partial(_connect, uri), settings.columns, CONNECTIONS, partial(sqlite3.connect, uri, uri=True))
+
+    async def close(self) -> None:
+        """Wait for running queries to end, close every connection, and delete the file after its last reader."""
+        try:
+            await super().close()
+        finally:
+            await asyncio.to_thread(self._index.release)
+
+
+async def _connect(uri: str) -> aiosqlite.Connection:
+    return await aiosqlite.connect(uri, uri=True)
 
 
 async def load(name: str, settings: CSVSettings) -> Database:
     """Load every file of the folder into a new database. Raises `SourceFault` with file, line and column."""
-    connections = await _build_in_thread(settings, Heartbeat(name))
-
-    async def connect() -> aiosqlite.Connection:
-        return await aiosqlite.Connection(connections.pop, iter_chunk_size=64)
-
-    database = Database(connect, settings.columns, len(connections))
-    try:
-        await database.open()
-    finally:
-        _close(connections)  # those that a failed open() did not take
+    database = SharedDatabase(await _share_index_in_thread(settings, Heartbeat(name)), settings)
+    await database.open()
     return database
 
 
-async def _build_in_thread(settings: CSVSettings, heartbeat: Heartbeat) -> Connections:
-    """Build the database in a thread; SQLite releases the GIL. If the caller is cancelled, stop the thread too.
+async def _share_index_in_thread(settings: CSVSettings, heartbeat: Heartbeat) -> SharedFile:
+    """Build the index in a thread; SQLite releases the GIL. If the caller is cancelled, stop the thread too.
 
-    The shield keeps the cancellation from the thread's future: the thread would go on unseen, and its connections
-    would never be closed.
+    The shield keeps the cancellation from the thread's future: the thread would go on unseen, and its file would never
+    be released.
     """
-    work = asyncio.create_task(asyncio.to_thread(build_database, settings, heartbeat))
+    work = asyncio.create_task(asyncio.to_thread(share_index, settings, heartbeat))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         heartbeat.stop()
         await asyncio.wait([work])
         if not work.exception():
-            _close(work.result())
+            work.result().release()
         raise
 
 
-def build_database(settings: CSVSettings, heartbeat: Heartbeat) -> Connections:
-    """Load every file of the folder, in the calling thread. Return connections to the one database."""
-    files = list_files(settings.path)
-    columns_of = {name_table(collection): columns for collection, columns in settings.columns.items()}
-    size = sum(measure_text(path, settings.max_bytes, heartbeat.pause) for path in files)
-    connections = [_connect(":memory:")] if size <= settings.memory_bytes else _connect_disk(settings.index_folder)
+def share_index(settings: CSVSettings, heartbeat: Heartbeat) -> SharedFile:
+    """Return the index of the folder as it is now: the one that other processes read, or else a new one."""
+    stamp = read_stamp(settings.path)
+
+    def build(path: Path) -> None:
+        build_index(path, settings, heartbeat)
+        if read_stamp(settings.path) != stamp:
+            raise SourceFault("the data changed while it was being read")
+        heartbeat.finish(estimate_text(stamp))
+
+    disk = settings.index_folder or Path(tempfile.gettempdir())
     try:
-        for path in files:
-            _load_file(connections[0], path, columns_of.get(get_table(path), {}), heartbeat)
-    except BaseException:
-        _close(connections)
-        raise
-    connections[0].set_progress_handler(None, 0)
-    heartbeat.finish(size)
-    return connections
-
-
-def _connect_disk(folder: Path | None) -> Connections:
-    """Open an empty database file several times, then delete its name before a row is in it.
-
-    POSIX keeps an unlinked file until its last descriptor is closed. So customers' data can never be found by path,
-    and none of it stays on disk however the process ends.
-    """
-    connections: Connections = []
-    try:
-        with TemporaryDirectory(prefix="openholder-", dir=folder) as private:
-            connections.extend(_connect(str(Path(private) / "index")) for _ in range(ON_DISK))
-        return connections
-    except (OSError, sqlite3.Error) as exc:
-        _close(connections)
+        for parent in (MEMORY, disk):
+            delete_leftovers(name_private_folder(parent))
+        folder = open_private_folder(MEMORY if _fits_memory(settings, stamp) else disk)
+        return share_file(folder, _name_index(settings, stamp), build, heartbeat.pause)
+    except OSError as exc:
         raise SourceFault(
-            f"cannot create the index on disk ({type(exc).__name__}); check `index_folder` and its free space"
+            f"cannot create the index ({type(exc).__name__}); check `index_folder` and its free space"
         ) from exc
 
 
-def _connect(place: str) -> sqlite3.Connection:
-    # No journal and no fsync: a load that fails half-way is thrown away as a whole. On disk a journal could not even
-    # be created, since its folder is gone by then.
-    connection = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
-    connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
-    return connection
+def _fits_memory(settings: CSVSettings, stamp: Stamp) -> bool:
+    """Return whether the index belongs in memory, where two versions of it take up to four times the text.
+
+    It depends on nothing that differs between the workers: they must look for the index in the same place.
+    """
+    size = estimate_text(stamp)
+    return size <= settings.memory_bytes and os.access(MEMORY, os.W_OK) and size * 4 <= shutil.disk_usage(MEMORY).total
 
 
-def _close(connections: Connections) -> None:
-    while connections:
-        connections.pop().close()
+def _name_index(settings: CSVSettings, stamp: Stamp) -> str:
+    """Return a name that no other index has: of other files, of other versions of them, or read in another way."""
+    facts = (FORMAT, str(settings.path.resolve()), stamp, settings.columns, settings.max_bytes)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
-def _load_file(connection: sqlite3.Connection, path: Path, columns: Mapping[str, str], heartbeat: Heartbeat) -> None:
+def build_index(path: Path, settings: CSVSettings, heartbeat: Heartbeat) -> None:
+    """Load every file of the folder into an empty file, in the calling thread."""
+    columns_of = {name_table(collection): columns for collection, columns in settings.columns.items()}
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=2)
+    try:
+        # No journal and no fsync: an index that is not completed, or has lost its readers, is never read again.
+        connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
+        connection.set_progress_handler(heartbeat.beat, heartbeat.STEPS)
+        for file in list_files(settings.path):
+            _load_file(connection, file, columns_of.get(get_table(file), {}), settings.max_bytes, heartbeat)
+    finally:
+        connection.close()
+
+
+def _load_file(
+    connection: sqlite3.Connection, path: Path, columns: Mapping[str, str], max_bytes: int, heartbeat: Heartbeat
+) -> None:
     table = get_table(path)
-    connection.set_progress_handler(heartbeat.beat, heartbeat.STEPS)
     try:
         with open_text(path) as text:
-            rows = CSVRows(path, text)
+            rows = CSVRows(path, text, max_bytes)
             heartbeat.describe = lambda: f"{path.name}: {rows.line:,} lines read"
             _insert_rows(connection, table, rows)
         heartbeat.describe = lambda: f"{path.name}: all {rows.line:,} lines read, indexing"
@@ -118,11 +148,19 @@ def _load_file(connection: sqlite3.Connection, path: Path, columns: Mapping[str,
 
 
 def _insert_rows(connection: sqlite3.Connection, table: str, rows: CSVRows) -> None:
+    """Create the table and insert the rows, many with one statement, while a thread parses the next ones."""
+    width = len(rows.headers)
     definitions = ", ".join(f"{quote_identifier(header)} TEXT" for header in rows.headers)
-    marks = ", ".join("?" * len(rows.headers))
     connection.execute(f"CREATE TABLE {quote_identifier(table)} ({definitions})")
+    marks = f"({', '.join('?' * width)})"
+    batches = rows.read_batches(PARAMETERS // width)
     connection.execute("BEGIN")
-    connection.executemany(f"INSERT INTO {quote_identifier(table)} VALUES ({marks})", rows)
+    with ThreadPoolExecutor(1) as parser:
+        upcoming: Future[list[str | None]] = parser.submit(next, batches, [])
+        while cells := upcoming.result():
+            upcoming = parser.submit(next, batches, [])
+            values = ", ".join([marks] * (len(cells) // width))
+            connection.execute(f"INSERT INTO {quote_identifier(table)} VALUES {values}", cells)
     connection.execute("COMMIT")
 
 

@@ -16,8 +16,8 @@ class CSVSettings(BaseModel):
     reload: float = Field(default=5.0, gt=0, le=3600)
     """Seconds between checks whether a file has changed."""
     memory_bytes: int = Field(default=67_108_864, ge=0)
-    """Bytes of uncompressed text of all files up to which the index is in memory: 64 MiB. Above, it is on disk."""
+    """Bytes of text of all files up to which the index is in memory: 64 MiB. Above, it is on disk."""
     index_folder: ExistingFolder | None = None
-    """The folder of an index on disk; by default the system's folder for temporary files."""
+    """The folder of an index on disk, not on a network; by default the system's folder for temporary files."""
     max_bytes: int = Field(default=17_179_869_184, ge=1024)
     """The largest file, in bytes of uncompressed text: 16 GiB."""

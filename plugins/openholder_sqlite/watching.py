@@ -33,6 +33,7 @@ class Watched:
         self._loaded_stamp: Hashable = None
         self._database: Database | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     @property
     def database(self) -> Database:
@@ -51,6 +52,8 @@ class Watched:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._closing:
+            await self._closing
         if self._database:
             await self._database.close()
 
@@ -59,13 +62,18 @@ class Watched:
         fresh = await self._load()
         # The stamp is read before and after: files that were written meanwhile may have been read half old, half new.
         if self._read_stamp() != self._loaded_stamp:
-            await fresh.close()
             self._loaded_stamp = None  # so that the next check loads again
+            await self._close_to_the_end(fresh)
             raise SourceFault("the data changed while it was being read")
         old = self._database
         self._database = fresh
         if old:
-            await old.close()  # waits for the queries that still use it
+            await self._close_to_the_end(old)  # waits for the queries that still use it
+
+    async def _close_to_the_end(self, database: Database) -> None:
+        """Close a version that is not served. If the watching ends meanwhile, `close` waits for it."""
+        self._closing = asyncio.create_task(database.close())
+        await asyncio.shield(self._closing)
 
     async def _watch(self) -> None:
         while True:
