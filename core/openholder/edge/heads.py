@@ -7,6 +7,7 @@ two readers could understand in two ways is refused by both transports alike (RF
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -26,6 +27,8 @@ USUAL_METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPT
 """Methods that each parser knows. A line with one of them and a path is left to the parsers to check."""
 
 _VERSIONS = frozenset({"HTTP/1.1", "HTTP/1.0"})
+_MANY = 4 * MAX_LINES
+"""Bytes without which there are not too many lines: the shortest is ``a:`` and its end."""
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
 _TARGET = re.compile(r"[\x21-\x7e]+")
 _HOST = re.compile(r"([A-Za-z0-9\-._~!$&'()*+;=\[\]:]|%[0-9A-Fa-f]{2})*", re.ASCII)
@@ -69,18 +72,33 @@ def _find_path(target: str) -> str:
     return path if path.startswith("/") else f"/{path}"
 
 
-def check_head(head: bytes, version: str, headers: HTTPHeaders) -> None:
-    """Raise `BadRequest` if the headers, read from the head, leave open whom or how much they are about."""
-    if head.count(b"\n") > MAX_LINES:
+def check_head(head: bytes, version: str, fields: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether the connection stays open after the answer (RFC 9112 section 9.3).
+
+    Args:
+        head: The head as it came.
+        version: The version in its first line.
+        fields: Its headers, by names such as ``Content-Length``.
+
+    Raises:
+        BadRequest: The headers leave open whom or how much they are about.
+    """
+    if len(head) > _MANY and head.count(b"\n") > MAX_LINES:
         raise BadRequest("too_many_headers", 431)
-    hosts = headers.get_list("Host")
-    if len(hosts) != 1:
-        if hosts or version == "HTTP/1.1":
-            raise BadRequest("host")
-    elif not is_host(hosts[0]):
+    hosts = fields.get("Host", ())
+    if not is_host(hosts[0]) if len(hosts) == 1 else hosts or version == "HTTP/1.1":
         raise BadRequest("host")
-    lengths, codings = headers.get_list("Content-Length"), headers.get_list("Transfer-Encoding")
-    # RFC 9112 sections 6.1 and 6.3: anything but one length of digits or chunks alone is somebody's smuggling.
+    if "Transfer-Encoding" in fields or "Content-Length" in fields:
+        _check_framing(version, fields.get("Content-Length", ()), fields.get("Transfer-Encoding", ()))
+    if "Connection" not in fields and "Proxy-Connection" not in fields:
+        return version == "HTTP/1.1"
+    options = ",".join([*fields.get("Connection", ()), *fields.get("Proxy-Connection", ())])
+    tokens = {token.strip(" \t") for token in options.lower().split(",")}
+    return "close" not in tokens and (version == "HTTP/1.1" or "keep-alive" in tokens)
+
+
+def _check_framing(version: str, lengths: Sequence[str], codings: Sequence[str]) -> None:
+    """Let pass one length in digits, or chunks alone: anything else is smuggling (RFC 9112 sections 6.1 and 6.3)."""
     if lengths and (codings or len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdecimal())):
         raise BadRequest("content_length")
     if lengths and len(lengths[0]) > 18:
@@ -104,12 +122,3 @@ def is_host(value: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def stays_open(version: str, headers: HTTPHeaders) -> bool:
-    """Return whether the connection of a request is kept open after its answer (RFC 9112 section 9.3)."""
-    options = [*headers.get_list("Connection"), *headers.get_list("Proxy-Connection")]
-    if not options:
-        return version == "HTTP/1.1"
-    tokens = {token.strip(" \t") for token in ",".join(options).lower().split(",")}
-    return "close" not in tokens and (version == "HTTP/1.1" or "keep-alive" in tokens)

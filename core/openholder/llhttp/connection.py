@@ -24,6 +24,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from openholder.edge.answers import AnswerHeaders
 from openholder.edge.heads import (
     LINGER,
     MAX_CHUNKING,
@@ -33,9 +34,8 @@ from openholder.edge.heads import (
     check_head,
     expects_continue,
     read_request_line,
-    stays_open,
 )
-from openholder.llhttp.headers import RequestHeaders
+from openholder.llhttp.headers import RequestHeaders, spell
 
 log = logging.getLogger(__name__)
 
@@ -46,21 +46,20 @@ WRITE_TIMEOUT = 30.0
 
 _END = b"\r\n\r\n"
 """The end of each head, and of each body that comes in chunks."""
-
-
 _SLASH = ord("/")
 
 
 class Exchange(HTTPConnection):
     """What a delegate writes its answer to. An answer without Content-Length ends with its connection."""
 
-    def __init__(self, connection: Connection, start_line: RequestStartLine, keep_alive: bool) -> None:
+    answered = False
+    """Whether the head of the answer has been written."""
+    on_close: Callable[[], None] | None = None
+
+    def __init__(self, connection: Connection, version: str, keep_alive: bool) -> None:
         self.context = connection
         self.keep_alive = keep_alive
-        self.answered = False
-        """Whether the head of the answer has been written."""
-        self.on_close: Callable[[], None] | None = None
-        self._start_line = start_line
+        self._version = version
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
         """Set what is called when the caller goes away before the answer is complete."""
@@ -70,24 +69,28 @@ class Exchange(HTTPConnection):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None
     ) -> asyncio.Future[None]:
         """Write the head of the answer and the first part of its body, in one piece."""
-        assert isinstance(start_line, ResponseStartLine)
-        if "Content-Length" not in headers and start_line.code not in (204, 304):
-            self.keep_alive = False
-        lines = [f"HTTP/1.1 {start_line.code} {start_line.reason}"]
-        for name, value in headers.get_all():
-            if name == "Connection":
-                self.keep_alive = self.keep_alive and value.lower() != "close"
-            else:
-                lines.append(f"{name}: {value}")
+        _, code, reason = cast(ResponseStartLine, start_line)
+        if isinstance(headers, AnswerHeaders):
+            lines = headers.lines
+            self.keep_alive = self.keep_alive and not headers.close
+        else:
+            lines = self._encode(headers)
         if not self.keep_alive:
-            lines.append("Connection: close")
-        elif self._start_line.version == "HTTP/1.0":
-            lines.append("Connection: keep-alive")
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        if not head.count(b"\n") == head.count(b"\r") == len(lines) + 1:
-            raise ValueError("line end in a header of the answer")
+            lines += "Connection: close\r\n"
+        elif self._version == "HTTP/1.0":
+            lines += "Connection: keep-alive\r\n"
         self.answered = True
-        return self.write(head + chunk if chunk else head)
+        head = f"HTTP/1.1 {code} {reason}\r\n{lines}\r\n".encode("latin-1")
+        return self.context.write(self, head + chunk if chunk else head)
+
+    def _encode(self, headers: HTTPHeaders) -> str:
+        if "Content-Length" not in headers or headers.get("Connection", "").lower() == "close":
+            self.keep_alive = False
+        lines = [f"{name}: {value}\r\n" for name, value in headers.get_all() if name != "Connection"]
+        text = "".join(lines)
+        if not text.count("\n") == text.count("\r") == len(lines):
+            raise ValueError("line end in a header of the answer")
+        return text
 
     def write(self, chunk: bytes) -> asyncio.Future[None]:
         """Write a part of the body."""
@@ -125,53 +128,43 @@ class Shared:
 class Connection(asyncio.Protocol):
     """A connection of one caller. For Tornado it is also the context of its requests."""
 
+    transport: asyncio.Transport
+    deadline = math.inf
+    """When the connection is closed, by the loop's clock, unless something happens."""
+    _delegate: HTTPMessageDelegate
+    _exchange: Exchange | None = None
+    _complete = False
+    """Whether the parser has seen the end of the message."""
+    _closing = False
+    """Whether what still arrives is dropped."""
+    _waiting = b""
+    """What came before its turn: a part of a head, or whatever is behind the request that is being answered."""
+
     def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop, remote_ip: str, protocol: str) -> None:
-        self.shared = shared
-        self.transport: asyncio.Transport
         self.remote_ip = remote_ip
         self.protocol = protocol
-        self.deadline = math.inf
-        """When the connection is closed, by the loop's clock, unless something happens."""
+        self._shared = shared
         self._loop = loop
         self._parser = HttpRequestParser(self)
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._fields: dict[str, list[str]] = {}
         self._body: list[bytes] = []
-        self._complete = False
-        """Whether the parser has seen the end of the message."""
-        self._unread: int | None = None
-        """Bytes of the body that have not come yet; None for chunks."""
-        self._overhead = 0
-        """Bytes of a body in chunks that are not its content."""
-        self._last = b""
-        """The end of what was read of a body in chunks: its own end may be cut in two."""
-        self._waiting = b""
-        self._lingers = False
-        """Whether the connection is about to be closed, and what still arrives is dropped."""
-        self._exchange: Exchange | None = None
-        self._delegate: HTTPMessageDelegate
-        self._flushed: asyncio.Future[None] = shared.done
-
-    @property
-    def idle(self) -> bool:
-        """Whether no request has begun."""
-        return self._exchange is None and not self._waiting
+        self._flushed = shared.done
 
     # -- what the event loop calls ------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)
-        self.deadline = self._loop.time() + self.shared.idle_timeout
+        self.deadline = self._loop.time() + self._shared.idle_timeout
 
     def data_received(self, data: bytes) -> None:
         """Go on with what has arrived."""
         if self._waiting:
-            data = self._waiting + data
+            data, self._waiting = self._waiting + data, b""
         if self._exchange is None or not self._complete:
-            self._waiting = b""
             self._read(data)
         else:
-            self._wait_with(data)
+            self._keep(data)
 
     def pause_writing(self) -> None:
         """Let what is written count as under way: the caller is slow to read."""
@@ -180,11 +173,11 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Tell that what was written has left."""
         self._flushed.set_result(None)
-        self._flushed = self.shared.done
+        self._flushed = self._shared.done
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the delegate that its caller has gone."""
-        self.shared.forget(self)
+        self._shared.forget(self)
         del self._parser  # it refers to this connection
         if not self._flushed.done():
             self._flushed.set_exception(ConnectionResetError())
@@ -201,7 +194,12 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a line of the head, or one behind a body in chunks, which counts for nothing."""
-        self._fields.append((name, value))
+        known = spell(name)
+        text = value.decode("latin-1").rstrip(" \t")  # llhttp leaves the white space behind a value
+        if known in self._fields:
+            self._fields[known].append(text)
+        else:
+            self._fields[known] = [text]
 
     def on_body(self, body: bytes) -> None:
         """Note a part of the body."""
@@ -215,7 +213,7 @@ class Connection(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         """Read one message, or as much of it as there is, and hand it to a delegate."""
-        if self._lingers or self.transport.is_closing():
+        if self._closing:
             return
         try:
             if self._exchange is None:
@@ -231,7 +229,7 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         else:
             if data:
-                self._wait_with(data)
+                self._keep(data)
                 if self._exchange is None:
                     self._loop.call_soon(self._go_on)
 
@@ -239,49 +237,46 @@ class Connection(asyncio.Protocol):
         """Begin a request once its head is there. Return what is behind the head."""
         data = data.removeprefix(b"\r\n")  # RFC 9112 section 2.2
         end = data.find(_END) + len(_END)
+        if end > MAX_HEAD or (end < len(_END) and len(data) > MAX_HEAD):
+            raise BadRequest("head_too_large", 431)
         if end < len(_END):
-            if len(data) > MAX_HEAD:
-                raise BadRequest("head_too_large", 431)
             if data.count(b"\n") != data.count(b"\r\n"):
                 raise BadRequest("malformed")  # its end would not be found
             self._waiting = data
             return b""
-        if end > MAX_HEAD:
-            raise BadRequest("head_too_large", 431)
         head, rest = (data, b"") if end == len(data) else (data[:end], data[end:])
         start_line = read_request_line(head)
-        self._fields = []
+        method, _, version = start_line
         self._complete = False
-        if start_line.method not in USUAL_METHODS or head[len(start_line.method) + 1] != _SLASH:
-            # The first line has been checked, and llhttp has other ideas of methods and targets.
-            head = b"POST / HTTP/1.1" + head[head.index(b"\r\n") :]
-        upgrade = self._feed(head)
-        headers = RequestHeaders(self._fields)
-        check_head(head, start_line.version, headers)
+        upgrade = self._feed_head(head, method)
+        headers, self._fields = RequestHeaders(self._fields), {}
+        keep_alive = check_head(head, version, headers.fields) and not self._shared.draining
         if upgrade:
             self._stay_with_http(headers)
-        keep_alive = stays_open(start_line.version, headers) and not self.shared.draining
-        self._exchange = exchange = Exchange(self, start_line, keep_alive)
-        self._delegate = self.shared.application.start_request(self, exchange)
-        self._delegate.headers_received(start_line, headers)
-        if self._exchange is not exchange:
-            return rest
-        if self._complete:
-            self._finish_request()
-        else:
-            self._expect_body(exchange, start_line, headers)
+        self._exchange = exchange = Exchange(self, version, keep_alive)
+        self._delegate = delegate = self._shared.application.start_request(self, exchange)
+        delegate.headers_received(start_line, headers)
+        if self._exchange is exchange:
+            if self._complete:
+                self.deadline = math.inf
+                delegate.finish()
+            else:
+                self._expect_body(exchange, version, headers)
         return rest
 
-    def _feed(self, data: bytes) -> bool:
-        """Give bytes to the parser. Return whether it takes what follows for another protocol than HTTP."""
+    def _feed_head(self, head: bytes, method: str) -> bool:
+        """Give a head to the parser. Return whether it takes what follows for another protocol than HTTP."""
+        if method not in USUAL_METHODS or head[len(method) + 1] != _SLASH:
+            # The first line has been checked, and llhttp has other ideas of methods and targets.
+            head = b"POST / HTTP/1.1" + head[head.index(b"\r\n") :]
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(head)
         except HttpParserUpgrade:
             return True
         except HttpParserError as exc:
-            if str(exc) == "Content-Length overflow":
-                raise BadRequest("body_too_large", 413) from None
-            raise BadRequest("malformed") from None
+            self._fields = {}
+            too_large = str(exc) == "Content-Length overflow"
+            raise BadRequest("body_too_large", 413) if too_large else BadRequest("malformed") from None
         return False
 
     def _stay_with_http(self, headers: RequestHeaders) -> None:
@@ -289,64 +284,63 @@ class Connection(asyncio.Protocol):
         framing = [f"{name}: {headers[name]}" for name in ("Content-Length", "Transfer-Encoding") if name in headers]
         self._parser = HttpRequestParser(self)
         self._complete = False
-        self._feed("\r\n".join(["POST / HTTP/1.1", *framing, "", ""]).encode())
+        self._parser.feed_data("\r\n".join(["POST / HTTP/1.1", *framing, "", ""]).encode())
 
-    def _expect_body(self, exchange: Exchange, start_line: RequestStartLine, headers: RequestHeaders) -> None:
-        length = headers.get("Content-Length")
-        self._unread = int(length) if length else None
+    def _expect_body(self, exchange: Exchange, version: str, headers: RequestHeaders) -> None:
+        self._unread = int(headers["Content-Length"]) if "Content-Length" in headers else math.inf
         self._overhead = 0
         self._last = b""
-        self.deadline = self._loop.time() + self.shared.body_timeout
-        if expects_continue(start_line.version, headers) and not exchange.answered:
+        self.deadline = self._loop.time() + self._shared.body_timeout
+        if expects_continue(version, headers) and not exchange.answered:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _read_body(self, data: bytes, exchange: Exchange) -> bytes:
         """Read the body, at most to its end. Return what is behind it."""
-        end = self._unread
-        if end is None:
-            # A body in chunks ends where an empty line ends, so no piece holds the beginning of another message.
+        if self._unread == math.inf:
+            # A body in chunks ends where an empty line ends, so no piece holds the beginning of another message. The
+            # empty line may have begun with the last three bytes before.
             found = (self._last + data).find(_END)
             end = len(data) if found < 0 else found + len(_END) - len(self._last)
             self._last = (self._last + data[:end])[-3:]
+        else:
+            end = min(len(data), int(self._unread))
         piece, rest = data[:end], data[end:]
-        self._feed(piece)
+        try:
+            self._parser.feed_data(piece)
+        except HttpParserError:
+            raise BadRequest("malformed") from None
         content = b"".join(self._body)
         self._body.clear()
-        if self._unread is None:
-            self._overhead += len(piece) - len(content)
-        else:
-            self._unread -= len(piece)
+        self._unread -= end
+        self._overhead += end - len(content)
         if self._overhead > MAX_CHUNKING:
             raise BadRequest("chunks_too_large", 413)
         if content:
             self._delegate.data_received(content)
         if self._complete and self._exchange is exchange:
-            self._finish_request()
+            self._fields = {}
+            self.deadline = math.inf
+            self._delegate.finish()
         return rest
 
-    def _finish_request(self) -> None:
-        self.deadline = math.inf
-        self._delegate.finish()
-
-    def _wait_with(self, data: bytes) -> None:
+    def _keep(self, data: bytes) -> None:
         self._waiting = data
         if len(data) > MAX_WAITING:
             self.transport.pause_reading()
 
     def _go_on(self) -> None:
         """Read the next request, which has come already."""
-        if self._exchange is None:
+        if self._exchange is None and self._waiting:
             data, self._waiting = self._waiting, b""
             self.transport.resume_reading()
-            if data:
-                self._read(data)
+            self._read(data)
 
     # -- writing and closing ------------------------------------------------------------------------------------------
 
     def write(self, exchange: Exchange, data: bytes) -> asyncio.Future[None]:
         """Write a part of an answer. The future is done when the caller has received enough of what was written."""
-        if self._exchange is not exchange or self.transport.is_closing():
-            return self.shared.gone
+        if self._exchange is not exchange:
+            return self._shared.gone
         self.transport.write(data)
         return self._flushed
 
@@ -357,11 +351,12 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         if not self._complete:
             self._linger()
-        elif not exchange.keep_alive or self.shared.draining:
+        elif not exchange.keep_alive or self._shared.draining:
+            self._closing = True
             self.transport.close()
             self.deadline = self._loop.time() + WRITE_TIMEOUT
         else:
-            self.deadline = self._loop.time() + self.shared.idle_timeout
+            self.deadline = self._loop.time() + self._shared.idle_timeout
             if self._waiting:
                 self._loop.call_soon(self._go_on)
 
@@ -370,13 +365,14 @@ class Connection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             self._delegate.on_connection_close()
+        answer = self._shared.refuse(refusal, self.remote_ip)
         if exchange is None or not exchange.answered:
-            self.transport.write(self.shared.refuse(refusal, self.remote_ip))
+            self.transport.write(answer)
         self._linger()
 
     def _linger(self) -> None:
         """Close, but let the caller read the answer first: with bytes unread, closing resets the connection."""
-        self._lingers = True
+        self._closing = True
         self.deadline = self._loop.time() + LINGER
         if self.transport.can_write_eof():
             self.transport.write_eof()

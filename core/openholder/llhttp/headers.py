@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 from tornado.httputil import HTTPHeaders
 
 
 class RequestHeaders(HTTPHeaders):
-    """The same as `HTTPHeaders.parse` gives, without its two regular expressions a line."""
+    """The same as `HTTPHeaders.parse` gives, without its two regular expressions a line.
 
-    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-        fields: dict[str, list[str]] = {}
-        self._as_list = fields
+    Args:
+        fields: The values by name, spelt as by `spell`.
+    """
+
+    def __init__(self, fields: dict[str, list[str]]) -> None:
+        self.fields = self._as_list = fields
         self._combined_cache = {}
-        for name, value in pairs:
-            # llhttp leaves the white space behind a value.
-            text = value.decode("latin-1").rstrip(" \t")
-            known = spell(name)
-            if known in fields:
-                fields[known].append(text)
-            else:
-                fields[known] = [text]
 
 
 @lru_cache(1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -75,7 +76,7 @@ class LLHTTPServer:
                 return
             except OSError:  # no descriptor is free, which would be told again at once
                 self._loop.remove_reader(listening)
-                self._loop.call_later(RECOVERY, self._loop.add_reader, listening, self._accept, listening)
+                self._loop.call_later(RECOVERY, self.add_sockets, ())
                 raise
             if len(self._connections) >= self._max_connections:
                 accepted.close()
@@ -120,10 +121,12 @@ class LLHTTPServer:
 
     def stop(self) -> None:
         """Stop listening."""
-        for listening in self._sockets:
+        while self._sockets:
             # Who waits in the backlog takes himself for connected, and would be reset.
+            listening = self._sockets.pop()
             self._loop.remove_reader(listening)
-            self._accept(listening)
+            with contextlib.suppress(OSError):
+                self._accept(listening)
             listening.close()
 
     async def close_all_connections(self) -> None:

@@ -27,6 +27,7 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError, UnsatisfiableReadError
 
+from openholder.edge.answers import AnswerHeaders
 from openholder.edge.heads import (
     LINGER,
     MAX_CHUNKING,
@@ -35,7 +36,6 @@ from openholder.edge.heads import (
     check_head,
     expects_continue,
     read_request_line,
-    stays_open,
 )
 from openholder.server.connections import BACKLOG
 
@@ -63,13 +63,13 @@ class Connection(HTTP1Connection):
             parse_request_start_line(first)
         except HTTPInputError:
             raise BadRequest("malformed") from None
-        check_head(head, line.version, headers)
+        self._stays_open = check_head(head, line.version, {name: headers.get_list(name) for name in headers})
         if expects_continue(line.version, headers):
             headers["Expect"] = "100-continue"  # Tornado knows this spelling alone
         return " ".join(line), headers
 
     def _can_keep_alive(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> bool:
-        return not self.params.no_keep_alive and stays_open(start_line.version, headers)
+        return self._stays_open and not self.params.no_keep_alive
 
     async def _read_chunked_body(self, delegate: HTTPMessageDelegate) -> None:
         """Read chunks with their extensions, and the trailers, which count for nothing (RFC 9112 section 7.1)."""
@@ -117,6 +117,8 @@ class Connection(HTTP1Connection):
     ) -> asyncio.Future[None]:
         """Write the head of the answer. One that says ``close`` closes."""
         self.answered = True
+        if isinstance(headers, AnswerHeaders):
+            headers = headers.unfold()
         if headers.get("Connection", "").lower() == "close":
             self._disconnect_on_finish = True
         return super().write_headers(start_line, headers, chunk)

@@ -21,13 +21,13 @@ from tornado.httputil import (
     HTTPServerRequest,
     RequestStartLine,
     ResponseStartLine,
-    format_timestamp,
 )
 
 from openholder.contract.errors import ErrorKind, RequestError
 from openholder.contract.limits import MAX_BODY
 from openholder.contract.operation import JSON
 from openholder.contract.operations import Operation
+from openholder.edge.answers import JSON_UTF8, AnswerHeaders
 from openholder.errors import ForeignRecord, SourceFault, describe
 from openholder.serving.journal import Entry, Journal
 from openholder.serving.preconditions import announces_too_much, check_preconditions
@@ -96,6 +96,7 @@ class RequestDelegate(HTTPMessageDelegate):
         self._started = time.perf_counter()
         self._body = bytearray()
         self._received = 0
+        self._closes = False
         self._task: asyncio.Task[None] | None = None
         sent_id = request.headers.get("x-fapi-interaction-id", "")
         self._entry = Entry(
@@ -189,17 +190,14 @@ class RequestDelegate(HTTPMessageDelegate):
             self._entry.source = request.source
 
     def _refuse_body(self) -> None:
-        self._write(b"", RequestError(ErrorKind.BODY_TOO_LARGE, "body_too_large", headers={"Connection": "close"}))
+        self._closes = True
+        self._write(b"", RequestError(ErrorKind.BODY_TOO_LARGE, "body_too_large"))
+        if "Expect" in self._request.headers:
+            self._connection.finish()  # the body will not come, and an interim answer must not follow this one
 
     def _write(self, body: bytes, error: RequestError | None) -> None:
         media = self._operation.reply.media if self._operation and not error else JSON
-        headers = {
-            "Content-Type": f"{media}; charset=UTF-8" if media == JSON else media,
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "x-fapi-interaction-id": self._entry.interaction_id,
-            "Date": format_timestamp(time.time()),
-        }
+        more: Mapping[str, str] = {}
         self._entry.status = 200
         if error:
             nearest = self._operations[0] if self._operations else None
@@ -207,18 +205,18 @@ class RequestDelegate(HTTPMessageDelegate):
             body = error.make_body(urns=urns, sector=sector, interaction_id=self._entry.interaction_id)
             self._entry.status = error.status or error.spec.status
             self._entry.reason = error.reason
-            headers |= error.all_headers
-        if self._state.closing:
-            headers["Connection"] = "close"
+            more = error.all_headers
         self._entry.size = len(body)
-        self._send({**headers, "Content-Length": str(len(body))}, body)
+        content_type = JSON_UTF8 if media == JSON else media
+        close = self._closes or self._state.closing
+        headers = AnswerHeaders(content_type, self._entry.interaction_id, len(body), more, close=close)
+        self._send(headers, body)
         self._log()
 
-    def _send(self, headers: dict[str, str], body: bytes) -> None:
+    def _send(self, headers: AnswerHeaders, body: bytes) -> None:
         status = self._entry.status
         start_line = ResponseStartLine("HTTP/1.1", status, responses[status])
-        chunk = b"" if self._request.method == "HEAD" else body
-        written = self._connection.write_headers(start_line, HTTPHeaders(headers), chunk)
+        written = self._connection.write_headers(start_line, headers, b"" if self._request.method == "HEAD" else body)
         if written.done():
             written.exception()  # a caller who has gone meanwhile is not an error
             return
