@@ -4,7 +4,15 @@ What is exported here is the public interface for authors of plugins, and all of
 use. Not affiliated with Fiskil.
 """
 
-from openholder.errors import NotFound, SharingRefused, SourceError, SourceFault, SourceUnavailable, UntrustedJSON
+from openholder.errors import (
+    NotFound,
+    SharingRefused,
+    SourceError,
+    SourceFault,
+    SourceUnavailable,
+    UntrustedJSON,
+    describe,
+)
 from openholder.query import Filter, Order, Page, Query, Record, Row, instant, microseconds, number, select, truth
 from openholder.setting_types import ExistingFile, ExistingFolder, NewFile, Secret, is_loopback, split_url
 from openholder.sources.hookspecs import API_VERSION, FinishedRequest, hookimpl
@@ -29,6 +37,7 @@ __all__ = [
     "SourceFault",
     "SourceUnavailable",
     "UntrustedJSON",
+    "describe",
     "hookimpl",
     "instant",
     "is_loopback",

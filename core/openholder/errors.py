@@ -17,13 +17,14 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class OpenholderError(Exception):
@@ -61,8 +62,18 @@ class SourceUnavailable(SourceError):
 class SourceFault(OpenholderError):
     """A source broke its contract: it returned too much, too little, or something unreadable.
 
-    The client gets 500. The message is logged: name members and types in it, never values.
+    The client gets 500. The message is logged.
+
+    Args:
+        message: For the log. Name members and types, never values, nor the text of a library: see `describe`.
+        row: The row at fault, if it is one. Only its id is used: the log has a pseudonym of it.
     """
+
+    def __init__(self, message: str = "", *, row: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.row = row
+        self.record = ""
+        """The id of the row, once its collection is known."""
 
 
 class ForeignRecord(SourceFault):
@@ -104,8 +115,19 @@ class UntrustedJSON(OpenholderError, ValueError):
     """JSON from outside that has no single, safe meaning."""
 
 
-def describe(exc: BaseException) -> str:
-    """Return the type of an exception and where it was raised. Its text is left out, because it may quote a row."""
+def describe(exc: BaseException, safe: Iterable[str] = ()) -> str:
+    """Describe an exception of a library for a message: its text may quote a row, and is left out.
+
+    Args:
+        exc: The exception.
+        safe: Regular expressions. A text that one of them matches as a whole is known to quote nothing of the data.
+
+    Returns:
+        The text, if it is safe; otherwise the type and where it was raised.
+    """
+    text = str(exc)
+    if any(re.fullmatch(pattern, text) for pattern in safe):
+        return text
     place = ""
     for frame, line in traceback.walk_tb(exc.__traceback__):
         place = f" at {Path(frame.f_code.co_filename).name}:{line}"

@@ -44,6 +44,8 @@ def parse_json(document: bytes | str) -> Any:
             _refuse_lone_surrogates(value)
     except UntrustedJSON:
         raise
+    except UnicodeError:
+        raise UntrustedJSON("not UTF-8, or not Unicode") from None
     except (ValueError, ArithmeticError, RecursionError) as exc:
         raise UntrustedJSON("not well-formed JSON") from exc
     return value

@@ -14,8 +14,15 @@ from itertools import islice
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from openholder import SourceFault
+from openholder import SourceFault, describe
 
+SAFE_TEXTS = (
+    "'.' expected after '.'",
+    r"field larger than field limit \(\d+\)",
+    r"new-line character seen in unquoted field .*",
+    r"unexpected end of data",
+)
+"""Messages of the csv module that name separators at most."""
 MAX_COLUMNS = 500
 MAX_ROW = 4_194_304
 """Characters of a row. No more of it is held in memory, however long it is."""
@@ -138,7 +145,7 @@ class CSVRows:
         if self._is_at_end:
             self._refuse(f"line {line}, column {column}", "the quote opened here is never closed")
         cause = f"; the cell starts with a quote on line {line}, column {column}" if column else ""
-        self._refuse(f"line {self.line}", f"{error}{cause}")
+        self._refuse(f"line {self.line}", f"{describe(error, SAFE_TEXTS)}{cause}")
 
     def _find_open_quote(self, last: int) -> tuple[int, int]:
         """Return line and column of the cell that is still open after line ``last``; zeros if its row starts later."""

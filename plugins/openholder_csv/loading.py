@@ -18,13 +18,14 @@ from pathlib import Path
 
 import aiosqlite
 
-from openholder import SourceFault
+from openholder import SourceFault, describe
 from openholder_csv.csv_rows import CSVRows
 from openholder_csv.files import Stamp, estimate_text, get_table, list_files, name_table, open_text, read_stamp
 from openholder_csv.heartbeat import Heartbeat
 from openholder_csv.settings import CSVSettings
 from openholder_csv.sharing import SharedFile, delete_leftovers, name_private_folder, open_private_folder, share_file
 from openholder_sqlite import Database
+from openholder_sqlite.database import SAFE_TEXTS
 from openholder_sqlite.dialect import quote_identifier
 
 FORMAT = 1
@@ -144,7 +145,7 @@ def _load_file(
         heartbeat.describe = lambda: f"{path.name}: all {rows.line:,} lines read, indexing"
         _create_indexes(connection, table, rows.headers, columns)  # far cheaper than to update them row by row
     except sqlite3.Error as exc:
-        raise SourceFault(f"{path.name}: {exc}") from exc
+        raise SourceFault(f"{path.name}: {describe(exc, SAFE_TEXTS)}") from None
 
 
 def _insert_rows(connection: sqlite3.Connection, table: str, rows: CSVRows) -> None:

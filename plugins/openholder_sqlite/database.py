@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import aiosqlite
 
-from openholder import Page, Query, SourceFault
+from openholder import Filter, Page, Query, Row, SourceFault, describe
 from openholder.sql import Schema, Table
 from openholder_sqlite.dialect import PlainColumns, SQLiteDialect, quote_identifier
 from openholder_sqlite.on_loop import OnLoop
 from openholder_sqlite.sql_functions import make_functions
 
 Connect = Callable[[], Awaitable[aiosqlite.Connection]]
+
+FUNCTION_FAILED = "user-defined function raised exception"
+SAFE_TEXTS = (
+    r"no such (table|column|function|module|collation sequence): \S+",
+    r"database is locked",
+    r"database (table|schema) is locked(: \S+)?",
+    r"database disk image is malformed",
+    r"database or disk is full",
+    r"disk I/O error",
+    r"file is not a database",
+    r"unable to open database file",
+    r"too many (SQL variables|columns on \S+)",
+    r"view \S+ is circularly defined",
+    r"integer overflow",
+    r"interrupted",
+    r"malformed JSON",
+    r"out of memory",
+    FUNCTION_FAILED,
+)
+"""Messages of SQLite that name tables and columns at most. Others quote a value: ``JSON path error near '…'``."""
+MAX_SEARCHED = 10_000
+"""Rows among which the one is searched that has text which is not UTF-8."""
+_SURROGATE = re.compile("[\udc80-\udcff]")
 
 
 class Database:
@@ -73,7 +98,7 @@ class Database:
                 self._exits.push_async_callback(self._on_loop.close)
         except sqlite3.Error as exc:
             await self.close()
-            raise SourceFault(f"not a readable SQLite database ({exc})") from exc
+            raise SourceFault(f"not a readable SQLite database ({describe(exc, SAFE_TEXTS)})") from None
         except BaseException:
             await self.close()
             raise
@@ -99,9 +124,8 @@ class Database:
         try:
             with self._keep_open():
                 return await self._schema.fetch(query, self._run)
-        except sqlite3.OperationalError as exc:  # its texts name functions and tables, never a value
-            table = self._schema.table(query.collection)
-            raise SourceFault(f"table {table.name!r}: {self._faults.pop() if self._faults else exc}") from exc
+        except (sqlite3.Error, UnicodeDecodeError) as exc:
+            raise await self._explain(exc, query) from None
 
     async def advice(self, query: Query) -> list[str]:
         """Return the statement that creates the index which the query lacks, if it lacks one."""
@@ -115,16 +139,42 @@ class Database:
         with self._keep_open():
             return await self._run(statement, parameters)
 
-    async def _run(self, statement: str, parameters: Iterable[Any]) -> list[Any]:
+    async def _run(
+        self, statement: str, parameters: Iterable[Any], read_text: Callable[[bytes], str] | type[str] = str
+    ) -> list[Any]:
         async with self._free:
             connection = self._idle.pop()
             try:
+                connection.text_factory = read_text
                 return list(await connection.execute_fetchall(statement, parameters))
             except asyncio.CancelledError:
                 await connection.interrupt()
                 raise
             finally:
                 self._idle.append(connection)
+
+    async def _explain(self, exc: Exception, query: Query) -> SourceFault:
+        """Return the fault for a query that failed: it names the table, and the column if a value is to blame."""
+        table = self._schema.table(query.collection)
+        if str(exc) == FUNCTION_FAILED and self._faults:
+            return SourceFault(f"table {table.name!r}: {self._faults.pop()}")
+        # Nothing but the text of the first, which quotes the value, tells these errors from others.
+        if isinstance(exc, UnicodeDecodeError) or str(exc).startswith((FUNCTION_FAILED, "Could not decode to UTF-8")):
+            row, member = await self._find_undecodable(query)
+            column = f"column {table.members[member]!r}" if member else "a column"
+            return SourceFault(f"table {table.name!r}: {column} has text that is not UTF-8; convert it", row=row)
+        return SourceFault(f"table {table.name!r}: {describe(exc, SAFE_TEXTS)}")
+
+    async def _find_undecodable(self, query: Query) -> tuple[Row | None, str]:
+        """Find the first row of the owner, and its member, with text that is not UTF-8."""
+        owned = replace(query, filters=tuple(filter(_is_plain, query.filters)), order=(), offset=0, limit=MAX_SEARCHED)
+        with suppress(sqlite3.Error, SourceFault), self._keep_open():
+            page = await self._schema.fetch(owned, partial(self._run, read_text=_read_any_text))
+            for row in page.records:
+                for member, value in row.items():
+                    if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+                        return row, member
+        return None, ""
 
     @contextmanager
     def _keep_open(self) -> Iterator[None]:
@@ -158,3 +208,14 @@ class Database:
             )
             return tuple(quote_identifier(key) for (key,) in keys)
         return (rowid,)
+
+
+def _read_any_text(data: bytes) -> str:
+    """Decode text. Bytes that are not UTF-8 become lone surrogates (PEP 383), which UTF-8 never contains."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _is_plain(condition: Filter) -> bool:
+    """Return whether SQLite applies a filter without calling a function of ours, which cannot be given such text."""
+    is_text = isinstance(condition.value, str | tuple) and condition.operator in ("eq", "in", "ieq")
+    return is_text and not condition.otherwise and condition.absent is None

@@ -63,8 +63,9 @@ class OnLoop:
                 return self._fetch_by_time(query)
             finally:
                 self._connection.rollback()
-        except sqlite3.Error as exc:
-            if exc.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+        except (sqlite3.Error, UnicodeDecodeError) as exc:
+            # The module's own errors have no code: text that is not UTF-8, for example.
+            if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 now = time.perf_counter()
                 self._paused["" if now > self._deadline else query.collection] = now + PAUSE
             return None

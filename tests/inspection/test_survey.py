@@ -88,6 +88,24 @@ def test_each_invalid_record_is_named_by_member_not_by_value(bank, statement, co
     assert "SECRET" not in str(found)
 
 
+def test_text_that_is_not_utf8_is_named_by_record_not_by_value(bank):
+    latin = "CAST(X'5A6FEB20534543524554' AS TEXT)"
+    change(bank / "bank.db", f"UPDATE banking_payees SET nickname = {latin} WHERE payeeId = 'payee-1001-01'")
+    change(bank / "bank.db", f"UPDATE energy_invoices SET issueDate = {latin} WHERE rowid = 1")
+    ended = run_command("check", "--dev", "--data", "--json", "--sample", "50", cwd=bank)
+    failed = {row["what"]: row["detail"] for row in json.loads(ended.stdout) if row["verdict"] == "failed"}
+    payee = (
+        "record 'payee-1001-01': collection 'banking.payees': table 'banking_payees': column 'nickname' has text that "
+        "is not UTF-8; convert it"
+    )
+    assert ended.returncode == 1
+    assert failed["data of banking.payees"] == payee
+    assert failed["GET /v1/banking/customer/{customerId}/payees"].endswith(payee)
+    invoice = failed["data of energy.invoices"]
+    assert invoice.startswith("record 'INV-") and "column 'issueDate' has text that is not UTF-8" in invoice
+    assert "SECRET" not in ended.stdout + ended.stderr and "Zo" not in ended.stdout
+
+
 def test_customers_are_a_sample_or_those_that_are_named(bank):
     _, found = findings(bank, "--customer", "cust-3001")
     summed = {row["what"].removeprefix("data of "): row["detail"] for row in found}

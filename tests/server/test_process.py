@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import signal
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -185,6 +188,41 @@ def test_the_log_has_one_line_a_request_and_nothing_of_anybody(bank):
     assert requests[4]["customer_id"] == requests[7]["customer_id"] != requests[4]["account_id"]
     for secret in {*said, *_everything(rows)}:
         assert secret not in server.log
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+def test_the_log_over_text_not_in_utf8_has_nothing_of_anybody(bank):
+    """Latin-1 is what a careless import of an old system leaves. Each fault says where it is, and not what."""
+    rows = sample_rows()
+    with closing(sqlite3.connect(bank / "bank.db")) as connection, connection:
+        for table, column in BY_COLUMN:
+            connection.execute(f"UPDATE {table} SET \"{column}\" = CAST(X'5A6FEB20534543524554' AS TEXT)")
+    configuration(bank, more=SQLITE + '[log]\nlevel = "debug"\n')
+    with Server(bank) as server:
+        for path in BY_COLUMN.values():
+            assert server.call(path)[0] == 500
+        assert server.call(SEARCH, {"email": "jane.citizen@example.com"})[0] == 500
+        assert server.stop() == 0
+    lines = [line for line in map(json.loads, server.lines) if line["event"] == "request"]
+    faults = [line["fault"] for line in lines]
+    for fault, (table, column) in zip(faults, [*BY_COLUMN, ("customers", "name")], strict=True):
+        assert fault.endswith(f"table '{table}': column '{column}' has text that is not UTF-8; convert it")
+    assert all(re.fullmatch("[0-9a-f]{16}", line["record_id"]) for line in lines if "record_id" in line)
+    assert lines[0]["record_id"] == lines[0]["customer_id"] == lines[-1]["record_id"]
+    assert lines[1]["record_id"] not in {lines[1]["customer_id"], lines[1]["account_id"]}
+    for secret in {*_everything(rows), "SECRET", "Zo"}:
+        assert secret not in server.log
+
+
+BY_COLUMN = {
+    ("customers", "name"): "/auth/v1/customer/cust-1001",
+    ("banking_transactions", "description"): "/v1/banking/customer/cust-1001/accounts/acc-2001/transactions",
+    ("banking_balances", "currentBalance"): "/v1/banking/customer/cust-1001/accounts/acc-2001/balance",
+    ("energy_invoices", "issueDate"): "/v1/energy/customer/cust-3001/accounts/acc-3001/invoices",
+    ("fdx_contacts", "emails"): "/fdx/v6/customer/cust-5001/accounts/acc-5001/contact",
+}
+"""A request that reads each column."""
 
 
 def _everything(rows):

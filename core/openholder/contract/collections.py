@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from openholder.query import Order
+from openholder.errors import SourceFault
+from openholder.query import Order, Row
 
 
 @dataclass(frozen=True)
@@ -104,3 +105,17 @@ COLLECTIONS = {
 def find_collection(name: str) -> Collection:
     """Return the collection of that name. One that only a custom endpoint uses has the default columns."""
     return COLLECTIONS.get(name) or Collection(name, customer="customerId", account="accountId", key="id")
+
+
+def read_key(collection: str, row: Row) -> str:
+    """Return the id of a record, or ``?`` if its collection has none."""
+    key = find_collection(collection).key
+    # Text that is not UTF-8 has been read with lone surrogates, which cannot be written anywhere.
+    return str(row.get(key, "?")).encode("utf-8", "replace").decode() if key else "?"
+
+
+def name_record(fault: SourceFault, collection: str) -> None:
+    """Replace the row at fault by its id. Nothing else of the row may reach whoever handles the fault."""
+    if fault.row is not None:
+        fault.record = read_key(collection, fault.row)
+        fault.row = None

@@ -50,7 +50,7 @@ def _fit_text(value: Any, path: str) -> Any:
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 30:
         return format(value, "f")
     if isinstance(value, str) and not _is_unicode(value):
-        raise Misfit(path, value, "expected Unicode text, without lone surrogates")
+        raise Misfit(path, value, "expected Unicode text, without lone surrogates: are its bytes UTF-8?")
     return value
 
 

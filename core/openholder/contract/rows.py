@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 from msgspec import inspect
 
+from openholder.contract.collections import name_record
 from openholder.contract.fitting import BAD_FORMAT, Fitter, Misfit, compile_fitter
 from openholder.contract.formats import OpenRecord, Record
 from openholder.contract.readers import Unreadable, compile_reader
@@ -40,7 +41,9 @@ def read_record(collection: str, row: Mapping[str, Any], record: type[R], hidden
     try:
         return to_record(row, record, hidden)
     except Misfit as exc:
-        raise SourceFault(f"collection {collection!r}: {exc}") from None
+        fault = SourceFault(f"collection {collection!r}: {exc}", row=row)
+        name_record(fault, collection)
+        raise fault from None
 
 
 def to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str] = ()) -> R:

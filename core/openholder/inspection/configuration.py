@@ -19,6 +19,7 @@ from openholder.gate.fetching import make_fetch
 from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.inspection.column_names import find_misspelt, split_undeclared
 from openholder.inspection.findings import Finding
+from openholder.inspection.holdings import describe_fault
 from openholder.query import Filter, Query, Row
 from openholder.server.app import make_store
 from openholder.server.connections import find_exposures
@@ -114,7 +115,9 @@ async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> F
         for row in filter(partial(has_needed, operation), rows or ()):
             to_record(row, operation.record, find_collection(operation.collection).owners.values())
     except (SourceFault, SourceError) as exc:
-        return Finding(what, "failed", f"source {source.name!r}, collection {operation.collection!r}: {exc}")
+        return Finding(
+            what, "failed", f"source {source.name!r}, collection {operation.collection!r}: {describe_fault(exc)}"
+        )
     except OpenholderError as exc:
         return Finding(what, "failed", type(exc).__name__)
     if rows is None:
@@ -177,5 +180,7 @@ async def _fetch_sample(sources: SourceRegistry, collection: str) -> Sequence[Ro
     """Fetch the first rows. Return None if the source lists no records without an owner, which it need not."""
     try:
         return (await sources.fetch(Query(collection=collection, limit=SAMPLE_ROWS))).records
-    except SourceFault:
+    except SourceFault as exc:
+        if exc.record:
+            raise
         return None

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from openholder.config import Configuration
-from openholder.contract.collections import find_collection
+from openholder.contract.collections import find_collection, read_key
 from openholder.contract.operations import Operation
 from openholder.errors import OpenholderError, SourceFault
 from openholder.inspection.findings import Finding
@@ -18,9 +18,9 @@ from openholder.inspection.holdings import (
     Holding,
     Progress,
     convert_records,
+    describe_fault,
     list_customers,
     read_holdings,
-    read_key,
 )
 from openholder.query import Filter, Query
 from openholder.server.generation import list_operations, make_sources
@@ -68,7 +68,7 @@ async def inspect_data(
         try:
             selected = list(customers) or await list_customers(sources, number)
         except SourceFault as exc:
-            message = f"the source cannot list customers ({exc}); select them with --customer"
+            message = f"the source cannot list customers ({describe_fault(exc)}); select them with --customer"
             return [Finding("data", "failed", message)]
         with progress(selected) as remaining:
             for customer in remaining:

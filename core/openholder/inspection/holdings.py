@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from openholder.contract.collections import find_collection
+from openholder.contract.collections import find_collection, read_key
 from openholder.contract.formats import Record
 from openholder.contract.operations import Operation
 from openholder.contract.rows import Misfit, to_record
-from openholder.errors import OpenholderError
+from openholder.errors import OpenholderError, SourceFault
 from openholder.query import Query, Row
 from openholder.serving.access import build_owner_query, fetch_account_rows, is_served, read_link
 from openholder.serving.answers import has_needed
@@ -73,7 +73,7 @@ async def _list_shareable_accounts(sources: SourceRegistry, customer_id: str) ->
     try:
         rows = await fetch_account_rows(sources, customer_id) if sources.find_source("accounts") else []
     except OpenholderError as exc:
-        return [], [str(exc)]
+        return [], [describe_fault(exc)]
     for row in rows:
         try:
             link = read_link(row)
@@ -95,15 +95,15 @@ async def _read_holding(sources: SourceRegistry, collection: str, ids: Mapping[s
             if not page.records or len(holding.rows) >= page.total:
                 break
     except OpenholderError as exc:
-        holding.fault = str(exc)
+        holding.fault = describe_fault(exc)
     holding.seconds = time.perf_counter() - started
     return holding
 
 
-def read_key(collection: str, row: Row) -> str:
-    """Return the id of a record, or ``?`` if its collection has none."""
-    key = find_collection(collection).key
-    return str(row.get(key, "?")) if key else "?"
+def describe_fault(fault: OpenholderError) -> str:
+    """Return the message of a fault, with the id of the record at fault if it is known."""
+    record = fault.record if isinstance(fault, SourceFault) else ""
+    return f"record {record!r}: {fault}" if record else str(fault)
 
 
 def convert_records(holding: Holding, operations: Sequence[Operation]) -> Iterator[tuple[str, Any, Misfit | None]]:

@@ -149,7 +149,7 @@ class RequestDelegate(HTTPMessageDelegate):
         except RequestError as exc:
             body, error = b"", exc
         except SourceFault as exc:
-            self._entry.fault = str(exc)
+            self._entry.fault, self._entry.record = str(exc), exc.record
             reason = "foreign_record" if isinstance(exc, ForeignRecord) else "source_fault"
             body, error = b"", RequestError(ErrorKind.UNEXPECTED, reason)
         except Exception as exc:

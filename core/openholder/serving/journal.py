@@ -51,6 +51,8 @@ class Entry:
     reason: str = ""
     fault: str = ""
     """What failed in the server or a source: types, places and members, never values."""
+    record: str = ""
+    """The id of the record at fault. The log has a pseudonym of it."""
     admitted: bool = False
     ids: dict[str, str] = field(default_factory=dict)
     token: TokenFacts = field(default_factory=TokenFacts)
@@ -167,6 +169,8 @@ class Journal:
             fields["error_reason"] = entry.reason
         if entry.fault:
             fields["fault"] = entry.fault
+            if entry.record:
+                fields["record_id"] = self._pseudonym(entry.record)
         if customer_id := entry.ids.get("customerId"):
             fields["customer_id"] = self._pseudonym(customer_id)
         if account_id := entry.ids.get("accountId"):

@@ -17,6 +17,7 @@ from typing import Any, Self, cast
 
 import pluggy
 
+from openholder.contract.collections import name_record
 from openholder.errors import (
     ForeignRecord,
     NotFound,
@@ -257,6 +258,7 @@ class SourceRegistry:
             return await source.fetch(query)
         except SourceFault as exc:
             exc.args = (f"collection {query.collection!r}: {exc}",)  # tell the log where to look
+            name_record(exc, query.collection)
             raise
         finally:
             self._last_active = source.name

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from openholder import Filter, Query, SourceFault, select
+from openholder import Filter, Order, Query, SourceFault, select
 from openholder.config import Configuration
 from openholder.contract.records.auth import Customer
 from openholder.contract.records.starter import Balance
@@ -323,6 +324,97 @@ async def test_an_object_without_values_is_absent(io_loop, tmp_path):
     async with build_sources(tmp_path, schema) as sources:
         (row,) = (await sources.fetch(Query(collection="customers"))).records
     assert msgspec.to_builtins(to_record(row, Customer)) == {"id": "1"}
+
+
+# -- texts that nobody may read -----------------------------------------------------------------------------------
+
+LATIN = "CAST(X'5A6FEB20534543524554' AS TEXT)"  # Zoë SECRET in Latin-1
+TABLE = """
+CREATE TABLE banking_transactions (accountId TEXT, transactionId TEXT, postingDateTime TEXT, description TEXT);
+INSERT INTO banking_transactions VALUES ('a1', 't1', '2026-01-01T00:00:00Z', 'é');
+"""
+BY_MOMENT = Filter("postingDateTime", "ge", datetime(2025, 1, 1, tzinfo=UTC))
+BY_AMOUNT = Filter("description", "contains", "SECRET")
+NEWEST = (Order("postingDateTime", descending=True, reads="instant"),)
+
+
+@pytest.mark.parametrize("on_loop", [True, False])
+@pytest.mark.parametrize(
+    ("values", "query", "column"),
+    [
+        (f"'2026-01-01T00:00:00Z', {LATIN}", {}, "description"),
+        (f"'2026-01-01T00:00:00Z', {LATIN}", {"filters": (BY_MOMENT,), "order": NEWEST, "limit": 2}, "description"),
+        (f"'2026-01-01T00:00:00Z', {LATIN}", {"filters": (BY_AMOUNT,)}, "description"),
+        (f"{LATIN}, 'x'", {}, "postingDateTime"),
+        (f"{LATIN}, 'x'", {"filters": (BY_MOMENT,)}, "postingDateTime"),
+        (f"{LATIN}, 'x'", {"order": NEWEST}, "postingDateTime"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_text_that_is_not_utf8_is_a_fault_that_names_it(io_loop, tmp_path, values, query, column, on_loop):
+    schema = f"{TABLE} INSERT INTO banking_transactions VALUES ('a1', 't2', {values})"
+    async with build_sources(tmp_path, schema, f"on_loop = {str(on_loop).lower()}\n") as sources:
+        with pytest.raises(SourceFault) as caught:
+            await sources.fetch(Query(collection="banking.transactions", **query))
+    table = "collection 'banking.transactions': table 'banking_transactions'"
+    assert str(caught.value) == f"{table}: column {column!r} has text that is not UTF-8; convert it"
+    assert (caught.value.record, caught.value.row, caught.value.__cause__) == ("t2", None, None)
+
+
+@pytest.mark.gen_test
+async def test_text_of_other_owners_is_no_reason_for_a_fault(io_loop, tmp_path):
+    schema = f"{TABLE} INSERT INTO banking_transactions VALUES ('a2', 't2', '2026-01-01T00:00:00Z', {LATIN})"
+    async with build_sources(tmp_path, schema) as sources:
+        page = await sources.fetch(build_query("banking.transactions", accountId="a1"))
+        assert [row["description"] for row in page.records] == ["é"]
+        with pytest.raises(SourceFault) as caught:
+            await sources.fetch(build_query("banking.transactions", accountId="a2"))
+        assert caught.value.record == "t2"
+
+
+@pytest.mark.gen_test
+async def test_the_column_is_named_as_the_table_has_it(io_loop, tmp_path):
+    schema = "CREATE TABLE CUST (NO TEXT, NM TEXT); CREATE VIEW customers AS SELECT * FROM CUST; " + (
+        f"INSERT INTO CUST VALUES ({LATIN}, {LATIN})"
+    )
+    columns = '[sources.bank.columns.customers]\nid = "NO"\nname = "NM"\n'
+    async with build_sources(tmp_path, schema, columns) as sources:
+        with pytest.raises(SourceFault, match="table 'customers': column 'NO' has text") as caught:
+            await sources.fetch(Query(collection="customers"))
+    assert caught.value.record == "Zo? SECRET"  # can be written anywhere
+
+
+QUOTING = """
+CREATE TABLE raw (id TEXT, path TEXT); INSERT INTO raw VALUES ('a1', 'SECRET');
+CREATE VIEW accounts AS SELECT id, json_extract('{}', path) AS name FROM raw;
+CREATE VIEW customers AS SELECT id, json_extract(path, '$.a') AS name FROM raw;
+CREATE VIEW logins AS SELECT id, zeroblob(9999999999 + length(path)) AS name FROM raw;
+CREATE VIEW balances AS SELECT nowhere FROM raw;
+"""
+
+
+@pytest.mark.parametrize(
+    ("collection", "reason"),
+    [
+        ("accounts", r"OperationalError at \w+\.py:\d+"),
+        ("customers", "malformed JSON"),
+        ("logins", r"DataError at \w+\.py:\d+"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_sqlite_says_is_repeated_only_if_it_quotes_nothing(io_loop, tmp_path, collection, reason):
+    async with build_sources(tmp_path, QUOTING.partition("CREATE VIEW balances")[0]) as sources:
+        with pytest.raises(SourceFault, match=f"^collection '{collection}': table '{collection}': {reason}$") as caught:
+            await sources.fetch(Query(collection=collection))
+    assert "SECRET" not in str(caught.value) and caught.value.__cause__ is None
+
+
+@pytest.mark.gen_test
+async def test_a_view_of_a_column_that_is_gone_is_named(io_loop, tmp_path):
+    sources = build_sources(tmp_path, QUOTING)
+    with pytest.raises(Unreachable, match=r"not a readable SQLite database \(no such column: nowhere\)$"):
+        async with sources:
+            pass
 
 
 # -- time ---------------------------------------------------------------------------------------------------------
