@@ -30,6 +30,8 @@ FLOORS = (
     ("sources", "plugins: hooks, kinds, the registry of sources"),
     ("contract", "what Fiskil and the standards say"),
     ("query", "the language of queries"),
+    ("host_settings", "what the configuration says to all plugins"),
+    ("outbound", "requests that the server makes of others"),
     ("setting_types", "types that settings of plugins use"),
     ("ratelimit", "a token bucket"),
     ("strict_json", "JSON with one meaning"),

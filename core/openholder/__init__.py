@@ -4,6 +4,8 @@ What is exported here is the public interface for authors of plugins, and all of
 use. Not affiliated with Fiskil.
 """
 
+from openholder.contract.collections import Collection, find_collection
+from openholder.contract.members import list_members
 from openholder.errors import (
     NotFound,
     SharingRefused,
@@ -13,6 +15,8 @@ from openholder.errors import (
     UntrustedJSON,
     describe,
 )
+from openholder.host_settings import HostSettings, get_host_settings
+from openholder.outbound import Outbound, describe_failure, describe_response
 from openholder.query import Filter, Order, Page, Query, Record, Row, instant, microseconds, number, select, truth
 from openholder.setting_types import ExistingFile, ExistingFolder, NewFile, Secret, is_loopback, split_url
 from openholder.sources.hookspecs import API_VERSION, FinishedRequest, hookimpl
@@ -20,13 +24,16 @@ from openholder.strict_json import parse_json
 
 __all__ = [
     "API_VERSION",
+    "Collection",
     "ExistingFile",
     "ExistingFolder",
     "Filter",
     "FinishedRequest",
+    "HostSettings",
     "NewFile",
     "NotFound",
     "Order",
+    "Outbound",
     "Page",
     "Query",
     "Record",
@@ -38,9 +45,14 @@ __all__ = [
     "SourceUnavailable",
     "UntrustedJSON",
     "describe",
+    "describe_failure",
+    "describe_response",
+    "find_collection",
+    "get_host_settings",
     "hookimpl",
     "instant",
     "is_loopback",
+    "list_members",
     "microseconds",
     "number",
     "parse_json",

@@ -22,8 +22,10 @@ from typing_extensions import TypedDict
 
 from openholder.contract.operations import OPERATIONS
 from openholder.errors import ConfigurationError, Mistake
-from openholder.setting_types import paths_relative_to
-from openholder.settings import ENV_PREFIX, Replay, Settings, split_list
+from openholder.host_settings import HostSettings, provide_host_settings
+from openholder.outbound import Outbound
+from openholder.setting_types import paths_relative_to, split_list
+from openholder.settings import ENV_PREFIX, Replay, Settings
 from openholder.sources.entry import SourceEntry
 from openholder.sources.kinds import UnusableKind, find_kind
 
@@ -63,7 +65,8 @@ class Configuration:
             model, model_mistakes = _make_model(raw, path)
             mistakes += [*model_mistakes, *_find_conflicts(raw, path)]
             try:
-                settings = model.model_validate(raw)
+                with provide_host_settings(_read_host_settings(raw)):
+                    settings = model.model_validate(raw)
             except ValidationError as exc:
                 mistakes += _convert_errors(exc, path, model)
         if mistakes:
@@ -122,6 +125,16 @@ def _merge(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
 def _get_table(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = raw.get(key)
     return value if isinstance(value, Mapping) else {}
+
+
+def _read_host_settings(raw: Mapping[str, Any]) -> HostSettings:
+    """Read what the settings of plugins depend on. Mistakes in it are found with all others."""
+    characters = raw.get("id_characters", "")
+    try:
+        outbound = Outbound.model_validate(raw.get("outbound", {}))
+    except ValidationError:
+        outbound = Outbound()
+    return HostSettings(characters if isinstance(characters, str) else "", outbound)
 
 
 def _make_model(raw: Mapping[str, Any], path: Path) -> tuple[type[Settings], list[Mistake]]:

@@ -16,19 +16,11 @@ from referencing.jsonschema import DRAFT202012
 
 from openholder.contract.open_members import split_open_member
 from openholder.errors import UntrustedJSON
-from openholder.setting_types import ExistingFile, NewFile, Secret, is_loopback, split_url
+from openholder.outbound import Outbound
+from openholder.setting_types import ExistingFile, NewFile, Secret, Texts, is_loopback, split_list, split_url
 from openholder.strict_json import parse_json
 
 ENV_PREFIX = "OPENHOLDER_"
-
-
-def split_list(value: Any) -> Any:
-    """Split text at its commas. The environment has no lists, and in a file one value needs no brackets."""
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
-"""A list of texts."""
 
 
 def _check_secure_url(url: str) -> str:
@@ -238,6 +230,7 @@ class Settings(BaseSettings):
 
     public_url: Annotated[tuple[BaseURL, ...], NoDecode, BeforeValidator(split_list)] = Field(min_length=1)
     fiskil: Fiskil
+    outbound: Outbound = Outbound()
     listen: Listen = Listen()
     replay: Replay = Field(default_factory=Replay)
     log: Log = Log()

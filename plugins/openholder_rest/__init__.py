@@ -12,11 +12,13 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from openholder import Filter, Page, Query, SourceFault, hookimpl, is_loopback, select, split_url
+from openholder import Filter, NotFound, Page, Query, SourceFault, hookimpl, is_loopback, select, split_url
 from openholder_rest.breaker import CircuitBreaker
 from openholder_rest.client import JSON, PDF, Pace, UpstreamClient
 from openholder_rest.pagination import Pagination
-from openholder_rest.settings import OWN_ID, RESTSettings, Template
+from openholder_rest.records import OWN_ID, is_lookup, is_record, rename_members, require_members
+from openholder_rest.settings import RESTSettings
+from openholder_rest.templates import Template
 from openholder_rest.time_bounds import find_time_bounds
 
 __all__ = ["Pace", "RESTSettings", "RESTSource"]
@@ -61,7 +63,7 @@ class RESTSource:
     async def fetch(self, query: Query) -> Page:
         """Fetch the first template that the query can fill; for several accounts, possibly once for each."""
         template, fillings = self._choose_template(query)
-        urls = [template.build_url(self._settings.base_url, values) for values in fillings]
+        urls = self._build_urls(template, fillings)
         if not urls:
             return Page(records=(), total=0)
         with self._breaker.guard():
@@ -99,6 +101,16 @@ class RESTSource:
             f"no URL template of {query.collection!r} can be filled by this query, which sets {names}; add one"
         )
 
+    def _build_urls(self, template: Template, fillings: list[dict[str, str]]) -> list[str]:
+        base_url, id_characters = self._settings.base_url, self._settings.host.id_characters
+        try:
+            return [template.build_url(base_url, values, id_characters) for values in fillings]
+        except NotFound as exc:
+            if len(fillings) == 1:
+                raise
+            # Without the records of one account, those of the others would look complete.
+            raise SourceFault(f"the id of an account cannot be in a URL: {exc}; see id_characters") from exc
+
     def _read_records(
         self, fetched: Pagination, template: Template, query: Query, values: Mapping[str, str]
     ) -> list[dict[str, Any]]:
@@ -113,13 +125,14 @@ class RESTSource:
         completed = [condition for condition in applied if self._may_complete(collection, condition, template)]
         from_url = {condition.member: values[condition.variable] for condition in completed}
         found = fetched.records
-        if collection in OWN_ID and fetched.is_single:
-            # A single object without its own id, such as {} or an error with status 200, is not a record.
-            own_id = columns.get(OWN_ID[collection], OWN_ID[collection])
-            found = [record for record in found if own_id in record or own_id.partition(".")[0] in record]
-        records = [from_url | _rename_members(record, columns) for record in found]
-        _require_members(records, [condition.member for condition in applied], collection)
-        return records
+        is_single = fetched.is_single
+        if not all(is_record(record, collection, columns, is_single=is_single) for record in found):
+            if is_single and is_lookup(collection, template.variables):
+                return []
+            raise SourceFault(f"upstream returned an object in which nothing is a member of {collection!r}")
+        rows = [from_url | rename_members(record, columns) for record in found]
+        require_members(rows, [condition.member for condition in applied], collection)
+        return rows
 
     def _may_complete(self, collection: str, condition: Filter, template: Template) -> bool:
         """Tell whether the URL may stand in for a member that the upstream leaves out.
@@ -175,35 +188,3 @@ async def _run_together(requests: list[Coroutine[Any, Any, Any]]) -> list[Any]:
 def _find_applied(query: Query, template: Template) -> list[Filter]:
     """Return the conditions whose values are part of the URL."""
     return [condition for condition in query.filters if condition.variable in template.variables]
-
-
-def _require_members(records: list[dict[str, Any]], members: list[str], collection: str) -> None:
-    """Raise `SourceFault` for a record without one of the members that the URL asks for: it may be anybody's."""
-    for record in records:
-        missing = [member for member in members if record.get(member) in (None, "")]
-        if missing:
-            otherwise = "" if collection in OWN_ID else ", put it into the path of the template, or see trusts_query"
-            raise SourceFault(
-                f"upstream returned a record of {collection!r} without {' and '.join(missing)}; it may be anybody's; "
-                f"have the member returned{otherwise}"
-            )
-
-
-def _rename_members(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return the record under the names of members.
-
-    Columns are moved, not copied: an object that a column was taken from is left out altogether.
-    """
-    moved = {name for column in columns.values() for name in (column, column.partition(".")[0])}
-    kept = {name: value for name, value in record.items() if name not in moved}
-    return kept | {member: _get_column(record, column) for member, column in columns.items()}
-
-
-def _get_column(record: Mapping[str, Any], column: str) -> Any:
-    """Return the value of a column; dots in its name lead through objects. None if there is no value."""
-    if column in record:
-        return record[column]
-    value: Any = record
-    for name in column.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value

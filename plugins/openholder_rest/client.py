@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from openholder import SourceFault
+from openholder import SourceFault, describe_response
 from openholder_rest.credentials import Credentials, FixedCredentials, OAuthCredentials
 from openholder_rest.pagination import UpstreamResponse
 from openholder_rest.settings import RESTSettings
@@ -42,10 +42,12 @@ class UpstreamClient:
         self._settings = settings
         self._pace = pace
         self._headers = settings.build_headers()
+        self._proxy = find_proxy(settings, settings.base_url)
         self._session = _create_session(settings)
         self._credentials: Credentials
         if settings.oauth:
-            self._credentials = OAuthCredentials(settings.oauth, self._session, pace.clock)
+            proxy = find_proxy(settings, settings.oauth.token_url)
+            self._credentials = OAuthCredentials(settings.oauth, self._session, pace.clock, proxy)
         else:
             self._credentials = FixedCredentials(settings.build_authorization())
 
@@ -88,7 +90,7 @@ class UpstreamClient:
         headers = {**self._headers, "Accept": media}
         if authorization:
             headers["Authorization"] = authorization
-        async with await send(self._session, "GET", url, headers=headers) as response:
+        async with await send(self._session, "GET", url, proxy=self._proxy, headers=headers) as response:
             if response.status == 404:
                 return None
             raise_for_outage(response)
@@ -97,9 +99,19 @@ class UpstreamClient:
             return UpstreamResponse(body, link=", ".join(response.headers.getall("Link", [])))
 
 
+def find_proxy(settings: RESTSettings, url: str) -> str | None:
+    """Find the proxy for a URL. Raises `SourceFault` if the environment names one that cannot be used."""
+    try:
+        return settings.host.outbound.find_proxy(url)
+    except ValueError as exc:
+        raise SourceFault(str(exc)) from exc
+
+
 def _create_session(settings: RESTSettings) -> aiohttp.ClientSession:
-    # Without default headers: those of the settings are for the upstream, and token requests go to another server.
+    # Not those of the settings: they are for the upstream, and token requests go to another server.
+    headers = {"User-Agent": settings.host.outbound.user_agent}
     return aiohttp.ClientSession(
+        headers=headers,
         connector=aiohttp.TCPConnector(limit=settings.connections, ssl=_create_tls(settings)),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -133,10 +145,9 @@ def _check_response(response: aiohttp.ClientResponse, media: str) -> None:
     """Raise `SourceFault` for a status, media type or encoding that cannot be used."""
     if response.status == 401:
         raise Unauthorized("upstream returned status 401")
-    if response.status != 200:
-        raise SourceFault(f"upstream returned status {response.status}")
+    obstacle = describe_response(response.status, response.headers)
+    if obstacle:
+        raise SourceFault(f"upstream returned {obstacle}")
     received = response.content_type
     if received != media and not (media == JSON and received.endswith("+json")):
         raise SourceFault(f"upstream response is not {media}; check its Content-Type")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise SourceFault("upstream response is compressed, although Accept-Encoding was identity")

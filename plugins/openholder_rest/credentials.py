@@ -123,11 +123,16 @@ class OAuthCredentials:
     """
 
     def __init__(
-        self, settings: OAuth, session: aiohttp.ClientSession, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: OAuth,
+        session: aiohttp.ClientSession,
+        clock: Callable[[], float] = time.monotonic,
+        proxy: str | None = None,
     ) -> None:
         self._settings = settings
         self._session = session
         self._clock = clock
+        self._proxy = proxy
         self._value = ""
         self._valid_until = 0.0
         self._request: asyncio.Task[None] | None = None
@@ -157,7 +162,8 @@ class OAuthCredentials:
     async def _fetch_token(self) -> None:
         started = self._clock()
         form, headers = self._settings.build_request()
-        async with await send(self._session, "POST", self._settings.token_url, data=form, headers=headers) as response:
+        url = self._settings.token_url
+        async with await send(self._session, "POST", url, proxy=self._proxy, data=form, headers=headers) as response:
             status = response.status
             if status == 429 or status >= 500:
                 down = UpstreamDown(f"token request: status {status}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from yarl import URL
 
 from openholder import SourceFault, UntrustedJSON, parse_json
+from openholder_rest.paths import has_dot_segment
 
 STYLES = {
     "page": frozenset({"parameter", "size_parameter", "size", "first"}),
@@ -185,10 +186,9 @@ class Pagination:
 def is_below(base: URL, url: URL) -> bool:
     """Return whether ``url`` has the scheme, host and port of ``base``, and a path below that of ``base``.
 
-    The path is checked percent-decoded too, and with backslashes as slashes: servers differ in how they read it.
+    The path has no dot segment in any spelling: servers differ in how they read it.
     """
-    path = unquote(url.raw_path)
-    if any(segment in {".", ".."} for segment in path.replace("\\", "/").split("/")):
+    if has_dot_segment(url.raw_path):
         return False
     prefix = base.raw_path.rstrip("/") + "/"
     is_same_host = (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)

@@ -1,76 +1,28 @@
-"""Settings of the REST source, and URL templates whose values cannot lead to another path."""
+"""Settings of the REST source."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from string import Formatter
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationInfo,
     field_validator,
 )
 
-from openholder import ExistingFile, NotFound, Secret, split_url
+from openholder import ExistingFile, HostSettings, Secret, get_host_settings, split_url
 from openholder_rest.credentials import Basic, OAuth
 from openholder_rest.pagination import PagingSettings
+from openholder_rest.records import OWN_ID
+from openholder_rest.templates import Template, parse_template, parse_templates
 
-VARIABLES = frozenset({"customerId", "accountId", "id", "email", "from", "to"})
 CREDENTIALS = ("token", "basic", "oauth")
 """The settings of which a source has at most one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A path (and query string) below ``base_url`` with variables in braces."""
-
-    text: str
-    variables: frozenset[str]
-
-    @property
-    def path_variables(self) -> frozenset[str]:
-        """The variables in the path. Those in the query string only ask an upstream to filter."""
-        return _find_variables(self.text.partition("?")[0])
-
-    def build_url(self, base_url: str, values: Mapping[str, str]) -> str:
-        """Return the URL with each value percent-encoded. Raises `NotFound` if it would leave ``base_url``."""
-        encoded = {name: quote(values[name], safe="") for name in self.variables}
-        path = self.text.format_map(encoded)
-        # quote("..", safe="") is still "..", and HTTP clients resolve it.
-        if any(segment in {".", ".."} for segment in path.partition("?")[0].split("/")):
-            raise NotFound("the value of a template variable is . or .., which would lead to another path")
-        return base_url.rstrip("/") + path
-
-
-def _find_variables(text: str) -> frozenset[str]:
-    return frozenset(name for _, name, _, _ in Formatter().parse(text) if name is not None)
-
-
-def _parse_template(value: Any) -> Any:
-    """Parse a text as a template; pydantic itself refuses other types."""
-    if not isinstance(value, str):
-        return value
-    try:
-        parts = list(Formatter().parse(value))
-    except ValueError as exc:
-        raise ValueError(f"is not a URL template: {exc}") from None
-    names = _find_variables(value)
-    is_plain = all(not form and not conversion for _, _, form, conversion in parts)
-    if not value.startswith("/") or "#" in value or not is_plain or not names <= VARIABLES:
-        known = ", ".join(f"{{{name}}}" for name in sorted(VARIABLES))
-        raise ValueError(f"must begin with /, without #, and use only the variables {known}")
-    return Template(value, names)
-
-
-def _parse_templates(value: Any) -> Any:
-    return tuple(_parse_template(each) for each in (value if isinstance(value, list) else [value]))
 
 
 def _check_http_url(url: str) -> str:
@@ -79,17 +31,13 @@ def _check_http_url(url: str) -> str:
     return url
 
 
-OWN_ID = {"customers": "id", "accounts": "id", "logins": "customerId"}
-"""The collections that decide who may see what, and the member without which an object is not a record of them."""
-
-
 class RESTSettings(BaseModel):
     """``[sources.X]`` with ``kind = "rest"``."""
 
     base_url: Annotated[str, AfterValidator(_check_http_url)]
-    collections: dict[str, Annotated[tuple[Template, ...], BeforeValidator(_parse_templates)]] = Field(min_length=1)
+    collections: dict[str, Annotated[tuple[Template, ...], BeforeValidator(parse_templates)]] = Field(min_length=1)
     """For each collection a URL template below ``base_url``, or several: the first that can be filled is used."""
-    documents: dict[str, Annotated[Template, BeforeValidator(_parse_template)]] = {}
+    documents: dict[str, Annotated[Template, BeforeValidator(parse_template)]] = {}
     """For a collection whose records have a document, the URL template of the document."""
     records: str = ""
     """Where the records are in a response: ``data.items``. Empty: the response itself."""
@@ -124,6 +72,7 @@ class RESTSettings(BaseModel):
     """Seconds without a byte of the response. Less than ``timeout``, so that a silent upstream counts as a failure."""
     max_bytes: int = Field(default=8_388_608, ge=1024)
     """The largest response in bytes."""
+    _host: HostSettings = PrivateAttr(default_factory=get_host_settings)
 
     @field_validator("trusts_query")
     @classmethod
@@ -171,6 +120,11 @@ class RESTSettings(BaseModel):
     def sends_credentials(self) -> bool:
         """Whether requests carry a secret: a token, a password, or a header such as an API key."""
         return bool(self.token or self.basic or self.oauth or self.headers)
+
+    @property
+    def host(self) -> HostSettings:
+        """What the configuration says to all sources."""
+        return self._host
 
     def build_headers(self) -> dict[str, str]:
         """Return the headers of every request to the upstream, without credentials."""

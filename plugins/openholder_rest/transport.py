@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from openholder import SourceFault, SourceUnavailable
+from openholder import SourceFault, SourceUnavailable, describe_failure
 
 BUSY = frozenset({429, 503})
 PASSING = frozenset({502, 503, 504})
@@ -31,22 +31,24 @@ class RetryableError(Exception):
         self.wait = wait
 
 
-async def send(session: aiohttp.ClientSession, method: str, url: str, **more: Any) -> aiohttp.ClientResponse:
-    """Send a request and wait for the head of the response.
+async def send(
+    session: aiohttp.ClientSession, method: str, url: str, *, proxy: str | None, **more: Any
+) -> aiohttp.ClientResponse:
+    """Send a request, through a proxy if there is one, and wait for the head of the response.
 
     Redirects are not followed: they could lead to another host. The URL is sent as it is: yarl would normalise its
     percent-encoding.
     """
     try:
-        return await session.request(method, URL(url, encoded=True), allow_redirects=False, **more)
-    except aiohttp.ClientConnectionError as exc:
-        down = UpstreamDown(f"upstream unreachable ({type(exc).__name__})")
+        return await session.request(method, URL(url, encoded=True), allow_redirects=False, proxy=proxy, **more)
+    except (aiohttp.ClientConnectionError, aiohttp.ClientHttpProxyError) as exc:
+        down = UpstreamDown(f"upstream unreachable: {describe_failure(exc, proxy)}")
         raise RetryableError(down) if _may_retry(exc, method) else down from exc
     except aiohttp.ClientError as exc:
-        raise SourceFault(f"upstream response is unreadable ({type(exc).__name__})") from exc
+        raise SourceFault(f"upstream response is unreadable: {describe_failure(exc, proxy)}") from exc
 
 
-def _may_retry(exc: aiohttp.ClientConnectionError, method: str) -> bool:
+def _may_retry(exc: aiohttp.ClientError, method: str) -> bool:
     """Return whether this client should retry.
 
     If a connection was dropped, aiohttp has already repeated a GET. If the upstream is silent, it has the request: a

@@ -498,14 +498,13 @@ async def bad_certificates(world: World) -> None:
     past = datetime.now(UTC) - timedelta(days=1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trusted.issue_cert("127.0.0.1").configure_cert(context)
-    ours = ssl.create_default_context()
-    trusted.configure_trust(ours)
     bad = [
         stranger.issue_cert("127.0.0.1"),
         trusted.issue_cert("evil.example"),
         trusted.issue_cert("127.0.0.1", not_before=past - timedelta(days=1), not_after=past),
     ]
-    with patch("tornado.simple_httpclient._client_ssl_defaults", lambda: ours):
+    trusted.cert_pem.write_to_path(world.folder / "ca.pem")
+    with patch.dict(os.environ, SSL_CERT_FILE=str(world.folder / "ca.pem")):
         async with hosted(says(world.signer.jwks()), context=context) as host:
             clock = await start(world, host.url)
             assert host.asked == 1

@@ -116,6 +116,16 @@ def test_the_proof_of_the_page_for_authors_proves_its_source(package):
     assert re.search(r"^3\d passed", proven.stdout, re.MULTILINE), proven.stdout
 
 
+def test_settings_of_the_page_for_authors_know_the_proxy(monkeypatch):
+    (block,) = (text for text in blocks(PAGE, "python") if "get_host_settings" in text)
+    names = {}
+    exec(block, names)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert names["KimSettings"](url="https://a.example").find_proxy() == "http://proxy.example:3128"
+
+
 def test_the_toml_examples_of_the_pages_are_toml():
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for text in blocks(str(page.relative_to(ROOT)), "toml"):

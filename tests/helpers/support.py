@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sqlite3
+import ssl
 from collections.abc import Iterable
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
@@ -229,13 +230,14 @@ def routes_of(collection: str) -> tuple[Route, ...]:
 class Upstream:
     """A bank's own API, over HTTP: what a REST source asks. Counts and checks what it is sent."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, tls: ssl.SSLContext | None = None) -> None:
         self.rows = rows
         self.requests: list[Any] = []
         self.break_with: Any = None
         """When set, a function that answers in place of the data: takes the RequestHandler."""
         self.server = HTTPServer(
-            Application([(r"/api/(.*)", _UpstreamHandler, {"upstream": self})], log_function=print_nothing)
+            Application([(r"/api/(.*)", _UpstreamHandler, {"upstream": self})], log_function=print_nothing),
+            ssl_options=tls,
         )
         self.sockets = bind("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.sockets[0].getsockname()[1]}/api"
@@ -302,6 +304,8 @@ class _UpstreamHandler(RequestHandler):
             return
         self.set_header("Content-Type", "application/json")
         self.finish(msgspec.json.encode({"data": found}))
+
+    post = get
 
 
 def print_nothing(_: Any) -> None:

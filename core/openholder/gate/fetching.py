@@ -8,14 +8,18 @@ import json
 import logging
 import os
 import re
+import ssl
 import stat
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+import aiohttp
+from yarl import URL
 
+from openholder.errors import OpenholderError
+from openholder.outbound import Outbound, UnusableProxy, describe_failure, describe_response, describe_way
 from openholder.strict_json import parse_json
 
 log = logging.getLogger(__name__)
@@ -39,27 +43,60 @@ class FetchedDocument:
 Fetch = Callable[[], Awaitable[FetchedDocument]]
 
 
-def make_fetch(url: str) -> Fetch:
-    """Make a function that fetches ``url``: limited time and size, no redirects, no decompression, TLS verified."""
+class FetchFailed(OpenholderError):
+    """The document was not fetched. The message says why, without anything of the response's body."""
+
+
+def make_fetch(url: str, outbound: Outbound | None = None) -> Fetch:
+    """Make a function that fetches ``url``: limited time and size, no redirects, no decompression, TLS verified.
+
+    The function raises `FetchFailed`.
+    """
+    outbound = outbound or Outbound()
+    headers = {
+        "Accept": "application/jwk-set+json, application/json",  # RFC 7517 section 8.5.2
+        "Accept-Encoding": "identity",
+        "User-Agent": outbound.user_agent,
+    }
+    tls = ssl.create_default_context() if url.startswith("https:") else True
+    limit = aiohttp.ClientTimeout(total=DEADLINE)
 
     async def fetch() -> FetchedDocument:
-        client = AsyncHTTPClient(force_instance=True, max_body_size=MAX_BYTES, max_header_size=16_384)
-        request = HTTPRequest(
-            url,
-            connect_timeout=DEADLINE,
-            request_timeout=DEADLINE,
-            follow_redirects=False,
-            decompress_response=False,
-            headers={"Accept": "application/json"},
-        )
+        proxy = None
         try:
-            response = await client.fetch(request)
-        finally:
-            client.close()
-        found = re.search(r"max-age=([0-9]{1,9})\b", response.headers.get("Cache-Control", ""))
-        return FetchedDocument(response.body, float(found[1]) if found else None)
+            proxy = outbound.find_proxy(url)
+            async with (
+                # A connection for each fetch: minutes pass between two of them.
+                aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(ssl=tls),
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    auto_decompress=False,
+                    timeout=limit,
+                ) as session,
+                session.get(URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=proxy) as response,
+            ):
+                return await _read_document(response)
+        except FetchFailed as exc:
+            raise FetchFailed(f"{exc}{describe_way(proxy)}") from None
+        except (aiohttp.ClientError, TimeoutError, UnusableProxy) as exc:
+            raise FetchFailed(describe_failure(exc, proxy)) from exc
 
     return fetch
+
+
+async def _read_document(response: aiohttp.ClientResponse) -> FetchedDocument:
+    obstacle = describe_response(response.status, response.headers)
+    if obstacle:
+        raise FetchFailed(obstacle)
+    if (response.content_length or 0) > MAX_BYTES:
+        raise FetchFailed(f"a response of {response.content_length} bytes; at most {MAX_BYTES} are read")
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(MAX_BYTES):
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise FetchFailed(f"a response of more than {MAX_BYTES} bytes, which is the limit")
+    found = re.search(r"max-age=([0-9]{1,9})\b", response.headers.get("Cache-Control", ""))
+    return FetchedDocument(bytes(body), float(found[1]) if found else None)
 
 
 class KnownKeys:

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable
 
-from openholder.gate.fetching import DEADLINE, Fetch, KnownKeys
+from openholder.gate.fetching import DEADLINE, Fetch, FetchFailed, KnownKeys
 from openholder.gate.keys import KeyTable, UnusableKeySet, parse_key_set
 from openholder.gate.reasons import CannotJudge
 from openholder.ratelimit import TokenBucket
@@ -128,10 +128,12 @@ class JWKSCache:
     async def _fetch_table(self) -> None:
         try:
             fetched = await asyncio.wait_for(self._fetch(), DEADLINE)
-            self._table = parse_key_set(fetched.body)
+            table = parse_key_set(fetched.body)
         except Exception as exc:
-            self._record_failure(str(exc) if isinstance(exc, UnusableKeySet) else type(exc).__name__)
+            is_told = isinstance(exc, FetchFailed | UnusableKeySet)
+            self._record_failure(str(exc) if is_told else type(exc).__name__)
             return
+        self._use(table)
         self._failures = 0
         self._fetched_at = self._clock()
         max_age = self._refresh if fetched.max_age is None else fetched.max_age
@@ -139,6 +141,14 @@ class JWKSCache:
         self._on_event("fetched")
         if self._known:
             self._known.save(fetched.body)
+
+    def _use(self, table: KeyTable) -> None:
+        """Replace the keys. What is wrong with the set is logged once, not at every fetch."""
+        before, self._table = self._table, table
+        if table.ambiguous and (before is None or table.ambiguous != before.ambiguous):
+            log.error("keys of the JWK Set are not used: %s", "; ".join(table.ambiguous))
+        if table.unusable and (before is None or table.unusable != before.unusable):
+            log.warning("keys of the JWK Set are not used: %s", "; ".join(table.unusable))
 
     def _record_failure(self, cause: str) -> None:
         self._failures += 1
@@ -156,7 +166,7 @@ class JWKSCache:
             return
         document, age = known
         try:
-            self._table = parse_key_set(document)
+            self._use(parse_key_set(document))
             self._fetched_at = self._clock() - age
         except UnusableKeySet as exc:
             log.error("ignoring the known keys: %s", exc)

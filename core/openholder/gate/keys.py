@@ -6,7 +6,6 @@ this module adds the checks that they omit (Wycheproof: use, key_ops, repeated k
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,8 +17,6 @@ from jwt.algorithms import Algorithm, RSAAlgorithm, RSAPSSAlgorithm
 from openholder.errors import OpenholderError, UntrustedJSON
 from openholder.strict_json import parse_json
 
-log = logging.getLogger(__name__)
-
 ALGORITHMS: Mapping[str, Algorithm] = {
     "PS256": RSAPSSAlgorithm(RSAPSSAlgorithm.SHA256),
     "RS256": RSAAlgorithm(RSAAlgorithm.SHA256),
@@ -27,6 +24,8 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 """The algorithms that Fiskil's sample accepts. Both use RSA, so a key without ``alg`` serves either."""
 
 MAX_KEYS = 64
+MAX_TOLD = 8
+"""Reasons that one message repeats."""
 MIN_BITS, MAX_BITS = 2048, 8192
 MIN_EXPONENT, MAX_EXPONENT = 65_537, 2**32
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -45,11 +44,20 @@ class KeyTable:
     """The usable keys of one JWK Set."""
 
     keys: Mapping[tuple[str, str], RSAPublicKey]
-    skipped: int = 0
+    unusable: tuple[str, ...] = ()
+    """Members of the set that cannot be used, by number, each with the reason."""
+    ambiguous: tuple[str, ...] = ()
+    """Members that are not used because others have the same kid, by number."""
     kids: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kids", frozenset(kid for kid, _ in self.keys))
+
+    def describe_obstacles(self) -> str:
+        """Join the first reasons why keys are not used, for the end of a message; empty if there are none."""
+        reasons = [*self.ambiguous, *self.unusable]
+        more = f"; and {len(reasons) - MAX_TOLD} more" if len(reasons) > MAX_TOLD else ""
+        return f": {'; '.join(reasons[:MAX_TOLD])}{more}" if reasons else ""
 
     def verify(self, kid: str, algorithm: str, signed: bytes, signature: bytes) -> bool | None:
         """Tell whether the signature is valid; return None if there is no key with that id and algorithm."""
@@ -61,29 +69,37 @@ def parse_key_set(document: bytes) -> KeyTable:
     """Parse a JWK Set (RFC 7517 section 5). Raises `UnusableKeySet` if it has no usable key."""
     try:
         members = parse_json(document)["keys"]
-    except (UntrustedJSON, KeyError, TypeError):
-        raise UnusableKeySet("not a JWK Set") from None
-    if not isinstance(members, list) or len(members) > MAX_KEYS:
-        raise UnusableKeySet(f"its keys are not a list of at most {MAX_KEYS}")
+    except UntrustedJSON:
+        raise UnusableKeySet(f"not a JWK Set: {len(document)} bytes that are not JSON") from None
+    except (KeyError, TypeError):
+        raise UnusableKeySet(f"not a JWK Set: {len(document)} bytes of JSON without a member keys") from None
+    if not isinstance(members, list):
+        raise UnusableKeySet(f"not a JWK Set: its keys are no list (found {type(members).__name__})")
+    if len(members) > MAX_KEYS:
+        raise UnusableKeySet(f"a JWK Set of {len(members)} keys; at most {MAX_KEYS} are read")
     keys: dict[tuple[str, str], RSAPublicKey] = {}
+    numbers: dict[tuple[str, str], list[int]] = {}
     ambiguous: set[tuple[str, str]] = set()
-    skipped = 0
+    unusable: list[str] = []
     for number, member in enumerate(members):
         try:
             kid, algorithms, key = _parse_key(member)
         except UnusableKey as exc:
-            skipped += 1
-            log.warning("ignoring member %d of the JWK Set: %s", number, exc)
+            unusable.append(f"member {number}: {exc}")
             continue
         for index in ((kid, algorithm) for algorithm in algorithms):
+            numbers.setdefault(index, []).append(number)
             if keys.setdefault(index, key).public_numbers() != key.public_numbers():
                 ambiguous.add(index)
     for index in ambiguous:
-        log.error("the JWK Set has different keys with the same kid and algorithm; ignoring all of them")
         del keys[index]
+    doubled = {
+        f"members {', '.join(map(str, numbers[index]))}: different keys with the same kid" for index in ambiguous
+    }
+    table = KeyTable(keys, tuple(unusable), tuple(sorted(doubled)))
     if not keys:
-        raise UnusableKeySet("no usable key in the JWK Set")
-    return KeyTable(keys, skipped)
+        raise UnusableKeySet(f"no usable key in the JWK Set{table.describe_obstacles() or ': it is empty'}")
+    return table
 
 
 def _parse_key(member: Any) -> tuple[str, tuple[str, ...], RSAPublicKey]:

@@ -19,12 +19,9 @@ from openholder.contract.formats import (
     RateString,
     Record,
 )
-from openholder.contract.operations import OPERATIONS
-from openholder.contract.records.auth import AccountLink, Login
+from openholder.contract.members import list_record_types
 from openholder.query import Row
 
-INTERNAL: Mapping[str, type[Record]] = {"accounts": AccountLink, "logins": Login}
-"""Records that are never part of a response: they say which customer owns or may see what."""
 SIMILARITY = 0.85
 """How alike two names must be, from 0 to 1, for one to be a misspelling of the other."""
 
@@ -58,10 +55,7 @@ class Column(NamedTuple):
 def list_columns(collection: str) -> list[Column]:
     """Return the owner columns of a collection, then the members of each record type that is made from it."""
     columns = {name: Column(name, "yes", "text") for name in COLLECTIONS[collection].owners.values()}
-    records = [(row.record, row.needs) for row in OPERATIONS if row.collection == collection]
-    if collection in INTERNAL:
-        records.insert(0, (INTERNAL[collection], ""))
-    for record, needed in records:
+    for record, needed in list_record_types(collection):
         for column in _walk_members(record, "", "yes"):
             if column.name == needed:
                 # Without it a row is 404 for this one operation, and still a record for the others.

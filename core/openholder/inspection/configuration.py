@@ -15,7 +15,7 @@ from openholder.contract.operation import BELOW_ACCOUNTS
 from openholder.contract.operations import Operation
 from openholder.contract.rows import to_record
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
-from openholder.gate.fetching import make_fetch
+from openholder.gate.fetching import FetchFailed, make_fetch
 from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.inspection.column_names import find_misspelt, split_undeclared
 from openholder.inspection.findings import Finding
@@ -33,6 +33,8 @@ from openholder.sources.registry import SourceRegistry, UnusableSource
 
 UNKNOWN_ID = "openholder-check"
 """An id that no data holder uses: querying it shows that the query works, and returns nobody's data."""
+UNKNOWN_EMAIL = f"{UNKNOWN_ID}@example.com"
+"""An address that nobody has (RFC 2606 section 3)."""
 SAMPLE_ROWS = 25
 """Rows of each collection that are converted into records."""
 
@@ -51,12 +53,12 @@ async def inspect_configuration(configuration: Configuration) -> list[Finding]:
 async def _inspect_keys(settings: Settings) -> Finding:
     what = f"keys at {settings.fiskil.jwks_url}"
     try:
-        table = parse_key_set((await make_fetch(settings.fiskil.jwks_url)()).body)
-    except UnusableKeySet as exc:
+        table = parse_key_set((await make_fetch(settings.fiskil.jwks_url, settings.outbound)()).body)
+    except (FetchFailed, UnusableKeySet) as exc:
         return Finding(what, "unreachable", str(exc))
     except Exception as exc:
         return Finding(what, "unreachable", f"fetch failed: {type(exc).__name__}")
-    return Finding(what, "ok", f"{len(table.kids)} usable, {table.skipped} unusable")
+    return Finding(what, "ok", f"{len(table.kids)} usable, {len(table.unusable)} unusable{table.describe_obstacles()}")
 
 
 async def _inspect_store(settings: Settings) -> Finding:
@@ -130,8 +132,8 @@ async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> F
 def _make_query(operation: Operation) -> Query:
     """Make the query that the operation sends to its source, for a customer that does not exist."""
     if operation.whose == "search":
-        condition = Filter("email", "ieq", UNKNOWN_ID, variable="email")
-        return Query(collection=operation.collection, filters=(condition,), variables={"email": UNKNOWN_ID})
+        condition = Filter("email", "ieq", UNKNOWN_EMAIL, variable="email")
+        return Query(collection=operation.collection, filters=(condition,), variables={"email": UNKNOWN_EMAIL})
     names = re.findall(r"\{(\w+)\}", operation.path)
     if operation.whose in BELOW_ACCOUNTS:
         names.append("accountId")

@@ -25,7 +25,7 @@ from openholder.serving.service import Service
 from openholder.settings import Settings
 from openholder.sources.registry import SourceRegistry
 
-FIXED = frozenset({"public_url", "fiskil", "listen", "replay", "log", "cursor_key"})
+FIXED = frozenset({"public_url", "fiskil", "outbound", "listen", "replay", "log", "cursor_key"})
 """Settings that take effect only at a restart: the gate, the ports and the files on disk depend on them."""
 
 

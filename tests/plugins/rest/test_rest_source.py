@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import json
 import time
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -15,11 +16,12 @@ from tornado.iostream import StreamClosedError
 
 from helpers.people import BALANCE
 from helpers.support import UPSTREAM_TOKEN, Upstream, as_json, sample_rows
-from openholder import Filter, Query
+from openholder import Filter, NotFound, Query, SourceFault
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
 from openholder.server.connections import bind
-from openholder_rest import RESTSettings
+from openholder.serving.access import build_owner_query
+from openholder_rest import RESTSettings, RESTSource
 
 SEARCH = "/auth/v1/customer/search"
 DETAILS = "/auth/v1/customer/cust-1001"
@@ -70,6 +72,18 @@ def build_raw_handler(raw):
         stream.close()
 
     return answer
+
+
+@contextlib.asynccontextmanager
+async def open_source(collections, **settings):
+    """An upstream, and a source in front of it without a server."""
+    async with Upstream({}) as upstream:
+        source = RESTSource("api", RESTSettings(base_url=upstream.url, collections=collections, **settings))
+        await source.open()
+        try:
+            yield upstream, source
+        finally:
+            await source.close()
 
 
 # -- requests -----------------------------------------------------------------------------------------------------
@@ -131,38 +145,141 @@ async def test_a_query_that_fills_no_template_is_a_fault(world):
     assert upstream.requests == []
 
 
+QUOTED = [
+    ("cust-1001", "cust-1001"),
+    (".a.", ".a."),
+    ("...", "..."),
+    ("a b", "a%20b"),
+    ("a?b#c", "a%3Fb%23c"),
+    ("a&b=c", "a%26b%3Dc"),
+    ("a+b", "a%2Bb"),
+    ("a@b.example", "a%40b.example"),
+    ("a;b", "a%3Bb"),
+    ("100%", "100%25"),
+    ("{accountId}", "%7BaccountId%7D"),
+    ("a\r\nX-Injected: b", "a%0D%0AX-Injected%3A%20b"),
+    ("é", "%C3%A9"),
+]
+ELSEWHERE = [
+    "",
+    ".",
+    "..",
+    "a/b",
+    "/",
+    "a\\b",
+    "../admin",
+    "..\\admin",
+    "..;",
+    "..;x=1",
+    ".;",
+    ".\t.",
+    "%2e%2e",
+    "%2E",
+    ".%2e",
+    "%252e%252e",
+    "%25252e%25252e",
+    "..%3bx",
+    "a%2fb",
+    "a%252Fb",
+    "a%5cb",
+    "a%255Cb",
+    "%c0%ae%c0%ae",
+    "a%c0%afb",
+    "%" + "25" * 9 + "2e",
+    "\uff0e\uff0e",
+    "\u2025",
+    "a\uff0fb",
+    "a\uff3cb",
+    "\uff05\uff12\uff45.",
+]
+"""Values of a path that some server between here and there reads as another path."""
+IN_PATH, IN_QUERY = "/customers/{customerId}/accounts", "/accounts?of={customerId}"
+
+
+@pytest.fixture(scope="module")
+def unasked():
+    """A source whose upstream must not be asked, as its settings are outside a configuration."""
+    return RESTSettings(base_url="https://a.example/api", collections={"accounts": [IN_PATH, IN_QUERY]})
+
+
+@pytest.mark.parametrize(("value", "quoted"), QUOTED)
+def test_values_are_quoted_in_the_url(unasked, value, quoted):
+    for template in unasked.collections["accounts"]:
+        url = template.build_url(unasked.base_url, {"customerId": value})
+        assert url == "https://a.example/api" + template.text.format(customerId=quoted)
+
+
+@pytest.mark.parametrize("value", ELSEWHERE)
+def test_a_value_never_leads_to_another_path(unasked, value):
+    in_path, in_query = unasked.collections["accounts"]
+    with pytest.raises(NotFound, match="another path"):
+        in_path.build_url(unasked.base_url, {"customerId": value}, id_characters="%;\t")
+    assert in_query.build_url(unasked.base_url, {"customerId": value}).startswith("https://a.example/api/accounts?of=")
+
+
+@pytest.mark.parametrize("template", ["/x/{customerId}{id}", "/x/.{id}", "/x/{customerId};{id}/y"])
+@pytest.mark.parametrize("value", [".", "%2e", "\uff0e"])
+def test_values_do_not_add_up_to_a_dot_segment(template, value):
+    (parsed,) = RESTSettings(base_url="https://a.example", collections={"a": template}).collections["a"]
+    with pytest.raises(NotFound):
+        parsed.build_url("https://a.example", {"customerId": "." * (";" not in template) or "..", "id": value})
+
+
 @pytest.mark.parametrize(
-    ("value", "quoted"),
+    ("allowed", "value", "asked"),
     [
-        ("cust-1001", "cust-1001"),
-        ("a/b", "a%2Fb"),
-        ("../admin", "..%2Fadmin"),
-        ("%2e%2e", "%252e%252e"),
-        ("a b", "a%20b"),
-        ("a?b#c", "a%3Fb%23c"),
-        ("a&b=c", "a%26b%3Dc"),
-        ("a+b", "a%2Bb"),
-        ("a@b.example", "a%40b.example"),
-        ("{accountId}", "%7BaccountId%7D"),
-        ("a\r\nX-Injected: b", "a%0D%0AX-Injected%3A%20b"),
-        ("é", "%C3%A9"),
+        ("", "06/2000", False),
+        ("/", "06/2000", True),
+        ("/", "06\\2000", False),
+        ("\\", "06\\2000", True),
+        ("%", "06%2F2000", False),
+        ("%/", "06%2F2000", True),
+        ("/", "06/../2000", False),
+        ("/", "../admin", False),
+        ("/;", "06/..;/2000", False),
     ],
 )
-@pytest.mark.parametrize("template", ["/customers/{customerId}/accounts", "/accounts?of={customerId}"])
 @pytest.mark.gen_test
-async def test_values_are_quoted_in_the_url(world, template, value, quoted):
-    upstream = await start(world, accounts=template)
+async def test_id_characters_allow_a_slash_but_no_dot_segment(world, allowed, value, asked):
+    upstream = await world.stack.enter_async_context(Upstream(sample_rows()))
+    await world.start(build_toml(upstream.url), settings=f"id_characters = {json.dumps(allowed)}")
     upstream.break_with = build_handler('{"data": []}')
-    await world.holder.sources.fetch(Query(collection="accounts", variables={"customerId": value}))
-    assert [request.uri for request in upstream.requests] == ["/api" + template.format(customerId=quoted)]
+    await world.call(f"/auth/v1/customer/{quote(value, safe='')}")
+    assert [request.uri for request in upstream.requests] == [f"/api/customers/{quote(value, safe='')}"] * asked
 
 
-@pytest.mark.parametrize("value", [".", ".."])
+@pytest.mark.parametrize("template", ["/customers/by-email/{email}", "/customers?email={email}"])
+@pytest.mark.parametrize(
+    ("address", "asked"),
+    [
+        ("jane@example.com", True),
+        ("o'jane+1@example.com", True),
+        ("../../../admin/users", False),
+        ("../admin@example.com", False),
+        ("jane", False),
+        ("jane@example.com@example.org", False),
+        ("jane\\x@example.com", False),
+        ("%2e%2e%2fadmin@example.com", False),
+    ],
+)
 @pytest.mark.gen_test
-async def test_an_id_that_leads_to_another_path_is_not_requested(world, value):
+async def test_an_address_has_one_at_sign_and_no_slash(world, template, address, asked):
+    if template.endswith("?email={email}") and "%2f" in address:
+        asked = True  # it stays one value of a parameter
+    upstream = await start(world, customers=template)
+    upstream.break_with = build_handler('{"data": []}')
+    answer = await world.call(SEARCH, body={"email": address})
+    assert (answer.status, answer.json) == (200, {"data": []})
+    assert len(upstream.requests) == asked
+
+
+@pytest.mark.gen_test
+async def test_one_impossible_account_does_not_hide_the_others(world):
     upstream = await start(world)
-    page = await world.holder.sources.fetch(Query(collection="accounts", variables={"customerId": value}))
-    assert (list(page.records), upstream.requests) == ([], [])
+    condition = Filter("accountId", "in", ("acc-2001", "a/b"), variable="accountId")
+    with pytest.raises(SourceFault, match="see id_characters"):
+        await world.holder.sources.fetch(Query(collection="balances", filters=(condition,)))
+    assert upstream.requests == []
 
 
 @pytest.mark.parametrize(
@@ -177,6 +294,9 @@ async def test_an_id_that_leads_to_another_path_is_not_requested(world, value):
         ("https://a.example", "customers/{customerId}", "collections.customers"),
         ("https://a.example", "https://b.example/{customerId}", "collections.customers"),
         ("https://a.example", "/customers#{customerId}", "collections.customers"),
+        ("https://a.example", "/customers/../{customerId}", "collections.customers"),
+        ("https://a.example", "/customers/..;/{customerId}", "collections.customers"),
+        ("https://a.example", "/customers/%2e%2e/{customerId}", "collections.customers"),
         ("https://a.example/api?key=1", "/customers", "base_url"),
         ("https://a.example/api#top", "/customers", "base_url"),
         ("https://user:SECRET@a.example", "/customers", "base_url"),
@@ -195,7 +315,7 @@ def test_invalid_settings_are_refused_by_key(tmp_path, monkeypatch, base_url, te
         Configuration.load(path)
     (mistake,) = refusal.value.mistakes
     assert mistake.key == f"sources.api.{key}"
-    assert mistake.message.startswith(("must b", "is not a URL template"))
+    assert mistake.message.startswith(("must ", "is not a URL template"))
     assert "SECRET" not in str(refusal.value)
 
 
@@ -436,9 +556,9 @@ NO_ID = {"customerId": "cust-1001", "type": "x", "displayName": "x"}
         pytest.param(BOTH, NO_OWNER, 500, id="record without its owner"),
         pytest.param(BOTH, WHOLE | {"customerId": "cust-1002"}, 500, id="record of another customer"),
         pytest.param(BOTH, WHOLE, 200, id="whole record"),
-        pytest.param(LISTED, {}, 404, id="list: empty object"),
-        pytest.param(LISTED, [{}], 404, id="list: empty object in it"),
-        pytest.param(LISTED, [NO_ID], 404, id="list: record without its own id"),
+        pytest.param(LISTED, {}, 500, id="list: empty object"),
+        pytest.param(LISTED, [{}], 500, id="list: empty object in it"),
+        pytest.param(LISTED, [NO_ID], 500, id="list: record without its own id"),
         pytest.param(LISTED, [NO_OWNER], 200, id="list below the customer's path"),
         pytest.param(LISTED, [WHOLE | {"customerId": "cust-1002"}], 500, id="list: record of another customer"),
         pytest.param(SELECTED, [NO_OWNER], 500, id="parameter that need not have selected"),
@@ -481,11 +601,87 @@ async def test_a_query_parameter_proves_no_identity(world, collection, record):
     assert (answer.status, b"cust-1001" in answer.text) == (500, False)
 
 
+NO_RECORDS = [
+    "{}",
+    '{"code": "CUST-404", "message": "not found"}',
+    '{"status": "ERROR", "type": "about:blank", "title": "Down", "detail": "x"}',
+    '{"timestamp": 1, "status": 500, "error": "Internal Server Error", "path": "/"}',
+    '{"name": null, "error": "x"}',
+]
+"""Objects in which nothing is a member of a record: each came with status 200."""
+
+
+@pytest.mark.parametrize("answered", NO_RECORDS)
 @pytest.mark.gen_test
-async def test_a_customer_without_its_own_id_does_not_exist(world):
+async def test_somebody_without_an_own_id_does_not_exist(world, answered):
     upstream = await start(world)
-    upstream.break_with = build_handler('{"data": {}}')
+    upstream.break_with = build_handler(f'{{"data": {answered}}}')
     assert (await world.call(DETAILS)).status == 404
+    assert (await world.call(SEARCH, body={"email": "jane@example.com"})).json == {"data": []}
+
+
+BELOW_ACCOUNT, BELOW_CUSTOMER = "/accounts/{accountId}/x", "/customers/{customerId}/x"
+BY_ACCOUNT, BY_CUSTOMER = {"accountId": "acc-2001"}, {"customerId": "cust-1001"}
+
+
+@pytest.mark.parametrize("answered", NO_RECORDS)
+@pytest.mark.parametrize("shape", ["{}", "[{}]", "[{}, {}]"])
+@pytest.mark.parametrize(
+    ("collection", "template", "ids"),
+    [
+        ("accounts", BELOW_CUSTOMER, BY_CUSTOMER),
+        ("balances", BELOW_ACCOUNT, BY_ACCOUNT),
+        ("banking.payees", BELOW_CUSTOMER, BY_CUSTOMER),
+        ("banking.scheduled_payments", BELOW_ACCOUNT, BY_ACCOUNT),
+        ("banking.transactions", BELOW_ACCOUNT, BY_ACCOUNT),
+        ("energy.concessions", BELOW_ACCOUNT, BY_ACCOUNT),
+        ("fdx.accounts", BELOW_ACCOUNT, BY_ACCOUNT),
+        ("fdx.contacts", BELOW_ACCOUNT, BY_ACCOUNT),
+        ("fdx.payment_networks", BELOW_ACCOUNT, BY_ACCOUNT),
+        ("payslips", BELOW_CUSTOMER, BY_CUSTOMER),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_has_no_member_is_never_a_record(collection, template, ids, shape, answered):
+    if collection == "payslips" and shape != "{}":
+        answered = '{"error": {}, "code": "x"}'
+    async with open_source({collection: template}) as (upstream, source):
+        upstream.break_with = build_handler(shape.replace("{}", answered))
+        with pytest.raises(SourceFault, match=f"nothing is a member of '{collection}'"):
+            await source.fetch(build_owner_query(collection, ids))
+
+
+@pytest.mark.parametrize(
+    ("collection", "template", "ids", "answered"),
+    [
+        ("fdx.statements", "/statements/{id}", {**BY_ACCOUNT, "statementId": "s1"}, '{"code": "STMT-404"}'),
+        ("payslips", "/payslips/{id}", {**BY_CUSTOMER, "payslipId": "p1"}, "{}"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_single_record_may_be_unknown(collection, template, ids, answered):
+    async with open_source({collection: template}) as (upstream, source):
+        upstream.break_with = build_handler(answered)
+        assert (await source.fetch(build_owner_query(collection, ids))).records == []
+
+
+@pytest.mark.parametrize(
+    ("collection", "template", "ids", "answered"),
+    [
+        ("balances", BELOW_ACCOUNT, BY_ACCOUNT, {"current": 5}),
+        ("fdx.contacts", BELOW_ACCOUNT, BY_ACCOUNT, {"holders": [], "status": "ok"}),
+        ("fdx.accounts", BELOW_ACCOUNT, BY_ACCOUNT, {"nickname": "a", "error": None}),
+        ("payslips", BELOW_CUSTOMER, BY_CUSTOMER, [{"code": "A", "message": "b"}]),
+        ("payslips", BELOW_CUSTOMER, BY_CUSTOMER, {"gross": 1}),
+    ],
+)
+@pytest.mark.gen_test
+async def test_one_member_is_enough_for_a_record(collection, template, ids, answered):
+    async with open_source({collection: template}) as (upstream, source):
+        upstream.break_with = build_handler(json.dumps(answered))
+        assert (await source.fetch(build_owner_query(collection, ids))).records == [
+            ids | (answered[0] if isinstance(answered, list) else answered)
+        ]
 
 
 @pytest.mark.parametrize("answered", ["{}", '{"error": "unknown account"}', '{"current": null}', '{"currency": "AUD"}'])

@@ -1,0 +1,78 @@
+"""What an upstream returned, as rows of a collection under the names of members; or no record at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from openholder import SourceFault, find_collection, list_members
+
+OWN_ID = {"customers": "id", "accounts": "id", "logins": "customerId"}
+"""The collections that decide who may see what, and the member without which an object is not a record of them."""
+
+LOOKUPS: Mapping[str, frozenset[str]] = {
+    "customers": frozenset({"customerId", "email"}),
+    "accounts": frozenset({"accountId"}),
+    "logins": frozenset({"email"}),
+}
+"""The variables that ask an upstream whether it knows somebody or something. Elsewhere only ``{id}`` does."""
+
+_ERROR_MEMBERS = frozenset({"code", "detail", "details", "error", "error_description", "errors", "instance", "message"})
+_ERROR_MEMBERS |= {"path", "status", "timestamp", "title", "trace", "type"}
+"""Members that descriptions of errors have (RFC 9457, Spring, and usual practice). Alone they make no record."""
+
+
+def is_lookup(collection: str, variables: Iterable[str]) -> bool:
+    """Tell whether a template with these variables may ask for something that the upstream does not have."""
+    return not LOOKUPS.get(collection, frozenset({"id"})).isdisjoint(variables)
+
+
+def is_record(record: Mapping[str, Any], collection: str, columns: Mapping[str, str], *, is_single: bool) -> bool:
+    """Tell whether an object of the upstream has something in it that a record of the collection has.
+
+    An object such as ``{}``, or an error that came with status 200, has not. Neither has one that only repeats the ids
+    of the request. A record that decides who may see what must have an id of its own.
+    """
+    if collection in OWN_ID:
+        own_id = columns.get(OWN_ID[collection], OWN_ID[collection])
+        return own_id in record or own_id.partition(".")[0] in record
+    row = rename_members(record, columns)
+    found = {name.partition(".")[0] for name, value in row.items() if value is not None}
+    found -= set(find_collection(collection).owners.values())
+    members = list_members(collection)
+    if members:
+        return bool(found & members - _ERROR_MEMBERS)
+    # The records of a custom endpoint have any members. A list of codes and messages, but no single one, is believed.
+    return bool(found - _ERROR_MEMBERS) or (not is_single and bool(found) and found.isdisjoint({"error", "errors"}))
+
+
+def require_members(rows: Iterable[Mapping[str, Any]], members: Iterable[str], collection: str) -> None:
+    """Raise `SourceFault` for a row without one of the members that the URL asks for: it may be anybody's."""
+    for row in rows:
+        missing = [member for member in members if row.get(member) in (None, "")]
+        if missing:
+            otherwise = "" if collection in OWN_ID else ", put it into the path of the template, or see trusts_query"
+            raise SourceFault(
+                f"upstream returned a record of {collection!r} without {' and '.join(missing)}; it may be anybody's; "
+                f"have the member returned{otherwise}"
+            )
+
+
+def rename_members(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return the record under the names of members.
+
+    Columns are moved, not copied: an object that a column was taken from is left out altogether.
+    """
+    moved = {name for column in columns.values() for name in (column, column.partition(".")[0])}
+    kept = {name: value for name, value in record.items() if name not in moved}
+    return kept | {member: _get_column(record, column) for member, column in columns.items()}
+
+
+def _get_column(record: Mapping[str, Any], column: str) -> Any:
+    """Return the value of a column; dots in its name lead through objects. None if there is no value."""
+    if column in record:
+        return record[column]
+    value: Any = record
+    for name in column.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
