@@ -217,6 +217,14 @@ def test_a_value_never_leads_to_another_path(unasked, value):
     assert in_query.build_url(unasked.base_url, {"customerId": value}).startswith("https://a.example/api/accounts?of=")
 
 
+@pytest.mark.parametrize("value", [".", "..", "a/b", "%2e%2e"])
+@pytest.mark.gen_test
+async def test_an_id_that_leads_to_another_path_is_not_requested(world, value):
+    upstream = await start(world)
+    page = await world.holder.sources.fetch(Query(collection="accounts", variables={"customerId": value}))
+    assert (list(page.records), upstream.requests) == ([], [])
+
+
 @pytest.mark.parametrize("template", ["/x/{customerId}{id}", "/x/.{id}", "/x/{customerId};{id}/y"])
 @pytest.mark.parametrize("value", [".", "%2e", "\uff0e"])
 def test_values_do_not_add_up_to_a_dot_segment(template, value):
