@@ -134,6 +134,35 @@ async def test_custom_endpoints_keep_the_rules_of_ownership_and_errors(world, su
     assert (posted.status, posted.headers["Allow"]) == (405, "GET")
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "csv", "rest"])
+@pytest.mark.gen_test
+async def test_records_of_accounts_that_must_not_be_shared_stay(world, kind):
+    """A list of the customer's may name accounts: a blocked one, another customer's, one that nobody knows, or none."""
+    rows = with_own()
+    accounts = ["acc-2001", "acc-2901", "acc-2008", "acc-9999", None]
+    rows["payslips"] = [
+        {"customerId": "cust-1001", "id": f"pay-{number}", "accountId": account}
+        for number, account in enumerate(accounts, 1)
+    ]
+    await start_with(world, kind, rows, tables=ENDPOINTS)
+    answer = await world.call("/v1/customer/cust-1001/payslips?page-size=1")
+    assert answer.json["data"] == {"payslips": [{"id": "pay-1"}]}
+    assert answer.json["meta"] == {"totalRecords": 2, "totalPages": 2}
+    answer = await world.call("/v1/customer/cust-1001/payslips")
+    assert answer.json["data"] == {"payslips": [{"id": "pay-1"}, {"id": "pay-5"}]}
+    statuses = [(await world.call(f"/v1/customer/cust-1001/payslips/pay-{n}")).status for n in (1, 2, 3, 4, 5)]
+    assert statuses == [200, 404, 404, 404, 200]
+
+
+@pytest.mark.gen_test
+async def test_without_accounts_no_record_that_names_one_leaves(world):
+    rows = {name: found for name, found in with_own().items() if name in ("customers", "payslips")}
+    rows["payslips"][0]["accountId"] = "acc-2001"
+    await start_with(world, "sqlite", rows, tables=ENDPOINTS)
+    answer = await world.call("/v1/customer/cust-1001/payslips")
+    assert [record["id"] for record in answer.json["data"]["payslips"]] == ["pay-2", "pay-4"]
+
+
 SCHEMA = {
     "type": "object",
     "required": ["id", "gross"],

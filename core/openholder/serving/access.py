@@ -129,7 +129,7 @@ async def find_records(sources: SourceRegistry, request: ValidRequest) -> Found:
         case "customer":
             if operation.reply.many and operation.collection != "customers":
                 await _check_customer(sources, ids)  # an empty list would say that the customer exists
-            return _query_records(sources, request, ids)
+            return _query_records(sources, request, ids, await _build_sharing_filters(sources, request))
         case "consent":
             return FoundRows([row for _, row in await _shareable_accounts(sources, ids)])
         case "account":
@@ -167,6 +167,19 @@ async def _check_customer(sources: SourceRegistry, ids: Ids) -> None:
         rows = await fetch_account_rows(sources, ids["customerId"])
     if not rows:
         raise RequestError(ErrorKind.RECORD_UNKNOWN, "customer_unknown")
+
+
+async def _build_sharing_filters(sources: SourceRegistry, request: ValidRequest) -> tuple[Filter, ...]:
+    """Build the filter that keeps out a customer's records of accounts which must not be shared.
+
+    Only custom endpoints have records that belong to a customer and name an account. Those that name none are shared.
+    """
+    column = find_collection(request.operation.collection).owners.get("accountId")
+    if column is None:
+        return ()
+    links = await fetch_account_links(sources, request.ids["customerId"]) if sources.find_source(AUTHORITY) else []
+    shareable = [link.id for link in links if link.may_be_shared]
+    return (Filter(column, "in", ("", *shareable), absent=""),)
 
 
 async def _check_account(sources: SourceRegistry, ids: Ids) -> None:
@@ -285,9 +298,11 @@ def build_owner_query(
     )
 
 
-def _query_records(sources: SourceRegistry, request: ValidRequest, ids: Ids) -> FoundByQuery:
+def _query_records(
+    sources: SourceRegistry, request: ValidRequest, ids: Ids, filters: Iterable[Filter] = ()
+) -> FoundByQuery:
     operation = request.operation
-    query = build_owner_query(operation.collection, ids, request.query.filters)
+    query = build_owner_query(operation.collection, ids, (*filters, *request.query.filters))
     return FoundByQuery(sources, replace(query, document=operation.reply.media != JSON))
 
 
