@@ -2,22 +2,25 @@
 
 The first line names the members; an empty cell is an absent value. The files, plain or gzip (``.csv.gz``), are loaded
 into an SQLite database, one for all workers, when the source opens, and again when one of them changes. Files that
-cannot be read never replace a version that could.
+cannot be read, or that a guard keeps back, never replace a version that could.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 
-from openholder import Page, Query, Record, SourceFault, hookimpl
-from openholder_csv.files import read_stamp
+from openholder import Page, Query, Row, SourceFault, hookimpl
+from openholder_csv.files import Stamp, read_stamp
+from openholder_csv.guards import Contents, check_change, is_marked, read_contents
 from openholder_csv.loading import load
 from openholder_csv.settings import CSVSettings
 from openholder_sqlite import Database, Watched, WatchedSource
 
 __all__ = ["CSVSettings", "CSVSource"]
 
+log = logging.getLogger("openholder_csv")
 MAX_DOCUMENT = 33_554_432
 """The largest document in bytes: 32 MiB."""
 
@@ -30,22 +33,35 @@ class CSVSource(WatchedSource):
     def __init__(self, name: str, settings: CSVSettings) -> None:
         self._name = name
         self._settings = settings
-        self._columns: dict[str, frozenset[str]] = {}
-        super().__init__(Watched(name, lambda: read_stamp(settings.path), self._load, settings.reload))
+        self._stamp: Stamp = ()
+        """The last state of the files that an upload left behind; empty before the first one."""
+        self._is_waiting = False
+        self._contents: Contents | None = None
+        super().__init__(Watched(name, self._read_stamp, self._load, settings.reload))
+
+    def _read_stamp(self) -> Stamp:
+        """Return the state of the files; during an upload that the marker will end, the state before it."""
+        stamp, marker = read_stamp(self._settings.path), self._settings.marker
+        if not marker or stamp == self._stamp or is_marked(self._settings.path, marker, stamp):
+            self._stamp, self._is_waiting = stamp, False
+        elif not self._stamp:
+            raise SourceFault(f"the marker {marker!r} is missing or older than a file: the files may be incomplete")
+        elif not self._is_waiting:
+            log.info("source %s: files have changed, waiting for the marker %r", self._name, marker)
+            self._is_waiting = True
+        return self._stamp
 
     async def _load(self) -> Database:
-        """Load all files. Raises `SourceFault` if a file or column is gone: that is a broken export, not a change."""
-        database = await load(self._name, self._settings)
-        columns = database.columns()
-        for table, known in self._columns.items():
-            missing = sorted(known - columns.get(table, frozenset()))
-            if missing:
-                await database.close()
-                raise SourceFault(
-                    f"table {table!r}: column {missing[0]!r} is missing from the new files; "
-                    "restore the column or the file, or restart to serve without it"
-                )
-        self._columns = columns
+        """Load all files. Raises `SourceFault` if they are a broken export rather than a new version."""
+        database = await load(self._name, self._settings, self._stamp)
+        try:
+            contents = await read_contents(database)
+            if self._contents:
+                check_change(self._contents, contents, self._settings.min_rows_ratio)
+        except BaseException:
+            await database.close()
+            raise
+        self._contents = contents
         return database
 
     @hookimpl
@@ -56,7 +72,7 @@ class CSVSource(WatchedSource):
             return page
         return replace(page, records=[await asyncio.to_thread(self._add_document, row) for row in page.records])
 
-    def _add_document(self, row: Record) -> Record:
+    def _add_document(self, row: Row) -> Row:
         name = row.get("document")
         if name is None:
             return row

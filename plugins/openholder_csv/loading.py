@@ -58,20 +58,20 @@ async def _connect(uri: str) -> aiosqlite.Connection:
     return await aiosqlite.connect(uri, uri=True)
 
 
-async def load(name: str, settings: CSVSettings) -> Database:
+async def load(name: str, settings: CSVSettings, stamp: Stamp) -> Database:
     """Load every file of the folder into a new database. Raises `SourceFault` with file, line and column."""
-    database = SharedDatabase(await _share_index_in_thread(settings, Heartbeat(name)), settings)
+    database = SharedDatabase(await _share_index_in_thread(settings, stamp, Heartbeat(name)), settings)
     await database.open()
     return database
 
 
-async def _share_index_in_thread(settings: CSVSettings, heartbeat: Heartbeat) -> SharedFile:
+async def _share_index_in_thread(settings: CSVSettings, stamp: Stamp, heartbeat: Heartbeat) -> SharedFile:
     """Build the index in a thread; SQLite releases the GIL. If the caller is cancelled, stop the thread too.
 
     The shield keeps the cancellation from the thread's future: the thread would go on unseen, and its file would never
     be released.
     """
-    work = asyncio.create_task(asyncio.to_thread(share_index, settings, heartbeat))
+    work = asyncio.create_task(asyncio.to_thread(share_index, settings, stamp, heartbeat))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -82,9 +82,8 @@ async def _share_index_in_thread(settings: CSVSettings, heartbeat: Heartbeat) ->
         raise
 
 
-def share_index(settings: CSVSettings, heartbeat: Heartbeat) -> SharedFile:
-    """Return the index of the folder as it is now: the one that other processes read, or else a new one."""
-    stamp = read_stamp(settings.path)
+def share_index(settings: CSVSettings, stamp: Stamp, heartbeat: Heartbeat) -> SharedFile:
+    """Return the index of the files in this state: the one that other processes read, or else a new one."""
 
     def build(path: Path) -> None:
         build_index(path, settings, heartbeat)

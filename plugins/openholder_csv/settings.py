@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from pydantic import BaseModel, Field
 
 from openholder import ExistingFolder
@@ -21,3 +23,7 @@ class CSVSettings(BaseModel):
     """The folder of an index on disk, not on a network; by default the system's folder for temporary files."""
     max_bytes: int = Field(default=17_179_869_184, ge=1024)
     """The largest file, in bytes of uncompressed text: 16 GiB."""
+    min_rows_ratio: Decimal = Field(default=Decimal(0), ge=0, le=1)
+    """The rows that a file must still have, as a part of those in the version before: 0.9 of 1000 rows are 900."""
+    marker: str | None = Field(default=None, pattern=r"^[^/\x00]+$")
+    """The name of a file that is written after all others: changed files are not read while one is newer than it."""

@@ -15,6 +15,7 @@ from openholder.config import Configuration
 from openholder.errors import Unreachable
 from openholder.server.generation import make_sources
 from openholder_csv import CSVSettings, CSVSource, heartbeat, loading
+from openholder_csv.files import read_stamp
 from openholder_csv.heartbeat import Heartbeat
 from openholder_csv.loading import load, share_index
 
@@ -377,7 +378,7 @@ async def test_a_cancelled_load_ends_at_once_and_leaves_nothing(io_loop, tmp_pat
     write_files(tmp_path, **{"banking.transactions": build_file(200_000)})
     (tmp_path / "index").mkdir()
     settings = CSVSettings(path=tmp_path / "bank", memory_bytes=0, index_folder=tmp_path / "index")
-    loading = asyncio.create_task(load("bank", settings))
+    loading = asyncio.create_task(load("bank", settings, read_stamp(settings.path)))
     await wait_until(reading)
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -386,7 +387,7 @@ async def test_a_cancelled_load_ends_at_once_and_leaves_nothing(io_loop, tmp_pat
     given_up = Heartbeat("bank")
     given_up.stop()
     with pytest.raises(SourceFault, match=r"banking\.transactions\.csv: interrupted"):
-        await asyncio.to_thread(share_index, settings, given_up)
+        await asyncio.to_thread(share_index, settings, read_stamp(settings.path), given_up)
     assert list((tmp_path / "index").glob("*/*")) == []
 
 
