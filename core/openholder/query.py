@@ -342,6 +342,23 @@ class Query:
     document: bool = False
     """Whether the member ``document`` (bytes) is wanted. Otherwise leave it out: it may be large."""
 
+    def cut(self, offset: int, limit: int | None) -> Query:
+        """Return the query for another page of the same records.
+
+        Args:
+            offset: How many records to skip.
+            limit: How many to return at most; ``None`` is no limit.
+        """
+        return Query(
+            collection=self.collection,
+            filters=self.filters,
+            variables=self.variables,
+            order=self.order,
+            offset=offset,
+            limit=limit,
+            document=self.document,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
@@ -364,9 +381,7 @@ def select(records: Sequence[Row], query: Query) -> Page:
     Raises:
         SourceFault: A filter or an order cannot read a row's value.
     """
-    found = list(records)
-    for condition in query.filters:
-        found = list(filter(condition.compile(), found))
+    found = [row for row in records if all(condition.admits(row) for condition in query.filters)]
     for order in reversed(query.order):
         found.sort(key=order.key, reverse=order.descending)
     end = None if query.limit is None else query.offset + query.limit

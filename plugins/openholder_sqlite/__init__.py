@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 
 import aiosqlite
 from pydantic import BaseModel, Field
@@ -17,6 +18,10 @@ from openholder_sqlite.database import Database
 from openholder_sqlite.watching import Watched, WatchedSource
 
 __all__ = ["Database", "SQLiteSettings", "SQLiteSource", "Watched", "WatchedSource"]
+
+
+CHECK_INTERVAL = 0.01
+"""Seconds between two looks whether the file is still there: one costs as much as a query by an index."""
 
 
 class SQLiteSettings(BaseModel):
@@ -42,6 +47,7 @@ class SQLiteSource(WatchedSource):
         self._settings = settings
         # The default mode, rwc, would create an empty database if the file is missing.
         self._uri = f"{settings.path.absolute().as_uri()}?mode=ro"
+        self._checked_at = 0.0
         super().__init__(Watched(name, self._read_stamp, self._load, settings.reload))
 
     def _read_stamp(self) -> tuple[int, int]:
@@ -74,10 +80,23 @@ class SQLiteSource(WatchedSource):
         return sqlite3.connect(self._uri, uri=True, timeout=0, isolation_level=None, cached_statements=512)
 
     @hookimpl
+    def fetch_now(self, query: Query) -> Page | None:
+        """Fetch one page on the event loop, if it takes no time. Raises `SourceFault` if the file is missing."""
+        self._check_file()
+        return super().fetch_now(query)
+
+    @hookimpl
     async def fetch(self, query: Query) -> Page:
         """Fetch one page with one or two SELECTs. Raises `SourceFault` if the file is missing."""
-        self._read_stamp()  # open connections would keep serving a deleted file, however old its data is
-        return await self._watched.database.fetch(query)
+        self._check_file()
+        return await super().fetch(query)
+
+    def _check_file(self) -> None:
+        """Raise `SourceFault` if the file is missing: its open connections would go on serving it, however old."""
+        now = time.monotonic()
+        if now - self._checked_at > CHECK_INTERVAL:
+            self._read_stamp()
+            self._checked_at = now
 
     @hookimpl
     async def health(self) -> None:

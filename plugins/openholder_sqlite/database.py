@@ -116,11 +116,12 @@ class Database:
         """Return the columns of each table."""
         return self._schema.columns()
 
+    def fetch_now(self, query: Query) -> Page | None:
+        """Fetch one page on the event loop, if it takes no time; return None to leave it to the threads."""
+        return self._on_loop.fetch(query) if self._on_loop else None
+
     async def fetch(self, query: Query) -> Page:
         """Fetch one page with one or two SELECTs."""
-        page = self._on_loop.fetch(query) if self._on_loop else None
-        if page is not None:
-            return page
         try:
             with self._keep_open():
                 return await self._schema.fetch(query, self._run)

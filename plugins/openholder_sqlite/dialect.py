@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from openholder import Filter, Order, instant, microseconds
-from openholder.sql import Bind, Dialect, Table
+from openholder.sql import Bind, Binder, Dialect, Table
 from openholder_sqlite.sql_functions import encode_condition
 
 __all__ = ["SQLiteDialect", "quote_identifier"]
@@ -52,28 +53,27 @@ class SQLiteDialect(Dialect):
             # NOCASE folds A-Z only, exactly as Filter defines ieq.
             return f"{self.searched(table, condition)} = {bind(condition.value)}"
         if isinstance(condition.value, datetime) and condition.operator in SIGNS:
-            return self._compare_instants(table, condition, condition.value, bind)
+            return self._compare_instants(table, condition, bind)
         sql = super().condition(table, condition, bind)
         if sql:
             return sql
         columns = [self.first(table, (member,)) for member in condition.members]
         return f"openholder_admits({bind(encode_condition(condition))}, {', '.join(columns)})"
 
-    def values(self, table: Table, condition: Filter) -> tuple[Any, ...]:
-        value, absent = condition.value, condition.absent
-        is_plain = not condition.otherwise and absent is None
+    def binder(self, table: Table, condition: Filter) -> Binder:
+        value = condition.value
+        is_plain = not condition.otherwise and condition.absent is None
         if is_plain and condition.operator == "ieq":
-            return (value,)
+            return _bind_once
         if isinstance(value, datetime) and condition.operator in SIGNS:
-            return self._bind_instants(table, condition, value)
+            return partial(self._bind_instants, table)
         if is_plain and condition.operator in ("eq", "in") and isinstance(value, str | tuple):
-            texts = (value,) if isinstance(value, str) else value
-            return texts * 2 if _matches_text(table, table.column(condition.member)) else texts
-        return (encode_condition(condition),)
+            return _bind_twice if _matches_text(table, table.column(condition.member)) else _bind_once
+        return lambda condition: (encode_condition(condition),)
 
-    def _compare_instants(self, table: Table, condition: Filter, limit: datetime, bind: Bind) -> str:
+    def _compare_instants(self, table: Table, condition: Filter, bind: Bind) -> str:
         members, sign = condition.members, SIGNS[condition.operator]
-        marks = [bind(value) for value in self._bind_instants(table, condition, limit)]
+        marks = [bind(value) for value in self._bind_instants(table, condition)]
         if (table.name, members) in self._plain:
             term = f"{self._write_plain(table, members)} {sign} {marks[0]}"
             return f"COALESCE({term}, {marks[1]})" if len(marks) > 1 else term
@@ -84,8 +84,9 @@ class SQLiteDialect(Dialect):
             value = f"COALESCE({value}, {marks[0]})"
         return f"{value} {sign} {marks[-1]}"
 
-    def _bind_instants(self, table: Table, condition: Filter, limit: datetime) -> tuple[Any, ...]:
-        absent = condition.absent
+    def _bind_instants(self, table: Table, condition: Filter) -> tuple[Any, ...]:
+        limit, absent = condition.value, condition.absent
+        assert isinstance(limit, datetime)
         default = None
         if absent is not None:
             default = microseconds(absent) if isinstance(absent, datetime) else instant(str(absent))
@@ -140,6 +141,16 @@ def _matches_text(table: Table, column: str) -> bool:
     """
     declared = table.types[column].upper()
     return bool(declared) and "BLOB" not in declared
+
+
+def _bind_once(condition: Filter) -> tuple[Any, ...]:
+    value = condition.value
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _bind_twice(condition: Filter) -> tuple[Any, ...]:
+    value = condition.value
+    return value * 2 if isinstance(value, tuple) else (value, value)
 
 
 def _format_bound(limit: datetime, operator: str) -> str:

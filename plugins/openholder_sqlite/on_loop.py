@@ -10,20 +10,22 @@ import sqlite3
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from openholder import Page, Query
-from openholder.sql import Schema
 from openholder_sqlite.plain_times import MakeSchema, PlainTimes
 from openholder_sqlite.sql_functions import make_functions
 
 BUDGET = 0.002
 """Seconds of the processor's time that one query may take on the loop."""
-LIMIT = 0.010
+LIMIT = 0.020
 """Seconds after which it is given up in any case: it waits for the disk, or the machine is busy with something else."""
+STRIKES = 3
+"""Queries over the limit within a pause after which the disk counts as slow."""
 STEPS = 1000
 """Steps of SQLite's virtual machine between two looks at the clocks: 10 to 50 microseconds."""
 PAUSE = 1.0
-"""Seconds for which a table is left to the threads after a query that did too much; all tables, if the limit passed."""
+"""Seconds for which a table is left to the threads after a query that did too much; all tables, if the disk is slow."""
 
 
 class OnLoop:
@@ -41,6 +43,7 @@ class OnLoop:
         self._plain_times = PlainTimes(connect, self._connection, make_schema)
         self._deadline = 0.0
         self._cpu_deadline = 0.0
+        self._strikes: list[float] = []
         self._paused: dict[str, float] = {}
         """For each collection, and "" for all, the time until which it is left to the threads."""
 
@@ -51,13 +54,12 @@ class OnLoop:
 
     def fetch(self, query: Query) -> Page | None:
         """Answer a query, or return None to leave it to the threads."""
-        started = time.perf_counter()
-        if self._paused and started < max(self._paused.get(query.collection, 0.0), self._paused.get("", 0.0)):
+        if self._paused and self._is_paused(query.collection, ""):
             return None
-        self._deadline, self._cpu_deadline = started + LIMIT, time.thread_time() + BUDGET
+        self._deadline = 0.0
         try:
             if not _reads_times(query):
-                return self._run(self._schema, query)
+                return self._schema.fetch_now(query, self._select)
             self._connection.execute("BEGIN")
             try:
                 return self._fetch_by_time(query)
@@ -66,9 +68,15 @@ class OnLoop:
         except (sqlite3.Error, UnicodeDecodeError) as exc:
             # The module's own errors have no code: text that is not UTF-8, for example.
             if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
-                now = time.perf_counter()
-                self._paused["" if now > self._deadline else query.collection] = now + PAUSE
+                self._note_interrupt(query.collection)
             return None
+
+    def _select(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
+        return self._connection.execute(statement, parameters).fetchall()
+
+    def _is_paused(self, *names: str) -> bool:
+        now = time.perf_counter()
+        return any(now < self._paused.get(name, 0.0) for name in names)
 
     def _fetch_by_time(self, query: Query) -> Page:
         self._plain_times.refresh(query)
@@ -88,28 +96,34 @@ class OnLoop:
                 offset=query.offset - before,
                 limit=query.limit + before + 1,
             )
-            page = self._run(self._plain_times.streaming, wider)
+            page = self._plain_times.streaming.fetch_now(wider, self._select)
             times = [row[member] for row in page.records]
             if len(set(times)) == len(times):
                 return Page(records=page.records[before : before + query.limit], total=page.total)
             self._paused[f"{query.collection} ties"] = time.perf_counter() + PAUSE
-        return self._run(self._plain_times.schema, query)
+        return self._plain_times.schema.fetch_now(query, self._select)
 
-    def _run(self, schema: Schema, query: Query) -> Page:
-        steps = schema.steps(query)
-        try:
-            statement = next(steps)
-            while True:
-                statement = steps.send(self._connection.execute(*statement).fetchall())
-        except StopIteration as end:
-            page: Page = end.value
-            return page
+    def _note_interrupt(self, collection: str) -> None:
+        now = time.perf_counter()
+        if now <= self._deadline:
+            self._paused[collection] = now + PAUSE
+            return
+        self._strikes = [earlier for earlier in self._strikes if now - earlier < PAUSE] + [now]
+        if len(self._strikes) >= STRIKES:
+            self._paused[""] = now + PAUSE
 
     def _is_over_budget(self) -> bool:
+        if not self._deadline:  # the first look of a query: most are done before it
+            self._deadline, self._cpu_deadline = time.perf_counter() + LIMIT, time.thread_time() + BUDGET
         return time.thread_time() > self._cpu_deadline or time.perf_counter() > self._deadline
 
 
 def _reads_times(query: Query) -> bool:
-    return any(order.reads == "instant" for order in query.order) or any(
-        isinstance(condition.value, datetime) for condition in query.filters
-    )
+    # Two loops rather than any(): nearly all queries end here without any filter on a time.
+    for order in query.order:
+        if order.reads == "instant":
+            return True
+    for condition in query.filters:  # noqa: SIM110
+        if isinstance(condition.value, datetime):
+            return True
+    return False

@@ -111,6 +111,11 @@ class WatchedSource:
         return self._watched.database.collections()
 
     @hookimpl
+    def fetch_now(self, query: Query) -> Page | None:
+        """Fetch one page on the event loop, if it takes no time and needs no document."""
+        return None if query.document else self._watched.database.fetch_now(query)
+
+    @hookimpl
     async def fetch(self, query: Query) -> Page:
         """Fetch one page with one or two SELECTs."""
         return await self._watched.database.fetch(query)

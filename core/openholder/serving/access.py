@@ -78,7 +78,7 @@ class FoundByQuery:
 
     async def page(self, offset: int, limit: int) -> Page:
         """Fetch one page."""
-        return await self.sources.fetch(replace(self.query, offset=offset, limit=limit))
+        return await self.sources.fetch(self.query.cut(offset, limit))
 
     async def rows(self) -> Sequence[Row]:
         """Fetch all. More than `MAX_ROWS` is a `SourceFault`, never a shortened list."""
@@ -241,7 +241,7 @@ async def fetch_account_rows(
 ) -> list[Row]:
     """Fetch the rows of the customer's accounts, as `fetch_account_links` does."""
     query = build_owner_query(AUTHORITY, {"customerId": customer_id}, account_ids=account_ids)
-    rows = (await sources.fetch(replace(query, order=(), limit=MAX_ROWS + 1))).records
+    rows = (await sources.fetch(query.cut(0, MAX_ROWS + 1))).records
     if len(rows) > MAX_ROWS:
         raise SourceFault(f"more than {MAX_ROWS} accounts of one customer")
     return list(rows)
@@ -254,7 +254,7 @@ def read_link(row: Row) -> AccountLink:
 
 async def fetch_all(sources: SourceRegistry, query: Query) -> list[Row]:
     """Fetch every row of an answer without pages. More than `MAX_ROWS` is a `SourceFault`, never a shortened list."""
-    page = await sources.fetch(replace(query, limit=MAX_ROWS + 1))
+    page = await sources.fetch(query.cut(0, MAX_ROWS + 1))
     if len(page.records) > MAX_ROWS:
         raise SourceFault(f"more than {MAX_ROWS} records for one request")
     return list(page.records)
@@ -303,7 +303,9 @@ def _query_records(
 ) -> FoundByQuery:
     operation = request.operation
     query = build_owner_query(operation.collection, ids, (*filters, *request.query.filters))
-    return FoundByQuery(sources, replace(query, document=operation.reply.media != JSON))
+    if operation.reply.media != JSON:
+        query = replace(query, document=True)
+    return FoundByQuery(sources, query)
 
 
 async def _find_below_accounts(sources: SourceRegistry, request: ValidRequest, account_ids: Sequence[str]) -> Found:

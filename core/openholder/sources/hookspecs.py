@@ -102,6 +102,24 @@ class Hookspecs:
         """
 
     @hookspec
+    def fetch_now(self, query: Query) -> Page | None:
+        """Return what `fetch` would, if it takes no time. Optional.
+
+        Called before `fetch`, on the event loop, where nothing can interrupt it: a millisecond here delays every other
+        request. A source that reads from memory or from an index may need less time for its answer than a task does
+        for waiting.
+
+        Args:
+            query: Which records, in which order, and how many.
+
+        Returns:
+            The records, or None to have `fetch` called.
+
+        Raises:
+            Exception: As for `fetch`.
+        """
+
+    @hookspec
     async def fetch(self, query: Query) -> Page:  # type: ignore[empty-body]
         """Return the records that a query selects. Required.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -32,7 +32,6 @@ from openholder.query import Page, Query
 from openholder.sources.entry import SourceEntry
 from openholder.sources.hookspecs import ASYNC_HOOKS, PROJECT, REQUIRED_HOOKS, FinishedRequest, Hookspecs
 from openholder.sources.kinds import find_kind
-from openholder.sources.stepping import Started
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +54,8 @@ class Source:
     settings: SourceEntry
     hooks: Mapping[str, pluggy.HookCaller]
     slots: asyncio.Semaphore
+    fetch_now: Callable[[Query], Any] | None
+    """The hook of that name itself, if there is one: pluggy's caller takes as long as a query."""
 
     async def run_hook(self, hook: str, limit: float) -> None:
         """Await a hook without arguments for at most ``limit`` seconds, if the source implements it."""
@@ -78,7 +79,9 @@ class Source:
             SourceFault: The source failed in any other way, or returned an invalid page.
         """
         try:
-            page = await self._run_fetch(query)
+            page = self.fetch_now(query) if self.fetch_now else None
+            if page is None:
+                page = await self._wait_for_page(query)
         except NotFound:
             return Page(records=(), total=0)
         except (SourceError, SourceFault):
@@ -94,21 +97,12 @@ class Source:
             raise SourceFault(f"raised {describe(exc)}") from exc
         return _check_page(page, query)
 
-    def _call_fetch(self, query: Query) -> Coroutine[Any, Any, Any]:
-        (coroutine,) = self.hooks["fetch"](query=query)
-        return cast(Coroutine[Any, Any, Any], coroutine)
-
-    async def _run_fetch(self, query: Query) -> Any:
-        """Run the hook. An answer that it has at once needs neither a timer nor a slot."""
-        started: Started[Any] | None = None
-        if not self.slots.locked():
-            started = Started(self._call_fetch(query))
-            if started.is_done:
-                return started.result
+    async def _wait_for_page(self, query: Query) -> Any:
         deadline = asyncio.timeout(self.settings.timeout)
         try:
             async with deadline, self.slots:
-                page = await (started or self._call_fetch(query))
+                (answer,) = cast(list[Awaitable[Any]], self.hooks["fetch"](query=query))
+                page = await answer
         except (SourceError, SourceFault) as exc:
             if deadline.expired():
                 raise TimeoutError from exc
@@ -123,17 +117,18 @@ def _check_page(page: object, query: Query) -> Page:
     """Return the page if it is valid. A source must never return too many records, or any outside the query."""
     if not isinstance(page, Page):
         raise SourceFault(f"returned {type(page).__name__} instead of a Page")
-    if not isinstance(page.records, Sequence):
+    records = page.records
+    if type(records) is not list and not isinstance(records, Sequence):
         raise SourceFault(f"returned records as {type(page.records).__name__} instead of a sequence")
     if query.limit is not None and len(page.records) > query.limit:
         raise SourceFault("returned more records than the limit of the query")
     if page.records and page.total < query.offset + len(page.records):
         raise SourceFault("returned a total that is less than the number of its records")
-    for record in page.records:
-        if not isinstance(record, Mapping):
+    for record in records:
+        if type(record) is not dict and not isinstance(record, Mapping):
             raise SourceFault(f"returned a record of type {type(record).__name__} instead of a mapping")
     for condition in query.filters:
-        if not all(map(condition.compile(), page.records)):
+        if not all(map(condition.compile(), records)):
             raise ForeignRecord(f"returned a record outside the query: {condition.member} differs")
     return page
 
@@ -198,7 +193,9 @@ class SourceRegistry:
         for hook in REQUIRED_HOOKS:
             if not self._implements(name, hook):
                 raise UnusableSource(f"source {name!r} of kind {entry.kind!r} does not implement {hook}")
-        return Source(name, entry, hooks, asyncio.Semaphore(entry.concurrency))
+        plugin: Any = self._manager.get_plugin(name)
+        now = plugin.fetch_now if self._implements(name, "fetch_now") else None
+        return Source(name, entry, hooks, asyncio.Semaphore(entry.concurrency), now)
 
     async def __aenter__(self) -> Self:
         try:

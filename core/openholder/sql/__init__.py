@@ -3,9 +3,9 @@
 Public, like `openholder` itself: ``docs/plugins.md`` shows a source of its own made from it.
 """
 
-from openholder.sql.dialect import Bind, Dialect
+from openholder.sql.dialect import Bind, Binder, Dialect
 from openholder.sql.schema import Rows, Schema
 from openholder.sql.statements import Statement
 from openholder.sql.tables import Table
 
-__all__ = ["Bind", "Dialect", "Rows", "Schema", "Statement", "Table"]
+__all__ = ["Bind", "Binder", "Dialect", "Rows", "Schema", "Statement", "Table"]

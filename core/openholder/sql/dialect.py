@@ -12,6 +12,9 @@ from openholder.sql.tables import Table
 Bind = Callable[[Any], str]
 """Adds a value to the statement's parameters and returns its placeholder."""
 
+Binder = Callable[[Filter], tuple[Any, ...]]
+"""Returns the parameters of one filter."""
+
 NO_LIMIT = 2**63 - 1
 
 
@@ -96,8 +99,8 @@ class Dialect:
         column = table.members.get(condition.member) or table.column(condition.member)  # which raises SourceFault
         return self.one_of(table, column, values, bind)
 
-    def values(self, table: Table, condition: Filter) -> tuple[Any, ...] | None:
-        """Return the values that `condition` binds for a filter, if its text can be kept for other values.
+    def binder(self, table: Table, condition: Filter) -> Binder | None:
+        """Return how to get the values that `condition` binds, if its text can be kept for other values.
 
         Then `Schema` composes the text of a SELECT once for all queries with the same kinds of filters.
 
@@ -106,8 +109,9 @@ class Dialect:
             condition: The filter.
 
         Returns:
-            The values in the order in which `condition` binds them; ``None``, the default, if the text itself depends
-            on the values. It may depend on all else: member, operator, type and number of the values.
+            A function that returns, for any filter that differs from this one in its values only, the parameters in the
+            order in which `condition` binds them. ``None``, the default, if the text itself depends on the values: it
+            may depend on all else, such as the member, the operator, and the type and number of the values.
         """
         return None
 

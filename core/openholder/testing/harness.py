@@ -117,6 +117,10 @@ class SourceUnderTest:
         assert isinstance(page, Page), f"{describe_query(query)}: returned {type(page).__name__}, expected a Page"
         is_sequence = isinstance(page.records, Sequence)
         assert is_sequence, f"{describe_query(query)}: Page.records is {type(page.records).__name__}, not a sequence"
+        with errors_as_failures(f"fetch_now, {describe_query(query)}"):
+            for now in cast(list[Page], self._manager.hook.fetch_now(query=query)):
+                is_same = (list(now.records), now.total) == (list(page.records), page.total)
+                assert is_same, f"{describe_query(query)}: fetch_now returned another page than fetch"
         return page
 
 

@@ -80,6 +80,7 @@ async def test_answers_are_the_same_on_the_loop_and_off_it(io_loop, path, on_loo
     source = SQLiteSource("bank", SQLiteSettings(path=path, on_loop=on_loop))
     await source.open()
     try:
+        assert (source.fetch_now(ACCOUNT) is not None) == on_loop
         assert read_ids(await source.fetch(ACCOUNT)) == ["a1"]
         assert read_ids(await source.fetch(FOREVER)) == [300_000]
         query = Query(collection="accounts", filters=(Filter("openedAt", "ge", datetime(2026, 1, 1, tzinfo=UTC)),))
