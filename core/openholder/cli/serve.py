@@ -39,10 +39,6 @@ def serve(path: Path | None, dev: bool, worker: int | None, descriptors: tuple[i
             shared = [socket.socket(fileno=descriptor) for descriptor in descriptors]
             runner.run(run_worker(configuration, worker, shared))
             return 0
-        # The first candidate is in the working directory: say which file it was.
-        log.info("configuration: %s", configuration.path.absolute())
-        if dev:
-            _warn_of_development_keys(configuration)
         return runner.run(_serve(configuration, dev))
 
 
@@ -59,6 +55,10 @@ def _warn_of_development_keys(configuration: Configuration) -> None:
 async def _serve(configuration: Configuration, dev: bool) -> int:
     listen = configuration.settings.listen
     async with development_keys(configuration) if dev else nullcontext():
+        # The first candidate is in the working directory: say which file it was.
+        log.info("configuration: %s", configuration.path.absolute())
+        if dev:
+            _warn_of_development_keys(configuration)
         if listen.workers > 1:
             return await supervise(configuration, bind(listen.address, listen.port))
         await run(configuration)
