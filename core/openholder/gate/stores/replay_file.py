@@ -234,7 +234,9 @@ class ReplayFile:
             self._checkpointing = stack.enter_context(closing(_connect(path, 0)))
             self._wal = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, self._wal)
-            self._execute = self._impatient.cursor().execute
+            # Closed on its own: a cursor that keeps a statement would keep its connection open.
+            cursor = stack.enter_context(closing(self._impatient.cursor()))
+            self._execute = cursor.execute
             ((lost_before,),) = self._execute("SELECT lost_before FROM meta").fetchall()
             self.lost_before: float = lost_before
             self._files = [path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")]
