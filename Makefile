@@ -1,12 +1,35 @@
-# `make demo` and `make test`, and `make quick` for most of the tests in less than a minute. Each makes its own
-# virtual environment.
-# `make test-postgres` tests the plugin for PostgreSQL, which is a distribution of its own.
+# Every step of CI is a target here: .ci/run and .github/workflows only call them, so each can be run by hand.
+#
+#   make demo          see it; on a terminal it stays until Ctrl-C
+#   make quick         the tests that take no time and start no process
+#   make test          all tests, against the checkout
+#   make test-plugins  the tests of the plugins that are distributions of their own
+#   make check         all static checks: layout, lint, types, the sources' own rules, workflows
+#   make wheels        the distributions, in DIST; then make test-wheels tests them away from the sources
+#   make coverage      all tests with their coverage of lines and branches
+#   make docs          the tests of the documents: links, commands and code blocks
+#   make lock          pin the dependencies of a production installation, with hashes
+#   make audit         look for advisories on them
+#   make sbom          list what a production installation consists of, as CycloneDX
+#   make services      what the tests start: Redis and PostgreSQL, from the distribution's packages
+#
+# Each target makes its own virtual environment below VENV. WHEELS is a folder of wheels to test instead of the checkout,
+# and HERE the folder in which the tests are.
 PYTHON ?= python3
 VENV ?= .venv
-PACKAGE ?= -e .
-POSTGRES ?= -e plugins/openholder_postgres
+DIST ?= dist
+BUILD ?= build
+HERE ?= .
+WHEELS ?=
+SELECT ?=
+DURATION ?= 600
 
-# On a terminal the demo stays until Ctrl-C; elsewhere it is rehearsed with all attacks, and ends.
+PLUGINS := $(patsubst plugins/openholder_%/setup.cfg,%,$(wildcard plugins/*/setup.cfg))
+PACKAGE := $(if $(WHEELS),$(wildcard $(WHEELS)/openholder-[0-9]*.whl),-e .)
+PYTEST = -m pytest -n auto --dist worksteal $(if $(SELECT),-m "$(SELECT)")
+CHECKS := $(abspath $(VENV))/checks/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
 demo: $(VENV)/installed
 	@if [ -t 1 ]; then $(VENV)/bin/openholder demo; else $(VENV)/bin/openholder demo --check; fi
 
@@ -14,14 +37,92 @@ demo: $(VENV)/installed
 test quick: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/installed-for-tests
-	$(VENV)/bin/python -m pytest -n auto --dist worksteal
+	cd $(HERE) && $(abspath $(VENV))/bin/python $(PYTEST)
 
-# What takes seconds or starts processes is left out: for the loop of changing and trying.
-quick: $(VENV)/installed-for-tests
-	$(VENV)/bin/python -m pytest -n auto --dist worksteal -m "not slow and not subprocess"
+quick: SELECT = not slow and not subprocess
+quick: test
 
-test-postgres: $(VENV)/postgres/installed
-	cd plugins/openholder_postgres && $(abspath $(VENV))/postgres/bin/python -m pytest
+test-plugins: $(PLUGINS:%=test-%)
+
+$(PLUGINS:%=test-%): test-%: $(VENV)/plugins/%/installed
+	cd $(HERE)/plugins/openholder_$* && $(abspath $(VENV))/plugins/$*/bin/python -m pytest
+
+check: $(VENV)/checks/installed
+	$(CHECKS)/ruff format --check .
+	$(CHECKS)/ruff check .
+	$(CHECKS)/mypy
+	set -e; for plugin in $(PLUGINS); do (cd plugins/openholder_$$plugin && $(CHECKS)/mypy); done
+	$(CHECKS)/python -m pytest -m checkout
+	$(CHECKS)/zizmor --offline --quiet .github
+	$(CHECKS)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(CHECKS)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(CHECKS)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+
+# Built from copies: setuptools leaves folders of its own, in which the next wheel would find files that are gone.
+wheels: $(VENV)/checks/installed
+	rm -rf $(BUILD)/sources $(DIST)/*.whl $(DIST)/*.tar.gz && mkdir -p $(BUILD)/sources
+	git ls-files -z | xargs -0 cp --parents --target-directory=$(BUILD)/sources
+	$(CHECKS)/python -m build --outdir $(DIST) $(BUILD)/sources >$(BUILD)/log 2>&1 || { cat $(BUILD)/log; exit 1; }
+	set -e; for plugin in $(PLUGINS); do \
+	    $(CHECKS)/python -m build --outdir $(DIST) $(BUILD)/sources/plugins/openholder_$$plugin \
+	        >$(BUILD)/log 2>&1 || { cat $(BUILD)/log; exit 1; }; \
+	done
+	ls $(DIST)
+
+# The tests are copied to a place without the sources: what they import is what was installed.
+AWAY := $(BUILD)/away
+test-wheels:
+	rm -rf $(AWAY) $(VENV)/wheels && mkdir -p $(AWAY)
+	git ls-files -z ':!core' ':!plugins' ':!conf' ':!server.py' | xargs -0 cp --parents --target-directory=$(AWAY)
+	git ls-files -z 'plugins/*/tests/*' 'plugins/*/pyproject.toml' | xargs -0 cp --parents --target-directory=$(AWAY)
+	$(MAKE) $(VENV)/wheels/installed-for-tests WHEELS=$(DIST) VENV=$(VENV)/wheels
+	$(VENV)/wheels/bin/pip install --quiet atheris || echo "atheris does not install here; its test will say so"
+	$(MAKE) test WHEELS=$(DIST) VENV=$(VENV)/wheels HERE=$(AWAY) SELECT="not checkout"
+	$(MAKE) test-plugins WHEELS=$(DIST) VENV=$(VENV)/wheels HERE=$(AWAY)
+
+demos: $(VENV)/installed
+	$(VENV)/bin/openholder demo --check --source sqlite
+	$(VENV)/bin/openholder demo --check --source csv
+
+bench: $(VENV)/installed
+	$(VENV)/bin/python bench/serve.py
+
+# A server under load for DURATION seconds: every request is answered, and memory and open files do not grow.
+soak: $(VENV)/installed
+	$(VENV)/bin/python bench/soak.py --seconds $(DURATION)
+
+docs: $(VENV)/installed-for-tests
+	$(VENV)/bin/python -m pytest tests/docs
+
+coverage: $(VENV)/installed-for-tests
+	rm -f .coverage*
+	$(VENV)/bin/python -m coverage run -m pytest -n auto --dist worksteal
+	$(VENV)/bin/python -m coverage combine --quiet
+	$(VENV)/bin/python -m coverage report
+
+# For production: the newest versions that setup.cfg allows, with the extras that it needs there.
+LOCK := requirements/production.txt
+lock: $(VENV)/release/installed
+	$(VENV)/release/bin/uv pip compile setup.cfg --extra fast --extra redis --universal --python-version 3.11 \
+	    --upgrade --generate-hashes --no-emit-index-url --quiet --output-file $(LOCK) \
+	    --custom-compile-command "make lock"
+
+audit: $(VENV)/release/installed
+	$(VENV)/release/bin/pip-audit --strict --disable-pip --require-hashes --requirement $(LOCK)
+
+# The locked versions, and the wheel that `make wheels` made.
+sbom: $(VENV)/release/installed
+	rm -rf $(VENV)/production && $(PYTHON) -m venv --without-pip $(VENV)/production
+	$(VENV)/release/bin/uv pip install --quiet --python $(VENV)/production --require-hashes --requirement $(LOCK)
+	$(VENV)/release/bin/uv pip install --quiet --python $(VENV)/production --no-deps \
+	    --no-index --find-links $(DIST) openholder
+	$(VENV)/production/bin/openholder --version
+	$(VENV)/release/bin/cyclonedx-py environment $(VENV)/production/bin/python --output-reproducible \
+	    --output-format JSON --output-file $(DIST)/openholder.cdx.json
+
+services:
+	command -v redis-server >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+	    || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y redis-server postgresql >/dev/null; }
 
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,10 +133,22 @@ $(VENV)/installed-for-tests: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet $(PACKAGE)[test]
 	touch $@
 
-# An environment of its own: the tests above say which kinds are installed.
-$(VENV)/postgres/installed: setup.cfg plugins/openholder_postgres/setup.cfg
-	$(PYTHON) -m venv $(VENV)/postgres
-	$(VENV)/postgres/bin/python -m pip install --quiet $(PACKAGE) $(POSTGRES)[test]
+# An environment for each: tests of the server say which kinds of source are installed.
+$(VENV)/plugins/%/installed: setup.cfg plugins/openholder_%/setup.cfg
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet $(PACKAGE) \
+	    $(if $(WHEELS),$(wildcard $(WHEELS)/openholder_$*-*.whl),-e plugins/openholder_$*)[test]
 	touch $@
 
-.PHONY: demo test quick test-postgres
+$(VENV)/checks/installed: setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet -e .[dev,redis,test] $(PLUGINS:%=-e plugins/openholder_%[dev])
+	touch $@
+
+$(VENV)/release/installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet "cyclonedx-bom >= 7, < 8" "pip-audit >= 2.9, < 3" "uv >= 0.9, < 1"
+	touch $@
+
+.PHONY: demo test quick test-plugins $(PLUGINS:%=test-%) check wheels test-wheels demos bench soak docs coverage lock \
+    audit sbom services

@@ -14,6 +14,8 @@ import pytest
 import openholder
 import openholder.sql
 
+pytestmark = pytest.mark.checkout
+
 ROOT = Path(__file__).parents[1]
 CORE, PLUGINS = ROOT / "core", ROOT / "plugins"
 OTHERS = sorted(path.parent for path in PLUGINS.glob("*/setup.cfg"))

@@ -1,0 +1,94 @@
+"""What surrounds the code is in order: the steps of CI, the locked dependencies, the changelog."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.checkout
+
+WORKFLOWS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / ".github/workflows").glob("*.yml")}
+CI_RUN = (ROOT / ".ci/run").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = {
+    target for line in re.findall(r"^([a-z][\w $()-]*):(?!=)", MAKEFILE, re.MULTILINE) for target in line.split()
+}
+SETUP = configparser.ConfigParser()
+SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+
+
+def made(text: str) -> set[str]:
+    """The targets that a text makes."""
+    commands = re.findall(r"^\s*(?:- run: |\$ )?make ([^#\n]+)", text, re.MULTILINE)
+    return {word for command in commands for word in command.split() if re.fullmatch(r"[a-z][a-z-]*", word)}
+
+
+def test_every_step_of_ci_is_a_target_of_the_makefile():
+    assert len(WORKFLOWS) >= 3
+    texts = [CI_RUN, *WORKFLOWS.values(), (ROOT / "README.md").read_text(encoding="utf-8")]
+    assert made(CI_RUN) >= {"check", "wheels", "test-wheels"}
+    assert set().union(*map(made, texts)) - TARGETS == set()
+
+
+def test_the_workflows_do_what_ci_run_does():
+    assert made(CI_RUN) - made(WORKFLOWS["ci.yml"]) == set()
+
+
+def test_the_workflows_test_each_supported_version_of_python():
+    prefix = "Programming Language :: Python :: 3."
+    classified = [line.strip() for line in SETUP["metadata"]["classifiers"].splitlines()]
+    supported = [line.removeprefix("Programming Language :: Python :: ") for line in classified if prefix in line]
+    (matrix,) = re.findall(r"python: \[(.+)\]", WORKFLOWS["ci.yml"])
+    assert re.findall(r'"(3\.\d+)"', matrix) == supported
+    assert SETUP["options"]["python_requires"] == f">={supported[0]}"
+
+
+def test_actions_are_pinned_by_commit():
+    used = [line for text in WORKFLOWS.values() for line in re.findall(r"uses: (.+)", text)]
+    assert used
+    assert [line for line in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+
+
+# -- the lock file ------------------------------------------------------------------------------------------------
+
+LOCK = (ROOT / "requirements/production.txt").read_text(encoding="utf-8")
+LOCKED = {
+    canonicalize_name(name): (version, block)
+    for name, version, block in re.findall(r"^([\w.-]+)==([^\s;]+)(.*?)(?=^\S|\Z)", LOCK, re.MULTILINE | re.DOTALL)
+}
+
+
+def test_each_requirement_is_locked_to_a_version_that_it_allows():
+    """If this fails after a change of setup.cfg: `make lock`."""
+    extras = SETUP["options.extras_require"]
+    wanted = "\n".join([SETUP["options"]["install_requires"], extras["redis"], extras["fast"]]).splitlines()
+    requirements = [Requirement(line) for line in filter(None, map(str.strip, wanted)) if not line.startswith("#")]
+    assert len(requirements) > 10
+    for requirement in requirements:
+        version, _ = LOCKED[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), requirement
+
+
+def test_the_lock_file_has_hashes_and_no_addresses():
+    assert [name for name, (_, block) in LOCKED.items() if "--hash=sha256:" not in block] == []
+    assert "://" not in LOCK
+
+
+# -- the changelog ------------------------------------------------------------------------------------------------
+
+
+def test_the_changelog_keeps_its_form():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert releases[0] == "Unreleased"
+    assert [title for title in releases[1:] if not re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", title)] == []
+    kinds = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    for release in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        found = re.findall(r"^### (.+)$", release, re.MULTILINE)
+        assert found == [kind for kind in kinds if kind in found]
