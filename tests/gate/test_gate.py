@@ -8,6 +8,7 @@ import hmac
 import json
 import time
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -18,6 +19,7 @@ from helpers.support import ISSUER, Answer, World, sample_rows, start_with
 from helpers.tokens import ABSENT, STRANGER, Mint, decode_base64url, encode_base64url
 from openholder.fiskil.signer import Signer
 from openholder.gate import CannotJudge, Gate, Reason, Refused, TokenFacts
+from openholder.gate.audience import check_audience
 from openholder.gate.fetching import FetchedDocument
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.stores.memory import MemoryStore
@@ -305,11 +307,25 @@ NEAR_MISSES = {
         Reason.AUDIENCE_NOT_EXACT,
     ),
     "with the scheme in capitals": (lambda uri: uri.replace("http:", "HTTP:"), Reason.AUDIENCE_NOT_EXACT),
+    "with a slash written as %2F": (lambda uri: uri.replace("/acc-", "%2Facc-"), Reason.AUDIENCE_OTHER_ESCAPES),
 }
 
 
 def for_audience(audience, reason):
     return lambda mint: mint.token(aud=audience(mint.uri)), reason
+
+
+@pytest.mark.parametrize("character", "@+/:=,")  # what `id_characters` may name, and clients write in two ways
+@pytest.mark.parametrize("normalise", [False, True])
+def test_another_way_to_escape_an_id_has_a_reason_of_its_own(character, normalise):
+    """It is refused: RFC 3986 section 2.2 does not make the two one URI."""
+    base = "https://bank.example/auth/v1/customer/kim"
+    escaped, raw = f"{base}{quote(character, safe='')}7", f"{base}{character}7"
+    for audience, accepted in [(escaped, raw), (raw, escaped)]:
+        for more, reason in [("", Reason.AUDIENCE_OTHER_ESCAPES), ("0", Reason.AUDIENCE_WRONG)]:
+            with pytest.raises(Refused) as refused:
+                check_audience({"aud": audience + more}, [accepted], normalise=normalise)
+            assert refused.value.reason == reason
 
 
 BAD = {

@@ -106,6 +106,30 @@ def test_text_that_is_not_utf8_is_named_by_record_not_by_value(bank):
     assert "SECRET" not in ended.stdout + ended.stderr and "Zo" not in ended.stdout
 
 
+@pytest.mark.parametrize("more", [(), ("--data", "--customer", "cust-1001")], ids=["sample", "data"])
+def test_an_id_that_no_request_can_have_is_named_with_the_reason(bank, more):
+    reasons = {
+        "x" * 257: f"'{'x' * 60}…': an id has 257 characters; at most 256 are allowed; requests for it get 404",
+        "a/1": "'a/1': an id has a character that `id_characters` does not allow, or none at all; requests for it",
+        "..": "'..': an id is . or .., which clients remove from a path; requests for it get 404",
+    }
+    for number, name in enumerate(reasons, 2001):
+        change(bank / "bank.db", f"UPDATE banking_balances SET accountId = '{name}' WHERE accountId = 'acc-{number}'")
+        change(
+            bank / "bank.db",
+            f"UPDATE accounts SET id = '{name}' WHERE id = 'acc-{number}' AND customerId = 'cust-1001'",
+        )
+    ended = run_command("check", "--dev", "--json", *more, cwd=bank)
+    kind = "data" if more else "ids"
+    for collection in ("accounts", "banking.balances"):
+        rows = [row for row in json.loads(ended.stdout) if row["what"] == f"{kind} of {collection}"]
+        told = [row["detail"].removeprefix("record ") for row in rows if " an id " in row["detail"]]
+        assert {row["verdict"] for row in rows} == {"failed"}
+        assert len(told) == 3
+        assert all(any(detail.startswith(reason) for detail in told) for reason in reasons.values())
+    assert ended.returncode == 1
+
+
 def test_customers_are_a_sample_or_those_that_are_named(bank):
     _, found = findings(bank, "--customer", "cust-3001")
     summed = {row["what"].removeprefix("data of "): row["detail"] for row in found}

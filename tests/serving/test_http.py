@@ -10,12 +10,13 @@ import pytest
 
 from helpers.people import BALANCE
 from helpers.support import sample_rows, start_with
-from openholder.contract.limits import MAX_BODY
+from openholder.contract.limits import MAX_ACCOUNTS, MAX_ACCOUNTS_BODY, MAX_BODY, MAX_ID
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("transport")]  # together they take seconds
 
 URN = "urn:au-cds:error:cds-all:"
 SEARCH = "/auth/v1/customer/search"
+BALANCES = "/v1/banking/customer/cust-1001/accounts/balances"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -181,6 +182,24 @@ async def test_a_gigantic_length_is_refused_before_any_of_it_is_sent(served):
 async def test_a_body_as_large_as_allowed_is_read(served):
     body = json.dumps({"email": "nobody@example.com"}).encode().ljust(MAX_BODY)
     assert (await served.call(SEARCH, body=body)).json == {"data": []}
+
+
+@pytest.mark.gen_test
+async def test_a_thousand_ids_of_the_greatest_length_fit(world):
+    ids = [f"{number:04}".ljust(MAX_ID, "k") for number in range(MAX_ACCOUNTS)]
+    rows = sample_rows()
+    rows["accounts"] += [{"customerId": "cust-1001", "id": name, "status": "open"} for name in ids[1:]]
+    rows["banking.balances"] = [{**rows["banking.balances"][0], "accountId": name} for name in ids]
+    rows["accounts"] = [row for row in rows["accounts"] if row["customerId"] != "cust-1001" or row["id"] in ids]
+    await start_with(world, "sqlite", rows)
+    for indent in (None, 8):
+        body = json.dumps({"data": {"accountIds": ids[1:]}}, indent=indent).encode()
+        answer = await world.call(BALANCES, body=body)
+        assert (answer.status, answer.json["meta"]["totalRecords"]) == (200, MAX_ACCOUNTS - 1)
+    body = json.dumps({"data": {"accountIds": ids}}).encode()
+    answer = await world.call(BALANCES, body=body.ljust(MAX_ACCOUNTS_BODY))
+    assert (answer.status, answer.json["errors"][0]["detail"]) == (422, ids[0])
+    assert (await world.call(BALANCES, body=body.ljust(MAX_ACCOUNTS_BODY + 1))).status == 413
 
 
 @pytest.mark.parametrize(

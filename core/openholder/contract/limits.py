@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 MAX_ID = 256
-"""Characters of an id."""
+"""Characters of an id. The CDS set no limit, FDX has this one."""
 
 MAX_EMAIL = 320
 """Characters of the longest address: 64 before the @ and 255 after it (RFC 5321 section 4.5.3.1)."""
@@ -17,7 +17,10 @@ MAX_ACCOUNTS = 1000
 """Accounts that one request may name, and that one customer may have."""
 
 MAX_BODY = 65_536
-"""Bytes of a request's body: several times the size of a thousand account ids of usual length."""
+"""Bytes of a request's body, unless it names accounts."""
+
+MAX_ACCOUNTS_BODY = 524_288
+"""Bytes of a body that names accounts: twice the size of a thousand ids of the greatest length."""
 
 MAX_FIELDS = 100
 """Parameters in a query string. More are refused without reading them."""

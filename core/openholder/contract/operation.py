@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from openholder.contract.formats import Record
+from openholder.contract.limits import MAX_ACCOUNTS_BODY, MAX_BODY
 from openholder.contract.parameters import Choice, Parameter
 
 Method = Literal["GET", "POST"]
@@ -122,6 +123,11 @@ class Operation:
         parameters = (*self.parameters, *self.account_parameters)
         names = (name for parameter in parameters for name in parameter.names)
         object.__setattr__(self, "query_names", frozenset({*PAGING[self.reply.paging], *names}))
+
+    @property
+    def max_body(self) -> int:
+        """The bytes that a body may have."""
+        return MAX_ACCOUNTS_BODY if self.whose == "specific" else MAX_BODY
 
     @property
     def urns(self) -> bool:

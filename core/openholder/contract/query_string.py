@@ -27,7 +27,8 @@ _TIMES = ("oldest-time", "newest-time")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,16})?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_DATE_TIME = re.compile(DATE_TIME, re.ASCII)
+_DATE_TIME = re.compile(DATE_TIME, re.ASCII | re.IGNORECASE)
+"""RFC 3339 section 5.6: ``t`` and ``z`` may be in lower case."""
 
 End = Literal["first", "last"]
 """Which moment of a day a date stands for."""
@@ -155,7 +156,7 @@ def _read_end(text: str, name: str, end: End, is_date: bool) -> datetime:
             raise ValueError
         if is_date:
             return _snap_to_day(datetime.combine(date.fromisoformat(text), time(), UTC), end)
-        return parse_moment(text).astimezone(UTC)
+        return parse_moment(text.upper()).astimezone(UTC)
     except (ValueError, SourceFault, OverflowError):
         reason = "date_invalid" if is_date else "date_time_invalid"
         raise RequestError(ErrorKind.DATE_TIME_INVALID, reason, detail=name) from None

@@ -31,12 +31,17 @@ def check_audience(claims: Mapping[str, Any], accepted: Collection[str], *, norm
         raise Refused(Reason.AUDIENCE_WRONG)
     if audience in accepted:
         return
-    if normalise_uri(audience) in {normalise_uri(uri) for uri in accepted}:
+    normalised = {normalise_uri(uri) for uri in accepted}
+    if normalise_uri(audience) in normalised:
         if normalise:
             return
         raise Refused(Reason.AUDIENCE_NOT_EXACT)
-    with_query = audience.partition("?")[0] in accepted
-    raise Refused(Reason.AUDIENCE_WITH_QUERY if with_query else Reason.AUDIENCE_WRONG)
+    if audience.partition("?")[0] in accepted:
+        raise Refused(Reason.AUDIENCE_WITH_QUERY)
+    # RFC 3986 section 2.2: `%40` and `@` are not the same URI. But it shows that one side escapes ids in another way.
+    if _decode_all(normalise_uri(audience)) in set(map(_decode_all, normalised)):
+        raise Refused(Reason.AUDIENCE_OTHER_ESCAPES)
+    raise Refused(Reason.AUDIENCE_WRONG)
 
 
 def normalise_uri(uri: str) -> str:
@@ -56,6 +61,11 @@ def normalise_uri(uri: str) -> str:
     host = parts.hostname if port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f"{parts.hostname}:{port}"
     tail = uri.partition("//")[2].removeprefix(parts.netloc)
     return f"{parts.scheme.lower()}://{host}{_ESCAPE.sub(_decode_unreserved, tail)}"
+
+
+def _decode_all(uri: str) -> str:
+    """Decode every escape, which makes different URIs one: good for nothing but a reason."""
+    return _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), uri)
 
 
 def _decode_unreserved(escape: re.Match[str]) -> str:

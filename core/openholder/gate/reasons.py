@@ -29,6 +29,7 @@ class Reason(StrEnum):
     AUDIENCE_WRONG = "audience_wrong"
     AUDIENCE_NOT_EXACT = "audience_not_exact"
     AUDIENCE_WITH_QUERY = "audience_with_query"
+    AUDIENCE_OTHER_ESCAPES = "audience_other_escapes"
     EXPIRY_MALFORMED = "expiry_malformed"
     EXPIRED = "expired"
     LIFETIME_TOO_LONG = "lifetime_too_long"

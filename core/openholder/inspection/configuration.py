@@ -20,6 +20,7 @@ from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.inspection.column_names import find_misspelt, split_undeclared
 from openholder.inspection.findings import Finding
 from openholder.inspection.holdings import describe_fault
+from openholder.inspection.unusable_ids import find_unusable_ids
 from openholder.query import Filter, Query, Row
 from openholder.server.app import make_store
 from openholder.server.connections import find_exposures
@@ -27,6 +28,7 @@ from openholder.server.generation import list_operations, make_sources
 from openholder.server.tls import UnusableCertificate, list_hosts, load_certificate
 from openholder.serving.access import build_owner_query, fetch_all, is_served
 from openholder.serving.answers import has_needed
+from openholder.serving.ids import compile_id_pattern
 from openholder.settings import Settings
 from openholder.sources.kinds import UnusableKind
 from openholder.sources.registry import SourceRegistry, UnusableSource
@@ -94,6 +96,8 @@ async def _inspect_sources(configuration: Configuration) -> AsyncIterator[Findin
             for collection in dict.fromkeys(operation.collection for operation in operations):
                 open_members = list_open_members(configuration.settings.open_members, collection)
                 for finding in await _inspect_columns(sources, collection, open_members):
+                    yield finding
+                for finding in await _inspect_ids(sources, collection, operations, configuration.settings):
                     yield finding
             # Operations share collections, and so does the advice on their queries: report each only once.
             advice = [text for operation in operations for text in await _ask_for_advice(sources, operation)]
@@ -168,6 +172,18 @@ async def _inspect_columns(sources: SourceRegistry, collection: str, open_member
             text = f'not returned; to return one, list it: open_members = ["{collection}.{dropped[0]}"]'
             findings.append(Finding(what, "advice", f"{', '.join(map(repr, dropped))}: {text}"))
     return findings
+
+
+async def _inspect_ids(
+    sources: SourceRegistry, collection: str, operations: Sequence[Operation], settings: Settings
+) -> list[Finding]:
+    """Find ids that no request can have: the records are there, but requests for them get 404."""
+    try:
+        rows = await _fetch_sample(sources, collection)
+    except OpenholderError:  # already reported for the operation
+        return []
+    mistakes = find_unusable_ids(collection, rows or (), operations, compile_id_pattern(settings.id_characters))
+    return [Finding(f"ids of {collection}", "failed", mistake) for mistake in mistakes]
 
 
 async def _ask_for_advice(sources: SourceRegistry, operation: Operation) -> list[str]:

@@ -22,6 +22,7 @@ from openholder.inspection.holdings import (
     list_customers,
     read_holdings,
 )
+from openholder.inspection.unusable_ids import find_unusable_ids
 from openholder.query import Filter, Query
 from openholder.server.generation import list_operations, make_sources
 from openholder.serving.ids import compile_id_pattern
@@ -91,7 +92,7 @@ def _count(tally: CollectionTally, holding: Holding, operations: Sequence[Operat
         tally.faults[holding.fault] = None
     for fault in _find_duplicates(holding, operations):
         tally.faults[fault] = None
-    for fault in _find_unusable_ids(holding, operations, pattern):
+    for fault in find_unusable_ids(holding.collection, holding.rows, operations, pattern):
         tally.faults[fault] = None
     for key, _, misfit in convert_records(holding, operations):
         if misfit:
@@ -113,17 +114,6 @@ def _find_duplicates(holding: Holding, operations: Sequence[Operation]) -> Itera
     )
     if is_single and len(holding.rows) > 1:
         yield f"{len(holding.rows)} records for one {owner}, but the operation returns exactly one"
-
-
-def _find_unusable_ids(holding: Holding, operations: Sequence[Operation], pattern: re.Pattern[str]) -> Iterator[str]:
-    """Find records that no request can name, because their ids have characters that are not allowed in a path."""
-    spec = find_collection(holding.collection)
-    named = {name for operation in operations for name in re.findall(r"{(\w+)}", operation.path)} | {"id"}
-    columns = {*spec.owners.values(), *({spec.key} & named if spec.key else ())}
-    for row in holding.rows:
-        if any(row.get(column) is not None and not pattern.fullmatch(str(row[column])) for column in columns):
-            key = read_key(holding.collection, row)
-            yield f"record {key!r}: an id has a character that `id_characters` does not allow; requests for it get 404"
 
 
 async def _find_orphans(sources: SourceRegistry, collection: str) -> list[str]:

@@ -96,6 +96,7 @@ class RequestDelegate(HTTPMessageDelegate):
         self._started = time.perf_counter()
         self._body = bytearray()
         self._received = 0
+        self._max_body = self._operation.max_body if self._operation else MAX_BODY
         self._closes = False
         self._task: asyncio.Task[None] | None = None
         sent_id = request.headers.get("x-fapi-interaction-id", "")
@@ -111,14 +112,14 @@ class RequestDelegate(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         """Refuse a body that is announced as too large before any of it is read."""
-        if announces_too_much(headers):
+        if announces_too_much(headers, self._max_body):
             self._refuse_body()
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Collect the body, up to the limit."""
         self._received += len(chunk)
-        if self._received > MAX_BODY and not self._entry.status:
+        if self._received > self._max_body and not self._entry.status:
             self._refuse_body()
         if not self._entry.status:
             self._body += chunk

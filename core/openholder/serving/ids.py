@@ -18,6 +18,17 @@ def compile_id_pattern(more: str = "") -> re.Pattern[str]:
     return re.compile(rf"[A-Za-z0-9._~\-{re.escape(more)}]{{1,{MAX_ID}}}")
 
 
+def find_id_mistake(text: str, pattern: re.Pattern[str]) -> str:
+    """Say why no request can have an id; return an empty text if one can."""
+    if len(text) > MAX_ID:
+        return f"an id has {len(text)} characters; at most {MAX_ID} are allowed"
+    if text in {".", ".."}:
+        return "an id is . or .., which clients remove from a path"
+    return (
+        "" if pattern.fullmatch(text) else "an id has a character that `id_characters` does not allow, or none at all"
+    )
+
+
 def read_ids(raw: Mapping[str, bytes], pattern: re.Pattern[str]) -> dict[str, str]:
     """Read the ids in the path, which were percent-decoded once.
 
