@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
 from driver import drive
@@ -23,8 +22,9 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
-from openholder.edge.answers import JSON_UTF8, AnswerHeaders
+from openholder.edge.headers import JSON_UTF8, AnswerHeaders
 from openholder.edge.heads import BadRequest
+from openholder.edge.server import Limits, Server
 from openholder.llhttp.server import LLHTTPServer
 from openholder.server.connections import bind, choose_loop
 from openholder.server.tornado_http import TornadoServer
@@ -39,6 +39,7 @@ REQUEST = (
 )
 BODY = b"x" * 250
 START_LINE = ResponseStartLine("HTTP/1.1", 200, "OK")
+LIMITS = Limits(connections=100, per_address=100, first_head=10, idle=75, body=5)
 INTERACTION_ID = "7e4f0e0a-98c6-4e5b-9c4b-0b0b0b0b0b0b"
 
 
@@ -67,24 +68,9 @@ def _refuse(refusal: BadRequest, ip: str) -> bytes:
     raise RuntimeError(f"a good request was refused: {refusal}")
 
 
-def _make_llhttp() -> LLHTTPServer:
-    return LLHTTPServer(Application(), _refuse, max_connections=100, idle_timeout=75, body_timeout=5)
-
-
-def _make_tornado() -> TornadoServer:
-    return TornadoServer(
-        Application(),
-        refuse=_refuse,
-        max_connections=100,
-        max_header_size=16_384,
-        idle_connection_timeout=75,
-        body_timeout=5,
-    )
-
-
-async def _serve(make: Callable[[], LLHTTPServer | TornadoServer], requests: int, driver: ProcessPoolExecutor) -> float:
+async def _serve(make: type[Server], requests: int, driver: ProcessPoolExecutor) -> float:
     """Answer the requests, and return the CPU microseconds of one."""
-    server, sockets = make(), bind("127.0.0.1", 0)
+    server, sockets = make(Application(), _refuse, lambda *_: None, LIMITS), bind("127.0.0.1", 0)
     server.add_sockets(sockets)
     loop, port = asyncio.get_running_loop(), sockets[0].getsockname()[1]
     await loop.run_in_executor(driver, drive, port, [REQUEST] * 200, 16)
@@ -104,7 +90,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    makers = {"llhttp": _make_llhttp, "tornado": _make_tornado}
+    makers: dict[str, type[Server]] = {"llhttp": LLHTTPServer, "tornado": TornadoServer}
     best: dict[str, float] = {}
     with ProcessPoolExecutor(1) as driver:
         for _ in range(options.rounds):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -84,6 +85,12 @@ class Fiskil(Section):
     """The file with the last valid keys, for a restart while their host does not respond."""
 
 
+def _check_transport(name: str) -> str:
+    if name == "llhttp" and find_spec("httptools") is None:
+        raise ValueError("llhttp is not installed: pip install openholder[fast], or leave the setting out")
+    return name
+
+
 class Listen(Section):
     """``[listen]``: addresses, ports, TLS and limits. Port 0 lets the system choose one."""
 
@@ -93,11 +100,13 @@ class Listen(Section):
     tls_key: ExistingFile | None = None
     admin_address: str = "127.0.0.1"
     admin_port: int = Field(default=9443, ge=0, le=65_535)
-    http: Literal["auto", "llhttp", "tornado"] = "auto"
+    http: Annotated[Literal["auto", "llhttp", "tornado"], AfterValidator(_check_transport)] = "auto"
     """Who parses requests: llhttp, which is an extra, or Tornado. ``auto`` is llhttp where it is installed."""
     workers: int = Field(default=1, ge=1, le=64)
     max_connections: int = Field(default=1000, ge=1, le=100_000)
-    """Open connections per worker; further ones are closed at once."""
+    """Open connections per worker. A further one takes the place of the one that has been idle longest."""
+    max_connections_per_address: int | None = Field(default=None, ge=1, le=100_000)
+    """Of them, those of one address. Default: a quarter where this server terminates TLS; all where a proxy does."""
     max_requests: int = Field(default=500, ge=1, le=100_000)
     """Concurrent requests per worker; further ones get 503."""
 

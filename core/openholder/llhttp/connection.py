@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import socket
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from tornado.httputil import (
@@ -19,12 +19,11 @@ from tornado.httputil import (
     HTTPHeaders,
     HTTPInputError,
     HTTPMessageDelegate,
-    HTTPServerConnectionDelegate,
     RequestStartLine,
     ResponseStartLine,
 )
 
-from openholder.edge.answers import AnswerHeaders
+from openholder.edge.headers import AnswerHeaders, RequestHeaders, spell
 from openholder.edge.heads import (
     LINGER,
     MAX_CHUNKING,
@@ -35,7 +34,7 @@ from openholder.edge.heads import (
     expects_continue,
     read_request_line,
 )
-from openholder.llhttp.headers import RequestHeaders, spell
+from openholder.edge.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -105,30 +104,12 @@ class Exchange(HTTPConnection):
         self.context.transport.abort()
 
 
-@dataclass(slots=True)
-class Shared:
-    """What all connections of a server share."""
-
-    application: HTTPServerConnectionDelegate
-    refuse: Callable[[BadRequest, str], bytes]
-    """Makes the answer to what is no request, and records it; it gets the reason and the caller's address."""
-    idle_timeout: float
-    """Seconds for a head to arrive, since the connection was made or the last request answered."""
-    body_timeout: float
-    """Seconds for a body to arrive."""
-    forget: Callable[[Connection], None]
-    """Is told of each connection that is closed."""
-    done: asyncio.Future[None]
-    gone: asyncio.Future[None]
-    """What writing returns where nothing is to be waited for, or nobody is there any more."""
-    draining: bool = False
-    """Whether each answer closes its connection."""
-
-
 class Connection(asyncio.Protocol):
     """A connection of one caller. For Tornado it is also the context of its requests."""
 
-    transport: asyncio.Transport
+    adoption: asyncio.Task[Any]
+    """Makes the transport, and with TLS shakes hands first."""
+    transport: asyncio.Transport = cast(asyncio.Transport, None)
     deadline = math.inf
     """When the connection is closed, by the loop's clock, unless something happens."""
     _delegate: HTTPMessageDelegate
@@ -140,22 +121,35 @@ class Connection(asyncio.Protocol):
     _waiting = b""
     """What came before its turn: a part of a head, or whatever is behind the request that is being answered."""
 
-    def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop, remote_ip: str, protocol: str) -> None:
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, remote_ip: str, protocol: str) -> None:
         self.remote_ip = remote_ip
         self.protocol = protocol
-        self._shared = shared
+        self._server = server
         self._loop = loop
         self._parser = HttpRequestParser(self)
         self._fields: dict[str, list[str]] = {}
         self._body: list[bytes] = []
-        self._flushed = shared.done
+        self._flushed = server.done
+
+    def adopted(self, accepted: socket.socket, adoption: asyncio.Task[Any]) -> None:
+        """Give up where no connection came of a socket: the caller has gone, or speaks no TLS."""
+        if adoption.cancelled() or adoption.exception():
+            self._server.report("tls", self.remote_ip)
+            self._server.forget(self)
+            accepted.close()
+
+    def drop(self) -> None:
+        """Close at once."""
+        if self.transport:
+            self.transport.abort()
+        else:
+            self.adoption.cancel()
 
     # -- what the event loop calls ------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)
-        self.deadline = self._loop.time() + self._shared.idle_timeout
 
     def data_received(self, data: bytes) -> None:
         """Go on with what has arrived."""
@@ -173,11 +167,11 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Tell that what was written has left."""
         self._flushed.set_result(None)
-        self._flushed = self._shared.done
+        self._flushed = self._server.done
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the delegate that its caller has gone."""
-        self._shared.forget(self)
+        self._server.forget(self)
         del self._parser  # it refers to this connection
         if not self._flushed.done():
             self._flushed.set_exception(ConnectionResetError())
@@ -250,11 +244,12 @@ class Connection(asyncio.Protocol):
         self._complete = False
         upgrade = self._feed_head(head, method)
         headers, self._fields = RequestHeaders(self._fields), {}
-        keep_alive = check_head(head, version, headers.fields) and not self._shared.draining
+        keep_alive = check_head(head, version, headers.fields) and not self._server.draining
         if upgrade:
             self._stay_with_http(headers)
+        self._server.idle.pop(self, None)
         self._exchange = exchange = Exchange(self, version, keep_alive)
-        self._delegate = delegate = self._shared.application.start_request(self, exchange)
+        self._delegate = delegate = self._server.application.start_request(self, exchange)
         delegate.headers_received(start_line, headers)
         if self._exchange is exchange:
             if self._complete:
@@ -290,7 +285,7 @@ class Connection(asyncio.Protocol):
         self._unread = int(headers["Content-Length"]) if "Content-Length" in headers else math.inf
         self._overhead = 0
         self._last = b""
-        self.deadline = self._loop.time() + self._shared.body_timeout
+        self.deadline = self._loop.time() + self._server.limits.body
         if expects_continue(version, headers) and not exchange.answered:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -340,7 +335,7 @@ class Connection(asyncio.Protocol):
     def write(self, exchange: Exchange, data: bytes) -> asyncio.Future[None]:
         """Write a part of an answer. The future is done when the caller has received enough of what was written."""
         if self._exchange is not exchange:
-            return self._shared.gone
+            return self._server.gone
         self.transport.write(data)
         return self._flushed
 
@@ -351,29 +346,31 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         if not self._complete:
             self._linger()
-        elif not exchange.keep_alive or self._shared.draining:
-            self._closing = True
+        elif not exchange.keep_alive or self._server.draining:
+            self._close(WRITE_TIMEOUT)
             self.transport.close()
-            self.deadline = self._loop.time() + WRITE_TIMEOUT
         else:
-            self.deadline = self._loop.time() + self._shared.idle_timeout
+            self._server.rest(self)
             if self._waiting:
                 self._loop.call_soon(self._go_on)
+
+    def _close(self, limit: float) -> None:
+        self._closing = True
+        self.deadline = self._loop.time() + limit
 
     def _refuse(self, refusal: BadRequest) -> None:
         """Answer what is no request, unless a delegate has answered it, and close."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             self._delegate.on_connection_close()
-        answer = self._shared.refuse(refusal, self.remote_ip)
+        answer = self._server.refuse(refusal, self.remote_ip)
         if exchange is None or not exchange.answered:
             self.transport.write(answer)
         self._linger()
 
     def _linger(self) -> None:
         """Close, but let the caller read the answer first: with bytes unread, closing resets the connection."""
-        self._closing = True
-        self.deadline = self._loop.time() + LINGER
+        self._close(LINGER)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:

@@ -11,7 +11,6 @@ import logging
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,20 +19,18 @@ from functools import partial
 from tornado.httpserver import HTTPServer
 
 from openholder.config import REPLAY_STORES, Configuration
-from openholder.contract.limits import MAX_BODY
-from openholder.edge.heads import MAX_HEAD
+from openholder.edge.server import Limits, Server
 from openholder.errors import ConfigurationError, Mistake, OpenholderError, Unreachable
 from openholder.gate import Gate
 from openholder.gate.fetching import KnownKeys, make_fetch
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
 from openholder.server.admin import make_admin_application
-from openholder.server.connections import PublicServer, bind, choose_transport, find_exposures, limit_connections
+from openholder.server.connections import ConnectionReport, bind, choose_server, find_exposures, limit_connections
 from openholder.server.generation import Generation, list_fixed_changes
 from openholder.server.lag import watch_loop
 from openholder.server.logs import batch_lines, count_lost_lines, log_loop_errors
 from openholder.server.tls import CertificateFiles, UnusableCertificate, list_hosts
-from openholder.server.tornado_http import TornadoServer
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
 from openholder.serving.refusals import answer_refusal
@@ -50,6 +47,8 @@ IDLE_GRACE = 3.0
 """Seconds before an idle connection is closed: its next request may be on the way (RFC 9112 section 9.5)."""
 IDLE_TIMEOUT = 75.0
 """Seconds that a connection may stay open without a request."""
+HEAD_TIMEOUT = 10.0
+"""Seconds within which a connection must have sent its first head, after a TLS handshake if there is one."""
 BODY_TIMEOUT = 5.0
 """Seconds within which a request's body must arrive."""
 
@@ -62,7 +61,7 @@ class RunningServer:
     keys: JWKSCache
     gate: Gate
     switch: Switch
-    server: PublicServer
+    server: Server
     port: int = 0
     admin_port: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -229,30 +228,22 @@ async def serve(
         yield running
 
 
-def _make_server(settings: Settings, switch: Switch, journal: Journal) -> PublicServer:
-    most = limit_connections(settings.listen.max_connections)
-    if choose_transport(settings.listen.http) == "llhttp":
-        from openholder.llhttp.server import LLHTTPServer  # needs httptools, which is an extra
-
-        return LLHTTPServer(
-            switch,
-            partial(answer_refusal, journal),
-            max_connections=most,
-            idle_timeout=IDLE_TIMEOUT,
-            body_timeout=BODY_TIMEOUT,
-        )
-    return TornadoServer(
-        switch,
-        refuse=partial(answer_refusal, journal),
-        max_connections=most,
-        xheaders=False,
-        decompress_request=False,
-        max_header_size=MAX_HEAD,
-        max_body_size=sys.maxsize,  # the delegates enforce the limit: Tornado's answer has no body
-        max_buffer_size=2 * MAX_BODY,
-        idle_connection_timeout=IDLE_TIMEOUT,
-        body_timeout=BODY_TIMEOUT,
+def _make_server(settings: Settings, switch: Switch, journal: Journal) -> Server:
+    listen = settings.listen
+    most = limit_connections(listen.max_connections)
+    # A proxy that terminates TLS has one address for all callers.
+    share = most // 4 if listen.tls_certificate else most
+    limits = Limits(
+        connections=most,
+        per_address=min(most, listen.max_connections_per_address or max(1, share)),
+        first_head=min(HEAD_TIMEOUT, IDLE_TIMEOUT),
+        idle=IDLE_TIMEOUT,
+        body=BODY_TIMEOUT,
     )
+    make = choose_server(listen.http)
+    server = make(switch, partial(answer_refusal, journal), ConnectionReport(limits, journal.registry), limits)
+    journal.watch_connections(lambda: len(server.members))
+    return server
 
 
 def _load_certificate(settings: Settings) -> CertificateFiles | None:

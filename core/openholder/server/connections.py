@@ -7,28 +7,32 @@ import ipaddress
 import logging
 import resource
 import socket
-import ssl
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Protocol, cast
+from typing import cast
 
+from prometheus_client import CollectorRegistry, Counter
 from tornado.netutil import bind_sockets
 
+from openholder.edge.server import BACKLOG, Limits, Server
 from openholder.errors import Unreachable
+from openholder.ratelimit import TokenBucket
+from openholder.server.tornado_http import TornadoServer
 from openholder.setting_types import is_loopback
 from openholder.settings import Listen
 
 log = logging.getLogger("openholder")
 
-BACKLOG = 128
-"""Connections that may wait in the kernel to be accepted."""
+WARNINGS = (1 / 60, 1)
+"""Warnings of a lack of connections: a minute apart."""
 
 
 def bind(address: str, port: int) -> list[socket.socket]:
     """Open listening sockets. Raises `Unreachable` if the port is in use or not permitted."""
     try:
-        return bind_sockets(port, address)
+        return bind_sockets(port, address, backlog=BACKLOG)
     except OSError as exc:
         raise Unreachable(f"cannot listen on {address}:{port}: {exc.strerror or type(exc).__name__}") from exc
 
@@ -52,30 +56,26 @@ def _is_internal(address: str) -> bool:
     return found.is_private and not found.is_unspecified
 
 
-class PublicServer(Protocol):
-    """What both transports offer to the process."""
+class ConnectionReport:
+    """What is counted and logged of connections that are closed or not taken."""
 
-    quiet: asyncio.Event
-    """Set while there are no connections."""
+    def __init__(self, limits: Limits, registry: CollectorRegistry) -> None:
+        name, text = "openholder_http_connections_closed", "Connections closed by the server, or not taken, by reason"
+        self._closed = Counter(name, text, ("reason",), registry=registry)
+        self._texts = {
+            "full": f"all {limits.connections} connections are in use",
+            "address_full": f"all {limits.per_address} connections of one address are in use",
+        }
+        self._warnings = {reason: TokenBucket(*WARNINGS, time.monotonic) for reason in self._texts}
 
-    ssl_options: ssl.SSLContext | None
-    """The TLS of connections to come."""
-
-    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Listen on the sockets too."""
-        ...
-
-    def end_keep_alive(self) -> None:
-        """Close each connection after its next answer."""
-        ...
-
-    def stop(self) -> None:
-        """Stop listening."""
-        ...
-
-    async def close_all_connections(self) -> None:
-        """Close all connections, and wait until their delegates know."""
-        ...
+    def __call__(self, reason: str, ip: str) -> None:
+        """Count a connection that is closed or not taken. Warn if that is for lack of room."""
+        self._closed.labels(reason).inc()
+        if reason in self._texts and self._warnings[reason].take():
+            message = (
+                "%s: each new one takes the place of the one that has been idle longest, or is closed; last from %s"
+            )
+            log.warning(message, self._texts[reason], ip)
 
 
 def choose_transport(setting: str) -> str:
@@ -83,6 +83,15 @@ def choose_transport(setting: str) -> str:
     if setting == "auto":
         return "llhttp" if find_spec("httptools") else "tornado"
     return setting
+
+
+def choose_server(setting: str) -> type[Server]:
+    """Return the kind of server for a setting of ``listen.http``."""
+    if choose_transport(setting) == "tornado":
+        return TornadoServer
+    from openholder.llhttp.server import LLHTTPServer  # needs httptools, which is an extra
+
+    return LLHTTPServer
 
 
 def choose_loop(setting: str) -> Callable[[], asyncio.AbstractEventLoop] | None:

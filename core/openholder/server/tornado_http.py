@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 import socket
-import ssl
-from collections.abc import Callable, Iterable
-from typing import Any
+import sys
+from functools import partial
+from typing import Any, cast
 
-from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
-from tornado.httpserver import HTTPServer, _HTTPRequestContext
+from tornado.http1connection import HTTP1Connection, HTTP1ConnectionParameters, HTTP1ServerConnection
 from tornado.httputil import (
+    HTTPConnection,
     HTTPHeaders,
     HTTPInputError,
     HTTPMessageDelegate,
@@ -26,8 +27,9 @@ from tornado.httputil import (
     parse_request_start_line,
 )
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError, UnsatisfiableReadError
+from tornado.netutil import ssl_wrap_socket
 
-from openholder.edge.answers import AnswerHeaders
+from openholder.edge.headers import AnswerHeaders
 from openholder.edge.heads import (
     LINGER,
     MAX_CHUNKING,
@@ -37,12 +39,12 @@ from openholder.edge.heads import (
     expects_continue,
     read_request_line,
 )
-from openholder.server.connections import BACKLOG
+from openholder.edge.server import Server
 
-HANDSHAKE_TIMEOUT = 10.0
-"""Seconds within which a TLS handshake must complete."""
 PIECE = 65_536
 """Bytes that are read at a time."""
+MAX_BUFFER = 2 * PIECE
+"""Bytes of a connection that wait to be read or written, beyond what an answer holds."""
 
 _CHUNK = re.compile(rb'([0-9A-Fa-f]{1,16})(;[\x21\x23-\x7e]+(="[\t\x20-\x7e\x80-\xff]*")?)*\r\n')
 
@@ -63,6 +65,9 @@ class Connection(HTTP1Connection):
             parse_request_start_line(first)
         except HTTPInputError:
             raise BadRequest("malformed") from None
+        member = cast(Context, self.context).member
+        member.server.idle.pop(member, None)
+        member.deadline = math.inf
         self._stays_open = check_head(head, line.version, {name: headers.get_list(name) for name in headers})
         if expects_continue(line.version, headers):
             headers["Expect"] = "100-continue"  # Tornado knows this spelling alone
@@ -124,17 +129,35 @@ class Connection(HTTP1Connection):
         return super().write_headers(start_line, headers, chunk)
 
 
+class Context:
+    """Whose connection it is, as Tornado's requests want to know it."""
+
+    def __init__(self, member: ServerConnection, remote_ip: str, protocol: str) -> None:
+        self.member = member
+        self.remote_ip = remote_ip
+        self.protocol = protocol
+
+
 class ServerConnection(HTTP1ServerConnection):
     """The requests of one connection, one after the other."""
 
-    def __init__(self, stream: IOStream, params: Any, context: Any, refuse: Callable[[BadRequest, str], bytes]) -> None:
-        super().__init__(stream, params, context)
-        self._refuse: Callable[[BadRequest], bytes] = lambda refusal: refuse(refusal, context.remote_ip)
+    deadline = math.inf
+
+    def __init__(self, server: TornadoServer, stream: IOStream, remote_ip: str) -> None:
+        protocol = "https" if isinstance(stream, SSLIOStream) else "http"
+        super().__init__(stream, server.parameters, Context(self, remote_ip, protocol))
+        self.remote_ip = remote_ip
+        self.server = server
+
+    def drop(self) -> None:
+        """Close at once."""
+        self.stream.close()
 
     async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
         try:
-            while await self._serve_request(delegate):  # noqa: ASYNC110 - others have their turn
-                await asyncio.sleep(0)
+            while await self._serve_request(delegate):
+                self.server.rest(self)
+                await asyncio.sleep(0)  # others have their turn
         except (StreamClosedError, UnsatisfiableReadError, asyncio.CancelledError):
             return
         finally:
@@ -146,14 +169,14 @@ class ServerConnection(HTTP1ServerConnection):
         try:
             return await connection.read_response(delegate.start_request(self, connection))
         except BadRequest as refusal:
-            answer = self._refuse(refusal)
+            answer = self.server.refuse(refusal, self.remote_ip)
             if not connection.answered:
                 await self.stream.write(answer)
             await self._linger()
             return False
         except StreamClosedError as exc:
-            if isinstance(exc.real_error, UnsatisfiableReadError):
-                self._refuse(BadRequest("head_too_large", 431))
+            if isinstance(exc.real_error, UnsatisfiableReadError):  # Tornado has closed, and cannot answer
+                self.server.refuse(BadRequest("head_too_large", 431), self.remote_ip)
             raise
 
     async def _linger(self) -> None:
@@ -167,72 +190,43 @@ class ServerConnection(HTTP1ServerConnection):
         self.stream.close()
 
 
-class TornadoServer(HTTPServer):
-    """An HTTP server that counts its connections and accepts at most ``max_connections``.
+class TornadoServer(Server, HTTPServerConnectionDelegate):
+    """An HTTP server on Tornado's own parser."""
 
-    ``quiet`` is set while it has none.
-    """
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.parameters = HTTP1ConnectionParameters(
+            max_header_size=MAX_HEAD,
+            max_body_size=sys.maxsize,  # the delegates limit it, and answer
+            body_timeout=self.limits.body,
+        )
 
-    ssl_options: ssl.SSLContext | None
-
-    def initialize(  # type: ignore[override]
-        self, *args: Any, refuse: Callable[[BadRequest, str], bytes], max_connections: int, **kwargs: Any
-    ) -> None:
-        """Start without connections. Tornado calls this in place of ``__init__``."""
-        super().initialize(*args, **kwargs)
-        self._refuse = refuse
-        self._max_connections = max_connections
-        self._listening: list[socket.socket] = []
-        self.quiet = asyncio.Event()
-        self.quiet.set()
-
-    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Listen on the sockets too."""
-        self._listening += sockets
-        super().add_sockets(self._listening)
-
-    def end_keep_alive(self) -> None:
-        """Close each connection after its next answer."""
-        self.conn_params.no_keep_alive = True
-
-    def stop(self) -> None:
-        """Stop listening."""
-        # Clients in the backlog consider themselves connected: closing the socket would reset them, so serve them too.
-        for listening in self._listening:
-            with contextlib.suppress(OSError):
-                for _ in range(BACKLOG):
-                    self._handle_connection(*listening.accept())
-        super().stop()
-
-    def _handle_connection(self, connection: socket.socket, address: Any) -> None:
-        try:
-            super()._handle_connection(connection, address)
-        except OSError:  # the caller has reset it already, before TLS or after some bytes of it (ssl.SSLError is one)
-            connection.close()
-
-    def handle_stream(self, stream: Any, address: Any) -> None:
-        """Count a new connection, or close it at once if there are too many."""
-        if len(self._connections) >= self._max_connections:
-            stream.close()
-            return
-        self.quiet.clear()
-        if isinstance(stream, SSLIOStream):
-            _limit_handshake(stream)
-        context = _HTTPRequestContext(stream, address, self.protocol)
-        connection = ServerConnection(stream, self.conn_params, context, self._refuse)
-        self._connections.add(connection)
+    def take(self, accepted: socket.socket, address: Any) -> ServerConnection:
+        """Begin a connection."""
+        stream: IOStream
+        if self.ssl_options:
+            secured = ssl_wrap_socket(accepted, self.ssl_options, server_side=True, do_handshake_on_connect=False)
+            stream = SSLIOStream(secured, max_buffer_size=MAX_BUFFER)
+            stream.wait_for_handshake().add_done_callback(partial(self._note_handshake, str(address[0])))
+        else:
+            stream = IOStream(accepted, max_buffer_size=MAX_BUFFER)
+        connection = ServerConnection(self, stream, str(address[0]))
         connection.start_serving(self)
+        return connection
+
+    def _note_handshake(self, ip: str, handshake: asyncio.Future[SSLIOStream]) -> None:
+        if handshake.cancelled() or handshake.exception():
+            self.report("tls", ip)
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Return the delegate of a request whose head has not come yet."""
+        return self.application.start_request(server_conn, request_conn)
 
     def on_close(self, server_conn: object) -> None:
         """Stop counting a closed connection."""
-        super().on_close(server_conn)
-        if not self._connections:
-            self.quiet.set()
+        self.forget(cast(ServerConnection, server_conn))
 
-
-def _limit_handshake(stream: SSLIOStream) -> None:
-    """Close a connection whose TLS handshake takes too long."""
-    deadline = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT, stream.close)
-    handshake = stream.wait_for_handshake()
-    handshake.add_done_callback(lambda _: deadline.cancel())
-    handshake.add_done_callback(lambda future: future.cancelled() or future.exception())
+    def end_keep_alive(self) -> None:
+        """Close each connection after its next answer."""
+        super().end_keep_alive()
+        self.parameters.no_keep_alive = True

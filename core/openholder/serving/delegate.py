@@ -27,7 +27,7 @@ from openholder.contract.errors import ErrorKind, RequestError
 from openholder.contract.limits import MAX_BODY
 from openholder.contract.operation import JSON
 from openholder.contract.operations import Operation
-from openholder.edge.answers import JSON_UTF8, AnswerHeaders
+from openholder.edge.headers import JSON_UTF8, AnswerHeaders
 from openholder.errors import ForeignRecord, SourceFault, describe
 from openholder.serving.journal import Entry, Journal
 from openholder.serving.preconditions import announces_too_much, check_preconditions

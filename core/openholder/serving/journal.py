@@ -128,6 +128,11 @@ class Journal:
         name, text = "openholder_tls_certificate_days_left", "Days until the TLS certificate in use expires"
         Gauge(name, text, registry=self.registry).set_function(count_days_left)
 
+    def watch_connections(self, count: Callable[[], float]) -> None:
+        """Report the open connections."""
+        name, text = "openholder_http_connections", "Open connections"
+        Gauge(name, text, registry=self.registry).set_function(count)
+
     def count_key_event(self, event: str) -> None:
         """Count an event of the key cache."""
         self._count_event[event]()

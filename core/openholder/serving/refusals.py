@@ -6,7 +6,7 @@ import uuid
 from http.client import responses
 
 from openholder.contract.errors import ErrorKind, RequestError
-from openholder.edge.answers import JSON_UTF8, AnswerHeaders
+from openholder.edge.headers import JSON_UTF8, AnswerHeaders
 from openholder.edge.heads import BadRequest
 from openholder.serving.journal import Entry, Journal
 
