@@ -109,6 +109,8 @@ class Listen(Section):
     """Of them, those of one address. Default: a quarter where this server terminates TLS; all where a proxy does."""
     max_requests: int = Field(default=500, ge=1, le=100_000)
     """Concurrent requests per worker; further ones get 503."""
+    request_timeout: float = Field(default=30, ge=1, le=300)
+    """Seconds for a whole request, whatever its queries take; then it is cancelled and gets 500."""
 
 
 class Replay(Section):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from dataclasses import dataclass, field
 
 import pytest
+from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 
 from helpers.people import BALANCE
 from helpers.support import sample_rows, start_with
@@ -269,6 +272,176 @@ async def test_a_caller_who_goes_away_harms_nobody(served):
     assert (await served.call(BALANCE)).status == 200
 
 
+@dataclass
+class Held:
+    """Requests that wait in the source until they are let go."""
+
+    asked: int = 0
+    cancelled: int = 0
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hold(self, world, monkeypatch):
+        fetch = world.holder.sources.fetch
+
+        async def held(query):
+            self.asked += 1
+            try:
+                await self.go.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+            return await fetch(query)
+
+        monkeypatch.setattr(world.holder.sources, "fetch", held)
+
+    async def until(self, condition):
+        async with asyncio.timeout(4):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def held():
+    return Held()
+
+
+@pytest.mark.gen_test
+async def test_requests_beyond_the_limit_are_503_and_keep_their_token(world, monkeypatch, held):
+    monkeypatch.setenv("OPENHOLDER_LISTEN__MAX_REQUESTS", "2")
+    await start_with(world, "sqlite", sample_rows())
+    held.hold(world, monkeypatch)
+    running = [asyncio.create_task(world.call(BALANCE)) for _ in range(2)]
+    await held.until(lambda: held.asked == 2)
+    token = world.token(BALANCE)
+    answer = await world.call(BALANCE, token=token)
+    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "temporarily_unavailable", "1")
+    held.go.set()
+    assert [(await each).status for each in running] == [200, 200]
+    assert (await world.call(BALANCE, token=token)).status == 200
+
+
+@pytest.mark.gen_test
+async def test_a_caller_who_goes_away_is_noticed(world, monkeypatch, held):
+    """And its work is cancelled, while that of others goes on."""
+    await start_with(world, "sqlite", sample_rows())
+    held.hold(world, monkeypatch)
+    other = asyncio.create_task(world.call(BALANCE))
+    await held.until(lambda: held.asked == 1)
+    _, writer = await asyncio.open_connection("127.0.0.1", world.holder.port)
+    writer.write(f"GET {BALANCE} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {world.token(BALANCE)}\r\n\r\n".encode())
+    await held.until(lambda: held.asked == 2)
+    with capture_logs() as logs:
+        writer.transport.abort()
+        await held.until(lambda: held.cancelled == 1 and logs)
+    assert (logs[0]["status_code"], logs[0]["error_reason"]) == (499, "caller_went_away")
+    held.go.set()
+    assert (await other).status == 200
+    assert not world.holder.state.running
+
+
+@pytest.mark.gen_test
+async def test_a_request_has_a_deadline_as_a_whole(world, monkeypatch, held):
+    await start_with(world, "sqlite", sample_rows())
+    held.hold(world, monkeypatch)
+    late = asyncio.create_task(world.call(BALANCE))
+    await held.until(lambda: held.asked == 1)
+    world.holder.state.give_up_late(limit=60)
+    assert held.cancelled == 0
+    with capture_logs() as logs:
+        world.holder.state.give_up_late(limit=0)
+        answer = await late
+    assert (answer.status, answer.code, held.cancelled) == (500, "server_error", 1)
+    assert logs[0]["error_reason"] == "request_timeout"
+    held.go.set()
+    assert (await world.call(BALANCE)).status == 200
+
+
+@pytest.mark.slow
+@pytest.mark.gen_test
+async def test_the_deadline_is_watched(world, monkeypatch, held):
+    monkeypatch.setenv("OPENHOLDER_LISTEN__REQUEST_TIMEOUT", "1")
+    await start_with(world, "sqlite", sample_rows())
+    held.hold(world, monkeypatch)
+    assert (await world.call(BALANCE)).status == 500
+    assert held.cancelled == 1
+
+
+@pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"])
+@pytest.mark.parametrize("length", ["70000", "9" * 400])
+@pytest.mark.gen_test
+async def test_a_request_gets_one_answer(served, expect, length):
+    """RFC 9110 section 10.1.1: no interim answer behind the final one, and 413 closes as it says."""
+    head = f"POST {SEARCH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{expect}Content-Length: "
+    body = b" " * 70_000 if len(length) == 5 and not expect else b""
+    behind = f"GET {BALANCE} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.token(BALANCE)}\r\n\r\n".encode()
+    answer = await raw(served, f"{head}{length}\r\n\r\n".encode() + body + behind)
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"413"]
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "reason"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "host"),
+        (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 400, "http_version"),
+        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400, "request_line"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX A: b\r\n\r\n", 400, "malformed"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "malformed"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"y" * 20_000 + b"\r\n\r\n", 431, "head_too_large"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_is_no_request_is_answered_logged_and_counted(served, transport, sent, status, reason):
+    with capture_logs() as logs:
+        answer = await raw(served, sent)
+    (line,) = logs
+    assert (line["status_code"], line["error_reason"], line["ip"]) == (status, reason, "127.0.0.1")
+    assert (
+        f'openholder_http_refusals_total{{reason="{reason}"}} 1.0'
+        in generate_latest(served.holder.state.journal.registry).decode()
+    )
+    if (status, transport) == (431, "tornado"):
+        assert answer == b""  # Tornado has closed already
+        return
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert f"x-fapi-interaction-id: {line['fapi_interaction_id']}\r\n".encode() in head
+    assert json.loads(body)["errors"][0]["code"] == URN + "GeneralError/Expected"
+
+
+@pytest.mark.gen_test
+async def test_lawful_http_is_answered(served):
+    """An absolute target (RFC 9112 section 3.2.2), chunk extensions and trailers (section 7.1)."""
+    head = f"GET http://elsewhere.example{BALANCE} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    absolute = f"{head}Authorization: Bearer {served.token(BALANCE)}\r\n\r\n"
+    assert (await raw(served, absolute.encode())).startswith(b"HTTP/1.1 200 ")
+    body = json.dumps({"email": "jane.citizen@example.com"})
+    chunked = (
+        f"POST {SEARCH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {served.token(SEARCH)}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        f'{len(body):x};name="a value"\r\n{body}\r\n0\r\nAuthorization: Bearer x\r\n\r\n'
+    )
+    assert (await raw(served, chunked.encode())).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.gen_test
+async def test_a_lack_of_connections_is_counted_and_logged(world, monkeypatch, caplog):
+    monkeypatch.setenv("OPENHOLDER_LISTEN__MAX_CONNECTIONS", "2")
+    await start_with(world, "sqlite", sample_rows())
+    pairs = [await asyncio.open_connection("127.0.0.1", world.holder.port) for _ in range(6)]
+    assert (await world.call(BALANCE)).status == 200
+    url = f"http://127.0.0.1:{world.holder.admin_port}/metrics"
+    async with world.session.get(url) as response:
+        metrics = await response.text()
+    assert "\nopenholder_http_connections 2.0\n" in metrics
+    assert '\nopenholder_http_connections_closed_total{reason="full"} 5.0\n' in metrics
+    warnings = [record.getMessage() for record in caplog.records if "connections are in use" in record.getMessage()]
+    assert len(warnings) == 1
+    assert "all 2 connections" in warnings[0]
+    for _, writer in pairs:
+        writer.transport.abort()
+
+
 @pytest.mark.gen_test
 async def test_the_alias_prefix_answers_only_where_it_is_switched_on(world):
     await start_with(world, "sqlite", sample_rows(), settings="auth_alias = true")
@@ -305,6 +478,8 @@ async def test_the_admin_listener_tells_the_operator_how_things_are(served, path
     async with served.session.get(url) as response:
         text = await response.text()
         assert response.status == status
+    async with served.session.head(url) as response:
+        assert (response.status, await response.read()) == (status, b"")
     assert "cust-1001" not in text
     if path == "/metrics":
         assert 'openholder_http_requests_total{method="GET",route="/customer/{customerId}' in text

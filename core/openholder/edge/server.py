@@ -139,7 +139,7 @@ class Server(ABC):
 
     def _make_room(self, share: str, ip: str) -> bool:
         """Return whether one more connection may come. The one that has been idle longest makes room for it."""
-        if self._shares[share] >= self.limits.per_address:
+        if self.limits.per_address <= self._shares[share] < self.limits.connections:
             self.report("address_full", ip)
             longest = next((member for member in self.idle if self.members[member] == share), None)
         elif len(self.members) >= self.limits.connections:

@@ -21,6 +21,10 @@ class _PlainTextHandler(RequestHandler):
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.set_header("Cache-Control", "no-store")
 
+    def head(self) -> Awaitable[None] | None:
+        """Respond as to GET; Tornado leaves the body out."""
+        return self.get()
+
     def compute_etag(self) -> None:
         return None
 

@@ -49,6 +49,8 @@ IDLE_TIMEOUT = 75.0
 """Seconds that a connection may stay open without a request."""
 HEAD_TIMEOUT = 10.0
 """Seconds within which a connection must have sent its first head, after a TLS handshake if there is one."""
+PATROL = 0.5
+"""Seconds between two looks for requests that take too long."""
 BODY_TIMEOUT = 5.0
 """Seconds within which a request's body must arrive."""
 
@@ -211,6 +213,8 @@ async def serve(
         await keys.start()
         watch = watch_loop(journal.loop_lag.set, lambda: running.sources.list_active())
         stack.push_async_callback(_cancel, asyncio.create_task(watch))
+        late = _give_up_late_requests(running, settings.listen.request_timeout)
+        stack.push_async_callback(_cancel, asyncio.create_task(late))
         for exposure in find_exposures(settings.listen):
             log.warning("%s", exposure)
         certificate = _load_certificate(settings)
@@ -265,6 +269,12 @@ def _start_admin_listener(running: RunningServer, settings: Settings, worker: in
     stack.push_async_callback(server.close_all_connections)
     stack.callback(server.stop)
     running.admin_port = sockets[0].getsockname()[1]
+
+
+async def _give_up_late_requests(running: RunningServer, limit: float) -> None:
+    while True:
+        await asyncio.sleep(PATROL)
+        running.state.give_up_late(limit)
 
 
 def _start_task(work: Callable[[], Coroutine[None, None, None]], tasks: set[asyncio.Task[None]]) -> None:

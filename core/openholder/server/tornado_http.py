@@ -113,9 +113,11 @@ class Connection(HTTP1Connection):
             if len(trailers) > MAX_HEAD:
                 raise BadRequest("chunks_too_large", 413)
         try:
-            HTTPHeaders.parse(trailers.decode("latin-1"))
+            headers = HTTPHeaders.parse(trailers.decode("latin-1"))
         except HTTPInputError:
             raise BadRequest("malformed") from None
+        if "Content-Length" in headers or "Transfer-Encoding" in headers:
+            raise BadRequest("malformed")  # RFC 9110 section 6.5.1
 
     def write_headers(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None
@@ -126,6 +128,8 @@ class Connection(HTTP1Connection):
             headers = headers.unfold()
         if headers.get("Connection", "").lower() == "close":
             self._disconnect_on_finish = True
+        if self._disconnect_on_finish:
+            headers["Connection"] = "close"  # Tornado says so in HTTP/1.1 alone
         return super().write_headers(start_line, headers, chunk)
 
 

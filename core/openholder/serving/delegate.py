@@ -50,9 +50,19 @@ class ServingState:
     journal: Journal
     max_requests: int = 500
     """Requests that are answered at the same time; more get 503 at once."""
-    running: set[asyncio.Task[None]] = field(default_factory=set)
+    running: dict[asyncio.Task[None], RequestDelegate] = field(default_factory=dict)
+    """The requests that are being answered, the oldest first."""
     closing: bool = False
     """Whether the server is shutting down: answers then close their connection."""
+
+    def give_up_late(self, limit: float) -> None:
+        """End the requests that have taken more than ``limit`` seconds. They are answered with an error."""
+        latest = time.perf_counter() - limit
+        for task, request in list(self.running.items()):
+            if request.started > latest:
+                break
+            request.late = True
+            task.cancel()
 
 
 class Connection(Protocol):
@@ -93,7 +103,9 @@ class RequestDelegate(HTTPMessageDelegate):
         self._operations = operations
         self._raw_ids = raw_ids
         self._operation = next((found for found in operations if found.method == request.method), None)
-        self._started = time.perf_counter()
+        self.started = time.perf_counter()
+        self.late = False
+        """Whether it was given up for the time that it took."""
         self._body = bytearray()
         self._received = 0
         self._max_body = self._operation.max_body if self._operation else MAX_BODY
@@ -135,8 +147,8 @@ class RequestDelegate(HTTPMessageDelegate):
             self._connection.finish()
             return
         self._task = asyncio.create_task(self._answer())
-        self._state.running.add(self._task)
-        self._task.add_done_callback(self._state.running.discard)
+        self._state.running[self._task] = self
+        self._task.add_done_callback(self._state.running.pop)
         self._connection.set_close_callback(self.on_connection_close)
 
     def on_connection_close(self) -> None:
@@ -157,6 +169,11 @@ class RequestDelegate(HTTPMessageDelegate):
             self._entry.fault = describe(exc)
             body, error = b"", RequestError(ErrorKind.UNEXPECTED, "fault")
         except asyncio.CancelledError:
+            if self.late:
+                self._entry.fault = "took longer than listen.request_timeout"
+                self._write(b"", RequestError(ErrorKind.UNEXPECTED, "request_timeout"))
+                self._connection.finish()
+                return
             self._entry.status = 499  # nginx's code for a client that closed the request
             self._entry.reason = "caller_went_away"
             self._log()
@@ -227,5 +244,5 @@ class RequestDelegate(HTTPMessageDelegate):
         written.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     def _log(self) -> None:
-        self._entry.seconds = time.perf_counter() - self._started
+        self._entry.seconds = time.perf_counter() - self.started
         self._state.journal.record(self._entry)
