@@ -15,8 +15,8 @@ from typing import Any
 from openholder import Filter, NotFound, Page, Query, SourceFault, hookimpl, is_loopback, select, split_url
 from openholder_rest.breaker import CircuitBreaker
 from openholder_rest.client import JSON, PDF, Pace, UpstreamClient
-from openholder_rest.pagination import Pagination
-from openholder_rest.records import OWN_ID, is_lookup, is_record, rename_members, require_members
+from openholder_rest.pagination import ListMoved, Walk
+from openholder_rest.records import OWN_ID, find_repeated, is_lookup, is_record, make_row, require_members
 from openholder_rest.settings import RESTSettings
 from openholder_rest.templates import Template
 from openholder_rest.time_bounds import find_time_bounds
@@ -24,6 +24,9 @@ from openholder_rest.time_bounds import find_time_bounds
 __all__ = ["Pace", "RESTSettings", "RESTSource"]
 
 log = logging.getLogger(__name__)
+
+WALKS = 2
+"""How often the pages of a list are requested before a list that moves is a fault."""
 
 
 class RESTSource:
@@ -35,6 +38,7 @@ class RESTSource:
     def __init__(self, name: str, settings: RESTSettings, pace: Pace | None = None) -> None:
         self._name = name
         self._settings = settings
+        self._shapes = settings.build_shapes()
         self._pace = pace or Pace()
         self._breaker = CircuitBreaker(name, settings.breaker_failures, settings.breaker_seconds, self._pace.clock)
         self._client: UpstreamClient | None = None
@@ -67,12 +71,10 @@ class RESTSource:
         if not urls:
             return Page(records=(), total=0)
         with self._breaker.guard():
-            lists = await _run_together([self._fetch_list(url, query.collection) for url in urls])
-            records = [
-                record
-                for fetched, values in zip(lists, fillings, strict=True)
-                for record in self._read_records(fetched, template, query, values)
-            ]
+            lists = await _run_together(
+                [self._fetch_rows(url, template, query, values) for url, values in zip(urls, fillings, strict=True)]
+            )
+            records = [record for rows in lists for record in rows]
             # What the URL has applied is not applied again: of a record that differs, the host raises an alarm.
             applied = _find_applied(query, template)
             remaining = tuple(condition for condition in query.filters if condition not in applied)
@@ -111,10 +113,33 @@ class RESTSource:
             # Without the records of one account, those of the others would look complete.
             raise SourceFault(f"the id of an account cannot be in a URL: {exc}; see id_characters") from exc
 
-    def _read_records(
-        self, fetched: Pagination, template: Template, query: Query, values: Mapping[str, str]
+    async def _fetch_rows(
+        self, url: str, template: Template, query: Query, values: Mapping[str, str]
     ) -> list[dict[str, Any]]:
-        """Return the records of one list under the names of members.
+        """Fetch all records of a list. If it moves while its pages are requested, begin once more."""
+        shape = self._shapes[query.collection, template]
+        movement = ""
+        for _ in range(WALKS):
+            try:
+                walk = await self._walk(Walk(shape, url))
+                pages = self._read_pages(walk, template, query, values)
+                movement = find_repeated(pages, query.collection) if shape.paging else ""
+            except ListMoved as exc:
+                movement = str(exc)
+            if not movement:
+                return [row for page in pages for row in page]
+        raise SourceFault(f"the pages of upstream do not fit together, not even the second time: {movement}")
+
+    async def _walk(self, walk: Walk) -> Walk:
+        next_url: str | None = walk.start()
+        while next_url:
+            next_url = walk.add(await self._require_client().get(next_url, JSON))
+        return walk
+
+    def _read_pages(
+        self, walk: Walk, template: Template, query: Query, values: Mapping[str, str]
+    ) -> list[list[dict[str, Any]]]:
+        """Return the records of one list, page by page, under the names of members.
 
         Below /accounts/{accountId} an upstream need not repeat the account, so the path completes its records. A query
         string does not: an upstream that ignores its parameters returns what belongs to others.
@@ -122,17 +147,20 @@ class RESTSource:
         collection = query.collection
         columns = self._settings.columns.get(collection, {})
         applied = _find_applied(query, template)
-        completed = [condition for condition in applied if self._may_complete(collection, condition, template)]
-        from_url = {condition.member: values[condition.variable] for condition in completed}
-        found = fetched.records
-        is_single = fetched.is_single
-        if not all(is_record(record, collection, columns, is_single=is_single) for record in found):
-            if is_single and is_lookup(collection, template.variables):
-                return []
-            raise SourceFault(f"upstream returned an object in which nothing is a member of {collection!r}")
-        rows = [from_url | rename_members(record, columns) for record in found]
-        require_members(rows, [condition.member for condition in applied], collection)
-        return rows
+        from_url = {
+            condition.member: values[condition.variable]
+            for condition in applied
+            if self._may_complete(collection, condition, template)
+        }
+        for record in (record for page in walk.pages for record in page):
+            if not is_record(record, collection, columns, is_single=walk.is_single):
+                if walk.is_single and is_lookup(collection, template.variables):
+                    return []
+                raise SourceFault(f"upstream returned an object in which nothing is a member of {collection!r}")
+        pages = [[make_row(record, collection, columns, from_url) for record in page] for page in walk.pages]
+        required = [condition.member for condition in applied]
+        require_members((row for page in pages for row in page), required, collection)
+        return pages
 
     def _may_complete(self, collection: str, condition: Filter, template: Template) -> bool:
         """Tell whether the URL may stand in for a member that the upstream leaves out.
@@ -146,17 +174,6 @@ class RESTSource:
             is_owner = (collection, condition.member) == ("accounts", "customerId")
             return is_owner and in_path and "accountId" not in template.variables
         return in_path or collection in self._settings.trusts_query
-
-    async def _fetch_list(self, url: str, collection: str) -> Pagination:
-        """Fetch all records of a list, on however many pages they are."""
-        paging = self._settings.paging
-        if paging and paging.collections and collection not in paging.collections:
-            paging = None
-        fetched = Pagination(self._settings.base_url, url, self._settings.records, paging)
-        next_url: str | None = fetched.start()
-        while next_url:
-            next_url = fetched.add(await self._require_client().get(next_url, JSON))
-        return fetched
 
     def _require_client(self) -> UpstreamClient:
         assert self._client is not None, "call open() before fetch()"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -11,14 +12,17 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from openholder import SourceFault, describe_response
+from openholder import SourceFault, UntrustedJSON, describe_response, parse_json
 from openholder_rest.credentials import Credentials, FixedCredentials, OAuthCredentials
-from openholder_rest.pagination import UpstreamResponse
+from openholder_rest.responses import UpstreamResponse
 from openholder_rest.settings import RESTSettings
 from openholder_rest.transport import RetryableError, raise_for_outage, read_body, send
 
 JSON = "application/json"
 PDF = "application/pdf"
+ERRORS = frozenset({"application/problem+json", "application/vnd.error+json"})
+"""Media types that describe an error (RFC 9457), whatever the status."""
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
 BACKOFF = 0.1
 """Mean seconds before the second attempt; doubled before each further one."""
 
@@ -57,7 +61,7 @@ class UpstreamClient:
         await self._session.close()
 
     async def get(self, url: str, media: str) -> UpstreamResponse | None:
-        """Return the response, which must have that media type; None for 404.
+        """Return the response, which must have that media type; None if it means that there is nothing.
 
         A GET changes nothing, so it may be repeated, within `retries` and `retry_budget`.
         """
@@ -91,12 +95,30 @@ class UpstreamClient:
         if authorization:
             headers["Authorization"] = authorization
         async with await send(self._session, "GET", url, proxy=self._proxy, headers=headers) as response:
-            if response.status == 404:
+            if await self._means_nothing(response):
                 return None
             raise_for_outage(response)
             _check_response(response, media)
-            body = await read_body(response, self._settings.max_bytes)
-            return UpstreamResponse(body, link=", ".join(response.headers.getall("Link", [])))
+            found = response.headers
+            return UpstreamResponse(
+                await read_body(response, self._settings.max_bytes),
+                charset=response.charset or "",
+                link=", ".join(found.getall("Link", [])),
+                content_range=found.get("Content-Range", ""),
+                total=found.get("X-Total-Count", ""),
+            )
+
+    async def _means_nothing(self, response: aiohttp.ClientResponse) -> bool:
+        """Tell whether a response other than 200 says that there is no such record."""
+        nothing, status = self._settings.nothing, response.status
+        if status in nothing.statuses:
+            return True
+        if status == 200 or status not in nothing.codes:
+            return False
+        try:
+            return nothing.has_code(status, parse_json(await read_body(response, self._settings.max_bytes)))
+        except UntrustedJSON:
+            return False
 
 
 def find_proxy(settings: RESTSettings, url: str) -> str | None:
@@ -149,5 +171,8 @@ def _check_response(response: aiohttp.ClientResponse, media: str) -> None:
     if obstacle:
         raise SourceFault(f"upstream returned {obstacle}")
     received = response.content_type
+    if received in ERRORS:
+        raise SourceFault(f"upstream returned status 200 with the description of an error ({received})")
     if received != media and not (media == JSON and received.endswith("+json")):
-        raise SourceFault(f"upstream response is not {media}; check its Content-Type")
+        named = received if _MEDIA_TYPE.fullmatch(received) else "something unreadable"
+        raise SourceFault(f"upstream response is not {media}; its Content-Type is {named}")

@@ -10,8 +10,10 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from yarl import URL
 
-from openholder import SourceFault, UntrustedJSON, parse_json
+from openholder import SourceFault
 from openholder_rest.paths import has_dot_segment
+from openholder_rest.responses import ABSENT, NULL, Nothing, UpstreamResponse, find_value, parse_body
+from openholder_rest.signs import LINK, find_more, find_next_link, find_total
 
 STYLES = {
     "page": frozenset({"parameter", "size_parameter", "size", "first"}),
@@ -20,10 +22,7 @@ STYLES = {
 }
 """The keys of each style, besides the common ones."""
 COMMON = frozenset({"style", "collections", "max_pages", "max_records"})
-LINK = "Link"
 _VISIBLE = re.compile(r"[!-~]+")
-_LINK_VALUE = re.compile(r'<([^<>]*)>((?:[^,"]|"[^"]*")*)')
-_RELATION = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 
 
 class PagingSettings(BaseModel):
@@ -63,54 +62,112 @@ class PagingSettings(BaseModel):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamResponse:
-    """Body and ``Link`` header of a response."""
+class ListMoved(Exception):
+    """The pages of one walk do not fit together, because the list changed meanwhile. Another walk may succeed."""
 
-    body: bytes
-    link: str = ""
+
+@dataclass(frozen=True, slots=True)
+class ListShape:
+    """How an upstream returns a list: where the records are, on which pages, and what means that there are none."""
+
+    base_url: str
+    pointer: str
+    """Where the records are in a response; empty for the response itself."""
+    paging: PagingSettings | None
+    """None if the list is not paged."""
+    nothing: Nothing
+    ignored_signs: frozenset[str]
+    """Members and headers that look like a total or a next page, and are none."""
 
 
 @dataclass(slots=True)
-class Pagination:
-    """The pages of one list: which URL to request next, and the records collected so far."""
+class Walk:
+    """One walk over the pages of a list: which URL to request next, and the records collected so far."""
 
-    base_url: str
+    shape: ListShape
     list_url: str
-    pointer: str
-    """Where the records are in a response; empty for the response itself."""
-    paging: PagingSettings | None = None
-    """None if the list is not paged."""
-    records: list[dict[str, Any]] = field(default_factory=list)
+    pages: list[list[dict[str, Any]]] = field(default_factory=list)
     is_single: bool = False
     """True if the response was one record, not a list."""
     _requested: set[str] = field(default_factory=set)
-    _last_page: list[dict[str, Any]] = field(default_factory=list)
+    _totals: list[tuple[int, int]] = field(default_factory=list)
+    """For each page with a total: the total, and the records of the page."""
+    _obstacle: str = ""
+    """Why the end is not the end, if the last response says so."""
+
+    @property
+    def count(self) -> int:
+        """The records collected so far."""
+        return sum(map(len, self.pages))
 
     def start(self) -> str:
         """Return the URL of the first page."""
-        if not self.paging:
+        paging = self.shape.paging
+        if not paging:
             return self.list_url
-        if self.paging.size_parameter:
-            self.list_url = _add_parameter(self.list_url, self.paging.size_parameter, self.paging.size)
-        if self.paging.style == "next":
+        if paging.size_parameter:
+            self.list_url = _add_parameter(self.list_url, paging.size_parameter, paging.size)
+        if paging.style == "next":
             return self._note_request(self.list_url)
-        first = self.paging.first if self.paging.style == "page" else 0
-        return self._note_request(self._build_numbered_url(self.paging, first))
+        first = paging.first if paging.style == "page" else 0
+        return self._note_request(self._build_numbered_url(paging, first))
 
     def add(self, response: UpstreamResponse | None) -> str | None:
         """Collect the records of a page. Return the URL of the next page, or None after the last one.
 
-        Raises `SourceFault` if the list cannot be followed to its end.
+        Args:
+            response: The response; None if it means that there is nothing.
+
+        Raises:
+            SourceFault: The list cannot be followed to its end.
+            ListMoved: The list changed while its pages were requested.
         """
-        if response is None:
-            # 404 is how some upstreams answer a page number beyond the end. But a page that the upstream itself has
+        paging = self.shape.paging
+        parsed = None if response is None else parse_body(response)
+        if response is None or self.shape.nothing.has_code(200, parsed):
+            # This is how some upstreams answer a page number beyond the end. But a page that the upstream itself has
             # named must exist.
-            if self.paging and self.paging.style == "next" and len(self._requested) > 1:
-                raise SourceFault("upstream returned 404 for a next page that it had named")
+            if paging and paging.style == "next" and len(self._requested) > 1:
+                raise SourceFault("upstream returned nothing for a next page that it had named")
+            self._check_end()
             return None
-        parsed = _parse_body(response.body)
-        found = _require_value(parsed, self.pointer)
+        page = self._read_page(parsed)
+        if self.is_single:
+            self.pages.append(page)
+            return None
+        more = self._read_signs(response, parsed, page)
+        is_repeated = bool(page) and page in self.pages[-1:]
+        self.pages.append(page)
+        if paging is None:
+            self._check_end()
+            return None
+        if self.count > paging.max_records:
+            raise SourceFault(f"upstream returned more than {paging.max_records} records (max_records)")
+        if paging.style == "next":
+            next_url = self._find_named_url(paging, parsed, response)
+        else:
+            next_url = self._find_numbered_url(paging, page, more)
+        if next_url is None:
+            self._check_end()
+            return None
+        if is_repeated and paging.style != "next":
+            name = paging.parameter or paging.style
+            raise ListMoved(f"the same page came twice: the upstream ignores the parameter {name!r}")
+        return self._note_request(next_url)
+
+    def _read_page(self, parsed: Any) -> list[dict[str, Any]]:
+        """Return the records of a response: those of a list, or a single one."""
+        pointer, words = self.shape.pointer, self.shape.nothing.words
+        if parsed is None and NULL in words:
+            return []
+        try:
+            found = find_value(parsed, pointer)
+        except LookupError:
+            if ABSENT in words and isinstance(parsed, dict):
+                return []
+            raise SourceFault(f"upstream response has no value at {pointer!r}; check the setting records") from None
+        if found is None and NULL in words:
+            return []
         self.is_single = not isinstance(found, list)
         page = [found] if self.is_single else found
         for record in page:
@@ -118,28 +175,41 @@ class Pagination:
                 raise SourceFault(
                     f"upstream response: each record must be a JSON object, found {type(record).__name__}"
                 )
-        self.records += page
-        if not self.paging or self.is_single:
-            return None
-        if len(self.records) > self.paging.max_records:
-            raise SourceFault(f"upstream returned more than {self.paging.max_records} records (max_records)")
-        if self.paging.style == "next":
-            next_url = self._find_named_url(self.paging, parsed, response)
-        else:
-            next_url = self._find_numbered_url(self.paging, page)
-        return next_url and self._note_request(next_url)
+        return page
 
-    def _find_numbered_url(self, paging: PagingSettings, page: list[dict[str, Any]]) -> str | None:
-        # Without a known size only an empty page is the last one: any other may be full.
-        if not page or len(page) < (paging.size or 1):
+    def _read_signs(self, response: UpstreamResponse, parsed: Any, page: list[dict[str, Any]]) -> bool:
+        """Note what the response says about the whole list. Return whether it says that there is more."""
+        pointer, ignored = self.shape.pointer, self.shape.ignored_signs
+        count = self.count + len(page)
+        sign = find_more(response, parsed, pointer, ignored)
+        self._obstacle = f"{sign!r} says that there is more" if sign else ""
+        total = find_total(response, parsed, pointer, ignored)
+        if total:
+            self._totals.append((total[1], len(page)))
+            if total[1] > count:
+                self._obstacle = f"{total[0]!r} says that there are {total[1]} records, and {count} came"
+        return bool(self._obstacle)
+
+    def _check_end(self) -> None:
+        """Check that the end of the walk is the end of the list."""
+        paging = self.shape.paging
+        if self._obstacle and paging is None:
+            raise SourceFault(f"upstream returned a part of a list: {self._obstacle}; see paging and ignored_signs")
+        if self._obstacle:
+            raise ListMoved(f"{self._obstacle}; see paging and ignored_signs")
+        totals = {total for total, _ in self._totals}
+        # A number that is that of its page on every page counts pages, not the list.
+        if len(totals) > 1 and any(total != size for total, size in self._totals):
+            raise ListMoved("its total changed from page to page; see ignored_signs")
+
+    def _find_numbered_url(self, paging: PagingSettings, page: list[dict[str, Any]], more: bool) -> str | None:
+        # Without a known size only an empty page is the last one: any other may be full. A short one may be too, if
+        # the upstream caps the size below the one asked for; then it may say that there is more.
+        if not page or (len(page) < (paging.size or 1) and not more):
             return None
-        if page == self._last_page:
-            name = paging.parameter or paging.style
-            raise SourceFault(f"upstream returned the same page twice: it ignores the parameter {name!r}")
-        self._last_page = page
         # An offset counts the records received, not pages times size: an upstream may cap the size below the one
         # asked for. Of the pages requested, the first has the number ``first``, so the next has ``first`` plus count.
-        number = len(self.records) if paging.style == "offset" else paging.first + len(self._requested)
+        number = self.count if paging.style == "offset" else paging.first + len(self._requested)
         return self._build_numbered_url(paging, number)
 
     def _build_numbered_url(self, paging: PagingSettings, number: int) -> str:
@@ -164,7 +234,7 @@ class Pagination:
             is_allowed = (
                 _VISIBLE.fullmatch(address)
                 and "\\" not in address  # some clients read it as /
-                and is_below(URL(self.base_url, encoded=True), url)
+                and is_below(URL(self.shape.base_url, encoded=True), url)
             )
         except ValueError:
             is_allowed = False
@@ -174,7 +244,7 @@ class Pagination:
 
     def _note_request(self, url: str) -> str:
         """Return ``url``. Raises `SourceFault` if it would start a loop, or exceed ``max_pages``."""
-        limit = self.paging.max_pages if self.paging else 1
+        limit = self.shape.paging.max_pages if self.shape.paging else 1
         if url in self._requested:
             raise SourceFault("upstream named the same next page twice")
         if len(self._requested) >= limit:
@@ -196,33 +266,8 @@ def is_below(base: URL, url: URL) -> bool:
     return is_same_host and not has_user and (url.raw_path + "/").startswith(prefix)
 
 
-def find_next_link(header: str) -> str | None:
-    """Return the first target of relation ``next`` in a ``Link`` header (RFC 8288 section 3)."""
-    for target, parameters in _LINK_VALUE.findall(header):
-        relation = _RELATION.search(parameters)
-        if relation and "next" in (relation[1] or relation[2] or "").lower().split():
-            return str(target)
-    return None
-
-
 def _add_parameter(url: str, name: str, value: object) -> str:
     return f"{url}{'&' if '?' in url else '?'}{quote(name, safe='')}={quote(str(value), safe='')}"
-
-
-def _parse_body(body: bytes) -> Any:
-    try:
-        return parse_json(body)
-    except UntrustedJSON as exc:
-        raise SourceFault(f"upstream response: {exc}") from exc
-
-
-def _require_value(parsed: Any, pointer: str) -> Any:
-    """Return the value at ``pointer``. Raises `SourceFault` if there is none."""
-    for name in filter(None, pointer.split(".")):
-        if not isinstance(parsed, dict) or name not in parsed:
-            raise SourceFault(f"upstream response has no value at {pointer!r}; check the setting records")
-        parsed = parsed[name]
-    return parsed
 
 
 def _get_cursor(parsed: Any, pointer: str) -> str | None:

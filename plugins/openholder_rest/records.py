@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 from openholder import SourceFault, find_collection, list_members
@@ -56,6 +58,63 @@ def require_members(rows: Iterable[Mapping[str, Any]], members: Iterable[str], c
                 f"upstream returned a record of {collection!r} without {' and '.join(missing)}; it may be anybody's; "
                 f"have the member returned{otherwise}"
             )
+
+
+def find_repeated(pages: Sequence[Sequence[Mapping[str, Any]]], collection: str) -> str:
+    """Say which record of a list came twice, by the name of its id; empty if none did.
+
+    A record without an id may lawfully be equal to another one, but then on the same page.
+    """
+    described = find_collection(collection)
+    members = [*described.owners.values(), *filter(None, [described.key])]
+    seen: set[object] = set()
+    for page in pages:
+        whole: set[object] = set()
+        for row in page:
+            if described.key and row.get(described.key) is not None:
+                identity: object = tuple(str(row.get(member)) for member in members)
+                if identity in seen:
+                    return f"two records with the same {described.key}"
+                seen.add(identity)
+            else:
+                whole.add(json.dumps(row, sort_keys=True, default=str))
+        if whole & seen:
+            return "two equal records without an id"
+        seen |= whole
+    return ""
+
+
+def read_dates(value: Any) -> Any:
+    """Replace arrays of numbers that Java's time classes are written as (Jackson) by texts, at any depth.
+
+    Three numbers are a day, five or six a local time, and a seventh its nanoseconds. Other arrays stay as they are.
+    """
+    if isinstance(value, dict):
+        return {name: read_dates(member) for name, member in value.items()}
+    if not isinstance(value, list):
+        return value
+    if len(value) in (3, 5, 6, 7) and all(type(number) is int for number in value) and value[0] >= 1000:
+        try:
+            if len(value) == 3:
+                return date(*value).isoformat()
+            fraction = f".{value[6]:09}" if len(value) == 7 and 0 <= value[6] < 1_000_000_000 else ""
+            return datetime(*value[:6]).isoformat() + fraction
+        except (ValueError, OverflowError):
+            return value
+    return [read_dates(member) for member in value]
+
+
+def make_row(
+    record: Mapping[str, Any], collection: str, columns: Mapping[str, str], from_url: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return a record of the upstream under the names of members, completed by what the URL says.
+
+    Members of the standards are no arrays of numbers, so those are dates. Of custom endpoints, nobody knows.
+    """
+    row = rename_members(record, columns)
+    if list_members(collection):
+        row = read_dates(row)
+    return row | {member: value for member, value in from_url.items() if row.get(member) is None}
 
 
 def rename_members(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:

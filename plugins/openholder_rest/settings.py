@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Annotated, Any
 
 from pydantic import (
@@ -9,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    PlainValidator,
     PrivateAttr,
     SecretStr,
     ValidationInfo,
@@ -17,8 +19,9 @@ from pydantic import (
 
 from openholder import ExistingFile, HostSettings, Secret, get_host_settings, split_url
 from openholder_rest.credentials import Basic, OAuth
-from openholder_rest.pagination import PagingSettings
+from openholder_rest.pagination import ListShape, PagingSettings
 from openholder_rest.records import OWN_ID
+from openholder_rest.responses import Nothing, parse_nothing
 from openholder_rest.templates import Template, parse_template, parse_templates
 
 CREDENTIALS = ("token", "basic", "oauth")
@@ -31,6 +34,15 @@ def _check_http_url(url: str) -> str:
     return url
 
 
+def _parse_pointers(value: Any) -> Any:
+    """Parse a pointer for all collections, or a table of them, each with one pointer or a list."""
+    if isinstance(value, str):
+        return {"*": (value,)}
+    if not isinstance(value, dict):
+        raise ValueError('must be a pointer such as "data.items", or a table of them by collection')
+    return {name: (pointers,) if isinstance(pointers, str) else pointers for name, pointers in value.items()}
+
+
 class RESTSettings(BaseModel):
     """``[sources.X]`` with ``kind = "rest"``."""
 
@@ -39,8 +51,15 @@ class RESTSettings(BaseModel):
     """For each collection a URL template below ``base_url``, or several: the first that can be filled is used."""
     documents: dict[str, Annotated[Template, BeforeValidator(parse_template)]] = {}
     """For a collection whose records have a document, the URL template of the document."""
-    records: str = ""
-    """Where the records are in a response: ``data.items``. Empty: the response itself."""
+    records: Annotated[dict[str, tuple[str, ...]], BeforeValidator(_parse_pointers)] = {}
+    """Where the records are in a response: ``data.items``. Empty: the response itself.
+
+    One pointer for all collections; or one for each, or for each of its templates, and ``*`` for the others.
+    """
+    nothing: Annotated[Nothing, PlainValidator(parse_nothing)] = Nothing()
+    """Which responses mean that there is no such record: by default those with status 404."""
+    ignored_signs: frozenset[str] = frozenset()
+    """Members and headers of responses that look like a total or a next page, and are none."""
     columns: dict[str, dict[str, str]] = {}
     """For a collection, the upstream's names of members: ``accountId = "acct_no"``."""
     trusts_query: tuple[str, ...] = ()
@@ -73,6 +92,17 @@ class RESTSettings(BaseModel):
     max_bytes: int = Field(default=8_388_608, ge=1024)
     """The largest response in bytes."""
     _host: HostSettings = PrivateAttr(default_factory=get_host_settings)
+
+    @field_validator("records")
+    @classmethod
+    def _check_pointers(cls, value: dict[str, tuple[str, ...]], info: ValidationInfo) -> dict[str, tuple[str, ...]]:
+        collections = info.data.get("collections", {})
+        for name, pointers in value.items():
+            if name not in {*collections, "*"}:
+                raise ValueError(f"{name} is not one of the source's collections, and not *")
+            if len(pointers) > 1 and len(pointers) != len(collections.get(name, ())):
+                raise ValueError(f"{name} has {len(pointers)} pointers: write one for each of its templates, or one")
+        return value
 
     @field_validator("trusts_query")
     @classmethod
@@ -125,6 +155,20 @@ class RESTSettings(BaseModel):
     def host(self) -> HostSettings:
         """What the configuration says to all sources."""
         return self._host
+
+    def build_shapes(self) -> dict[tuple[str, Template], ListShape]:
+        """Return how the upstream returns the lists of each collection's templates."""
+        shapes: dict[tuple[str, Template], ListShape] = {}
+        for collection, templates in self.collections.items():
+            pointers = self.records.get(collection) or self.records.get("*") or ("",)
+            paging = self.paging
+            if paging and paging.collections and collection not in paging.collections:
+                paging = None
+            for template, pointer in zip(templates, cycle(pointers), strict=False):
+                shape = ListShape(self.base_url, pointer, paging, self.nothing, self.ignored_signs)
+                # Of two equal templates the first is used.
+                shapes.setdefault((collection, template), shape)
+        return shapes
 
     def build_headers(self) -> dict[str, str]:
         """Return the headers of every request to the upstream, without credentials."""

@@ -31,11 +31,9 @@ from openholder.serving.answers import has_needed
 from openholder.serving.ids import compile_id_pattern
 from openholder.settings import Settings
 from openholder.sources.kinds import UnusableKind
-from openholder.sources.registry import SourceRegistry, UnusableSource
+from openholder.sources.registry import Source, SourceRegistry, UnusableSource
 
-UNKNOWN_ID = "openholder-check"
-"""An id that no data holder uses: querying it shows that the query works, and returns nobody's data."""
-UNKNOWN_EMAIL = f"{UNKNOWN_ID}@example.com"
+UNKNOWN_EMAIL = "openholder-check@example.com"
 """An address that nobody has (RFC 2606 section 3)."""
 SAMPLE_ROWS = 25
 """Rows of each collection that are converted into records."""
@@ -116,7 +114,7 @@ async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> F
     if not is_served(sources, operation) or source is None:
         return Finding(what, "not served", f"no source has {operation.collection!r}")
     try:
-        await fetch_all(sources, _make_query(operation))
+        await fetch_all(sources, _make_query(operation, source))
         rows = await _fetch_sample(sources, operation.collection)
         for row in filter(partial(has_needed, operation), rows or ()):
             to_record(row, operation.record, find_collection(operation.collection).owners.values())
@@ -133,15 +131,18 @@ async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> F
     return Finding(what, "ok", f"source {source.name!r}, {len(rows)} records checked")
 
 
-def _make_query(operation: Operation) -> Query:
-    """Make the query that the operation sends to its source, for a customer that does not exist."""
+def _make_query(operation: Operation, source: Source) -> Query:
+    """Make the query that the operation sends to its source, for a customer that does not exist.
+
+    It shows that the query works, and returns nobody's data.
+    """
     if operation.whose == "search":
         condition = Filter("email", "ieq", UNKNOWN_EMAIL, variable="email")
         return Query(collection=operation.collection, filters=(condition,), variables={"email": UNKNOWN_EMAIL})
     names = re.findall(r"\{(\w+)\}", operation.path)
     if operation.whose in BELOW_ACCOUNTS:
         names.append("accountId")
-    return build_owner_query(operation.collection, dict.fromkeys(names, UNKNOWN_ID))
+    return build_owner_query(operation.collection, dict.fromkeys(names, source.settings.probe_id))
 
 
 async def _inspect_columns(sources: SourceRegistry, collection: str, open_members: frozenset[str]) -> list[Finding]:
@@ -189,7 +190,7 @@ async def _inspect_ids(
 async def _ask_for_advice(sources: SourceRegistry, operation: Operation) -> list[str]:
     source = sources.find_source(operation.collection)
     try:
-        return list(await source.fetch_advice(_make_query(operation))) if source else []
+        return list(await source.fetch_advice(_make_query(operation, source))) if source else []
     except Exception:  # a failing query is already reported for the operation
         return []
 

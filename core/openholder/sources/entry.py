@@ -15,3 +15,5 @@ class SourceEntry(BaseModel):
     """Seconds after which a query is cancelled: 5 by default, at most 60."""
     concurrency: int = Field(default=32, ge=1, le=1000)
     """Queries that may run at the same time; further ones wait. 32 by default, at most 1,000."""
+    probe_id: str = Field(default="openholder-check", min_length=1, max_length=256)
+    """An id that nobody has: `openholder check` asks for it."""
