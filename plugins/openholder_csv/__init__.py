@@ -41,7 +41,7 @@ class CSVSource(WatchedSource):
 
     def _read_stamp(self) -> Stamp:
         """Return the state of the files; during an upload that the marker will end, the state before it."""
-        stamp, marker = read_stamp(self._settings.path), self._settings.marker
+        stamp, marker = read_stamp(self._settings), self._settings.marker
         if not marker or stamp == self._stamp or is_marked(self._settings.path, marker, stamp):
             self._stamp, self._is_waiting = stamp, False
         elif not self._stamp:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO
 
 from openholder import SourceFault
+from openholder_csv.settings import CSVSettings
 
 Bytes = BinaryIO | gzip.GzipFile
 BLOCK = 262_144
@@ -30,23 +31,24 @@ class FileState(NamedTuple):
 Stamp = tuple[FileState, ...]
 
 
-def read_stamp(folder: Path) -> Stamp:
+def read_stamp(settings: CSVSettings) -> Stamp:
     """Return a value that changes whenever a file of the folder does.
 
     A file moved into place has another inode even if ``mv`` kept its times. One rewritten in place keeps its inode, and
     with ``cp -p`` or ``rsync --inplace`` perhaps size and time of modification, but not the time of its last change.
     """
-    states = [(path.name, path.stat()) for path in _list_paths(folder)]
-    return tuple(FileState(name, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns) for name, at in states)
+    states = []
+    for path in sorted({*settings.tables.values(), *_list_names(settings)}):
+        with suppress(FileNotFoundError):
+            at = (settings.path / path).stat()
+            states.append(FileState(path, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns))
+    return tuple(states)
 
 
-def _list_paths(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("*.csv"), *folder.glob("*.csv.gz")])
-
-
-def get_table(path: Path) -> str:
-    """Return the table that a file is loaded into: its name without the suffixes."""
-    return name_table(path.name.removesuffix(".gz").removesuffix(".csv"))
+def _list_names(settings: CSVSettings) -> list[str]:
+    """Return the names of the files that are named after their collection."""
+    paths = [*settings.path.glob("*.csv"), *settings.path.glob("*.csv.gz")]
+    return sorted(path.name for path in paths if path.name not in settings.tables.values())
 
 
 def name_table(collection: str) -> str:
@@ -54,16 +56,19 @@ def name_table(collection: str) -> str:
     return collection.replace(".", "_")
 
 
-def list_files(folder: Path) -> list[Path]:
-    """Return every CSV file of the folder. Raises `SourceFault` if two of them belong to the same table."""
+def list_files(settings: CSVSettings) -> dict[str, Path]:
+    """Return the file of each table. Raises `SourceFault` if there are two for one."""
+    own = [(name.removesuffix(".gz").removesuffix(".csv"), name) for name in _list_names(settings)]
     files: dict[str, Path] = {}
-    for path in _list_paths(folder):
-        if not path.is_file():  # reading a named pipe would block for ever
-            raise SourceFault(f"{path.name}: not a regular file")
-        other = files.setdefault(get_table(path).lower(), path)  # SQLite folds the case of table names
-        if other is not path:
-            raise SourceFault(f"{other.name} and {path.name}: two files for one collection; remove one of them")
-    return list(files.values())
+    for collection, name in [*settings.tables.items(), *own]:
+        path, table = settings.path / name, name_table(collection)
+        if path.exists() and not path.is_file():  # reading a named pipe would block for ever
+            raise SourceFault(f"{name}: not a regular file")
+        other = next((known for known in files if known.lower() == table.lower()), None)  # as SQLite compares names
+        if other is not None:
+            raise SourceFault(f"{files[other].name} and {name}: two files for one collection; remove one of them")
+        files[table] = path
+    return files
 
 
 def estimate_text(stamp: Stamp) -> int:
@@ -84,10 +89,13 @@ def open_bytes(path: Path) -> Iterator[Bytes]:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """Open the text of a file. Bytes that are not UTF-8 become lone surrogates, which valid UTF-8 never contains.
+def open_text(path: Path, encoding: str) -> Iterator[TextIO]:
+    """Open the text of a file. Bytes that are not of the encoding become lone surrogates, which no valid text contains.
 
     This is PEP 383. It lets `CSVRows` report the line and column of such a byte.
     """
-    with open_bytes(path) as file, TextIOWrapper(file, "utf-8", errors="surrogateescape", newline="") as text:
-        yield text
+    with open_bytes(path) as file, TextIOWrapper(file, encoding, errors="surrogateescape", newline="") as text:
+        try:
+            yield text
+        except UnicodeError:  # UTF-16 has faults that are no byte, such as half a character at the end
+            raise SourceFault(f"{path.name}: not {encoding}") from None

@@ -11,7 +11,6 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ import aiosqlite
 
 from openholder import SourceFault, describe
 from openholder_csv.csv_rows import CSVRows
-from openholder_csv.files import Stamp, estimate_text, get_table, list_files, name_table, open_text, read_stamp
+from openholder_csv.files import Stamp, estimate_text, list_files, name_table, open_text, read_stamp
 from openholder_csv.heartbeat import Heartbeat
 from openholder_csv.settings import CSVSettings
 from openholder_csv.sharing import SharedFile, delete_leftovers, name_private_folder, open_private_folder, share_file
@@ -30,6 +29,8 @@ from openholder_sqlite.dialect import quote_identifier
 
 FORMAT = 1
 """Counts the forms of an index: versions of this program that write another one do not share it."""
+UNRELATED = {"path", "reload", "memory_bytes", "index_folder", "min_rows_ratio", "marker"}
+"""Settings that change nothing in an index."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, where Linux has one; the files are in a private folder
 CONNECTIONS = 4
 """The number of queries that run at the same time."""
@@ -87,7 +88,7 @@ def share_index(settings: CSVSettings, stamp: Stamp, heartbeat: Heartbeat) -> Sh
 
     def build(path: Path) -> None:
         build_index(path, settings, heartbeat)
-        if read_stamp(settings.path) != stamp:
+        if read_stamp(settings) != stamp:
             raise SourceFault("the data changed while it was being read")
         heartbeat.finish(estimate_text(stamp))
 
@@ -114,35 +115,34 @@ def _fits_memory(settings: CSVSettings, stamp: Stamp) -> bool:
 
 def _name_index(settings: CSVSettings, stamp: Stamp) -> str:
     """Return a name that no other index has: of other files, of other versions of them, or read in another way."""
-    facts = (FORMAT, str(settings.path.resolve()), stamp, settings.columns, settings.max_bytes)
+    facts = (FORMAT, str(settings.path.resolve()), stamp, settings.model_dump(exclude=UNRELATED))
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
 def build_index(path: Path, settings: CSVSettings, heartbeat: Heartbeat) -> None:
     """Load every file of the folder into an empty file, in the calling thread."""
-    columns_of = {name_table(collection): columns for collection, columns in settings.columns.items()}
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=2)
     try:
         # No journal and no fsync: an index that is not completed, or has lost its readers, is never read again.
         connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
         connection.set_progress_handler(heartbeat.beat, heartbeat.STEPS)
-        for file in list_files(settings.path):
-            _load_file(connection, file, columns_of.get(get_table(file), {}), settings.max_bytes, heartbeat)
+        for table, file in list_files(settings).items():
+            _load_file(connection, table, file, settings, heartbeat)
     finally:
         connection.close()
 
 
 def _load_file(
-    connection: sqlite3.Connection, path: Path, columns: Mapping[str, str], max_bytes: int, heartbeat: Heartbeat
+    connection: sqlite3.Connection, table: str, path: Path, settings: CSVSettings, heartbeat: Heartbeat
 ) -> None:
-    table = get_table(path)
+    """Load a file into a table, then index it, which is far cheaper than to update the indexes row by row."""
     try:
-        with open_text(path) as text:
-            rows = CSVRows(path, text, max_bytes)
+        with open_text(path, settings.encoding) as text:
+            rows = CSVRows(path, text, settings)
             heartbeat.describe = lambda: f"{path.name}: {rows.line:,} lines read"
             _insert_rows(connection, table, rows)
         heartbeat.describe = lambda: f"{path.name}: all {rows.line:,} lines read, indexing"
-        _create_indexes(connection, table, rows.headers, columns)  # far cheaper than to update them row by row
+        _create_indexes(connection, table, rows.headers, settings)
     except sqlite3.Error as exc:
         raise SourceFault(f"{path.name}: {describe(exc, SAFE_TEXTS)}") from None
 
@@ -164,9 +164,10 @@ def _insert_rows(connection: sqlite3.Connection, table: str, rows: CSVRows) -> N
     connection.execute("COMMIT")
 
 
-def _create_indexes(connection: sqlite3.Connection, table: str, headers: list[str], columns: Mapping[str, str]) -> None:
+def _create_indexes(connection: sqlite3.Connection, table: str, headers: list[str], settings: CSVSettings) -> None:
     """Index each column that records are found by: the ids, and e-mail addresses regardless of case."""
-    members = {header: member for member, header in columns.items()}
+    columns_of = {name_table(collection): columns for collection, columns in settings.columns.items()}
+    members = {header: member for member, header in columns_of.get(table, {}).items()}
     for header in headers:
         member = members.get(header, header)
         if member in {"id", "email"} or member.endswith("Id"):

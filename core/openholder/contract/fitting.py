@@ -136,7 +136,10 @@ def _parse_text(value: Any, path: str) -> Any:
 
 
 def _fit_number_text(fit: Fitter, places: int, value: Any, path: str) -> Any:
-    """Convert numbers to text with at least ``places`` decimal places. Text stays unchanged."""
+    """Convert numbers to text with at least ``places`` decimal places. Digits in a text stay as they are written."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        whole, _, decimals = value.partition(".")
+        return f"{whole}.{decimals:0<{places}}" if len(decimals) < places else value
     if isinstance(value, str | bool):
         return fit(value, path)
     exact = _fit_decimal(value, path)

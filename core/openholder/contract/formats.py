@@ -56,7 +56,7 @@ DateTimeString = Annotated[
 """RFC 3339 date-time with its offset."""
 
 AmountString = Annotated[str, Meta(pattern=r"\A-?[0-9]{1,16}\.[0-9]{2,}\Z", extra={"places": 2})]
-"""An amount of money as text with at least two decimal places. Numbers are converted to this format."""
+"""An amount of money as text with at least two decimal places. Numbers, and texts with fewer, are converted to it."""
 
 RateString = Annotated[str, Meta(pattern=r"\A-?[0-9]{1,16}(\.[0-9]{1,16})?\Z", extra={"places": 0})]
 """A rate as text: 0.05 is five per cent. Numbers are converted to this format."""

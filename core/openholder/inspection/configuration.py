@@ -159,7 +159,7 @@ async def _inspect_columns(sources: SourceRegistry, collection: str, open_member
     what = f"columns of {collection}"
     misspelt = dict(find_misspelt(collection, rows or ()))
     findings = [
-        Finding(what, "advice", f"unknown column {column!r}; did you mean {meant!r}?")
+        Finding(what, "advice", f"unknown column {column!r}; did you mean {meant!r}?{_propose_setting(column, meant)}")
         for column, meant in misspelt.items()
     ]
     if collection in OPENABLE:
@@ -185,6 +185,13 @@ async def _inspect_ids(
         return []
     mistakes = find_unusable_ids(collection, rows or (), operations, compile_id_pattern(settings.id_characters))
     return [Finding(f"ids of {collection}", "failed", mistake) for mistake in mistakes]
+
+
+def _propose_setting(column: str, member: str) -> str:
+    """Propose the setting for a column that is certainly meant: it differs in the case of letters alone."""
+    if column.lower() != member.lower():
+        return ""
+    return f' Set `"{member}" = "{column}"` in the `columns` of the collection'
 
 
 async def _ask_for_advice(sources: SourceRegistry, operation: Operation) -> list[str]:

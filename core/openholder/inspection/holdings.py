@@ -46,6 +46,8 @@ class Holding:
 async def list_customers(sources: SourceRegistry, number: int) -> list[str]:
     """List the ids of the first customers. Raises `SourceFault` if the source cannot list them."""
     rows = (await sources.fetch(Query(collection="customers", limit=number))).records
+    if any(row.get("id") is None for row in rows):
+        raise SourceFault("collection 'customers': a record has no 'id'")
     return [str(row["id"]) for row in rows]
 
 

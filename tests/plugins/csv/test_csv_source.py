@@ -378,7 +378,7 @@ async def test_a_cancelled_load_ends_at_once_and_leaves_nothing(io_loop, tmp_pat
     write_files(tmp_path, **{"banking.transactions": build_file(200_000)})
     (tmp_path / "index").mkdir()
     settings = CSVSettings(path=tmp_path / "bank", memory_bytes=0, index_folder=tmp_path / "index")
-    loading = asyncio.create_task(load("bank", settings, read_stamp(settings.path)))
+    loading = asyncio.create_task(load("bank", settings, read_stamp(settings)))
     await wait_until(reading)
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -387,7 +387,7 @@ async def test_a_cancelled_load_ends_at_once_and_leaves_nothing(io_loop, tmp_pat
     given_up = Heartbeat("bank")
     given_up.stop()
     with pytest.raises(SourceFault, match=r"banking\.transactions\.csv: interrupted"):
-        await asyncio.to_thread(share_index, settings, read_stamp(settings.path), given_up)
+        await asyncio.to_thread(share_index, settings, read_stamp(settings), given_up)
     assert list((tmp_path / "index").glob("*/*")) == []
 
 

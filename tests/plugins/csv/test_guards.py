@@ -196,7 +196,7 @@ def test_a_marker_is_no_older_than_any_file(folder, marked, is_complete):
     write_rows(folder, 1, "accounts", at=1999)
     if marked:
         touch(folder / "DONE", marked)
-    assert is_marked(folder, "DONE", read_stamp(folder)) is is_complete
+    assert is_marked(folder, "DONE", read_stamp(CSVSettings(path=folder))) is is_complete
 
 
 @pytest.mark.gen_test
