@@ -174,6 +174,20 @@ async def test_rotated_keys_are_refreshed_without_refusing_a_request(io_loop, wo
     assert (await world.call(BALANCE)).status == 401
 
 
+@pytest.mark.gen_test(timeout=60)
+async def test_strangers_take_no_place_of_good_requests(io_loop, world, host, monkeypatch):
+    """The host hangs. Requests with an unknown kid wait for it, and others are answered beside them."""
+    monkeypatch.setenv("OPENHOLDER_LISTEN__MAX_REQUESTS", "2")
+    await start(world)
+    host.hang = True
+    strange = [asyncio.create_task(world.call(BALANCE, token=token)) for token in tokens(world, NEW, 40)]
+    await until(lambda: world.holder.keys.waiting >= 2, "strangers wait")
+    good = [(await world.call(BALANCE, token=token)).status for token in tokens(world, OLD, 50)]
+    assert good == [200] * 50
+    host.hang = False
+    assert {answer.status for answer in await asyncio.gather(*strange)} <= {401, 503}
+
+
 # -- the host of the keys is away ---------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from helpers.clocks import Clock
 from openholder.fiskil.signer import Signer
+from openholder.gate import jwks
 from openholder.gate.fetching import FetchedDocument, FetchFailed
 from openholder.gate.jwks import UNKNOWN_KID_BURST, UNKNOWN_KID_RATE, JWKSCache
 from openholder.gate.keys import MAX_KEYS, UnusableKeySet, parse_key_set
@@ -366,6 +367,28 @@ async def test_an_unknown_kid_is_wrong_only_after_a_successful_fetch(io_loop, ca
     assert "k2" in (await cache.get_table("k2")).kids
     for _ in range(3):
         assert "k3" not in (await cache.get_table("k3")).kids  # the failure is forgotten
+
+
+@pytest.mark.gen_test
+async def test_a_dozen_wait_for_a_fetch_that_hangs(io_loop, cache, host, monkeypatch):
+    """Any number may wait at first; the rest is told to come back, and so is whoever comes later."""
+    monkeypatch.setattr(jwks, "GRACE", 0.05)
+    await cache.get_table("k1")
+    host.open.clear()
+    asking = [asyncio.create_task(cache.get_table(f"unknown{number}")) for number in range(100)]
+    await asyncio.sleep(0)
+    assert cache.waiting == 100
+    gone = asyncio.gather(*asking[12:], return_exceptions=True)
+    assert {type(answer) for answer in await gone} == {CannotJudge}
+    assert not any(waiting.done() for waiting in asking[:12])
+    assert cache.waiting == 12
+    with pytest.raises(CannotJudge) as raised:
+        await cache.get_table("late")
+    assert raised.value.retry_after == 1
+    assert (await cache.get_table("k1")).kids == {"k1"}
+    host.open.set()
+    assert {frozenset(table.kids) for table in await asyncio.gather(*asking[:12])} == {frozenset({"k1"})}
+    assert (cache.waiting, host.fetches) == (0, 2)
 
 
 @pytest.mark.gen_test

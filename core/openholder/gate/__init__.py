@@ -66,6 +66,10 @@ class Gate:
         self._lost_before = 0.0 if hasattr(store, "lost_before") else lost_before
         self._latest = clock()
 
+    def count_waiting(self) -> int:
+        """Return how many requests wait for keys. Nothing is known about them yet."""
+        return self._keys.waiting
+
     async def admit(self, authorization: Sequence[str], path: str, facts: TokenFacts) -> None:
         """Admit a request and use up its token.
 

@@ -21,6 +21,10 @@ SHORTEST_REFRESH, LONGEST_REFRESH = 60.0, 3600.0
 """Seconds. Bounds for Cache-Control, so that a proxy cannot pin keys for a day or cause constant fetching."""
 ALARM = 900.0
 """Seconds without a successful fetch after which a failure is logged as critical."""
+GRACE = 0.3
+"""Seconds from the start of a fetch in which any number of requests may wait for it: it hardly ever takes longer."""
+MAX_WAITING = 12
+"""Requests that wait for a fetch that takes longer. Further ones get 503 at once: a flood must not pile up."""
 UNKNOWN_KID_RATE, UNKNOWN_KID_BURST = 5 / 60, 2
 """Fetches per second, and at once, that unknown kids may cause. Scheduled refreshes do not count."""
 
@@ -55,6 +59,10 @@ class JWKSCache:
         self._failures = 0
         self._retry_at = 0.0
         self._pending: asyncio.Task[None] | None = None
+        self._patience_ended = asyncio.Event()
+        self._patience: asyncio.TimerHandle | None = None
+        self.waiting = 0
+        """How many requests wait for a fetch."""
         self._background: asyncio.Task[None] | None = None
         self._bucket = TokenBucket(UNKNOWN_KID_RATE, UNKNOWN_KID_BURST, clock)
 
@@ -95,13 +103,13 @@ class JWKSCache:
             # Without keys every request wants a fetch: respect the back-off, but join a fetch that is under way.
             if self._pending is None and self._clock() < self._retry_at:
                 raise CannotJudge("no keys yet", retry_after=self._get_retry_after())
-            await self._renew()
+            await self._wait_for_fetch()
         table = self._require_table()
         if kid in table.kids:
             return table
         self._on_event("unknown_kid")
         if self._pending is not None or self._bucket.take():
-            await self._renew()
+            await self._wait_for_fetch()
             table = self._require_table()
         if kid not in table.kids and self._failures:
             raise CannotJudge("unknown kid while the key set cannot be fetched", retry_after=self._get_retry_after())
@@ -116,16 +124,39 @@ class JWKSCache:
         return max(1, round(self._retry_at - self._clock()))
 
     async def _renew(self) -> None:
-        """Fetch once for all waiting requests. A request that is cancelled does not cancel the fetch of the others."""
+        """Fetch once for all who wait. One who is cancelled does not cancel the fetch of the others."""
+        await asyncio.shield(self._start_fetch())
+
+    async def _wait_for_fetch(self) -> None:
+        """Do the same for a request, with a limit on how many of them wait for a fetch that takes long."""
+        pending = self._start_fetch()
+        self.waiting += 1
+        try:
+            if self.waiting > MAX_WAITING:
+                await self._patience_ended.wait()  # after `GRACE`, or with the fetch
+            else:
+                await asyncio.shield(pending)
+        finally:
+            self.waiting -= 1
+        if not pending.done():
+            raise CannotJudge("the key set is still being fetched", retry_after=1)
+
+    def _start_fetch(self) -> asyncio.Task[None]:
+        """Start a fetch, unless one is under way."""
         if self._pending is None:
+            self._patience_ended.clear()
             self._pending = asyncio.create_task(self._fetch_table())
             self._pending.add_done_callback(self._clear_pending)
-        await asyncio.shield(self._pending)
+        return self._pending
 
     def _clear_pending(self, _: asyncio.Task[None]) -> None:
         self._pending = None
+        if self._patience:
+            self._patience.cancel()
+        self._patience_ended.set()
 
     async def _fetch_table(self) -> None:
+        self._patience = asyncio.get_running_loop().call_later(GRACE, self._patience_ended.set)
         try:
             fetched = await asyncio.wait_for(self._fetch(), DEADLINE)
             table = parse_key_set(fetched.body)

@@ -78,7 +78,7 @@ class Generation:
                 failure_status=settings.fiskil.authentication_failure_status,
                 id_characters=settings.id_characters,
             )
-            state = ServingState(service, journal, max_requests=settings.listen.max_requests)
+            state = ServingState(service, journal, settings.listen.max_requests, gate.count_waiting)
             public = build_application(state, list_operations(settings))
             return cls(configuration, sources, state, public, exits.pop_all())
 

@@ -50,10 +50,18 @@ class ServingState:
     journal: Journal
     max_requests: int = 500
     """Requests that are answered at the same time; more get 503 at once."""
+    count_waiting: Callable[[], int] = int
+    """Returns how many of them wait for keys: they take no place from a request that can be judged."""
     running: dict[asyncio.Task[None], RequestDelegate] = field(default_factory=dict)
     """The requests that are being answered, the oldest first."""
     closing: bool = False
     """Whether the server is shutting down: answers then close their connection."""
+
+    @property
+    def is_full(self) -> bool:
+        """True if no further request may be answered now."""
+        running = len(self.running)
+        return running >= self.max_requests and running - self.count_waiting() >= self.max_requests
 
     def give_up_late(self, limit: float) -> None:
         """End the requests that have taken more than ``limit`` seconds. They are answered with an error."""
@@ -141,7 +149,7 @@ class RequestDelegate(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """Answer the request, which is complete now, unless too many others are being answered."""
-        if not self._entry.status and len(self._state.running) >= self._state.max_requests:
+        if not self._entry.status and self._state.is_full:
             self._write(b"", build_unavailable("overloaded", 1))
         if self._entry.status:
             self._connection.finish()
