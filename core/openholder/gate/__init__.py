@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,6 +57,8 @@ class Gate:
         lost_before: float = 0.0,
     ) -> None:
         self._fiskil = fiskil
+        self._algorithms = tuple(fiskil.algorithms)
+        self._token_types = tuple(fiskil.token_types)
         self._base_urls = base_urls
         self._keys = keys
         self._store = store
@@ -82,9 +83,8 @@ class Gate:
             Refused: The token is missing, invalid or used.
             CannotJudge: The key set or the replay store is unavailable.
         """
-        token = parse_token(read_bearer(authorization), self._fiskil.algorithms, self._fiskil.token_types)
-        # Callers choose the kid: it could be long, or contain line breaks or terminal escapes.
-        facts.kid, facts.alg = re.sub(r"[^ -~]", "?", token.kid[:32]), token.algorithm
+        token = parse_token(read_bearer(authorization), self._algorithms, self._token_types)
+        facts.kid, facts.alg = token.printable_kid, token.algorithm
         await self._check_signature(token)
         now = self._read_clock()
         lost_before = self._find_lost_before()
@@ -96,7 +96,7 @@ class Gate:
             raise CannotJudge("replay store: it lost tokens meanwhile")
 
     async def _check_signature(self, token: Token) -> None:
-        table = await self._keys.get_table(token.kid)
+        table = self._keys.find_table(token.kid) or await self._keys.get_table(token.kid)
         verified = table.verify(token.kid, token.algorithm, token.signed, token.signature)
         if verified is None:
             raise Refused(Reason.KEY_UNKNOWN)

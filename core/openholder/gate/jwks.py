@@ -91,6 +91,11 @@ class JWKSCache:
         """The ids of the usable keys."""
         return self._table.kids if self._table else frozenset()
 
+    def find_table(self, kid: str) -> KeyTable | None:
+        """Return the key table if it is in use and has the kid: then nothing needs to be fetched."""
+        table = self._table
+        return table if table and kid in table.kids and self.age is not None else None
+
     async def get_table(self, kid: str) -> KeyTable:
         """Return the key table to verify a token signed with ``kid``.
 

@@ -5,8 +5,9 @@ PyJWT accepts padding, repeated members and non-canonical base64url. Each of the
 
 from __future__ import annotations
 
-import base64
 import re
+import string
+from binascii import a2b_base64
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,11 @@ MAX_TOKEN = 8192
 MAX_KID = 256
 """Characters of a key id."""
 
+_ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+_LAST_CHARACTERS = (_ALPHABET, _ALPHABET[::4], _ALPHABET[::16])
+"""What may come last, by the number of padding characters: the last two bits, or four, have to be zero."""
+_TO_BASE64 = str.maketrans("-_", "+/")
+
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
 
 
@@ -30,6 +36,8 @@ class Token:
 
     algorithm: str
     kid: str
+    printable_kid: str
+    """The beginning of the kid for logs: callers choose it, and it could contain line breaks or terminal escapes."""
     claims: dict[str, Any]
     signed: bytes
     signature: bytes
@@ -60,21 +68,22 @@ def parse_token(text: str, algorithms: Collection[str], types: Collection[str]) 
     parts = _COMPACT.fullmatch(text)
     if parts is None:
         raise Refused(Reason.NOT_COMPACT_JWS)
-    algorithm, kid = _read_header(parts[1], tuple(algorithms), tuple(types))
-    claims = _parse_object(_decode_base64url(parts[2]), Reason.PAYLOAD_NOT_JSON)
-    signed = f"{parts[1]}.{parts[2]}".encode("ascii")
-    return Token(algorithm, kid, claims, signed, _decode_base64url(parts[3]))
+    header, payload, signature = parts.groups()
+    algorithm, kid, printable_kid = _read_header(header, tuple(algorithms), tuple(types))
+    claims = _parse_object(_decode_base64url(payload), Reason.PAYLOAD_NOT_JSON)
+    signed = text[: -len(signature) - 1].encode("ascii")
+    return Token(algorithm, kid, printable_kid, claims, signed, _decode_base64url(signature))
 
 
 def _decode_base64url(part: str) -> bytes:
-    """Decode base64url; refuse spellings that no encoder produces (RFC 4648 section 3.5)."""
-    try:
-        decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    except ValueError:
-        raise Refused(Reason.NOT_CANONICAL_BASE64URL) from None
-    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part.encode("ascii"):
+    """Decode base64url; refuse spellings that no encoder produces (RFC 4648 section 3.5).
+
+    ``part`` has characters of the alphabet only. So it is canonical if its last character has no bits that are unused.
+    """
+    padding = -len(part) % 4
+    if padding == 3 or part[-1] not in _LAST_CHARACTERS[padding]:
         raise Refused(Reason.NOT_CANONICAL_BASE64URL)
-    return decoded
+    return a2b_base64(part.translate(_TO_BASE64) + "=" * padding)
 
 
 def _parse_object(document: bytes, reason: Reason) -> dict[str, Any]:
@@ -88,10 +97,11 @@ def _parse_object(document: bytes, reason: Reason) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _read_header(part: str, algorithms: tuple[str, ...], types: tuple[str, ...]) -> tuple[str, str]:
-    """Read the algorithm and key id of a JOSE header. Unknown members are ignored (RFC 7515 section 4).
+def _read_header(part: str, algorithms: tuple[str, ...], types: tuple[str, ...]) -> tuple[str, str, str]:
+    """Read the algorithm and key id of a JOSE header, and the key id for logs.
 
-    Cached, because the headers of all tokens that one key signs are the same bytes. Refusals are not.
+    Unknown members are ignored (RFC 7515 section 4). Cached, because the headers of all tokens that one key signs are
+    the same bytes. Refusals are not.
     """
     header = _parse_object(_decode_base64url(part), Reason.HEADER_NOT_JSON)
     algorithm, kid = header.get("alg"), header.get("kid")
@@ -107,4 +117,4 @@ def _read_header(part: str, algorithms: tuple[str, ...], types: tuple[str, ...])
         kind, allowed = header["typ"], {name.lower() for name in types}
         if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in allowed:
             raise Refused(Reason.TYPE_NOT_ALLOWED)
-    return algorithm, kid
+    return algorithm, kid, re.sub(r"[^ -~]", "?", kid[:32])
