@@ -47,8 +47,8 @@ def read_stamp(settings: CSVSettings) -> Stamp:
 
 def _list_names(settings: CSVSettings) -> list[str]:
     """Return the names of the files that are named after their collection."""
-    paths = [*settings.path.glob("*.csv"), *settings.path.glob("*.csv.gz")]
-    return sorted(path.name for path in paths if path.name not in settings.tables.values())
+    names = {path.name for pattern in ("*.csv", "*.csv.gz") for path in settings.path.glob(pattern)}
+    return sorted(names - {*settings.tables.values(), settings.marker})
 
 
 def name_table(collection: str) -> str:

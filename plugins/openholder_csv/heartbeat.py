@@ -27,7 +27,7 @@ class Heartbeat:
         self._started = time.monotonic()
         self._next = self._started + FIRST
         self._stopped = threading.Event()
-        self.describe: Callable[[], str] = lambda: "measuring the compressed files"
+        self.describe: Callable[[], str] = lambda: "waiting for another process that reads the same files"
 
     def beat(self) -> bool:
         """Log progress if a line is due. Return True, which makes SQLite interrupt its work, once stopped."""

@@ -60,7 +60,7 @@ async def count(source, query=CUSTOMERS):
 
 async def wait_until(condition):
     """Wait until a condition is true."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not await condition():
             await asyncio.sleep(0.005)
 
@@ -92,7 +92,7 @@ async def wait_for_log(caplog, text):
         (0.9, 0, 0, ""),
     ],
 )
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_file_must_keep_its_part_of_the_rows(io_loop, folder, caplog, ratio, before, now, reason):
     write_rows(folder, before)
     async with open_source(folder, min_rows_ratio=ratio) as source:
@@ -102,7 +102,7 @@ async def test_a_file_must_keep_its_part_of_the_rows(io_loop, folder, caplog, ra
         assert await count(source) == (before if reason else now)
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_one_short_file_keeps_the_whole_folder_back(io_loop, folder, caplog):
     write_rows(folder, 10)
     write_rows(folder, 10, "accounts")
@@ -121,7 +121,7 @@ async def test_one_short_file_keeps_the_whole_folder_back(io_loop, folder, caplo
         await wait_until(all_served)
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_only_customers_are_refused_when_there_are_none(io_loop, folder):
     write_rows(folder, 2, "accounts")
     async with open_source(folder) as source:
@@ -133,7 +133,7 @@ async def test_only_customers_are_refused_when_there_are_none(io_loop, folder):
         await wait_until(none_left)
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_each_version_is_compared_with_the_one_before(io_loop, folder, caplog):
     caplog.set_level(logging.INFO)
     write_rows(folder, 100)
@@ -152,7 +152,7 @@ async def test_each_version_is_compared_with_the_one_before(io_loop, folder, cap
 # -- the marker ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_files_without_their_marker_are_not_opened(io_loop, folder):
     write_rows(folder, 1, at=1000)
     for prepare in (lambda: None, lambda: touch(folder / "DONE", 999)):
@@ -165,7 +165,7 @@ async def test_files_without_their_marker_are_not_opened(io_loop, folder):
         assert await count(source) == 1
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_new_version_waits_for_its_marker(io_loop, folder, caplog):
     caplog.set_level(logging.INFO)
     write_rows(folder, 1, at=1000)
@@ -199,7 +199,16 @@ def test_a_marker_is_no_older_than_any_file(folder, marked, is_complete):
     assert is_marked(folder, "DONE", read_stamp(CSVSettings(path=folder))) is is_complete
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
+async def test_a_marker_is_no_collection(io_loop, folder):
+    write_rows(folder, 1, at=1000)
+    touch(folder / "done.csv", 1001)
+    async with open_source(folder, marker="done.csv") as source:
+        assert await count(source) == 1
+        assert set(source.collections()) == {"customers"}
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_a_marked_version_that_cannot_be_read_is_not_served(io_loop, folder, caplog):
     write_rows(folder, 1, at=1000)
     touch(folder / "DONE", 1001)

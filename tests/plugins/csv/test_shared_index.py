@@ -58,7 +58,7 @@ def keep_waiting():
 # -- one for all --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_sources_of_the_same_files_share_one_index(io_loop, settings, monkeypatch):
     one, other = CSVSource("one", settings), CSVSource("other", settings)
     await one.open()
@@ -81,19 +81,19 @@ def test_an_index_read_in_another_way_is_another_one(settings, change):
     other.release()
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_each_worker_keeps_its_version_until_it_reloads(io_loop, settings):
     slow, quick = CSVSource("slow", settings.model_copy(update={"reload": 3600})), CSVSource("quick", settings)
     await slow.open()
     await quick.open()
     (settings.path / "customers.csv").write_text("id,name\n2,Lee\n", encoding="utf-8")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (await quick.fetch(Query(collection="customers"))).records != [{"id": "2", "name": "Lee"}]:
             await asyncio.sleep(0.01)
     assert (await slow.fetch(Query(collection="customers"))).records == [{"id": "1", "name": "Kim"}]
     assert len(list_files(settings)) == 2
     await slow.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(list_files(settings)) > 1:  # the other one may still be closing its old version
             await asyncio.sleep(0.01)
     await quick.close()
