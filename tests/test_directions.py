@@ -29,6 +29,7 @@ FLOORS = (
     ("settings", "what can be configured"),
     ("testing", "the contract kit for authors of sources"),
     ("sql", "queries as SELECTs"),
+    ("mapping", "words that map columns and values to members"),
     ("sources", "plugins: hooks, kinds, the registry of sources"),
     ("contract", "what Fiskil and the standards say"),
     ("query", "the language of queries"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import openholder
+import openholder.mapping
 import openholder.sql
 
 pytestmark = pytest.mark.checkout
@@ -24,7 +25,7 @@ PLUGIN_MODULES = sorted(
     path for path in PLUGINS.rglob("*.py") if not {"tests", "build"} & set(path.relative_to(PLUGINS).parts)
 )
 MODULES = sorted([*CORE.rglob("*.py"), *PLUGIN_MODULES])
-PUBLIC = {module.__name__: module for module in (openholder, openholder.sql)}
+PUBLIC = {module.__name__: module for module in (openholder, openholder.mapping, openholder.sql)}
 """What plugins may import from: names in their ``__all__``."""
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from openholder import SourceFault, describe
+from openholder.mapping import tidy
 from openholder_csv.settings import CSVSettings
 
 SAFE_TEXTS = (
@@ -76,11 +77,18 @@ class CSVRows:
             characters += len(line)
             if len(cells) >= rows * width or characters > MAX_BATCH:
                 self._check_size()
-                yield [cell or None for cell in cells]
+                yield self._tidy(cells)
                 cells, characters = [], 0
         self._check_size()
         if cells:
-            yield [cell or None for cell in cells]
+            yield self._tidy(cells)
+
+    def _tidy(self, cells: list[str]) -> list[str | None]:
+        """Return None for cells without a value."""
+        strip, absent = self._settings.strip, frozenset(self._settings.absent)
+        if not strip and not absent:
+            return [cell or None for cell in cells]
+        return [tidy(cell, strip=strip, absent=absent) or None for cell in cells]
 
     def _is_blank_to_the_end(self) -> bool:
         """Return whether all further lines are blank: there, in a file of several columns, no row can be missing."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO
 
 from openholder import SourceFault
+from openholder.mapping import name_table
 from openholder_csv.settings import CSVSettings
 
 Bytes = BinaryIO | gzip.GzipFile
@@ -49,11 +50,6 @@ def _list_names(settings: CSVSettings) -> list[str]:
     """Return the names of the files that are named after their collection."""
     names = {path.name for pattern in ("*.csv", "*.csv.gz") for path in settings.path.glob(pattern)}
     return sorted(names - {*settings.tables.values(), settings.marker})
-
-
-def name_table(collection: str) -> str:
-    """Return the table of a collection, whose name may be written with dots or underscores."""
-    return collection.replace(".", "_")
 
 
 def list_files(settings: CSVSettings) -> dict[str, Path]:

@@ -19,7 +19,7 @@ import aiosqlite
 
 from openholder import SourceFault, describe
 from openholder_csv.csv_rows import CSVRows
-from openholder_csv.files import Stamp, estimate_text, list_files, name_table, open_text, read_stamp
+from openholder_csv.files import Stamp, estimate_text, list_files, open_text, read_stamp
 from openholder_csv.heartbeat import Heartbeat
 from openholder_csv.settings import CSVSettings
 from openholder_csv.sharing import SharedFile, delete_leftovers, name_private_folder, open_private_folder, share_file
@@ -45,7 +45,9 @@ class SharedDatabase(Database):
         self._index = index
         # A complete index never changes, so SQLite needs neither locks nor a look whether it did.
         uri = f"{index.path.absolute().as_uri()}?mode=ro&immutable=1"
-        super().__init__(partial(_connect, uri), settings.columns, CONNECTIONS, partial(sqlite3.connect, uri, uri=True))
+        # Cells have been tidied when they were read.
+        tidied = settings.model_copy(update={"strip": False, "absent": ()})
+        super().__init__(partial(_connect, uri), tidied, CONNECTIONS, partial(sqlite3.connect, uri, uri=True))
 
     async def close(self) -> None:
         """Wait for running queries to end, close every connection, and delete the file after its last reader."""
@@ -166,8 +168,7 @@ def _insert_rows(connection: sqlite3.Connection, table: str, rows: CSVRows) -> N
 
 def _create_indexes(connection: sqlite3.Connection, table: str, headers: list[str], settings: CSVSettings) -> None:
     """Index each column that records are found by: the ids, and e-mail addresses regardless of case."""
-    columns_of = {name_table(collection): columns for collection, columns in settings.columns.items()}
-    members = {header: member for member, header in columns_of.get(table, {}).items()}
+    members = {rule.column: member for member, rule in settings.list_rules(table).items() if rule.column}
     for header in headers:
         member = members.get(header, header)
         if member in {"id", "email"} or member.endswith("Id"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from openholder import ExistingFolder
+from openholder.mapping import MappingSettings
 
 FileName = Annotated[str, Field(pattern=r"^[^/\x00]+$")]
 """The name of a file in the folder."""
@@ -23,14 +24,12 @@ def _check_encoding(name: str) -> str:
         raise ValueError("unknown encoding; allowed are utf-8, utf-8-sig, utf-16, windows-1252, iso-8859-1 …") from None
 
 
-class CSVSettings(BaseModel):
+class CSVSettings(MappingSettings):
     """``[sources.X]`` with ``kind = "csv"``."""
 
     path: ExistingFolder
-    tables: dict[str, FileName] = {}
+    tables: dict[str, FileName] = Field(default={})
     """For a collection, the file in the folder that holds it, if it is not named after the collection."""
-    columns: dict[str, dict[str, str]] = {}
-    """For a collection, the headers of members that have another name in the file: ``accountId = "Account No"``."""
     delimiter: Character = ","
     quote: Character | Annotated[str, Field(max_length=0)] = '"'
     """The character around a cell that contains delimiters or line breaks. Empty: quotes are like other characters."""

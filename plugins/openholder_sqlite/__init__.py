@@ -1,7 +1,7 @@
 """Data from an SQLite file: a table or view for each collection, read and never written.
 
 The collection ``banking.transactions`` is the table or view ``banking_transactions``; its columns have the names of the
-members they fill. To map another schema, use ``SELECT`` aliases in a view, or ``columns`` in the settings.
+members they fill. To map another schema, use ``SELECT`` aliases in a view, or the words of `openholder.mapping`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import sqlite3
 import time
 
 import aiosqlite
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from openholder import ExistingFile, Page, Query, SourceFault, hookimpl
+from openholder.mapping import TableSettings
 from openholder_sqlite.database import Database
 from openholder_sqlite.watching import Watched, WatchedSource
 
@@ -24,12 +25,10 @@ CHECK_INTERVAL = 0.01
 """Seconds between two looks whether the file is still there: one costs as much as a query by an index."""
 
 
-class SQLiteSettings(BaseModel):
+class SQLiteSettings(TableSettings):
     """``[sources.X]`` with ``kind = "sqlite"``."""
 
     path: ExistingFile
-    columns: dict[str, dict[str, str]] = {}
-    """For a collection, the columns of members that cannot be renamed in a view: ``accountId = "acct_no"``."""
     connections: int = Field(default=4, ge=1, le=32)
     """The number of connections, each with its own thread: the number of queries that run at the same time."""
     reload: float = Field(default=1.0, gt=0, le=3600)
@@ -65,7 +64,7 @@ class SQLiteSource(WatchedSource):
     async def _load(self) -> Database:
         settings = self._settings
         on_loop = self._connect_on_loop if settings.on_loop else None
-        database = Database(self._connect, settings.columns, settings.connections, on_loop)
+        database = Database(self._connect, settings, settings.connections, on_loop)
         await database.open()
         return database
 

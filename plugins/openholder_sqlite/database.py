@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any
 import aiosqlite
 
 from openholder import Filter, Page, Query, Row, SourceFault, describe
+from openholder.mapping import MappingSettings
 from openholder.sql import Schema, Table
 from openholder_sqlite.dialect import PlainColumns, SQLiteDialect, quote_identifier
 from openholder_sqlite.on_loop import OnLoop
@@ -48,21 +49,21 @@ _SURROGATE = re.compile("[\udc80-\udcff]")
 class Database:
     """A pool of connections to one database, and the tables found in it.
 
-    ``columns`` maps, for a collection, members to the columns that hold them under another name. ``connect_on_loop``
-    opens a further connection, for queries that are short enough for the event loop.
+    ``settings`` map tables and columns to collections and members. ``connect_on_loop`` opens a further connection, for
+    queries that are short enough for the event loop.
     """
 
     def __init__(
         self,
         connect: Connect,
-        columns: Mapping[str, Mapping[str, str]],
+        settings: MappingSettings,
         connections: int = 1,
         connect_on_loop: Callable[[], sqlite3.Connection] | None = None,
     ) -> None:
         self._connect = connect
         self._connect_on_loop = connect_on_loop
         self._on_loop: OnLoop | None = None
-        self._columns = columns
+        self._settings = settings
         self._size = connections
         self._idle: list[aiosqlite.Connection] = []
         # A semaphore is fair, a queue is not: whoever puts a connection back could take it again before those who wait.
@@ -87,12 +88,11 @@ class Database:
                 "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
             )
             tables = [await self._read_table(name, is_view=kind == "view") for name, kind in found]
-            self._schema = Schema(SQLiteDialect(), tables, self._columns)
+            schema = self._schema = Schema(SQLiteDialect(), tables, self._settings)
             if self._connect_on_loop:
 
                 def make_schema(plain: PlainColumns, has_own_order: bool) -> Schema:
-                    ordered = tables if has_own_order else [replace(table, own_order=()) for table in tables]
-                    return Schema(SQLiteDialect(plain), ordered, self._columns)
+                    return schema.with_dialect(SQLiteDialect(plain), keeps_order=has_own_order)
 
                 self._on_loop = OnLoop(self._connect_on_loop, make_schema)
                 self._exits.push_async_callback(self._on_loop.close)
@@ -162,7 +162,7 @@ class Database:
         # Nothing but the text of the first, which quotes the value, tells these errors from others.
         if isinstance(exc, UnicodeDecodeError) or str(exc).startswith((FUNCTION_FAILED, "Could not decode to UTF-8")):
             row, member = await self._find_undecodable(query)
-            column = f"column {table.members[member]!r}" if member else "a column"
+            column = f"column {table.members.get(member, member)!r}" if member else "a column"
             return SourceFault(f"table {table.name!r}: {column} has text that is not UTF-8; convert it", row=row)
         return SourceFault(f"table {table.name!r}: {describe(exc, SAFE_TEXTS)}")
 

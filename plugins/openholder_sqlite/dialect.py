@@ -13,10 +13,12 @@ from openholder_sqlite.sql_functions import encode_condition
 
 __all__ = ["SQLiteDialect", "quote_identifier"]
 
+BLANKS = "' ' || char(9, 10, 11, 12, 13, 160)"
+"""What `openholder.mapping.tidy` leaves out around texts."""
 SIGNS = {"ge": ">=", "le": "<="}
 
 Times = tuple[str, tuple[str, ...]]
-"""A table, and the members that hold the time of a row: the first one with a value counts."""
+"""A table, by the collection it is served as, and the members that hold the time of a row: the first value counts."""
 
 PlainColumns = Mapping[Times, bool]
 """Times that are all written like ``2026-01-31T23:59:59Z``, and whether every row has the first of the members."""
@@ -36,16 +38,21 @@ class SQLiteDialect(Dialect):
     def __init__(self, plain: PlainColumns | None = None) -> None:
         self._plain = plain or {}
 
+    strips = True
+
     def text(self, table: Table, column: str) -> str:
-        return f"CAST({self.quoted(column)} AS TEXT) COLLATE BINARY"
+        return f"{self._write_text(table, column)} COLLATE BINARY"
+
+    def _write_text(self, table: Table, column: str) -> str:
+        text = f"CAST({self.quoted(column)} AS TEXT)"
+        return f"trim({text}, {BLANKS})" if table.strip else text
 
     def one_of(self, table: Table, column: str, values: Sequence[str], bind: Bind) -> str | None:
-        matches_text = _matches_text(table, column)
-        name = self.quoted(column)
         # The first half finds the rows through an index. The second compares the text: it keeps a numeric column with
         # 12 from matching '12.0' or ' 12', and a COLLATE NOCASE column from matching other letters.
-        found = f"{name} IN ({', '.join(map(bind, values))}) AND " if matches_text else ""
-        return f"({found}CAST({name} AS TEXT) COLLATE BINARY IN ({', '.join(map(bind, values))}))"
+        name = self.quoted(column)
+        found = f"{name} IN ({', '.join(map(bind, values))}) AND " if _matches_text(table, column) else ""
+        return f"({found}{self.text(table, column)} IN ({', '.join(map(bind, values))}))"
 
     def condition(self, table: Table, condition: Filter, bind: Bind) -> str:
         is_plain = not condition.otherwise and condition.absent is None
@@ -74,7 +81,7 @@ class SQLiteDialect(Dialect):
     def _compare_instants(self, table: Table, condition: Filter, bind: Bind) -> str:
         members, sign = condition.members, SIGNS[condition.operator]
         marks = [bind(value) for value in self._bind_instants(table, condition)]
-        if (table.name, members) in self._plain:
+        if (table.collection, members) in self._plain:
             term = f"{self._write_plain(table, members)} {sign} {marks[0]}"
             return f"COALESCE({term}, {marks[1]})" if len(marks) > 1 else term
         # A comparison of the column's text could use an index, but it would silently leave out values that are not
@@ -90,7 +97,7 @@ class SQLiteDialect(Dialect):
         default = None
         if absent is not None:
             default = microseconds(absent) if isinstance(absent, datetime) else instant(str(absent))
-        is_complete = self._plain.get((table.name, condition.members))
+        is_complete = self._plain.get((table.collection, condition.members))
         if is_complete is None:
             bounds: tuple[Any, ...] = (microseconds(limit),)
             return bounds if default is None else (default, *bounds)
@@ -102,7 +109,7 @@ class SQLiteDialect(Dialect):
 
     def _write_plain(self, table: Table, members: tuple[str, ...]) -> str:
         """Return the text of a plain time: of the first member alone if every row has it, so that an index helps."""
-        if self._plain[table.name, members]:
+        if self._plain[table.collection, members]:
             members = tuple([member for member in members if member in table.members][:1])
         return self.first(table, members)
 
@@ -111,7 +118,7 @@ class SQLiteDialect(Dialect):
         value = self.first(table, members)
         if value == "NULL":
             return ""
-        plain = self._plain.get((table.name, members)) if order.reads == "instant" else None
+        plain = self._plain.get((table.collection, members)) if order.reads == "instant" else None
         if plain is not None:
             key = self._write_plain(table, members)
             if plain:
@@ -129,9 +136,9 @@ class SQLiteDialect(Dialect):
         declared = table.types[column].upper()
         name = self.quoted(column)
         if condition.operator == "ieq":
-            is_text = "CHAR" in declared or "TEXT" in declared
-            return f"{name if is_text else f'CAST({name} AS TEXT)'} COLLATE NOCASE"
-        return name if _matches_text(table, column) else f"CAST({name} AS TEXT)"
+            is_text = ("CHAR" in declared or "TEXT" in declared) and not table.strip
+            return f"{name if is_text else self._write_text(table, column)} COLLATE NOCASE"
+        return name if _matches_text(table, column) else self._write_text(table, column)
 
 
 def _matches_text(table: Table, column: str) -> bool:
@@ -140,7 +147,7 @@ def _matches_text(table: Table, column: str) -> bool:
     A column declared without a type, or as BLOB, converts nothing: the number 12 in it never equals '12'.
     """
     declared = table.types[column].upper()
-    return bool(declared) and "BLOB" not in declared
+    return bool(declared) and "BLOB" not in declared and not table.strip
 
 
 def _bind_once(condition: Filter) -> tuple[Any, ...]:

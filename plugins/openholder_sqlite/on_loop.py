@@ -78,7 +78,7 @@ class OnLoop:
         now = time.perf_counter()
         return any(now < self._paused.get(name, 0.0) for name in names)
 
-    def _fetch_by_time(self, query: Query) -> Page:
+    def _fetch_by_time(self, query: Query) -> Page | None:
         self._plain_times.refresh(query)
         member = self._plain_times.find_time(query)
         if (
@@ -97,6 +97,8 @@ class OnLoop:
                 limit=query.limit + before + 1,
             )
             page = self._plain_times.streaming.fetch_now(wider, self._select)
+            if page is None:
+                return None
             times = [row[member] for row in page.records]
             if len(set(times)) == len(times):
                 return Page(records=page.records[before : before + query.limit], total=page.total)

@@ -87,7 +87,7 @@ class PlainTimes:
             return None
         members = query.order[0].members
         table = self.schema.table(query.collection)
-        is_complete = self._known.get((table.name, members))
+        is_complete = self._known.get((table.collection, members))
         return next(member for member in members if member in table.members) if is_complete else None
 
     def _learn(self, known: PlainColumns) -> None:
@@ -132,4 +132,9 @@ def list_times(table: Table, query: Query) -> set[Times]:
     """List the times by which a query filters or sorts, as far as the table has any."""
     compared = [condition.members for condition in query.filters if isinstance(condition.value, datetime)]
     sorted_by = [order.members for order in query.order if order.reads == "instant"]
-    return {(table.name, members) for members in (*compared, *sorted_by) if table.columns(members)}
+    changed = table.converted | table.tidied
+    return {
+        (table.collection, members)
+        for members in (*compared, *sorted_by)
+        if table.columns(members) and changed.isdisjoint(members)
+    }

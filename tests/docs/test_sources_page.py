@@ -22,7 +22,7 @@ from openholder.inspection.column_names import list_columns
 from openholder.server.app import bind
 
 PAGE = (Path(__file__).parents[2] / "docs/sources.md").read_text(encoding="utf-8")
-SQL, CSV, REST, SEVERAL = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
+SQL, CSV, WORDS, REST, SEVERAL = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
 
 
 def blocks(chapter: str, language: str) -> list[str]:
@@ -86,6 +86,23 @@ async def test_the_nightly_exports_are_served_under_their_own_headers(world: Wor
     }
     offered = (await world.call("/auth/v1/customer/C-881/accounts")).json["accounts"]
     assert [account["displayName"] for account in offered] == ["Home"]
+
+
+@pytest.mark.gen_test
+async def test_the_export_is_served_by_words_alone(world: World, tmp_path):
+    (tmp_path / "core").mkdir()
+    written = re.findall(
+        r"`(\S+\.asc)` has[^`]*:\n\n```csv\n(.*?)```|`(\S+\.asc)`:\n\n```csv\n(.*?)```", WORDS, re.DOTALL
+    )
+    for first, content, other, text in written:
+        (tmp_path / "core" / (first or other)).write_text(content or text, encoding="utf-8")
+    (configured,) = blocks(WORDS, "toml")
+    await world.start(configured)
+    assert await verified(world, WORDS) == 2
+    found = await world.call("/auth/v1/customer/search", body={"email": "noor@EXAMPLE.com"})
+    assert found.json["data"] == [{"id": "70012", "name": "Noor Haddad"}]
+    refused = await world.call("/v1/banking/customer/70013/accounts/62000-12/balance")
+    assert (refused.status, refused.headers["X-Sharing-Refused"]) == (404, "true")
 
 
 class Upstream(RequestHandler):

@@ -72,7 +72,8 @@ def _fit_integer(value: Any, path: str) -> Any:
     return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
 
 
-def _fit_decimal(value: Any, path: str) -> Any:
+def fit_decimal(value: Any, path: str) -> Decimal:
+    """Convert a number or its text to an exact decimal."""
     if isinstance(value, Decimal) and value.is_finite():
         return value
     if isinstance(value, float) and abs(value) < 10**_DOUBLE_DIGITS and float(f"{value:.{_DOUBLE_DIGITS}g}") == value:
@@ -115,7 +116,7 @@ def _fit_any(value: Any, path: str) -> Any:
     if isinstance(value, list):
         return _fit_list(_fit_any, value, path)
     if isinstance(value, float):
-        return _fit_decimal(value, path)
+        return fit_decimal(value, path)
     return _fit_text(value, path) if isinstance(value, str) else value
 
 
@@ -142,7 +143,7 @@ def _fit_number_text(fit: Fitter, places: int, value: Any, path: str) -> Any:
         return f"{whole}.{decimals:0<{places}}" if len(decimals) < places else value
     if isinstance(value, str | bool):
         return fit(value, path)
-    exact = _fit_decimal(value, path)
+    exact = fit_decimal(value, path)
     has_places = int(exact.as_tuple().exponent) <= -places
     return format(exact, "f" if has_places else f".{places}f")
 
@@ -158,7 +159,7 @@ _SCALARS: dict[type[inspect.Type], Fitter] = {
     inspect.StrType: _fit_text,
     inspect.BoolType: _fit_truth,
     inspect.IntType: _fit_integer,
-    inspect.DecimalType: _fit_decimal,
+    inspect.DecimalType: fit_decimal,
     inspect.DictType: _parse_text,
     inspect.AnyType: _fit_any,
 }

@@ -1,15 +1,20 @@
-"""The names that the members of a collection's records have."""
+"""The names and kinds that the members of a collection's records have."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
+from typing import Literal
 
 from msgspec import inspect
 
 from openholder.contract.formats import Record
 from openholder.contract.operations import OPERATIONS
 from openholder.contract.records.auth import AccountLink, Login
+
+Kind = Literal["amount", "whole", "truth", "time", "day", "text", "object"]
+"""What a member holds: ``amount`` is a number with decimal places, ``whole`` one without; ``object`` is all else."""
 
 INTERNAL: Mapping[str, type[Record]] = {"accounts": AccountLink, "logins": Login}
 """Records that are never part of a response: they say which customer owns or may see what."""
@@ -38,3 +43,62 @@ def list_members(collection: str) -> frozenset[str]:
         assert isinstance(struct, inspect.StructType)
         members |= {field.encode_name for field in struct.fields} | record.columns.keys()
     return frozenset(members)
+
+
+@cache
+def list_kinds(collection: str) -> Mapping[str, Kind]:
+    """List the kind of each member that records of a collection have in the standards, also inside objects.
+
+    Args:
+        collection: Its name.
+
+    Returns:
+        The kinds by path: ``address.locality``, and ``schedule.amount`` for a member of the objects in a list. Empty
+        for a collection that only custom endpoints use.
+    """
+    kinds: dict[str, Kind] = {}
+    for record, _ in list_record_types(collection):
+        kinds |= dict(_walk_kinds(record, ""))
+    return MappingProxyType(kinds)
+
+
+def _walk_kinds(record: type[Record], prefix: str) -> Iterator[tuple[str, Kind]]:
+    struct = inspect.type_info(record)
+    assert isinstance(struct, inspect.StructType)
+    columns = {member: column for column, member in record.columns.items()}
+    for field in struct.fields:
+        path = prefix + columns.get(field.encode_name, field.encode_name)
+        yield path, _find_kind(field.type)
+        inner = _unwrap(field.type)
+        if isinstance(inner, inspect.ListType):
+            inner = _unwrap(inner.item_type)
+        if isinstance(inner, inspect.StructType) and issubclass(inner.cls, Record):
+            yield from _walk_kinds(inner.cls, f"{path}.")
+
+
+def _find_kind(kind: inspect.Type) -> Kind:
+    match kind:
+        case inspect.Metadata(type=inner, extra=extra, extra_json_schema=schema):
+            named = {"date-time": "time", "date": "day"}.get((schema or {}).get("format", ""))
+            return named or ("amount" if "places" in (extra or {}) else _find_kind(inner))  # type: ignore[return-value]
+        case inspect.UnionType(types=(inner, inspect.NoneType())):
+            return _find_kind(inner)
+        case inspect.StrType() | inspect.LiteralType():
+            return "text"
+        case inspect.DecimalType():
+            return "amount"
+        case inspect.IntType():
+            return "whole"
+        case inspect.BoolType():
+            return "truth"
+    return "object"
+
+
+def _unwrap(kind: inspect.Type) -> inspect.Type:
+    """Return the type inside annotations and a union with null."""
+    while True:
+        match kind:
+            case inspect.Metadata(type=inner) | inspect.UnionType(types=(inner, inspect.NoneType())):
+                kind = inner
+            case _:
+                return kind

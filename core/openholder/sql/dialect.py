@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from openholder.query import Filter, Order, Query
 from openholder.sql.tables import Table
@@ -24,6 +24,21 @@ class Dialect:
     Values are always parameters: ``bind(value)`` returns the placeholder to write. If placeholders have no
     numbers, call it in the order in which they appear.
     """
+
+    strips: ClassVar[bool] = False
+    """Whether equality filters leave out blanks around texts if `Table.strip` says so. If not, openholder does it."""
+
+    def is_text(self, table: Table, column: str) -> bool:
+        """Tell whether a column may have text, which the words of a mapping read.
+
+        Args:
+            table: The table.
+            column: One of its columns.
+
+        Returns:
+            False if its type excludes text; true by default.
+        """
+        return True
 
     def quoted(self, name: str) -> str:
         """Quote an identifier.

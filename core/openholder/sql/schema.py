@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from openholder.errors import SourceFault
+from openholder.mapping import MappingSettings, TableSettings, name_table
 from openholder.query import Filter, Page, Query, Row, select
 from openholder.sql.dialect import NO_LIMIT, Binder, Dialect
 from openholder.sql.statements import Columns, Select, Statement
@@ -30,7 +33,7 @@ _CUT = (7, 11)
 class Prepared:
     """The SELECTs for all queries that differ in values only: a filter's value, the offset and the limit."""
 
-    members: tuple[str, ...]
+    columns: Columns
     binders: tuple[Binder, ...]
     page: str
     count: str
@@ -49,37 +52,59 @@ class Schema:
     Args:
         dialect: How the database writes SQL.
         tables: Its tables and views, from its own catalogue.
-        columns: For a collection, members and the columns of another name that hold them.
+        columns: The settings of the source, with all words of a mapping; or, for a collection, members and the columns
+            of another name that hold them.
         max_rows: How many rows openholder filters and sorts itself if the database cannot; more is a fault.
 
     Raises:
-        SourceFault: ``columns`` names a table or a column that does not exist.
+        SourceFault: The settings name a table or a column that does not exist.
     """
 
     def __init__(
         self,
         dialect: Dialect,
         tables: Iterable[Table],
-        columns: Mapping[str, Mapping[str, str]],
+        columns: MappingSettings | Mapping[str, Mapping[str, str]],
         max_rows: int = MAX_ROWS,
     ) -> None:
         self.dialect = dialect
         self._max_rows = max_rows
-        self._tables: dict[str, Table] = {}
-        for table in tables:
-            mapping = columns.get(table.name) or columns.get(_as_collection(table.name)) or {}
-            self._tables[table.name] = table.renamed(mapping)
+        if not isinstance(columns, MappingSettings):
+            columns = MappingSettings.model_validate({"columns": columns})
+        named = columns.tables if isinstance(columns, TableSettings) else {}
+        self._tables = {
+            name: table.serve(name, columns, dialect.is_text)
+            for name, table in _find_tables({table.name: table for table in tables}, named)
+        }
         known = set(self.collections())
-        for collection in columns:
-            if collection not in known:
-                raise SourceFault(f"`columns` names {collection!r}, but there is no table or view of that name")
-        # What a SELECT reads does not depend on the query, apart from the document.
+        for word, mapped in (("columns", columns.columns), ("mapping", columns.mapping)):
+            for collection in mapped:
+                if collection not in known:
+                    raise SourceFault(f"`{word}` names {collection!r}, but there is no table or view of that name")
+        self._prepare_tables()
+
+    def _prepare_tables(self) -> None:
+        """Compose what a SELECT reads: it does not depend on the query, apart from the document."""
         self._columns = {
-            (name, document): Columns.of(dialect, table, document=document)
+            (name, document): Columns.of(self.dialect, table, document=document)
             for name, table in self._tables.items()
             for document in (False, True)
         }
         self._prepared: dict[Hashable, Prepared | None] = {}
+
+    def with_dialect(self, dialect: Dialect, *, keeps_order: bool = True) -> Schema:
+        """Return the same tables for another dialect.
+
+        Args:
+            dialect: The dialect.
+            keeps_order: Whether rows that are equal to the order of a query are in the tables' own order.
+        """
+        schema = copy(self)
+        schema.dialect = dialect
+        if not keeps_order:
+            schema._tables = {name: replace(table, own_order=()) for name, table in self._tables.items()}
+        schema._prepare_tables()
+        return schema
 
     def collections(self) -> Iterator[str]:
         """Yield each table's name, and its name as a collection of a sector."""
@@ -89,7 +114,7 @@ class Schema:
 
     def columns(self) -> dict[str, frozenset[str]]:
         """Return the columns of each table."""
-        return {name: frozenset(table.types) for name, table in self._tables.items()}
+        return {table.name: frozenset(table.types) for table in self._tables.values()}
 
     def table(self, collection: str) -> Table:
         """Return the table of a collection.
@@ -100,7 +125,7 @@ class Schema:
         Raises:
             SourceFault: There is none.
         """
-        table = self._tables.get(collection) or self._tables.get(collection.replace(".", "_"))
+        table = self._tables.get(collection) or self._tables.get(name_table(collection))
         if table is None:
             raise SourceFault(f"there is no table or view for {collection!r}")
         return table
@@ -140,46 +165,49 @@ class Schema:
         Raises:
             SourceFault: More than ``max_rows`` rows would have to be filtered here, or one cannot be read.
         """
-        if not self._prepare(query):
-            compiled = self._compile(query)
-            if not compiled.is_exact:
-                return await self._select_here(compiled, rows)
-        members, page, count = self._list_statements(query)
-        records = _name_columns(members, await rows(*page))
+        statements = self._list_statements(query)
+        if statements is None:
+            return await self._select_here(self._compile(query), rows)
+        columns, page, count = statements
+        records = columns.read(await rows(*page))
         total = _find_total(query, records)
         if total is None:
             ((total,),) = await rows(*count)
         return Page(records=records, total=int(total))
 
-    def fetch_now(self, query: Query, rows: RowsNow) -> Page:
+    def fetch_now(self, query: Query, rows: RowsNow) -> Page | None:
         """Answer a query as `fetch` does, with a driver that does not wait.
 
         Args:
-            query: A query that the database can express exactly.
+            query: The query.
             rows: Runs one SELECT. It is called once, or twice if the total needs counting.
 
         Returns:
-            The rows of the page under the names of members, and the total over all pages.
+            The rows of the page under the names of members, and the total over all pages; ``None`` if the database
+            cannot express the query exactly.
 
         Raises:
             SourceFault: There is no table for the collection, or no column for a filter.
         """
-        members, page, count = self._list_statements(query)
-        records = _name_columns(members, rows(*page))
+        statements = self._list_statements(query)
+        if statements is None:
+            return None
+        columns, page, count = statements
+        records = columns.read(rows(*page))
         total = _find_total(query, records)
         if total is None:
             ((total,),) = rows(*count)
         return Page(records=records, total=int(total))
 
-    def _list_statements(self, query: Query) -> tuple[tuple[str, ...], Statement, Statement]:
-        """Return the members that the SELECT of a page reads, that SELECT, and the one that counts."""
+    def _list_statements(self, query: Query) -> tuple[Columns, Statement, Statement] | None:
+        """Return what the SELECT of a page reads, that SELECT, and the one that counts; None if SQL cannot answer."""
         prepared = self._prepare(query)
         if prepared is None:
             compiled = self._compile(query)
-            return compiled.columns.members, compiled.page(), compiled.count()
+            return (compiled.columns, compiled.page(), compiled.count()) if compiled.is_exact else None
         values = prepared.bind(query.filters)
         limit = NO_LIMIT if query.limit is None else query.limit
-        return prepared.members, (prepared.page, (*values, limit, query.offset)), (prepared.count, values)
+        return prepared.columns, (prepared.page, (*values, limit, query.offset)), (prepared.count, values)
 
     def _prepare(self, query: Query) -> Prepared | None:
         """Return the SELECTs for queries of this form; ``None`` if the text depends on the values."""
@@ -209,17 +237,19 @@ class Schema:
         limit, offset = _CUT
         compiled = self._compile(replace(query, limit=None if query.limit is None else limit, offset=offset))
         table = self.table(query.collection)
+        if not compiled.is_exact or table.absent:  # which texts are absent depends on the values
+            return None
         binders = [self.dialect.binder(table, condition) for condition in query.filters]
-        if not compiled.is_exact or None in binders:
+        if None in binders:
             return None
         (page, bound), (count, _) = compiled.page(), compiled.count()
-        prepared = Prepared(compiled.columns.members, tuple(filter(None, binders)), page, count)
+        prepared = Prepared(compiled.columns, tuple(filter(None, binders)), page, count)
         cut = (NO_LIMIT if query.limit is None else limit, offset)
         return prepared if bound == (*prepared.bind(query.filters), *cut) else None
 
     def _compile(self, query: Query) -> Select:
         table = self.table(query.collection)
-        return Select.compile(self.dialect, table, self._columns[table.name, query.document], query)
+        return Select.compile(self.dialect, table, self._columns[table.collection, query.document], query)
 
     async def _select_here(self, compiled: Select, rows: Rows) -> Page:
         found = await rows(*compiled.first(self._max_rows + 1))
@@ -229,11 +259,26 @@ class Schema:
                 "be filtered one by one; give the columns that are filtered or sorted a proper type, or make a view"
             )
         # In a thread: so many rows take their time, and the loop has other requests to serve.
-        return await asyncio.to_thread(select, _name_columns(compiled.columns.members, found), compiled.query)
+        return await asyncio.to_thread(_select_mapped, compiled, found)
 
 
-def _name_columns(members: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> list[Row]:
-    return [dict(zip(members, row, strict=True)) for row in rows]
+def _select_mapped(compiled: Select, rows: Sequence[Sequence[Any]]) -> Page:
+    page = select(compiled.columns.open(rows), compiled.query)
+    return replace(page, records=[dict(row) for row in page.records])
+
+
+def _find_tables(tables: Mapping[str, Table], named: Mapping[str, str]) -> Iterator[tuple[str, Table]]:
+    """Yield each table under the name of a collection: its own name, unless ``named`` gives it to others."""
+    others = {name_table(collection): name for collection, name in named.items()}
+    for name, table in tables.items():
+        if name not in others.values() and name not in others:
+            yield name, table
+    for collection, name in others.items():
+        if name not in tables:
+            close = get_close_matches(name, tables, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise SourceFault(f"`tables` names {name!r}, but there is no table or view of that name{hint}")
+        yield collection, tables[name]
 
 
 def _find_total(query: Query, records: Sequence[Row]) -> int | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from openholder.query import Query
-from openholder.sql.dialect import Dialect, Parameters
+from openholder.mapping import RowMapping
+from openholder.query import Filter, Order, Query, Row
+from openholder.sql.dialect import Bind, Dialect, Parameters, texts
 from openholder.sql.tables import Table
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -18,15 +20,29 @@ class Columns:
     """What is read of a table: the members, the text between SELECT and FROM, and the FROM clause."""
 
     members: tuple[str, ...]
+    """The members; or the columns, if `mapping` makes members of them."""
     selected: str
     source: str
+    mapping: RowMapping | None = None
 
     @classmethod
     def of(cls, dialect: Dialect, table: Table, *, document: bool) -> Columns:
         """Compose the columns of a table; the member ``document`` only on request, because it may be large."""
-        members = {name: column for name, column in table.members.items() if document or name != "document"}
-        selected = ", ".join(dialect.selected(table, column) for column in members.values())
-        return cls(tuple(members), selected, f"FROM {dialect.quoted(table.name)}")
+        unwanted = None if document else table.members.get("document")
+        columns = {name: name for name in table.types} if table.mapping else table.members
+        read = {name: column for name, column in columns.items() if column != unwanted}
+        selected = ", ".join(dialect.selected(table, column) for column in read.values())
+        return cls(tuple(read), selected, f"FROM {dialect.quoted(table.name)}", table.mapping)
+
+    def read(self, rows: Sequence[Sequence[Any]]) -> list[Row]:
+        """Return the rows of a SELECT under the names of members."""
+        named: list[Row] = [dict(zip(self.members, row, strict=True)) for row in rows]
+        return [self.mapping.read(row) for row in named] if self.mapping else named
+
+    def open(self, rows: Sequence[Sequence[Any]]) -> list[Row]:
+        """Return the same rows. Members are converted when they are read."""
+        named: list[Row] = [dict(zip(self.members, row, strict=True)) for row in rows]
+        return [self.mapping.open(row) for row in named] if self.mapping else named
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +68,12 @@ class Select:
         terms: list[str] = []
         for condition in query.filters:
             bound = len(parameters.values)
-            term = dialect.condition(table, condition, parameters.bind)
+            term = _express(dialect, table, condition, parameters.bind)
             if term is None:
                 del parameters.values[bound:]
             else:
                 terms.append(term)
-        orders = [dialect.order(table, order) for order in query.order]
+        orders = [_express_order(dialect, table, order) for order in query.order]
         where = f" WHERE {' AND '.join(terms)}" if terms else ""
         return cls(
             dialect=dialect,
@@ -87,3 +103,33 @@ class Select:
         ordered = f" ORDER BY {', '.join(order)}" if order else ""
         page = self.dialect.page(cut, parameters.bind)
         return f"SELECT {self.columns.selected} {self.source}{ordered} {page}", tuple(parameters.values)
+
+
+_NEVER = "1 = 0"
+
+
+def _express(dialect: Dialect, table: Table, condition: Filter, bind: Bind) -> str | None:
+    """Return a filter as SQL; None if the database cannot express it, because it has not the values of members."""
+    members = condition.members
+    if not table.converted.isdisjoint(members):
+        return None
+    if table.tidied.isdisjoint(members):
+        return dialect.condition(table, condition, bind)
+    is_plain = not condition.otherwise and condition.absent is None
+    if not is_plain or condition.operator not in ("eq", "ieq", "in") or (table.strip and not dialect.strips):
+        return None
+    wanted = texts(condition)
+    possible = tuple([text for text in wanted if text not in table.absent])
+    if wanted and not possible:
+        return _NEVER
+    if len(possible) < len(wanted):
+        condition = replace(condition, operator="in", value=possible)
+    if condition.operator == "ieq" and str(condition.value).casefold() in {text.casefold() for text in table.absent}:
+        return None
+    return dialect.condition(table, condition, bind)
+
+
+def _express_order(dialect: Dialect, table: Table, order: Order) -> str | None:
+    """Return an order as SQL; empty and None as `Dialect.order` does."""
+    changed = table.converted | table.tidied
+    return dialect.order(table, order) if changed.isdisjoint(order.members) else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
 from openholder.errors import SourceFault
+from openholder.mapping import MappingSettings, RowMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +22,60 @@ class Table:
     is_view: bool = False
     members: Mapping[str, str] = field(default_factory=dict)
     """Each member, and the column that holds it. `Schema` fills it in."""
+    collection: str = ""
+    """The name under which it is served. `Schema` fills it in, and the following."""
+    mapping: RowMapping | None = None
+    """How its rows are read, if members differ from their columns in more than their names."""
+    converted: frozenset[str] = frozenset()
+    """The members that no column holds, because their values are converted."""
+    tidied: frozenset[str] = frozenset()
+    """The members whose columns hold them but for ``strip`` and ``absent``."""
+    strip: bool = False
+    """Whether blanks around the texts of its columns are left out."""
+    absent: frozenset[str] = frozenset()
+    """The texts in its columns that mean no value."""
 
-    def renamed(self, columns: Mapping[str, str]) -> Table:
-        """Return the table with its members: each is named like its column, unless ``columns`` maps it.
+    def serve(self, collection: str, settings: MappingSettings, is_text: Callable[[Table, str], bool]) -> Table:
+        """Return the table as it is served: each member is named like its column, unless the settings map it.
 
         Args:
-            columns: Members, and the columns of another name that hold them.
+            collection: The name under which it is served.
+            settings: The words of the source.
+            is_text: Tells whether a column may have text: what is written in texts does not concern others.
 
         Raises:
-            SourceFault: ``columns`` names a column that the table does not have.
+            SourceFault: The settings name a column that the table does not have.
         """
-        missing = [column for column in columns.values() if column not in self.types]
-        if missing:
-            raise SourceFault(f"table {self.name!r} has no column {missing[0]!r}, which `columns` names")
-        taken = set(columns.values())
-        return replace(self, members={name: name for name in self.types if name not in taken} | dict(columns))
+        mapping = RowMapping(collection.replace("_", ".", 1), settings)
+        for column in (column for rule in mapping.rules.values() for column in rule.columns):
+            self._require(column)
+        columns = {member: mapping.find_column(member) for member in mapping.list_members(self.types)}
+        changed = {
+            member
+            for member, column in columns.items()
+            if column is None or mapping.converts(member, is_text=is_text(self, self._require(column)))
+        }
+        tidied = frozenset(filter(mapping.is_tidied, changed))
+        converted = changed - tidied
+        return replace(
+            self,
+            collection=collection,
+            members={member: column for member, column in columns.items() if column and member not in converted},
+            mapping=mapping if changed else None,
+            converted=frozenset(converted),
+            tidied=tidied,
+            strip=settings.strip,
+            absent=frozenset(settings.absent),
+        )
+
+    def _require(self, column: str) -> str:
+        """Return a column that the settings name, or that a member without one of its own is named like."""
+        if column not in self.types:
+            close = get_close_matches(column.lower(), {name.lower(): name for name in self.types}, n=1)
+            names = [name for name in self.types if name.lower() in close]
+            hint = f"; did you mean {names[0]!r}?" if names else ""
+            raise SourceFault(f"table {self.name!r} has no column {column!r}, which `columns` or `mapping` names{hint}")
+        return column
 
     def column(self, member: str) -> str:
         """Return the column of a member.
