@@ -13,7 +13,7 @@ from urllib.parse import quote_plus
 import aiohttp
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from openholder import Secret, SourceFault, UntrustedJSON, is_loopback, parse_json, split_url
+from openholder import Secret, SourceFault, UntrustedJSON, describe_response, is_loopback, parse_json, split_url
 from openholder_rest.transport import PASSING, RetryableError, UpstreamDown, read_body, send
 
 MAX_TOKEN_RESPONSE = 65_536
@@ -168,11 +168,12 @@ class OAuthCredentials:
             if status == 429 or status >= 500:
                 down = UpstreamDown(f"token request: status {status}")
                 raise RetryableError(down) if status in PASSING else down
+            obstacle = describe_response(status, response.headers)
             fields = _parse_object(await read_body(response, MAX_TOKEN_RESPONSE))
-        if status != 200:
+        if obstacle:
             error = fields.get("error")
             reason = f" ({error})" if isinstance(error, str) and error in ERRORS else ""
-            raise SourceFault(f"token request: status {status}{reason}")
+            raise SourceFault(f"token request: {obstacle}{reason}")
         self._value = f"Bearer {_read_token(fields)}"
         lifetime = _read_lifetime(fields)
         # Renewed 30 s early, or a tenth of a short life: the token must still be valid when the upstream checks it.

@@ -131,7 +131,7 @@ class Walk:
                 raise SourceFault("upstream returned nothing for a next page that it had named")
             self._check_end()
             return None
-        page = self._read_page(parsed)
+        page = self._read_page(response, parsed)
         if self.is_single:
             self.pages.append(page)
             return None
@@ -155,7 +155,7 @@ class Walk:
             raise ListMoved(f"the same page came twice: the upstream ignores the parameter {name!r}")
         return self._note_request(next_url)
 
-    def _read_page(self, parsed: Any) -> list[dict[str, Any]]:
+    def _read_page(self, response: UpstreamResponse, parsed: Any) -> list[dict[str, Any]]:
         """Return the records of a response: those of a list, or a single one."""
         pointer, words = self.shape.pointer, self.shape.nothing.words
         if parsed is None and NULL in words:
@@ -164,6 +164,10 @@ class Walk:
             found = find_value(parsed, pointer)
         except LookupError:
             if ABSENT in words and isinstance(parsed, dict):
+                return []
+            # Some serialisers leave out what is null or empty. Beside a total of 0 it is no error.
+            total = find_total(response, parsed, pointer, self.shape.ignored_signs)
+            if NULL in words and total and total[1] == 0:
                 return []
             raise SourceFault(f"upstream response has no value at {pointer!r}; check the setting records") from None
         if found is None and NULL in words:

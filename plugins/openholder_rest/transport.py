@@ -60,6 +60,10 @@ def _may_retry(exc: aiohttp.ClientError, method: str) -> bool:
 
 async def read_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Read the body. Raises `SourceFault` as soon as it exceeds ``limit`` bytes."""
+    announced = response.content_length or 0
+    if announced > limit:
+        response.close()
+        raise SourceFault(f"upstream response has {announced} bytes; at most {limit} are read")
     body = bytearray()
     try:
         async for chunk in response.content.iter_chunked(65_536):

@@ -114,7 +114,11 @@ async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> F
     if not is_served(sources, operation) or source is None:
         return Finding(what, "not served", f"no source has {operation.collection!r}")
     try:
-        await fetch_all(sources, _make_query(operation, source))
+        found = await fetch_all(sources, _make_query(operation, source))
+        if found:
+            return Finding(
+                what, "failed", f"source {source.name!r} has {len(found)} records of an id that nobody has (probe_id)"
+            )
         rows = await _fetch_sample(sources, operation.collection)
         for row in filter(partial(has_needed, operation), rows or ()):
             to_record(row, operation.record, find_collection(operation.collection).owners.values())

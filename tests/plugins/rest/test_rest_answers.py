@@ -155,7 +155,10 @@ async def test_what_is_not_named_does_not_mean_nothing(nothing, answer, told):
     [
         (["null"], {"items": None}, True),
         (["null"], None, True),
-        (["null"], {"total": 0}, False),
+        (["null"], {"total": 0}, True),
+        (["null"], {}, False),
+        (["null"], {"code": "DB-1"}, False),
+        ([], {"total": 0}, False),
         (["absent"], {"total": 0}, True),
         (["absent"], {}, True),
         (["absent"], {"items": None}, False),
@@ -318,6 +321,22 @@ async def test_a_path_completes_a_member_that_is_null_or_unmapped():
 # -- what `check` asks for ----------------------------------------------------------------------------------------
 
 
+CONFIGURATION = f"""
+public_url = "https://a.example"
+[fiskil]
+issuer = "{ISSUER}"
+jwks_url = "http://127.0.0.1:1/keys"
+[replay]
+store = "memory"
+[sources.api]
+kind = "rest"
+base_url = "BASE"
+# MORE
+[sources.api.collections]
+"""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("probe", "verdict"), [("", "failed"), ('probe_id = "000000"', "ok")])
 @pytest.mark.gen_test(timeout=30)
 async def test_check_asks_for_an_id_that_the_upstream_can_read(io_loop, tmp_path, probe, verdict):
@@ -332,9 +351,8 @@ async def test_check_asks_for_an_id_that_the_upstream_can_read(io_loop, tmp_path
         upstream.break_with = answer
         path = tmp_path / "openholder.toml"
         path.write_text(
-            f'public_url = "https://a.example"\n[fiskil]\nissuer = "{ISSUER}"\njwks_url = "http://127.0.0.1:1/keys"\n'
-            f'[replay]\nstore = "memory"\n[sources.api]\nkind = "rest"\nbase_url = "{upstream.url}"\n{probe}\n'
-            '[sources.api.collections]\ncustomers = ["/c/{customerId}", "/c?email={email}"]\n'
+            CONFIGURATION.replace("BASE", upstream.url).replace("# MORE", probe)
+            + 'customers = ["/c/{customerId}", "/c?email={email}"]\n'
             'accounts = "/c/{customerId}/accounts"\nbalances = "/a/{accountId}/balance"\n'
         )
         findings = await inspect_configuration(Configuration.load(path))
@@ -342,3 +360,21 @@ async def test_check_asks_for_an_id_that_the_upstream_can_read(io_loop, tmp_path
         assert [finding.verdict for finding in findings if finding.what in paths] == [verdict, verdict]
         emails = [request.arguments["email"] for request in upstream.requests if "email" in request.arguments]
         assert emails and set(map(tuple, emails)) == {(b"openholder-check@example.com",)}
+
+
+@pytest.mark.slow
+@pytest.mark.gen_test(timeout=30)
+async def test_check_finds_a_parameter_that_selects_nothing(io_loop, tmp_path):
+    """With `trusts_query` nothing else would tell."""
+    async with Upstream({}) as upstream:
+        upstream.break_with = build_handler([{"payeeId": "p1"}, {"payeeId": "p2"}])
+        path = tmp_path / "openholder.toml"
+        trusted = 'trusts_query = ["banking.payees"]'
+        path.write_text(
+            CONFIGURATION.replace("BASE", upstream.url).replace("# MORE", trusted)
+            + '"banking.payees" = "/payees?customre={customerId}"\n'
+        )
+        findings = await inspect_configuration(Configuration.load(path))
+    failed = {finding.what: finding.detail for finding in findings if finding.verdict == "failed"}
+    told = "source 'api' has 2 records of an id that nobody has (probe_id)"
+    assert failed["GET /v1/banking/customer/{customerId}/payees"] == told

@@ -316,7 +316,17 @@ async def test_an_upstream_that_refuses_the_new_token_too_is_a_fault(tokens, sho
         pytest.param(lambda h: respond(h, "<h1>SECRET-2", 403, "text/html"), "token request: status 403", id="HTML"),
         pytest.param(lambda h: respond(h, {}, 500), "token request: status 500", id="500"),
         pytest.param(lambda h: respond(h, {}, 429), "token request: status 429", id="429"),
-        pytest.param(lambda h: respond(h, {}, 302), "token request: status 302", id="redirect"),
+        pytest.param(lambda h: respond(h, {}, 302), "token request: status 302", id="302"),
+        pytest.param(
+            lambda h: (h.set_header("Location", "https://sso.example/SECRET-2"), respond(h, {}, 307))[1],
+            "token request: status 307, a redirect to sso.example, which is not followed",
+            id="redirect",
+        ),
+        pytest.param(
+            lambda h: (h.set_header("Content-Encoding", "gzip"), respond(h, {}))[1],
+            "token request: a response encoded as 'gzip', although Accept-Encoding was identity",
+            id="compressed",
+        ),
         pytest.param(
             lambda h: respond(h, "SECRET-2"),
             "token response: access_token is missing, or not visible ASCII text",
@@ -350,7 +360,11 @@ async def test_an_upstream_that_refuses_the_new_token_too_is_a_fault(tokens, sho
             "token response: expires_in must be a number of seconds",
             id="true",
         ),
-        pytest.param(issue_tokens("x" * 70_000), "upstream response exceeds 65536 bytes", id="too large"),
+        pytest.param(
+            lambda h: respond(h, "x" * 70_000),
+            "upstream response has 70000 bytes; at most 65536 are read",
+            id="too large",
+        ),
     ],
 )
 @pytest.mark.gen_test
