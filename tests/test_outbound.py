@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from openholder.outbound import Outbound
+from openholder.settings import OutboundSettings
 
 PROXY, OTHER = "http://proxy.example:3128", "http://other.example:8080"
 
@@ -37,7 +38,7 @@ def no_proxies(monkeypatch):
 def test_settings_come_before_the_environment(monkeypatch, environment, settings, url, found):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert Outbound(**settings).find_proxy(url) == found
+    assert OutboundSettings(**settings).build().find_proxy(url) == found
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_this_machine_is_never_reached_through_a_proxy(monkeypatch, host):
 )
 def test_what_is_no_http_proxy_is_refused(monkeypatch, proxy):
     with pytest.raises(ValidationError) as refusal:
-        Outbound(proxy=proxy)
+        OutboundSettings(proxy=proxy)
     assert "SECRET" not in str(refusal.value)
     if "://" in proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy)

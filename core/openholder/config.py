@@ -23,9 +23,8 @@ from typing_extensions import TypedDict
 from openholder.contract.operations import OPERATIONS
 from openholder.errors import ConfigurationError, Mistake
 from openholder.host_settings import HostSettings, provide_host_settings
-from openholder.outbound import Outbound
-from openholder.setting_types import paths_relative_to, split_list
-from openholder.settings import ENV_PREFIX, Replay, Settings
+from openholder.setting_types import paths_relative_to
+from openholder.settings import ENV_PREFIX, OutboundSettings, Replay, Settings, split_list
 from openholder.sources.entry import SourceEntry
 from openholder.sources.kinds import UnusableKind, find_kind
 
@@ -131,10 +130,10 @@ def _read_host_settings(raw: Mapping[str, Any]) -> HostSettings:
     """Read what the settings of plugins depend on. Mistakes in it are found with all others."""
     characters = raw.get("id_characters", "")
     try:
-        outbound = Outbound.model_validate(raw.get("outbound", {}))
+        outbound = OutboundSettings.model_validate(raw.get("outbound", {}))
     except ValidationError:
-        outbound = Outbound()
-    return HostSettings(characters if isinstance(characters, str) else "", outbound)
+        outbound = OutboundSettings()
+    return HostSettings(characters if isinstance(characters, str) else "", outbound.build())
 
 
 def _make_model(raw: Mapping[str, Any], path: Path) -> tuple[type[Settings], list[Mistake]]:

@@ -6,15 +6,13 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies_environment
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
 
 from openholder._version import __version__
 from openholder.errors import OpenholderError
-from openholder.setting_types import Secret, Texts, is_loopback
+from openholder.setting_types import is_loopback
 
 _CODING = re.compile(r"[A-Za-z0-9._+, -]{0,40}")
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")
@@ -25,12 +23,7 @@ class UnusableProxy(OpenholderError, ValueError):
     """The environment names a proxy that cannot be used. The message says which variable, without its value."""
 
 
-def _check_proxy(secret: SecretStr) -> SecretStr:
-    _parse_proxy(secret.get_secret_value())
-    return secret
-
-
-def _parse_proxy(url: str) -> SplitResult:
+def parse_proxy(url: str) -> SplitResult:
     """Parse the URL of a proxy, which may have a user and a password. Raises `ValueError` without quoting it."""
     try:
         parts = urlsplit(url)
@@ -42,17 +35,16 @@ def _parse_proxy(url: str) -> SplitResult:
     return parts
 
 
-class Outbound(BaseModel):
-    """``[outbound]``: the proxy that requests to other hosts go through. What it leaves out, the environment says."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """How this server reaches other hosts. What the configuration leaves out, the environment says."""
 
     user_agent: ClassVar[str] = f"openholder/{__version__}"
     """The ``User-Agent`` of every request."""
 
-    proxy: Annotated[Secret, AfterValidator(_check_proxy)] | None = None
-    """For http and https, instead of ``HTTP_PROXY`` and ``HTTPS_PROXY``."""
-    no_proxy: Texts | None = None
+    proxy: str | None = field(default=None, repr=False)
+    """The URL of the proxy for http and https, instead of ``HTTP_PROXY`` and ``HTTPS_PROXY``."""
+    no_proxy: tuple[str, ...] | None = None
     """Hosts to reach directly, instead of those in ``NO_PROXY``."""
 
     def find_proxy(self, url: str) -> str | None:
@@ -67,6 +59,8 @@ class Outbound(BaseModel):
         Raises:
             ValueError: The environment names something that is no HTTP proxy. The message does not quote it.
         """
+        from urllib.request import getproxies_environment  # whoever reaches nobody need not wait for it
+
         target = urlsplit(url)
         if is_loopback(target.hostname):
             return None
@@ -75,13 +69,13 @@ class Outbound(BaseModel):
         if _is_excepted(target, exceptions):
             return None
         if self.proxy:
-            return self.proxy.get_secret_value()
+            return self.proxy
         proxy = environment.get(target.scheme, "")
         if not proxy:
             return None
         proxy = proxy if "://" in proxy else f"http://{proxy}"
         try:
-            _parse_proxy(proxy)
+            parse_proxy(proxy)
         except ValueError as exc:
             raise UnusableProxy(f"the environment variable {target.scheme.upper()}_PROXY {exc}") from None
         return proxy

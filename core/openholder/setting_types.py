@@ -13,7 +13,6 @@ from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
-from pydantic_settings import NoDecode
 
 _URL = re.compile(r"[a-z]+://[^\s?#@\x00-\x20\x7f]+", re.IGNORECASE)
 _folder: ContextVar[Path] = ContextVar("openholder_configuration_folder")
@@ -107,15 +106,6 @@ def is_loopback(host: str | None) -> bool:
         return ipaddress.ip_address(host or "").is_loopback
     except ValueError:
         return False
-
-
-def split_list(value: Any) -> Any:
-    """Split text at its commas. The environment has no lists, and in a file one value needs no brackets."""
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
-"""A list of texts."""
 
 
 def _check_not_empty(secret: SecretStr) -> SecretStr:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from referencing import Registry
 from referencing.exceptions import Unresolvable
@@ -17,11 +17,20 @@ from referencing.jsonschema import DRAFT202012
 
 from openholder.contract.open_members import split_open_member
 from openholder.errors import UntrustedJSON
-from openholder.outbound import Outbound
-from openholder.setting_types import ExistingFile, NewFile, Secret, Texts, is_loopback, split_list, split_url
+from openholder.outbound import Outbound, parse_proxy
+from openholder.setting_types import ExistingFile, NewFile, Secret, is_loopback, split_url
 from openholder.strict_json import parse_json
 
 ENV_PREFIX = "OPENHOLDER_"
+
+
+def split_list(value: Any) -> Any:
+    """Split text at its commas. The environment has no lists, and in a file one value needs no brackets."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
+"""A list of texts."""
 
 
 def _check_secure_url(url: str) -> str:
@@ -89,6 +98,22 @@ def _check_transport(name: str) -> str:
     if name == "llhttp" and find_spec("httptools") is None:
         raise ValueError("llhttp is not installed: pip install openholder[fast], or leave the setting out")
     return name
+
+
+def _check_proxy(secret: SecretStr) -> SecretStr:
+    parse_proxy(secret.get_secret_value())
+    return secret
+
+
+class OutboundSettings(Section):
+    """``[outbound]``: the proxy that requests to other hosts go through."""
+
+    proxy: Annotated[Secret, AfterValidator(_check_proxy)] | None = None
+    no_proxy: Texts | None = None
+
+    def build(self) -> Outbound:
+        """Return what they say, for those who make requests."""
+        return Outbound(self.proxy.get_secret_value() if self.proxy else None, self.no_proxy)
 
 
 class Listen(Section):
@@ -241,7 +266,7 @@ class Settings(BaseSettings):
 
     public_url: Annotated[tuple[BaseURL, ...], NoDecode, BeforeValidator(split_list)] = Field(min_length=1)
     fiskil: Fiskil
-    outbound: Outbound = Outbound()
+    outbound: OutboundSettings = OutboundSettings()
     listen: Listen = Listen()
     replay: Replay = Field(default_factory=Replay)
     log: Log = Log()

@@ -20,7 +20,7 @@ from helpers.support import ISSUER, print_nothing
 from openholder.config import Configuration
 from openholder.gate.fetching import MAX_BYTES, FetchedDocument, FetchFailed, make_fetch
 from openholder.gate.jwks import JWKSCache
-from openholder.inspection.configuration import inspect_configuration
+from openholder.inspection.configuration import _inspect_keys
 from openholder.outbound import Outbound
 from openholder.server.connections import bind
 
@@ -310,11 +310,11 @@ async def test_check_and_serve_say_the_same_of_a_key_host(io_loop, tmp_path, cap
             f'[sources.a]\nkind = "csv"\npath = "."\n'
         )
         configuration = Configuration.load(path)
-        found = {finding.what: finding.detail for finding in await inspect_configuration(configuration)}
-        cache = JWKSCache(make_fetch(url, configuration.settings.outbound), refresh=300, max_stale=300)
+        found = await _inspect_keys(configuration.settings)
+        cache = JWKSCache(make_fetch(url, configuration.settings.outbound.build()), refresh=300, max_stale=300)
         await cache.start()
         await cache.close()
-    assert found[f"keys at {url}"] == told
+    assert (found.what, found.detail) == (f"keys at {url}", told)
     assert f"key set not refreshed ({told})" in caplog.text
 
 
@@ -337,6 +337,6 @@ async def test_check_and_serve_say_why_a_key_is_not_used(io_loop, tmp_path, capl
             f'jwks_url = "http://127.0.0.1:{port}/some"\n[sources.a]\nkind = "csv"\npath = "."\n'
         )
         (tmp_path / "customers.csv").write_text("id,email\n")
-        found = [finding.detail for finding in await inspect_configuration(Configuration.load(path))]
-    assert f"1 usable, 1 unusable: {reason}" in found
+        found = await _inspect_keys(Configuration.load(path).settings)
+    assert found.detail == f"1 usable, 1 unusable: {reason}"
     assert caplog.text.count(reason) == 1, "once, although the set was fetched twice"

@@ -1,4 +1,8 @@
-"""The names and kinds that the members of a collection's records have."""
+"""The names and kinds that the members of a collection's records have.
+
+`openholder` exports `list_members`, so the operations are imported when it is called: loading all records takes longer
+than all else that the author of a plugin imports.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,20 @@ from typing import Literal
 from msgspec import inspect
 
 from openholder.contract.formats import Record
-from openholder.contract.operations import OPERATIONS
-from openholder.contract.records.auth import AccountLink, Login
 
 Kind = Literal["amount", "whole", "truth", "time", "day", "text", "object"]
 """What a member holds: ``amount`` is a number with decimal places, ``whole`` one without; ``object`` is all else."""
 
-INTERNAL: Mapping[str, type[Record]] = {"accounts": AccountLink, "logins": Login}
-"""Records that are never part of a response: they say which customer owns or may see what."""
-
 
 def list_record_types(collection: str) -> list[tuple[type[Record], str]]:
     """List the types of records that are made from a collection, each with a member that it may not lack."""
-    internal = [(INTERNAL[collection], "")] if collection in INTERNAL else []
-    return internal + [(row.record, row.needs) for row in OPERATIONS if row.collection == collection]
+    from openholder.contract.operations import OPERATIONS
+    from openholder.contract.records.auth import AccountLink, Login
+
+    # These are never part of a response: they say which customer owns or may see what.
+    internal: Mapping[str, type[Record]] = {"accounts": AccountLink, "logins": Login}
+    types = [(row.record, row.needs) for row in OPERATIONS if row.collection == collection]
+    return [(internal[collection], ""), *types] if collection in internal else types
 
 
 @cache

@@ -53,7 +53,7 @@ async def inspect_configuration(configuration: Configuration) -> list[Finding]:
 async def _inspect_keys(settings: Settings) -> Finding:
     what = f"keys at {settings.fiskil.jwks_url}"
     try:
-        table = parse_key_set((await make_fetch(settings.fiskil.jwks_url, settings.outbound)()).body)
+        table = parse_key_set((await make_fetch(settings.fiskil.jwks_url, settings.outbound.build())()).body)
     except (FetchFailed, UnusableKeySet) as exc:
         return Finding(what, "unreachable", str(exc))
     except Exception as exc:

@@ -168,7 +168,7 @@ def make_store(settings: Settings) -> ReplayStore:
 def _make_key_cache(settings: Settings, on_event: Callable[[str], None]) -> JWKSCache:
     fiskil = settings.fiskil
     return JWKSCache(
-        make_fetch(fiskil.jwks_url, settings.outbound),
+        make_fetch(fiskil.jwks_url, settings.outbound.build()),
         refresh=fiskil.jwks_refresh,
         max_stale=fiskil.jwks_max_stale,
         known=KnownKeys(fiskil.known_keys, fiskil.jwks_url),

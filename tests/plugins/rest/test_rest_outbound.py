@@ -145,7 +145,7 @@ def test_the_settings_of_the_whole_reach_each_source(tmp_path, monkeypatch):
     )
     loaded = Configuration.load(path)
     host = loaded.sources["a"].host
-    assert (host.id_characters, host.outbound) == ("/", loaded.settings.outbound)
+    assert (host.id_characters, host.outbound) == ("/", loaded.settings.outbound.build())
     assert host.outbound.find_proxy("https://core.example") == "http://us:SECRET@proxy.example:3128"
     assert host.outbound.find_proxy("https://core.internal.example") is None
     assert "SECRET" not in repr(loaded)
