@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 
 import pytest
 
 from helpers.http import KINDS, reflecting
+from openholder.server.connections import choose_loop
 
 CODING = "Transfer-Encoding: chunked\r\n"
 HOST = "Host: bank.example\r\n"
@@ -193,16 +194,14 @@ SILENT = {"a head that is too large": "tornado"}
 
 @pytest.fixture(scope="module")
 def both():
-    """A server of each transport, on a loop of their own."""
-
-    async def start():
-        return {name: await stack.enter_async_context(reflecting(name)) for name in KINDS}
-
-    with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        servers = runner.run(start())
-        yield lambda name, sent, **more: runner.run(servers[name].talk(sent, **more)), servers
-        runner.run(stack.aclose())
+    """A server of each transport, on the loop that it has in production."""
+    with ExitStack() as stack:
+        runners = {name: stack.enter_context(asyncio.Runner(loop_factory=choose_loop(name))) for name in KINDS}
+        contexts = {name: reflecting(name) for name in KINDS}
+        servers = {name: runners[name].run(contexts[name].__aenter__()) for name in KINDS}
+        yield lambda name, sent, **more: runners[name].run(servers[name].talk(sent, **more)), servers
+        for name in KINDS:
+            runners[name].run(contexts[name].__aexit__(None, None, None))
 
 
 def read_answers(received):

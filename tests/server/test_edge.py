@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import http.client
 import json
+import logging
 import os
 import queue
 import resource
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -22,6 +24,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from catalogue.rows import counted
 from helpers.commands import run_command
 from helpers.people import BALANCE
 from helpers.processes import COMMAND, PATIENCE, Server, configuration, free_port
@@ -383,6 +386,29 @@ async def test_tls_refuses_weak_ciphers_and_plain_http(secured):
             assert b"HTTP" not in await reader.read()
     writer.transport.abort()
     assert await served(world, trusting(authority))
+
+
+def reset(port, *sent):
+    """Connect, send, and hang up with a reset, as port scanners and health checks do."""
+    with socket.create_connection(("127.0.0.1", port)) as caller:
+        for piece in sent:
+            caller.sendall(piece)
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.slow
+@pytest.mark.gen_test
+async def test_a_reset_on_the_tls_port_is_no_error(secured, caplog):
+    """At once, after some bytes, in the middle of a hello, and after plain HTTP."""
+    world, authority = secured
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+    for sent in ((), (b"G",), (hello,), (b"\x15\x03\x01\x00\x02\x02\x28",), (b"GET / HTTP/1.1\r\n\r\n",)):
+        for _ in range(6):
+            await asyncio.to_thread(reset, world.holder.port, *sent)
+    assert await served(world, trusting(authority))
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    closed = counted(world, "openholder_http_connections_closed_total", "reason")
+    assert 20 <= closed["tls"] <= 30
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import re
 import socket
@@ -27,6 +28,7 @@ from tornado.httputil import (
     parse_request_start_line,
 )
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError, UnsatisfiableReadError
+from tornado.log import gen_log
 from tornado.netutil import ssl_wrap_socket
 
 from openholder.edge.headers import AnswerHeaders
@@ -199,6 +201,7 @@ class TornadoServer(Server, HTTPServerConnectionDelegate):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        gen_log.addFilter(_is_news)
         self.parameters = HTTP1ConnectionParameters(
             max_header_size=MAX_HEAD,
             max_body_size=sys.maxsize,  # the delegates limit it, and answer
@@ -209,6 +212,7 @@ class TornadoServer(Server, HTTPServerConnectionDelegate):
         """Begin a connection."""
         stream: IOStream
         if self.ssl_options:
+            accepted.getpeername()  # raises if it has been reset, where `ssl` would leave its socket open
             secured = ssl_wrap_socket(accepted, self.ssl_options, server_side=True, do_handshake_on_connect=False)
             stream = SSLIOStream(secured, max_buffer_size=MAX_BUFFER)
             stream.wait_for_handshake().add_done_callback(partial(self._note_handshake, str(address[0])))
@@ -234,3 +238,8 @@ class TornadoServer(Server, HTTPServerConnectionDelegate):
         """Close each connection after its next answer."""
         super().end_keep_alive()
         self.parameters.no_keep_alive = True
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what any caller can cause by not speaking TLS: it is counted."""
+    return not str(record.msg).startswith("SSL Error on")
