@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from tornado.httputil import HTTPHeaders, format_timestamp
 
@@ -22,11 +23,23 @@ class RequestHeaders(HTTPHeaders):
         self.fields = self._as_list = fields
         self._combined_cache = {}
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a header, the values of several lines with commas between them."""
+        values = self.fields.get(key) or self.fields.get(_respell(key))
+        if not values:
+            return default
+        return values[0] if len(values) == 1 else ",".join(values)
+
 
 @lru_cache(1000)
 def spell(name: bytes) -> str:
     """Spell a name as `HTTPHeaders` does: ``Content-Type``."""
-    return "-".join(word.capitalize() for word in name.decode("latin-1").split("-"))
+    return _respell(name.decode("latin-1"))
+
+
+@lru_cache(1000)
+def _respell(name: str) -> str:
+    return "-".join(word.capitalize() for word in name.split("-"))
 
 
 class AnswerHeaders(HTTPHeaders):

@@ -76,36 +76,48 @@ class OperationRouter(Router):
             The operations, none for an unknown path; and the ids, percent-decoded once. They stay bytes: whether they
             are text is checked after the token.
         """
-        root, *segments = path.split("/")
+        segments = path.split("/")
         ids: list[str] = []
-        place = None if root else _find_place(self._root, segments, ids)
+        place = None if segments[0] else _find_place(self._root, segments, 1, ids)
         if place is None:
             return (), {}
-        return place.operations, {
-            name: unquote_to_bytes(value) for name, value in zip(place.id_names, ids, strict=True)
-        }
+        values = [unquote_to_bytes(value) if "%" in value else value.encode() for value in ids]
+        return place.operations, dict(zip(place.id_names, values, strict=True))
 
     def find_handler(self, request: HTTPServerRequest, **found: Any) -> HTTPMessageDelegate:
         """Return the delegate of one request."""
         return RequestDelegate(self._state, request, *self.find_operations(request.path))
 
 
-def _find_place(place: Place, segments: Sequence[str], ids: list[str]) -> Place | None:
+def _find_place(place: Place, segments: Sequence[str], depth: int, ids: list[str]) -> Place | None:
     """Walk down the tree. A literal that leads nowhere is tried as an id; `ids` receives the segments that are ids."""
-    if not segments:
+    if depth == len(segments):
         return place if place.operations else None
-    first, *rest = segments
-    if first in place.literals:
-        found = _find_place(place.literals[first], rest, ids)
-        if found:
+    segment = segments[depth]
+    following = place.literals.get(segment)
+    if following is not None:
+        found = _find_place(following, segments, depth + 1, ids)
+        if found is not None:
             return found
-    if not first or place.any_id is None:
+    if not segment or place.any_id is None:
         return None
-    ids.append(first)
-    found = _find_place(place.any_id, rest, ids)
+    ids.append(segment)
+    found = _find_place(place.any_id, segments, depth + 1, ids)
     if found is None:
         ids.pop()
     return found
+
+
+class OperationApplication(Application):
+    """A Tornado application of one router, which it asks at once instead of looking through its rules for it."""
+
+    def __init__(self, router: OperationRouter) -> None:
+        super().__init__([Rule(AnyMatches(), router)])
+        self._router = router
+
+    def find_handler(self, request: HTTPServerRequest, **found: Any) -> HTTPMessageDelegate:  # type: ignore[override]
+        """Return the delegate of one request."""
+        return self._router.find_handler(request)
 
 
 class Request(HTTPServerRequest):
@@ -174,4 +186,4 @@ def add_alias(operations: Iterable[Operation]) -> list[Operation]:
 
 def build_application(state: ServingState, operations: Iterable[Operation]) -> Application:
     """Build the Tornado application of the public port."""
-    return Application([Rule(AnyMatches(), OperationRouter(state, operations))])
+    return OperationApplication(OperationRouter(state, operations))
