@@ -17,7 +17,7 @@ from pathlib import Path
 
 import aiosqlite
 
-from openholder import SourceFault, describe
+from openholder import SourceFault, describe, find_collection
 from openholder_csv.csv_rows import CSVRows
 from openholder_csv.files import Stamp, estimate_text, list_files, open_text, read_stamp
 from openholder_csv.heartbeat import Heartbeat
@@ -27,7 +27,7 @@ from openholder_sqlite import Database
 from openholder_sqlite.database import SAFE_TEXTS
 from openholder_sqlite.dialect import quote_identifier
 
-FORMAT = 1
+FORMAT = 2
 """Counts the forms of an index: versions of this program that write another one do not share it."""
 UNRELATED = {"path", "reload", "memory_bytes", "index_folder", "min_rows_ratio", "marker"}
 """Settings that change nothing in an index."""
@@ -167,11 +167,19 @@ def _insert_rows(connection: sqlite3.Connection, table: str, rows: CSVRows) -> N
 
 
 def _create_indexes(connection: sqlite3.Connection, table: str, headers: list[str], settings: CSVSettings) -> None:
-    """Index each column that records are found by: the ids, and e-mail addresses regardless of case."""
-    members = {rule.column: member for member, rule in settings.list_rules(table).items() if rule.column}
-    for header in headers:
-        member = members.get(header, header)
+    """Index each column that records are found by: the ids, and e-mail addresses regardless of case.
+
+    The index of an owner's id also has the time by which the owner's records are sorted: a page then reads its own rows
+    only.
+    """
+    mapped = {member: rule.column for member, rule in settings.list_rules(table).items() if rule.column in headers}
+    headers_of = {header: header for header in headers if header not in mapped.values()} | mapped
+    spec = find_collection(table.replace("_", ".", 1))
+    times = [headers_of[order.member] for order in spec.order[:1] if order.member in headers_of]
+    for member, header in headers_of.items():
         if member in {"id", "email"} or member.endswith("Id"):
-            collation = " COLLATE NOCASE" if member == "email" else ""
-            index, column = quote_identifier(f"{table} {header}"), quote_identifier(header)
-            connection.execute(f"CREATE INDEX {index} ON {quote_identifier(table)} ({column}{collation})")
+            found_by = quote_identifier(header) + (" COLLATE NOCASE" if member == "email" else "")
+            sorted_by = map(quote_identifier, times if member in spec.owners.values() else ())
+            columns = ", ".join([found_by, *sorted_by])
+            index = quote_identifier(f"{table} {member}")
+            connection.execute(f"CREATE INDEX {index} ON {quote_identifier(table)} ({columns})")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -211,6 +213,39 @@ def test_who_waits_for_another_process_can_be_stopped(tmp_path):
     finished.set()
     builder.join(10)
     assert list(tmp_path.iterdir()) == []
+
+
+# -- what is indexed ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "settings_of_file", "columns"),
+    [
+        ("transactionId,accountId,postingDateTime", {}, {"transactionId", "accountId,postingDateTime"}),
+        ("transactionId,accountId,amount", {}, {"transactionId", "accountId"}),
+        (
+            "No,Account,Booked",
+            {"columns": {"banking.transactions": {"accountId": "Account", "postingDateTime": "Booked"}}},
+            {"Account,Booked"},
+        ),
+        (
+            "No,Account,Booked",
+            {"mapping": {"banking.transactions": {"accountId": "Account", "transactionId": "No"}}},
+            {"Account", "No"},
+        ),
+    ],
+)
+def test_ids_are_indexed_and_those_of_owners_with_the_time(settings, headers, settings_of_file, columns):
+    (settings.path / "banking.transactions.csv").write_text(f"{headers}\n", encoding="utf-8")
+    settings = CSVSettings(path=settings.path, index_folder=settings.index_folder, memory_bytes=0, **settings_of_file)
+    file = share_index(settings, read_stamp(settings), Heartbeat("bank"))
+    with closing(sqlite3.connect(file.path)) as connection:
+        found = connection.execute(
+            "SELECT group_concat(parts.name) FROM sqlite_master AS i, pragma_index_info(i.name) AS parts"
+            " WHERE i.type = 'index' AND i.tbl_name = 'banking_transactions' GROUP BY i.name"
+        ).fetchall()
+    file.release()
+    assert {names for (names,) in found} == columns
 
 
 # -- private, and gone --------------------------------------------------------------------------------------------
