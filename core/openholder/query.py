@@ -80,7 +80,7 @@ def parse_moment(text: str) -> datetime:
         raise SourceFault("a value is neither a date-time with an offset nor a date") from None
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def instant(text: str) -> int:
     """Read a moment as `parse_moment` does.
 
@@ -227,50 +227,44 @@ class Filter:
         compare = _COMPARISONS.get(self.operator)
         if compare is None:
             raise SourceFault(f"unknown operator {self.operator!r}")
+        member, value = self.member, self.value
+        if self.operator == "eq" and isinstance(value, str):
+            return lambda row: row.get(member) == value or self._admits(row)
+        if isinstance(value, datetime):
+            wanted = microseconds(value)
+
+            def admits_moment(row: Row) -> bool:
+                found = row.get(member)
+                try:
+                    return compare(instant(found), wanted) if type(found) is str else self._admits(row)
+                except SourceFault:
+                    return self._admits(row)  # which says what is wrong, and with which member
+
+            return admits_moment
+        return self._admits
+
+    def _admits(self, row: Row) -> bool:
+        try:
+            if self.operator in ("some", "none"):
+                return any(map(self._admits_value, self._items(row))) == (self.operator == "some")
+            if self.operator == "contains":
+                return any(self._admits_value(row.get(member)) for member in self.members)
+            found = row.get(self.member)
+            for member in self.otherwise:
+                if found is not None:
+                    break
+                found = row.get(member)
+            return self._admits_value(self.absent if found is None else found)
+        except SourceFault as exc:
+            raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}") from None
+
+    def _admits_value(self, found: object) -> bool:
         wants_text = isinstance(self.value, str | tuple)
+        if found is None or (wants_text and isinstance(found, bool)):
+            return False
         read = _READERS[type(self.value)]
         wanted = read(self.value) if isinstance(self.value, datetime) else self.value
-
-        def admits_value(found: object) -> bool:
-            if found is None or (wants_text and isinstance(found, bool)):
-                return False
-            return compare(found if type(found) is str and wants_text else read(found), wanted)
-
-        def admits_first(row: Row) -> bool:
-            found = row.get(self.member)
-            if found is None:
-                found = next((row[name] for name in self.otherwise if row.get(name) is not None), self.absent)
-            return admits_value(found)
-
-        def admits_any(row: Row) -> bool:
-            return any(admits_value(row.get(member)) for member in self.members)
-
-        def admits_items(row: Row) -> bool:
-            return any(map(admits_value, self._items(row))) == (self.operator == "some")
-
-        def admits_moment(row: Row) -> bool:
-            found = row.get(self.member)
-            return compare(instant(found), wanted) if type(found) is str else admits_first(row)
-
-        def admits_same(row: Row) -> bool:
-            return row.get(self.member) == wanted or admits_first(row)
-
-        if isinstance(self.value, datetime):
-            first = admits_moment
-        elif self.operator == "eq" and isinstance(self.value, str):
-            first = admits_same
-        else:
-            first = admits_first
-        tests = {"contains": admits_any, "some": admits_items, "none": admits_items}
-        test = tests.get(self.operator, first)
-
-        def admits(row: Row) -> bool:
-            try:
-                return test(row)
-            except SourceFault as exc:
-                raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}") from None
-
-        return admits
+        return _COMPARISONS[self.operator](read(found), wanted)
 
     def _items(self, row: Row) -> Iterator[object]:
         listed = row.get(self.member) or ()

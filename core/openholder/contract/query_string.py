@@ -52,6 +52,8 @@ def read_fields(operation: Operation, query: str) -> tuple[dict[str, str], list[
     Raises:
         RequestError: The query string is malformed.
     """
+    if not query:
+        return {}, []
     try:
         if _BROKEN_ESCAPE.search(query):
             raise ValueError

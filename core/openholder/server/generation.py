@@ -79,7 +79,9 @@ class Generation:
                 id_characters=settings.id_characters,
             )
             state = ServingState(service, journal, settings.listen.max_requests, gate.count_waiting)
-            public = build_application(state, list_operations(settings))
+            operations = list_operations(settings)
+            public = build_application(state, operations)
+            service.prepare(operations)
             return cls(configuration, sources, state, public, exits.pop_all())
 
     async def wait_until_idle(self, limit: float) -> None:

@@ -29,7 +29,7 @@ TIERS = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 4.0, 6.0)
 """Seconds. The upper ones are the response times of the CDS performance tiers."""
 
 LIVES = (-30.0, 0.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
-PSEUDONYMS = 4096
+PSEUDONYMS = 8192
 """Pseudonyms that are kept: one costs a third of what the line costs."""
 LOGGED_REFUSALS = (100.0, 1000)
 """Log lines a second for 4xx answers and for whatever becomes of requests that were not let in, and the burst: anybody

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from tornado.httputil import HTTPHeaders
 
@@ -26,7 +27,7 @@ MAX_FIELD = 1000
 def check_preconditions(operation: Operation, headers: HTTPHeaders) -> None:
     """Raise `RequestError` for an answer that the caller does not accept, or a body that the server does not."""
     media = operation.reply.media
-    if not _accepts(media, headers):
+    if not _accepts(media, headers.get("Accept", "")):
         raise RequestError(ErrorKind.NOT_ACCEPTABLE, "not_acceptable", detail=f"answers are {media}")
     if operation.method != "POST":
         return
@@ -41,6 +42,7 @@ def announces_too_much(headers: HTTPHeaders, most: int) -> bool:
     return length.isascii() and length.isdecimal() and (len(length) > 9 or int(length) > most)
 
 
+@lru_cache(maxsize=256)
 def _is_json(content_type: str) -> bool:
     """Tell whether a body of that type is JSON in UTF-8."""
     if len(content_type) > MAX_FIELD or not _JSON_BODY.fullmatch(content_type):
@@ -51,9 +53,9 @@ def _is_json(content_type: str) -> bool:
     return charsets <= _CHARSETS
 
 
-def _accepts(media: str, headers: HTTPHeaders) -> bool:
+@lru_cache(maxsize=256)  # one caller always sends the same
+def _accepts(media: str, accept: str) -> bool:
     """Apply RFC 9110 section 12.5.1: no Accept means anything; the most specific range that matches decides."""
-    accept = headers.get("Accept", "")
     if len(accept) > MAX_FIELD:  # the header may be disregarded, and reading thousands of ranges takes milliseconds
         return True
     weights = dict(_parse_ranges(accept))

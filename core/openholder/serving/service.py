@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import msgspec
 
 from openholder.contract.errors import ErrorKind, RequestError, raise_all
+from openholder.contract.limits import DEFAULT_SIZE
 from openholder.contract.operation import BELOW_ACCOUNTS
 from openholder.contract.operations import Operation
 from openholder.contract.query_string import read_fields, read_parameters
 from openholder.errors import SharingRefused, SourceUnavailable
 from openholder.gate import CannotJudge, Gate, Reason, Refused, TokenFacts
-from openholder.serving.access import ValidRequest, find_records, is_served
+from openholder.serving.access import ValidRequest, build_owner_query, find_records, is_served
 from openholder.serving.answers import Context, Listing, read_style
 from openholder.serving.body import read_body
 from openholder.serving.ids import compile_id_pattern, read_ids
@@ -64,6 +66,19 @@ class Service:
         self._realm = realm
         self._failure_status = failure_status
         self._ids = compile_id_pattern(id_characters)
+
+    def prepare(self, operations: Iterable[Operation]) -> None:
+        """Let sources that answer at once prepare for the operations, before the first request comes.
+
+        It composes statements and looks at data that nobody has queried yet. What fails here fails again, and is
+        reported, when somebody asks for it.
+        """
+        nobody = {"customerId": "-", "accountId": "-"}
+        for collection in dict.fromkeys(operation.collection for operation in operations):
+            source = self._sources.find_source(collection)
+            if source and source.fetch_now:
+                with suppress(Exception):
+                    source.fetch_now(build_owner_query(collection, nobody).cut(0, DEFAULT_SIZE))
 
     async def answer(self, request: IncomingRequest) -> bytes:
         """Return the body of the answer. Raises `RequestError` for everything that is not the data."""
