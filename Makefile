@@ -13,8 +13,8 @@
 #   make sbom          list what a production installation consists of, as CycloneDX
 #   make services      what the tests start: Redis and PostgreSQL, from the distribution's packages
 #
-# Each target makes its own virtual environment below VENV. WHEELS is a folder of wheels to test instead of the checkout,
-# and HERE the folder in which the tests are.
+# Each target makes its own virtual environment below VENV. WHEELS is a folder of wheels to test instead of the
+# checkout, and HERE the folder in which the tests are.
 PYTHON ?= python3
 VENV ?= .venv
 DIST ?= dist
@@ -74,7 +74,8 @@ AWAY := $(BUILD)/away
 test-wheels:
 	rm -rf $(AWAY) $(VENV)/wheels && mkdir -p $(AWAY)
 	git ls-files -z ':!core' ':!plugins' ':!conf' ':!server.py' | xargs -0 cp --parents --target-directory=$(AWAY)
-	git ls-files -z 'plugins/*/tests/*' 'plugins/*/pyproject.toml' | xargs -0 cp --parents --target-directory=$(AWAY)
+	git ls-files -z 'plugins/*/tests/*' 'plugins/*/*.md' 'plugins/*/pyproject.toml' \
+	    | xargs -0 cp --parents --target-directory=$(AWAY)
 	$(MAKE) $(VENV)/wheels/installed-for-tests WHEELS=$(DIST) VENV=$(VENV)/wheels
 	$(VENV)/wheels/bin/pip install --quiet atheris || echo "atheris does not install here; its test will say so"
 	$(MAKE) test WHEELS=$(DIST) VENV=$(VENV)/wheels HERE=$(AWAY) SELECT="not checkout"
