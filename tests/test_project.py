@@ -31,7 +31,8 @@ def made(text: str) -> set[str]:
 
 def test_every_step_of_ci_is_a_target_of_the_makefile():
     assert len(WORKFLOWS) >= 3
-    texts = [CI_RUN, *WORKFLOWS.values(), (ROOT / "README.md").read_text(encoding="utf-8")]
+    pages = [path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")]
+    texts = [CI_RUN, *WORKFLOWS.values(), *pages]
     assert made(CI_RUN) >= {"check", "wheels", "test-wheels"}
     assert set().union(*map(made, texts)) - TARGETS == set()
 
@@ -53,6 +54,17 @@ def test_actions_are_pinned_by_commit():
     used = [line for text in WORKFLOWS.values() for line in re.findall(r"uses: (.+)", text)]
     assert used
     assert [line for line in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+
+
+def test_the_contributing_page_names_files_that_exist():
+    """Paths with a placeholder are left out, and so is what an environment has."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    paths = re.findall(r"(?<![\w./-])((?:core|plugins|tests|docs)/[\w./-]++)(?!<)", prose)
+    assert len(set(paths)) > 20
+    assert [path for path in paths if not path.endswith("_") and not (ROOT / path.rstrip(".")).exists()] == []
+    for test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", text):
+        assert f"def {test[1]}(" in (ROOT / test[0]).read_text(encoding="utf-8")
 
 
 # -- the lock file ------------------------------------------------------------------------------------------------

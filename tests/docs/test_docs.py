@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -16,6 +17,7 @@ from openholder.cli.rehearse import rehearse
 from openholder.cli.routes import format_supported
 from openholder.config import Configuration
 from openholder.contract.operations import OPERATIONS
+from openholder.query import Operator
 from openholder.settings import Settings
 from openholder.sources.hookspecs import Hookspecs
 
@@ -54,6 +56,14 @@ def test_every_hook_is_in_the_page_for_authors():
     assert hooks
     for hook in hooks:
         assert f"def {hook}(self" in page, hook
+
+
+def test_every_operator_is_in_the_page_for_authors():
+    page = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+    table = page.partition("has these operators:")[2].partition("New operators")[0]
+    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]+)\|", table, re.MULTILINE)))) == {
+        *get_args(Operator)
+    }
 
 
 PAGE = "docs/plugins.md"

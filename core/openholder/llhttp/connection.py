@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._flushed = server.done
 
-    def adopted(self, accepted: socket.socket, adoption: asyncio.Task[Any]) -> None:
+    def end_adoption(self, accepted: socket.socket, adoption: asyncio.Task[Any]) -> None:
         """Give up where no connection came of a socket: the caller has gone, or speaks no TLS."""
         if adoption.cancelled() or adoption.exception():
             self._server.report("tls", self.remote_ip)

@@ -18,5 +18,5 @@ class LLHTTPServer(Server):
         connection = Connection(self, self._loop, str(address[0]), "https" if self.ssl_options else "http")
         adopting = self._loop.connect_accepted_socket(lambda: connection, accepted, ssl=self.ssl_options)
         connection.adoption = self._loop.create_task(adopting)
-        connection.adoption.add_done_callback(partial(connection.adopted, accepted))
+        connection.adoption.add_done_callback(partial(connection.end_adoption, accepted))
         return connection
