@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from openholder import Filter, NotFound, Page, Query, SourceFault, hookimpl, is_loopback, select, split_url
+from openholder.mapping import MappedRow, RowMapping
 from openholder_rest.breaker import CircuitBreaker
 from openholder_rest.client import JSON, PDF, Pace, UpstreamClient
 from openholder_rest.pagination import ListMoved, Walk
@@ -39,6 +40,7 @@ class RESTSource:
         self._name = name
         self._settings = settings
         self._shapes = settings.build_shapes()
+        self._mappings = {name: RowMapping(name, settings, is_json=True) for name in settings.collections}
         self._pace = pace or Pace()
         self._breaker = CircuitBreaker(name, settings.breaker_failures, settings.breaker_seconds, self._pace.clock)
         self._client: UpstreamClient | None = None
@@ -79,6 +81,8 @@ class RESTSource:
             applied = _find_applied(query, template)
             remaining = tuple(condition for condition in query.filters if condition not in applied)
             page = select(records, replace(query, filters=remaining))
+            # Only now are all members converted: what is wrong with one record concerns nobody but its owner.
+            page = replace(page, records=[dict(record) for record in page.records])
             if query.document and query.collection in self._settings.documents:
                 return replace(page, records=[await self._add_document(record, query) for record in page.records])
             return page
@@ -115,7 +119,7 @@ class RESTSource:
 
     async def _fetch_rows(
         self, url: str, template: Template, query: Query, values: Mapping[str, str]
-    ) -> list[dict[str, Any]]:
+    ) -> list[MappedRow]:
         """Fetch all records of a list. If it moves while its pages are requested, begin once more."""
         shape = self._shapes[query.collection, template]
         movement = ""
@@ -123,7 +127,8 @@ class RESTSource:
             try:
                 walk = await self._walk(Walk(shape, url))
                 pages = self._read_pages(walk, template, query, values)
-                movement = find_repeated(pages, query.collection) if shape.paging else ""
+                mapping = self._mappings[query.collection]
+                movement = find_repeated(walk.pages, query.collection, mapping) if shape.paging else ""
             except ListMoved as exc:
                 movement = str(exc)
             if not movement:
@@ -138,14 +143,14 @@ class RESTSource:
 
     def _read_pages(
         self, walk: Walk, template: Template, query: Query, values: Mapping[str, str]
-    ) -> list[list[dict[str, Any]]]:
+    ) -> list[list[MappedRow]]:
         """Return the records of one list, page by page, under the names of members.
 
         Below /accounts/{accountId} an upstream need not repeat the account, so the path completes its records. A query
         string does not: an upstream that ignores its parameters returns what belongs to others.
         """
         collection = query.collection
-        columns = self._settings.columns.get(collection, {})
+        mapping = self._mappings[collection]
         applied = _find_applied(query, template)
         from_url = {
             condition.member: values[condition.variable]
@@ -153,11 +158,11 @@ class RESTSource:
             if self._may_complete(collection, condition, template)
         }
         for record in (record for page in walk.pages for record in page):
-            if not is_record(record, collection, columns, is_single=walk.is_single):
+            if not is_record(record, collection, mapping, is_single=walk.is_single):
                 if walk.is_single and is_lookup(collection, template.variables):
                     return []
                 raise SourceFault(f"upstream returned an object in which nothing is a member of {collection!r}")
-        pages = [[make_row(record, collection, columns, from_url) for record in page] for page in walk.pages]
+        pages = [[make_row(record, collection, mapping, from_url) for record in page] for page in walk.pages]
         required = [condition.member for condition in applied]
         require_members((row for page in pages for row in page), required, collection)
         return pages

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from openholder import SourceFault, find_collection, list_members
+from openholder.mapping import MappedRow, RowMapping
 
 OWN_ID = {"customers": "id", "accounts": "id", "logins": "customerId"}
 """The collections that decide who may see what, and the member without which an object is not a record of them."""
@@ -29,18 +30,17 @@ def is_lookup(collection: str, variables: Iterable[str]) -> bool:
     return not LOOKUPS.get(collection, frozenset({"id"})).isdisjoint(variables)
 
 
-def is_record(record: Mapping[str, Any], collection: str, columns: Mapping[str, str], *, is_single: bool) -> bool:
+def is_record(record: Mapping[str, Any], collection: str, mapping: RowMapping, *, is_single: bool) -> bool:
     """Tell whether an object of the upstream has something in it that a record of the collection has.
 
     An object such as ``{}``, or an error that came with status 200, has not. Neither has one that only repeats the ids
     of the request. A record that decides who may see what must have an id of its own.
     """
     if collection in OWN_ID:
-        own_id = columns.get(OWN_ID[collection], OWN_ID[collection])
+        own_id = mapping.find_column(OWN_ID[collection]) or ""
         return own_id in record or own_id.partition(".")[0] in record
-    row = rename_members(record, columns)
-    found = {name.partition(".")[0] for name, value in row.items() if value is not None}
-    found -= set(find_collection(collection).owners.values())
+    present = [name for name in mapping.list_members(record) if mapping.find(name, record) is not None]
+    found = {name.partition(".")[0] for name in present} - set(find_collection(collection).owners.values())
     members = list_members(collection)
     if members:
         return bool(found & members - _ERROR_MEMBERS)
@@ -60,7 +60,7 @@ def require_members(rows: Iterable[Mapping[str, Any]], members: Iterable[str], c
             )
 
 
-def find_repeated(pages: Sequence[Sequence[Mapping[str, Any]]], collection: str) -> str:
+def find_repeated(pages: Sequence[Sequence[Mapping[str, Any]]], collection: str, mapping: RowMapping) -> str:
     """Say which record of a list came twice, by the name of its id; empty if none did.
 
     A record without an id may lawfully be equal to another one, but then on the same page.
@@ -70,14 +70,14 @@ def find_repeated(pages: Sequence[Sequence[Mapping[str, Any]]], collection: str)
     seen: set[object] = set()
     for page in pages:
         whole: set[object] = set()
-        for row in page:
-            if described.key and row.get(described.key) is not None:
-                identity: object = tuple(str(row.get(member)) for member in members)
+        for record in page:
+            if described.key and mapping.find(described.key, record) is not None:
+                identity: object = tuple(str(mapping.find(member, record)) for member in members)
                 if identity in seen:
                     return f"two records with the same {described.key}"
                 seen.add(identity)
             else:
-                whole.add(json.dumps(row, sort_keys=True, default=str))
+                whole.add(json.dumps(record, sort_keys=True, default=str))
         if whole & seen:
             return "two equal records without an id"
         seen |= whole
@@ -104,34 +104,9 @@ def read_dates(value: Any) -> Any:
     return [read_dates(member) for member in value]
 
 
-def make_row(
-    record: Mapping[str, Any], collection: str, columns: Mapping[str, str], from_url: Mapping[str, str]
-) -> dict[str, Any]:
+def make_row(record: Mapping[str, Any], collection: str, mapping: RowMapping, from_url: Mapping[str, str]) -> MappedRow:
     """Return a record of the upstream under the names of members, completed by what the URL says.
 
     Members of the standards are no arrays of numbers, so those are dates. Of custom endpoints, nobody knows.
     """
-    row = rename_members(record, columns)
-    if list_members(collection):
-        row = read_dates(row)
-    return row | {member: value for member, value in from_url.items() if row.get(member) is None}
-
-
-def rename_members(record: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return the record under the names of members.
-
-    Columns are moved, not copied: an object that a column was taken from is left out altogether.
-    """
-    moved = {name for column in columns.values() for name in (column, column.partition(".")[0])}
-    kept = {name: value for name, value in record.items() if name not in moved}
-    return kept | {member: _get_column(record, column) for member, column in columns.items()}
-
-
-def _get_column(record: Mapping[str, Any], column: str) -> Any:
-    """Return the value of a column; dots in its name lead through objects. None if there is no value."""
-    if column in record:
-        return record[column]
-    value: Any = record
-    for name in column.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
+    return mapping.open(read_dates(record) if list_members(collection) else record, from_url)

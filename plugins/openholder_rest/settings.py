@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from itertools import cycle
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     Field,
     PlainValidator,
@@ -15,9 +14,11 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from openholder import ExistingFile, HostSettings, Secret, get_host_settings, split_url
+from openholder.mapping import MappingSettings, name_table
 from openholder_rest.credentials import Basic, OAuth
 from openholder_rest.pagination import ListShape, PagingSettings
 from openholder_rest.records import OWN_ID
@@ -43,15 +44,15 @@ def _parse_pointers(value: Any) -> Any:
     return {name: (pointers,) if isinstance(pointers, str) else pointers for name, pointers in value.items()}
 
 
-class RESTSettings(BaseModel):
+class RESTSettings(MappingSettings):
     """``[sources.X]`` with ``kind = "rest"``."""
 
     base_url: Annotated[str, AfterValidator(_check_http_url)]
     collections: dict[str, Annotated[tuple[Template, ...], BeforeValidator(parse_templates)]] = Field(min_length=1)
     """For each collection a URL template below ``base_url``, or several: the first that can be filled is used."""
-    documents: dict[str, Annotated[Template, BeforeValidator(parse_template)]] = {}
+    documents: dict[str, Annotated[Template, BeforeValidator(parse_template)]] = Field(default={})
     """For a collection whose records have a document, the URL template of the document."""
-    records: Annotated[dict[str, tuple[str, ...]], BeforeValidator(_parse_pointers)] = {}
+    records: Annotated[dict[str, tuple[str, ...]], BeforeValidator(_parse_pointers)] = Field(default={})
     """Where the records are in a response: ``data.items``. Empty: the response itself.
 
     One pointer for all collections; or one for each, or for each of its templates, and ``*`` for the others.
@@ -60,15 +61,13 @@ class RESTSettings(BaseModel):
     """Which responses mean that there is no such record: by default those with status 404."""
     ignored_signs: frozenset[str] = frozenset()
     """Members and headers of responses that look like a total or a next page, and are none."""
-    columns: dict[str, dict[str, str]] = {}
-    """For a collection, the upstream's names of members: ``accountId = "acct_no"``."""
     trusts_query: tuple[str, ...] = ()
     """Collections whose records need not repeat what a parameter in the query string selected them by."""
     token: Secret | None = None
     """Sent as ``Authorization: Bearer``."""
     basic: Basic | None = None
     oauth: OAuth | None = None
-    headers: dict[str, Secret] = {}
+    headers: dict[str, Secret] = Field(default={})
     """Further headers of every request, such as an API key."""
     tls_ca: ExistingFile | None = None
     """The authorities to check the upstream's certificate against, instead of those of the system."""
@@ -92,6 +91,14 @@ class RESTSettings(BaseModel):
     max_bytes: int = Field(default=8_388_608, ge=1024)
     """The largest response in bytes."""
     _host: HostSettings = PrivateAttr(default_factory=get_host_settings)
+
+    @model_validator(mode="after")
+    def _check_mapped(self) -> Self:
+        known = set(map(name_table, self.collections))
+        for collection in (*self.columns, *self.mapping):
+            if name_table(collection) not in known:
+                raise ValueError(f"{collection}, which columns or mapping name, is not one of the source's collections")
+        return self
 
     @field_validator("records")
     @classmethod

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
+from helpers.support import Upstream
 from mapping.words import CASES, SYDNEY, TRANSACTIONS
 from openholder import Filter, Query, SourceFault
 from openholder.contract.collections import name_record
 from openholder.serving.access import build_owner_query
 from openholder_csv import CSVSettings, CSVSource
+from openholder_rest import RESTSettings, RESTSource
 from openholder_sqlite import SQLiteSettings, SQLiteSource
 
 
@@ -33,6 +36,22 @@ def make_sqlite(folder, rows, settings):
     return SQLiteSource("bank", SQLiteSettings(path=folder / "bank.db", connections=1, **settings))
 
 
+def make_rest(folder, rows, settings):
+    """A source over an upstream that returns all records, whoever they belong to."""
+    upstream = UPSTREAMS[folder] = Upstream({})
+    upstream.break_with = lambda handler: answer(handler, rows[handler.request.path.removeprefix("/api/")])
+    collections = {collection: f"/{collection}" for collection in rows}
+    return RESTSource("bank", RESTSettings(base_url=upstream.url, collections=collections, **settings))
+
+
+def answer(handler, records):
+    handler.set_header("Content-Type", "application/json")
+    handler.finish(json.dumps(records))
+
+
+UPSTREAMS = {}
+
+
 def make_csv(folder, rows, settings):
     (folder / "bank").mkdir()
     for collection, records in rows.items():
@@ -41,21 +60,32 @@ def make_csv(folder, rows, settings):
     return CSVSource("bank", CSVSettings(path=folder / "bank", **settings))
 
 
-KINDS = {"sqlite": make_sqlite, "csv": make_csv}
+KINDS = {"sqlite": make_sqlite, "csv": make_csv, "rest": make_rest}
 
 
 @pytest.fixture(params=KINDS.values(), ids=KINDS)
 def open_source(request, tmp_path):
     """Open a source of each kind over some rows, all with the same columns."""
+    return make_opener(request.param, tmp_path)
+
+
+@pytest.fixture(params=[make_sqlite, make_csv], ids=["sqlite", "csv"])
+def open_tables(request, tmp_path):
+    """Open a source of each kind that knows its columns."""
+    return make_opener(request.param, tmp_path)
+
+
+def make_opener(make, tmp_path):
 
     @asynccontextmanager
     async def open_it(rows, **settings):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
-        source = request.param(folder, rows, settings)
+        source = make(folder, rows, settings)
         try:
-            await source.open()
-            yield source
+            async with UPSTREAMS.pop(folder, nullcontext()):
+                await source.open()
+                yield source
         finally:
             await source.close()
 
@@ -210,14 +240,14 @@ async def test_people_are_found_without_the_blanks(io_loop, open_source):
 
 
 @pytest.mark.gen_test
-async def test_a_rule_names_columns_that_are_there(io_loop, open_source):
+async def test_a_rule_names_columns_that_are_there(io_loop, open_tables):
     rules = {"amount": {"column": "amt", "negative": {"column": "DC", "is": ["D"]}}}
     rows = [{"accountId": "a1", "amt": "1", "dc": "D"}]
     with pytest.raises(SourceFault, match=r"no column 'DC', which `columns` or `mapping` names; did you mean 'dc'\?"):
-        async with open_source({TRANSACTIONS: rows}, mapping={TRANSACTIONS: rules}):
+        async with open_tables({TRANSACTIONS: rows}, mapping={TRANSACTIONS: rules}):
             pass
     with pytest.raises(SourceFault, match=r"`mapping` names 'banking\.transfers', but there is no table or view"):
-        async with open_source({TRANSACTIONS: rows}, mapping={"banking.transfers": {"amount": "amt"}}):
+        async with open_tables({TRANSACTIONS: rows}, mapping={"banking.transfers": {"amount": "amt"}}):
             pass
 
 

@@ -62,22 +62,22 @@ def list_kinds(collection: str) -> Mapping[str, Kind]:
     """
     kinds: dict[str, Kind] = {}
     for record, _ in list_record_types(collection):
-        kinds |= dict(_walk_kinds(record, ""))
+        kinds |= dict(_walk_kinds(inspect.type_info(record), ""))
     return MappingProxyType(kinds)
 
 
-def _walk_kinds(record: type[Record], prefix: str) -> Iterator[tuple[str, Kind]]:
-    struct = inspect.type_info(record)
-    assert isinstance(struct, inspect.StructType)
-    columns = {member: column for column, member in record.columns.items()}
+def _walk_kinds(struct: inspect.Type, prefix: str) -> Iterator[tuple[str, Kind]]:
+    """Yield the kinds of the members of an object, or of the objects in a list."""
+    struct = _unwrap(struct)
+    if isinstance(struct, inspect.ListType):
+        struct = _unwrap(struct.item_type)
+    if not isinstance(struct, inspect.StructType):
+        return
+    columns = {member: column for column, member in getattr(struct.cls, "columns", {}).items()}
     for field in struct.fields:
         path = prefix + columns.get(field.encode_name, field.encode_name)
         yield path, _find_kind(field.type)
-        inner = _unwrap(field.type)
-        if isinstance(inner, inspect.ListType):
-            inner = _unwrap(inner.item_type)
-        if isinstance(inner, inspect.StructType) and issubclass(inner.cls, Record):
-            yield from _walk_kinds(inner.cls, f"{path}.")
+        yield from _walk_kinds(field.type, f"{path}.")
 
 
 def _find_kind(kind: inspect.Type) -> Kind:

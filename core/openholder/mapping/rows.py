@@ -29,23 +29,25 @@ _PLANS = 256
 class MappedRow(Mapping[str, Any]):
     """A row of the source under the names of members. A member is converted when it is read for the first time."""
 
-    __slots__ = ("_found", "_readers", "_row")
+    __slots__ = ("_found", "_known", "_readers", "_row")
 
     def __init__(self, readers: Mapping[str, Read], row: Row, known: Mapping[str, Any]) -> None:
         self._readers = readers
         self._row = row
-        self._found = {member: value for member, value in known.items() if member not in readers}
+        self._known = known
+        self._found: dict[str, Any] = {}
 
     def __getitem__(self, member: str) -> Any:
-        try:
+        if member in self._found:
             return self._found[member]
-        except KeyError:
-            read = self._readers[member]
+        if member not in self._readers:
+            return self._known[member]
         try:
-            value = self._found[member] = read(self._row)
+            value = self._readers[member](self._row)
         except SourceFault as exc:
             exc.row = exc.row or self
             raise
+        value = self._found[member] = self._known.get(member) if value is None else value
         return value
 
     def get(self, member: str, default: Any = None) -> Any:
@@ -53,16 +55,16 @@ class MappedRow(Mapping[str, Any]):
         found = self._found
         if member in found:
             return found[member]
-        return self[member] if member in self._readers else default
+        return self[member] if member in self._readers else self._known.get(member, default)
 
     def __contains__(self, member: object) -> bool:
-        return member in self._found or member in self._readers
+        return member in self._readers or member in self._known
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys((*self._readers, *self._found)))
+        return iter(dict.fromkeys((*self._readers, *self._known)))
 
     def __len__(self) -> int:
-        return len(self._readers.keys() | self._found.keys())
+        return len(self._readers.keys() | self._known.keys())
 
 
 class RowMapping:
@@ -77,8 +79,11 @@ class RowMapping:
     def __init__(self, collection: str, settings: MappingSettings, *, is_json: bool = False) -> None:
         self.rules = settings.list_rules(collection)
         self._is_json = is_json
-        self._kinds = list_kinds(collection)
         self._decimal = settings.decimal
+        # To list the kinds takes milliseconds, which only words that depend on them cost.
+        has_times = any(rule.format or rule.repeated_hour for rule in self.rules.values())
+        needs_kinds = has_times or settings.time_zone or settings.decimal != "."
+        self._kinds: Mapping[str, str] = list_kinds(collection) if needs_kinds else {}
         self._zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
         self._tidy = partial(tidy, strip=settings.strip, absent=frozenset(settings.absent))
         self._tidies = settings.strip or bool(settings.absent)
@@ -105,6 +110,18 @@ class RowMapping:
             columns: The names of its columns.
         """
         return [*(column for column in columns if column not in self._moved | self.rules.keys()), *self.rules]
+
+    def find(self, member: str, row: Row) -> Any:
+        """Return the value that a row of the source has for a member, as it is; None for a constant.
+
+        Args:
+            member: The member's path.
+            row: The row of the source, by column.
+        """
+        column = self.find_column(member)
+        if column is None:
+            return None
+        return _find_in_json(column, row) if self._is_json else row.get(column)
 
     def converts(self, member: str, *, is_text: bool = True) -> bool:
         """Tell whether a member may differ from the value of its column.
@@ -145,7 +162,7 @@ class RowMapping:
 
         Args:
             row: The row of the source, by column.
-            known: Values of members that the row itself does not have.
+            known: Values of members for which the row itself has none.
         """
         return MappedRow(self._plan(tuple(row)), row, known)
 
@@ -210,7 +227,7 @@ class RowMapping:
         return None
 
     def _read_sign(self, column: str, row: Row) -> Any:
-        return self._tidy(_find_in_json(column, row) if self._is_json else _find(column, row))
+        return self._tidy(_find_in_json(column, row) if self._is_json else row[column])
 
     def _convert_inside(self, path: str, value: Any, row: Row) -> Any:
         """Convert the members of an object, or of the objects in a list."""

@@ -14,6 +14,7 @@ from yarl import URL
 
 from helpers.support import Upstream
 from openholder import Filter, Order, Query, SourceFault
+from openholder.mapping import MappingSettings, RowMapping
 from openholder_rest import RESTSettings, RESTSource
 from openholder_rest.pagination import ListShape, PagingSettings, Walk, is_below
 from openholder_rest.records import find_repeated
@@ -497,10 +498,15 @@ async def test_records_of_several_owners_may_have_the_same_id():
 )
 def test_records_without_an_id_are_compared_as_a_whole(pages, told):
     rows = [[{"accountId": "a1", "authorisedEntity": {"description": name}} for name in page] for page in pages]
-    assert find_repeated(rows, "banking.direct_debits") == told
+    assert find_repeated(rows, "banking.direct_debits", read_unmapped("banking.direct_debits")) == told
     known = [[row | {"transactionId": number} for number, row in enumerate(page)] for page in rows[:1]]
-    assert find_repeated(known, "banking.transactions") == ""
-    assert find_repeated([*known, *known], "banking.transactions") == "two records with the same transactionId"
+    mapping = read_unmapped("banking.transactions")
+    assert find_repeated(known, "banking.transactions", mapping) == ""
+    assert find_repeated([*known, *known], "banking.transactions", mapping) == "two records with the same transactionId"
+
+
+def read_unmapped(collection):
+    return RowMapping(collection, MappingSettings(), is_json=True)
 
 
 def build_walk(body, pointer="items", paging=None, ignored=(), **headers):
