@@ -134,6 +134,20 @@ def test_what_is_no_exact_decimal_is_refused(value):
 
 
 @pytest.mark.parametrize(
+    ("value", "is_told"), [("1200,5", True), ("-0,05", True), ("12,50", True), ("1,000", False), ("1.200,50", False)]
+)
+@pytest.mark.parametrize("name", ["available", "currentBalance"])
+def test_a_decimal_comma_is_told_from_other_misfits(name, value, is_told):
+    record = (
+        Balance if name == "available" else next(row.record for row in OPERATIONS if row.name == "getBankingBalance")
+    )
+    with pytest.raises(Misfit) as caught:
+        to_record({"accountId": "a-1", "availableBalance": "1.00", name: value}, record)
+    assert ('set `decimal = ","`' in str(caught.value)) is is_told
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("record", "row", "member", "found"),
     [
         (Customer, {"id": None}, "id", "NoneType"),

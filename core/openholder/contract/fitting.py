@@ -21,6 +21,8 @@ Fitter = Callable[[Any, str], Any]
 """Converts the value at a path to its member's type, or returns it unchanged for `msgspec` to refuse."""
 
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"-?[0-9]{1,30},[0-9]{1,2}", re.ASCII)
+"""With three digits it could separate thousands."""
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
 _LARGEST = 10**30
@@ -28,6 +30,7 @@ _LARGEST = 10**30
 _DOUBLE_DIGITS = 15
 """Decimal digits that a double preserves (IEEE 754, DBL_DIG). A value with more carries a rounding error."""
 
+DECIMAL_COMMA = 'it has a decimal comma; set `decimal = ","` for the source'
 BAD_FORMAT = "it does not have the member's format"
 
 
@@ -82,6 +85,8 @@ def fit_decimal(value: Any, path: str) -> Decimal:
         return Decimal(value)
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         return Decimal(value)
+    if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
+        raise Misfit(path, value, DECIMAL_COMMA)
     raise Misfit(path, value, "expected an exact decimal")
 
 
@@ -141,6 +146,8 @@ def _fit_number_text(fit: Fitter, places: int, value: Any, path: str) -> Any:
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         whole, _, decimals = value.partition(".")
         return f"{whole}.{decimals:0<{places}}" if len(decimals) < places else value
+    if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
+        raise Misfit(path, value, DECIMAL_COMMA)
     if isinstance(value, str | bool):
         return fit(value, path)
     exact = fit_decimal(value, path)

@@ -304,6 +304,17 @@ async def test_check_proposes_the_delimiter(io_loop, folder):
 
 
 @pytest.mark.gen_test
+async def test_check_proposes_the_decimal_comma(io_loop, folder):
+    (folder / "accounts.csv").write_text("customerId,id\n1,a1\n", encoding="utf-8")
+    (folder / "banking.balances.csv").write_text(
+        'accountId,currentBalance,availableBalance\na1,"7,05","7,05"\n', encoding="utf-8"
+    )
+    findings, _ = await check(folder, "id,email\n1,kim@example.com\n")
+    assert any('set `decimal = ","` for the source' in finding.detail for finding in findings)
+    assert not any("7,05" in finding.detail for finding in findings)
+
+
+@pytest.mark.gen_test
 async def test_check_proposes_headers_in_another_case(io_loop, folder):
     findings, configuration = await check(folder, "ID,EMAIL,Name\n1,kim@example.com,Kim\n")
     told = [finding.detail for finding in findings if finding.what == "columns of customers"]
