@@ -302,3 +302,18 @@ def test_days_left_are_a_metric_where_there_is_tls(world, io_loop, monkeypatch, 
     io_loop.run_sync(lambda: start_with(world, "sqlite", {}))
     left = world.holder.state.journal.registry.get_sample_value("openholder_tls_certificate_days_left")
     assert (39.9 < left <= 40) if encrypted else left is None
+
+
+@pytest.mark.parametrize("http_server", ["tornado", "llhttp"])
+@pytest.mark.gen_test
+async def test_new_connections_get_the_renewed_pair(io_loop, world, monkeypatch, http_server):
+    """Whichever of the HTTP servers takes them."""
+    put(world.folder, GOOD)
+    monkeypatch.setenv("OPENHOLDER_LISTEN__TLS_CERTIFICATE", str(world.folder / "tls.crt"))
+    monkeypatch.setenv("OPENHOLDER_LISTEN__TLS_KEY", str(world.folder / "tls.key"))
+    monkeypatch.setenv("OPENHOLDER_LISTEN__HTTP", http_server)
+    await start_with(world, "sqlite", {})
+    assert await name_seen(world.holder.port) == HOST
+    put(world.folder, OTHER)
+    world.holder.use_tls(load_certificate(world.folder / "tls.crt", world.folder / "tls.key").context)
+    assert await name_seen(world.holder.port) == "other.example"
