@@ -23,6 +23,7 @@ from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
 from openholder.server.app import serve
 from openholder.server.connections import bind
+from openholder.server.logs import configure_logging
 
 ISSUER = "examplebank.cdr.fiskil.com"
 BASE = "/v1/banking/customer/cust-1001/accounts/acc-2002"
@@ -83,6 +84,7 @@ async def measure(folder: Path, *, verbose: bool) -> None:
     url, jwks_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{keys_port}/jwks.json"
     (folder / "openholder.toml").write_text(CONFIGURATION.format(url=url, keys=jwks_url, issuer=ISSUER))
     configuration = Configuration.load(folder / "openholder.toml")
+    configure_logging(configuration.settings.log)
     signer = Signer.generate()
     async with jwks_host(jwks_url, signer.jwks, keys), serve(configuration, public):
         for name, path in REQUESTS.items():
