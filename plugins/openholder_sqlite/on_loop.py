@@ -54,7 +54,7 @@ class OnLoop:
 
     def fetch(self, query: Query) -> Page | None:
         """Answer a query, or return None to leave it to the threads."""
-        if self._paused and self._is_paused(query.collection, ""):
+        if self._paused and (self._is_paused(query.collection) or self._is_paused("")):
             return None
         self._deadline = 0.0
         try:
@@ -74,18 +74,19 @@ class OnLoop:
     def _select(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
         return self._connection.execute(statement, parameters).fetchall()
 
-    def _is_paused(self, *names: str) -> bool:
-        now = time.perf_counter()
-        return any(now < self._paused.get(name, 0.0) for name in names)
+    def _is_paused(self, name: str) -> bool:
+        until = self._paused.get(name)
+        if until is None:
+            return False
+        if time.perf_counter() < until:
+            return True
+        del self._paused[name]
+        return False
 
     def _fetch_by_time(self, query: Query) -> Page | None:
         self._plain_times.refresh(query)
         member = self._plain_times.find_time(query)
-        if (
-            member
-            and query.limit is not None
-            and time.perf_counter() >= self._paused.get(f"{query.collection} ties", 0)
-        ):
+        if member and query.limit is not None and not self._is_paused(f"{query.collection} ties"):
             # An index has the order of the times, but the ids that break ties need a sort of all rows before the page.
             # If no two times on the page and beside it are the same, the index was right.
             before = 1 if query.offset else 0

@@ -95,6 +95,7 @@ async def harm(world: World) -> None:
         raise SharingRefused("somebody would come to harm")
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "fetch_now", lambda *_: None)
         patch.setattr(Database, "fetch", refuse)
         for request in (get(mint(world), DETAILS), get(mint(world), ACCOUNTS), post(mint(world), JANE)):
             reply = await send(world, request)
@@ -164,6 +165,7 @@ async def foreign_rows(world: World) -> None:
         ("balances", [{**other_balance, "accountId": None}], lambda: get(mint(world), BALANCE)),
     ):
         with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
+            patch.setattr(Database, "fetch_now", lambda *_: None)
             patch.setattr(Database, "fetch", faulty(collection, records))
             reply = await send(world, request())
         assert reply.status == 500, (collection, reply)

@@ -59,6 +59,7 @@ def answering(does: Callable[[Any], Any]) -> pytest.MonkeyPatch:
             found = await found
         return await fetch(self, query) if found is AS_EVER else found
 
+    patch.setattr(Database, "fetch_now", lambda *_: None)
     patch.setattr(Database, "fetch", answer)
     return patch
 

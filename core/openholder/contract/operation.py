@@ -119,15 +119,14 @@ class Operation:
     query_names: frozenset[str] = field(init=False, repr=False)
     """The parameters that a query string may have. All others are ignored, and not repeated in links."""
 
+    max_body: int = field(init=False, repr=False)
+    """The bytes that a body may have."""
+
     def __post_init__(self) -> None:
         parameters = (*self.parameters, *self.account_parameters)
         names = (name for parameter in parameters for name in parameter.names)
+        object.__setattr__(self, "max_body", MAX_ACCOUNTS_BODY if self.whose == "specific" else MAX_BODY)
         object.__setattr__(self, "query_names", frozenset({*PAGING[self.reply.paging], *names}))
-
-    @property
-    def max_body(self) -> int:
-        """The bytes that a body may have."""
-        return MAX_ACCOUNTS_BODY if self.whose == "specific" else MAX_BODY
 
     @property
     def urns(self) -> bool:

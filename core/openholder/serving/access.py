@@ -188,8 +188,9 @@ async def _check_account(sources: SourceRegistry, ids: Ids) -> None:
     if not links:
         await _check_customer(sources, ids)
         raise RequestError(ErrorKind.ACCOUNT_UNKNOWN, "account_unknown")
-    if not all(link.may_be_shared for link in links):
-        raise RequestError(ErrorKind.ACCOUNT_REFUSED, "account_refused")
+    for link in links:
+        if not link.may_be_shared:
+            raise RequestError(ErrorKind.ACCOUNT_REFUSED, "account_refused")
 
 
 async def _check_accounts(sources: SourceRegistry, request: ValidRequest) -> None:

@@ -69,7 +69,7 @@ class Single:
         rows = await found.rows()
         if operation.reply.many:
             return self.wrap(self.to_records(rows))
-        if not any(has_needed(operation, row) for row in rows):
+        if not rows or (operation.needs and not any(has_needed(operation, row) for row in rows)):
             raise RequestError(ErrorKind.RECORD_UNKNOWN, "record_unknown")
         if len(rows) > 1:
             raise SourceFault(f"collection {operation.collection!r}: more than one record for one id")

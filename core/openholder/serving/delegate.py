@@ -110,7 +110,10 @@ class RequestDelegate(HTTPMessageDelegate):
         self._request = request
         self._operations = operations
         self._raw_ids = raw_ids
-        self._operation = next((found for found in operations if found.method == request.method), None)
+        self._operation: Operation | None = None
+        for operation in operations:
+            if operation.method == request.method:
+                self._operation = operation
         self.started = time.perf_counter()
         self.late = False
         """Whether it was given up for the time that it took."""

@@ -78,7 +78,7 @@ class OperationRouter(Router):
         """
         segments = path.split("/")
         ids: list[str] = []
-        place = None if segments[0] else _find_place(self._root, segments, 1, ids)
+        place = None if segments[0] else _follow(self._root, segments, ids)
         if place is None:
             return (), {}
         values = [unquote_to_bytes(value) if "%" in value else value.encode() for value in ids]
@@ -89,23 +89,32 @@ class OperationRouter(Router):
         return RequestDelegate(self._state, request, *self.find_operations(request.path))
 
 
-def _find_place(place: Place, segments: Sequence[str], depth: int, ids: list[str]) -> Place | None:
-    """Walk down the tree. A literal that leads nowhere is tried as an id; `ids` receives the segments that are ids."""
-    if depth == len(segments):
-        return place if place.operations else None
-    segment = segments[depth]
-    following = place.literals.get(segment)
-    if following is not None:
-        found = _find_place(following, segments, depth + 1, ids)
-        if found is not None:
-            return found
-    if not segment or place.any_id is None:
-        return None
-    ids.append(segment)
-    found = _find_place(place.any_id, segments, depth + 1, ids)
-    if found is None:
-        ids.pop()
-    return found
+def _follow(place: Place | None, segments: Sequence[str], ids: list[str]) -> Place | None:
+    """Follow the segments after the first down the tree; `ids` receives those that are ids.
+
+    A literal that leads nowhere is tried as an id: the places to go back to are kept on the way.
+    """
+    turns: list[tuple[Place, int, int]] = []
+    depth, count = 1, len(segments)
+    while True:
+        while place is not None and depth < count:
+            segment = segments[depth]
+            literal = place.literals.get(segment)
+            if literal is None:
+                ids.append(segment)
+                place = place.any_id if segment else None
+            else:
+                if place.any_id is not None and segment:
+                    turns.append((place.any_id, depth, len(ids)))
+                place = literal
+            depth += 1
+        if place is not None and place.operations:
+            return place
+        if not turns:
+            return None
+        place, turned, known = turns.pop()
+        ids[known:] = [segments[turned]]
+        depth = turned + 1
 
 
 class OperationApplication(Application):
