@@ -393,7 +393,7 @@ def test_a_redis_that_forgets_at_its_end_is_logged(bank, own_redis, appendonly, 
 
 
 @pytest.mark.subprocess
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=60)
 async def test_machines_whose_clocks_differ_accept_no_token_twice(redis):
     """Used where the clock is 20 s ahead, just before it expires there; offered again where the clock is right."""
     settings, now = RedisSettings.model_validate({"url": redis.url, "timeout": 2}), time.time()
