@@ -105,6 +105,7 @@ class SQLiteStore:
         started = time.monotonic()
         if started - self._looked_at > FRESH:
             self._look(file, started)
+            file = self._require_file()
         if started < self._slow_until:
             return None
         try:
@@ -145,11 +146,12 @@ class SQLiteStore:
         deleted_at = time.monotonic()
         while True:
             await asyncio.sleep(min(TICK, INTERVAL))
+            if self._file:
+                self._look(self._file, time.monotonic())
             file = self._file
             if file is None:
                 continue
             try:
-                self._look(file, time.monotonic())
                 await self._run(file.sync)
                 if time.monotonic() - deleted_at >= INTERVAL:
                     deleted_at = time.monotonic()
@@ -159,11 +161,10 @@ class SQLiteStore:
                 self._judge_error(file, exc)
 
     def _look(self, file: ReplayFile, now: float) -> None:
-        """Look whether the file is still the one that everybody uses."""
+        """Look whether the file is still the one that everybody uses. If it is not, give it up."""
+        self._looked_at = now
         if change := file.find_change():
             self._give_up(file, change)
-            raise RuntimeError(f"the replay store {change}")
-        self._looked_at = now
 
     def _judge_error(self, file: ReplayFile, exc: Exception) -> None:
         if isinstance(exc, sqlite3.Error) and is_broken(exc):
