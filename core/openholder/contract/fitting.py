@@ -6,7 +6,7 @@ Text, numbers and truth values are converted only if nothing is lost. Everything
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -90,13 +90,15 @@ def fit_decimal(value: Any, path: str) -> Decimal:
     raise Misfit(path, value, "expected an exact decimal")
 
 
-def _fit_object(fields: dict[str, Fitter], value: Any, path: str) -> Any:
+def _fit_object(fields: dict[str, Fitter], empties: Mapping[str, Callable[[], Any]], value: Any, path: str) -> Any:
     value = _parse_text(value, path)
     if not isinstance(value, dict):
         return value
-    return {
-        name: fit(value[name], _join_path(path, name)) for name, fit in fields.items() if value.get(name) is not None
-    }
+    fitted = {name: make_empty() for name, make_empty in empties.items() if value.get(name) is None}
+    for name, fit in fields.items():
+        if value.get(name) is not None:
+            fitted[name] = fit(value[name], _join_path(path, name))
+    return fitted
 
 
 def _fit_open_object(fields: dict[str, Fitter], value: Any, path: str) -> Any:
@@ -172,6 +174,11 @@ _SCALARS: dict[type[inspect.Type], Fitter] = {
 }
 
 
+def find_empty(kind: inspect.Type) -> Callable[[], Any] | None:
+    """Return what makes the empty value of a mandatory member that may be empty; None for every other member."""
+    return (kind.extra or {}).get("empty") if isinstance(kind, inspect.Metadata) else None
+
+
 def compile_fitter(shape: inspect.Type) -> Fitter:
     """Build the converter for a type, once per type instead of once per row."""
     if isinstance(shape, inspect.Metadata):
@@ -185,7 +192,10 @@ def compile_fitter(shape: inspect.Type) -> Fitter:
         return compile_fitter(members[0]) if len(members) == 1 else _keep
     if isinstance(shape, inspect.StructType):
         fields = {field.encode_name: compile_fitter(field.type) for field in shape.fields}
-        return partial(_fit_open_object if issubclass(shape.cls, OpenRecord) else _fit_object, fields)
+        if issubclass(shape.cls, OpenRecord):
+            return partial(_fit_open_object, fields)
+        empties = {field.encode_name: find_empty(field.type) for field in shape.fields}
+        return partial(_fit_object, fields, {name: make for name, make in empties.items() if make})
     if isinstance(shape, inspect.ListType):
         return partial(_fit_list, compile_fitter(shape.item_type))
     return _SCALARS.get(type(shape), _keep)

@@ -67,6 +67,12 @@ CurrencyString = Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
 URIString = Annotated[str, Meta(min_length=1, extra_json_schema={"format": "uri"})]
 """RFC 3986."""
 
+# Mandatory members for which the CDS have an empty value where the holder has nothing.
+PerhapsEmpty = Annotated[str, Meta(extra={"empty": str})]
+"""Text that is empty if the source has none."""
+EMPTY_LIST = Meta(extra={"empty": list})
+"""Annotates a list that is empty if the source has none."""
+
 ExternalRef = str
 """Text in the format of another standard: a duration (ISO 8601), a time of day, the code of a register."""
 

@@ -44,7 +44,8 @@ class ValueParameter:
 class Window:
     """Two query parameters that limit a time, both inclusive.
 
-    With ``months``, both ends have a default: now, and that many months before the later end.
+    With ``months``, both ends have a default: the end of today where days begin first, and that many months before the
+    given end or now.
     """
 
     oldest: str

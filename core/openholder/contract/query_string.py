@@ -21,7 +21,10 @@ from openholder.errors import SourceFault
 from openholder.query import DATE_TIME, Filter, Value, parse_moment
 
 DAY_AHEAD = timedelta(hours=14)
-"""The earliest time zone (UTC+14): an invoice dated today must not be hidden because it is still yesterday in UTC."""
+"""The earliest time zone (UTC+14): an invoice dated today must not be hidden because it is still yesterday in UTC.
+
+Nor may a transaction for which the holder knows the day of posting only, and writes the end of the day as its time.
+"""
 
 _TIMES = ("oldest-time", "newest-time")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -136,11 +139,13 @@ def _read_window(window: Window, fields: Mapping[str, str], now: datetime) -> li
     if errors:
         raise_all(errors)
     oldest, newest = ends
-    if window.months and newest is None:
-        newest = _snap_to_day(now + DAY_AHEAD, "last") if is_date else now
-    if window.months and newest and oldest is None:
-        oldest = _subtract_months(newest, window.months)
+    if window.months and oldest is None:
+        # The end of today adds to what a window up to now has, and takes nothing away at its beginning.
+        latest = newest or (now + DAY_AHEAD if is_date else now)
+        oldest = _subtract_months(latest, window.months)
         oldest = _snap_to_day(oldest, "first") if is_date else oldest
+    if window.months and newest is None:
+        newest = _snap_to_day(now + DAY_AHEAD, "last")
     if oldest and newest and oldest > newest:
         raise RequestError(ErrorKind.DATE_TIME_INVALID, "window_reversed", detail=window.oldest)
     filters = []

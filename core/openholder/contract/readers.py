@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec import inspect
 
-from openholder.contract.fitting import Fitter, compile_fitter
+from openholder.contract.fitting import Fitter, compile_fitter, find_empty
 from openholder.contract.formats import OpenRecord, Record
 
 Check = Callable[[str], object]
@@ -37,6 +37,8 @@ class Reader:
     """Field, column and conversion of each other member."""
     parts: Sequence[tuple[str, Reader]]
     """Field and reader of each member that is an object in several columns."""
+    empties: Sequence[tuple[str, Callable[[], Any]]]
+    """Field and empty value of each mandatory member that is empty if the row has nothing."""
     required: frozenset[str]
     any_of: frozenset[str]
     covered: int
@@ -64,6 +66,9 @@ class Reader:
             part = reader.read(row) if reader.has_any(row) else None
             if part is not None:
                 found[field] = part
+        for field, make_empty in self.empties:
+            if field not in found:
+                found[field] = make_empty()
         if not self.required <= found.keys() or (self.any_of and self.any_of.isdisjoint(found)):
             raise Unreadable
         return self.build(**found)
@@ -119,6 +124,7 @@ def _compile(kind: type, paths: Mapping[str, str]) -> Reader:
         texts=texts,
         others=others,
         parts=parts,
+        empties=[(field.name, make) for field in shape.fields if (make := find_empty(field.type))],
         required=frozenset(field.name for field in shape.fields if field.required),
         any_of=frozenset(names[name] for name in getattr(kind, "any_of", ())),
         covered=covered,

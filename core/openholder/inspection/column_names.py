@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, get_args
 from msgspec import inspect
 
 from openholder.contract.collections import COLLECTIONS, find_collection
+from openholder.contract.fitting import find_empty
 from openholder.contract.formats import (
     AmountString,
     CurrencyString,
@@ -103,7 +104,8 @@ def _walk_members(record: type[Record], prefix: str, required: str) -> Iterator[
     for member in struct.fields:
         kind = _unwrap(member.type)
         name = prefix + columns.get(member.encode_name, member.encode_name)
-        yield Column(name, required if member.required else "", _name_type(kind))
+        is_required = member.required and not find_empty(member.type)
+        yield Column(name, required if is_required else "", _name_type(kind))
         inner, separator = kind, "."
         if isinstance(kind, inspect.ListType):
             inner, separator = _unwrap(kind.item_type), "[]."

@@ -114,8 +114,8 @@ def _list_query_parameters(parameter: Parameter) -> Iterator[ParameterRow]:
             schema = {"type": "string", "format": parameter.reads}
             oldest, newest = "The earliest time, inclusive.", "The latest time, inclusive."
             if parameter.months:
-                oldest += f" Default: {parameter.months} months before `{parameter.newest}`."
-                newest += " Default: now."
+                oldest += f" Default: {parameter.months} months before `{parameter.newest}`, or before now."
+                newest += " Default: the end of today, in the time zone that is furthest ahead."
             yield ParameterRow("query", parameter.oldest, schema, oldest)
             yield ParameterRow("query", parameter.newest, schema, newest)
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from openholder.contract.formats import DateString, DateTimeString, ExternalRef, PositiveInteger, Record
+from openholder.contract.formats import (
+    EMPTY_LIST,
+    DateString,
+    DateTimeString,
+    ExternalRef,
+    PositiveInteger,
+    Record,
+)
 
 CustomerKind = Literal["organisation", "person"]
 OccupationCodeVersion = Literal[
@@ -97,7 +104,7 @@ class Person(Record):
     """Name and occupation of a natural person."""
 
     last_name: str
-    middle_names: list[str]
+    middle_names: Annotated[list[str], EMPTY_LIST]
     first_name: str | None = None
     prefix: str | None = None
     suffix: str | None = None
@@ -109,9 +116,9 @@ class Person(Record):
 class PersonDetail(Person, kw_only=True):
     """A person with addresses, e-mail addresses and telephone numbers."""
 
-    phone_numbers: list[PhoneNumber]
-    email_addresses: list[EmailAddress]
-    physical_addresses: list[PhysicalAddressWithPurpose]
+    phone_numbers: Annotated[list[PhoneNumber], EMPTY_LIST]
+    email_addresses: Annotated[list[EmailAddress], EMPTY_LIST]
+    physical_addresses: Annotated[list[PhysicalAddressWithPurpose], EMPTY_LIST]
 
 
 class Organisation(Record):
@@ -137,7 +144,7 @@ class Organisation(Record):
 class OrganisationDetail(Organisation, kw_only=True):
     """An organisation with its addresses."""
 
-    physical_addresses: list[PhysicalAddressWithPurpose]
+    physical_addresses: Annotated[list[PhysicalAddressWithPurpose], EMPTY_LIST]
 
 
 class Customer(Record):

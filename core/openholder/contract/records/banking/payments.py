@@ -11,6 +11,7 @@ from openholder.contract.formats import (
     DateTimeString,
     ExternalRef,
     NonEmptyString,
+    PerhapsEmpty,
     PositiveInteger,
     RateString,
     Record,
@@ -127,7 +128,7 @@ class ScheduledPayment(Record):
     """A payment that the bank makes automatically, once or regularly."""
 
     scheduled_payment_id: NonEmptyString
-    payer_reference: str
+    payer_reference: PerhapsEmpty
     status: Literal["ACTIVE", "INACTIVE", "SKIP"]
     from_: ScheduledPaymentFrom
     payment_set: list[ScheduledPaymentSet]

@@ -10,6 +10,7 @@ from openholder.contract.formats import (
     DateTimeString,
     ExternalRef,
     NonEmptyString,
+    PerhapsEmpty,
     Record,
 )
 
@@ -35,7 +36,7 @@ class Transaction(Record):
     status: Literal["PENDING", "POSTED"]
     description: str
     amount: AmountString
-    reference: str
+    reference: PerhapsEmpty
     transaction_id: NonEmptyString | None = None
     posting_date_time: DateTimeString | None = None
     value_date_time: DateTimeString | None = None

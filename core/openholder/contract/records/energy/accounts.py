@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from openholder.contract.formats import DateString, NonEmptyString, Record
+from openholder.contract.formats import (
+    EMPTY_LIST,
+    DateString,
+    NonEmptyString,
+    Record,
+)
 from openholder.contract.records.auth import AccountUser
 from openholder.contract.records.energy.plans import PlanDetail
 
@@ -30,7 +35,7 @@ class AuthorisedContact(Record):
 class AccountPlan(Record):
     """A plan of an account, with its service points."""
 
-    service_point_ids: list[str]
+    service_point_ids: Annotated[list[str], EMPTY_LIST]
     nickname: str | None = None
     plan_overview: PlanOverview | None = None
     plan_detail: PlanDetail | None = None

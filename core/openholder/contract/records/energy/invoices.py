@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from openholder.contract.formats import AmountString, DateString, NonEmptyString, Record
+from openholder.contract.formats import EMPTY_LIST, AmountString, DateString, NonEmptyString, Record
 from openholder.contract.records.energy.tariffs import ChargeType
 
 
@@ -57,7 +57,7 @@ class Invoice(Record):
     invoice_number: str
     issue_date: DateString
     balance_at_issue: AmountString
-    service_points: list[str]
+    service_points: Annotated[list[str], EMPTY_LIST]
     payment_status: Literal["PAID", "PARTIALLY_PAID", "NOT_PAID"]
     due_date: DateString | None = None
     period: InvoicePeriod | None = None
