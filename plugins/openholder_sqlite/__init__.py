@@ -14,7 +14,7 @@ import aiosqlite
 from pydantic import Field
 
 from openholder import ExistingFile, Page, Query, SourceFault, hookimpl
-from openholder.mapping import TableSettings
+from openholder.sql import SQLSettings
 from openholder_sqlite.database import Database
 from openholder_sqlite.watching import Watched, WatchedSource
 
@@ -25,7 +25,7 @@ CHECK_INTERVAL = 0.01
 """Seconds between two looks whether the file is still there: one costs as much as a query by an index."""
 
 
-class SQLiteSettings(TableSettings):
+class SQLiteSettings(SQLSettings):
     """``[sources.X]`` with ``kind = "sqlite"``."""
 
     path: ExistingFile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -111,7 +112,8 @@ class SQLiteDialect(Dialect):
         """Return the text of a plain time: of the first member alone if every row has it, so that an index helps."""
         if self._plain[table.collection, members]:
             members = tuple([member for member in members if member in table.members][:1])
-        return self.first(table, members)
+        # No plain time is empty, and an index is on the column as it is.
+        return self.first(replace(table, blanks=frozenset()), members)
 
     def order(self, table: Table, order: Order) -> str:
         members = order.members

@@ -137,6 +137,23 @@ def test_check_suggests_a_member_for_a_misspelt_column(bank):
 
 
 @pytest.mark.slow
+def test_check_names_columns_with_empty_texts_for_nothing(bank):
+    with closing(sqlite3.connect(bank / "bank.db")) as connection, connection:
+        connection.execute("UPDATE banking_balances SET currency = ''")
+        connection.execute("UPDATE banking_transactions SET merchantName = '', description = ''")
+    configuration(bank, more=SQLITE)
+    ended = run_command("check", "--dev", "--json", cwd=bank)
+    findings = {row["what"]: row["detail"] for row in json.loads(ended.stdout) if row["verdict"] == "advice"}
+    text = "'currency': empty text instead of NULL; write NULL, or set `empty_is_absent = true` in [sources.bank]"
+    assert (ended.returncode, findings["columns of banking.balances"]) == (1, text)
+    assert "columns of banking.transactions" not in findings
+    configuration(bank, more=f"{SQLITE}empty_is_absent = true\n")
+    ended = run_command("check", "--dev", "--json", cwd=bank)
+    assert ended.returncode == 0
+    assert "empty text" not in ended.stdout
+
+
+@pytest.mark.slow
 def test_check_names_columns_beyond_the_members_of_fdx(bank):
     with closing(sqlite3.connect(bank / "bank.db")) as connection:
         connection.executescript(

@@ -13,6 +13,7 @@ from typing import Literal
 
 from msgspec import inspect
 
+from openholder.contract.collections import find_collection
 from openholder.contract.formats import Record
 
 Kind = Literal["amount", "whole", "truth", "time", "day", "text", "object"]
@@ -62,12 +63,33 @@ def list_kinds(collection: str) -> Mapping[str, Kind]:
     """
     kinds: dict[str, Kind] = {}
     for record, _ in list_record_types(collection):
-        kinds |= dict(_walk_kinds(inspect.type_info(record), ""))
+        kinds |= {path: _find_kind(kind) for path, kind in _walk_types(inspect.type_info(record), "")}
     return MappingProxyType(kinds)
 
 
-def _walk_kinds(struct: inspect.Type, prefix: str) -> Iterator[tuple[str, Kind]]:
-    """Yield the kinds of the members of an object, or of the objects in a list."""
+@cache
+def list_typed_members(collection: str) -> frozenset[str]:
+    """List the members for which an empty text can only mean that there is no value: all but plain text.
+
+    Args:
+        collection: Its name.
+
+    Returns:
+        The members by path. For a collection that only custom endpoints use, the columns of its owners.
+    """
+    records = [inspect.type_info(record) for record, _ in list_record_types(collection)]
+    found = [member for record in records for member in _walk_types(record, "")]
+    plain = {path for path, kind in found if _is_plain_text(kind)}
+    return frozenset({*find_collection(collection).owners.values(), *(path for path, _ in found)} - plain)
+
+
+def _is_plain_text(kind: inspect.Type) -> bool:
+    inner = _unwrap(kind)
+    return isinstance(inner, inspect.StrType) and inner.pattern is None and not inner.min_length
+
+
+def _walk_types(struct: inspect.Type, prefix: str) -> Iterator[tuple[str, inspect.Type]]:
+    """Yield the types of the members of an object, or of the objects in a list."""
     struct = _unwrap(struct)
     if isinstance(struct, inspect.ListType):
         struct = _unwrap(struct.item_type)
@@ -76,8 +98,8 @@ def _walk_kinds(struct: inspect.Type, prefix: str) -> Iterator[tuple[str, Kind]]
     columns = {member: column for column, member in getattr(struct.cls, "columns", {}).items()}
     for field in struct.fields:
         path = prefix + columns.get(field.encode_name, field.encode_name)
-        yield path, _find_kind(field.type)
-        yield from _walk_kinds(field.type, f"{path}.")
+        yield path, field.type
+        yield from _walk_types(field.type, f"{path}.")
 
 
 def _find_kind(kind: inspect.Type) -> Kind:

@@ -10,6 +10,7 @@ from functools import partial
 
 from openholder.config import Configuration
 from openholder.contract.collections import COLLECTIONS, find_collection
+from openholder.contract.members import list_typed_members
 from openholder.contract.open_members import OPENABLE, list_open_members
 from openholder.contract.operation import BELOW_ACCOUNTS
 from openholder.contract.operations import Operation
@@ -152,6 +153,7 @@ def _make_query(operation: Operation, source: Source) -> Query:
 async def _inspect_columns(sources: SourceRegistry, collection: str, open_members: frozenset[str]) -> list[Finding]:
     """Find columns that look like a misspelt member. An optional member would be missing without any other sign.
 
+    Find empty text where it cannot mean anything, unless the source reads it as NULL.
     Of collections that may have further members, name those that leave, and the columns that do not.
     """
     if collection not in COLLECTIONS:
@@ -166,6 +168,13 @@ async def _inspect_columns(sources: SourceRegistry, collection: str, open_member
         Finding(what, "advice", f"unknown column {column!r}; did you mean {meant!r}?{_propose_setting(column, meant)}")
         for column, meant in misspelt.items()
     ]
+    source = sources.find_source(collection)
+    if source and getattr(source.settings, "empty_is_absent", None) is False:
+        typed = list_typed_members(collection)
+        blank = dict.fromkeys(name for row in rows or () for name in row if row[name] == "" and name in typed)
+        if blank:
+            text = f"empty text instead of NULL; write NULL, or set `empty_is_absent = true` in [sources.{source.name}]"
+            findings.append(Finding(what, "advice", f"{', '.join(map(repr, blank))}: {text}"))
     if collection in OPENABLE:
         leaving, staying = split_undeclared(collection, rows or (), open_members)
         named = leaving if rows else sorted(open_members)

@@ -69,7 +69,17 @@ class Dialect:
         Returns:
             The quoted column; converted in SQL, if its driver's type is not one that rows may have.
         """
-        return self.quoted(column)
+        return self.value(table, column)
+
+    def value(self, table: Table, column: str) -> str:
+        """Return the value of a column: NULL for an empty text, where that counts as none.
+
+        Args:
+            table: The table.
+            column: One of its columns.
+        """
+        name = self.quoted(column)
+        return f"NULLIF({name}, '')" if column in table.blanks else name
 
     def text(self, table: Table, column: str) -> str:
         """Return a column as text, to be compared character by character whatever the column's collation.
@@ -162,7 +172,7 @@ class Dialect:
         Returns:
             The column, or a COALESCE; ``NULL`` if the table has none of them.
         """
-        columns = [self.quoted(table.members[member]) for member in members if member in table.members]
+        columns = [self.value(table, table.members[member]) for member in members if member in table.members]
         return f"COALESCE({', '.join(columns)})" if len(columns) > 1 else "".join(columns) or "NULL"
 
     def searched(self, table: Table, condition: Filter) -> str:

@@ -13,6 +13,7 @@ from openholder.errors import SourceFault
 from openholder.mapping import MappingSettings, TableSettings, name_table
 from openholder.query import Filter, Page, Query, Row, select
 from openholder.sql.dialect import NO_LIMIT, Binder, Dialect
+from openholder.sql.settings import SQLSettings
 from openholder.sql.statements import Columns, Select, Statement
 from openholder.sql.tables import Table
 
@@ -76,6 +77,10 @@ class Schema:
             name: table.serve(name, columns, dialect.is_text)
             for name, table in _find_tables({table.name: table for table in tables}, named)
         }
+        if isinstance(columns, SQLSettings):
+            self._tables = {
+                name: replace(table, blanks=columns.find_blanks(table)) for name, table in self._tables.items()
+            }
         known = set(self.collections())
         for word, mapped in (("columns", columns.columns), ("mapping", columns.mapping)):
             for collection in mapped:

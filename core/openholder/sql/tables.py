@@ -34,6 +34,8 @@ class Table:
     """Whether blanks around the texts of its columns are left out."""
     absent: frozenset[str] = frozenset()
     """The texts in its columns that mean no value."""
+    blanks: frozenset[str] = frozenset()
+    """Columns in which an empty text counts as NULL."""
 
     def serve(self, collection: str, settings: MappingSettings, is_text: Callable[[Table, str], bool]) -> Table:
         """Return the table as it is served: each member is named like its column, unless the settings map it.

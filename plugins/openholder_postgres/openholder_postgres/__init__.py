@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from openholder import Page, Query, SourceFault, hookimpl, is_loopback
-from openholder.sql import Schema
+from openholder.sql import Schema, SQLSettings
 from openholder_postgres.catalogue import read_tables
 from openholder_postgres.dialect import PostgresDialect
 from openholder_postgres.error_translation import CONNECTION_LOST, translate_errors
@@ -93,7 +93,8 @@ class PostgresSource:
                 f"schema {self._settings.schema_name!r} has no table or view that the user may read; "
                 "grant USAGE on the schema and SELECT on its tables"
             )
-        self._schema = Schema(PostgresDialect(), tables, self._settings.columns)
+        words = SQLSettings(columns=self._settings.columns, empty_is_absent=self._settings.empty_is_absent)
+        self._schema = Schema(PostgresDialect(), tables, words)
 
     @hookimpl
     async def advice(self, query: Query) -> Sequence[str]:

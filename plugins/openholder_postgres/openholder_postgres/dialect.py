@@ -107,7 +107,8 @@ class PostgresDialect(Dialect):
         return f"${number}"
 
     def selected(self, table: Table, column: str) -> str:
-        return READ.get(_get_kind(table, column), "CAST({0} AS text)").format(self.quoted(column))
+        expression = READ.get(_get_kind(table, column), "CAST({0} AS text)").format(self.quoted(column))
+        return _without_blank(table, column, expression)
 
     def one_of(self, table: Table, column: str, values: Sequence[str], bind: Bind) -> str | None:
         kind = _get_kind(table, column)
@@ -181,7 +182,10 @@ class PostgresDialect(Dialect):
         columns = table.columns(members)
         if any(_get_kind(table, column) not in expressions for column in columns):
             return None
-        return [expressions[_get_kind(table, column)].format(self.quoted(column)) for column in columns]
+        return [
+            _without_blank(table, column, expressions[_get_kind(table, column)].format(self.quoted(column)))
+            for column in columns
+        ]
 
     def searched(self, table: Table, condition: Filter) -> str:
         """Return the column, or the expression to compare: with parentheses, which an index requires."""
@@ -191,6 +195,12 @@ class PostgresDialect(Dialect):
         if condition.operator == "ieq":
             return f'(lower({as_text} COLLATE "C"))'
         return f'({as_text} COLLATE "C")' if kind == "other" else name
+
+
+def _without_blank(table: Table, column: str, expression: str) -> str:
+    """Turn an empty text into NULL where it counts as none. Only columns of text can hold one."""
+    is_text = _get_kind(table, column) in ("text", "other")
+    return f"NULLIF({expression}, '')" if is_text and column in table.blanks else expression
 
 
 def _coalesce(parts: Sequence[str]) -> str:

@@ -22,6 +22,8 @@ class PostgresSettings(BaseModel):
     schema_name: str = Field(default="public", min_length=1, max_length=63)
     columns: dict[str, dict[str, str]] = {}
     """For a collection, the columns of members that cannot be renamed in a view: ``accountId = "acct_no"``."""
+    empty_is_absent: bool = False
+    """Whether an empty text counts as NULL in columns of members that are not plain text, such as amounts and times."""
     tls: Literal["verify-full", "verify-ca", "disable"] = "verify-full"
     """``verify-ca`` does not check the name in the certificate; ``disable`` is for a socket or the same machine."""
     tls_ca: ExistingFile | None = None

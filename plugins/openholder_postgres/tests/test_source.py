@@ -88,6 +88,36 @@ def test_ids_are_values_and_never_sql(schema, attempt):
     assert fetch_once(opened, Query(collection="customers")).total == 1
 
 
+# -- nothing as an empty text -------------------------------------------------------------------------------------
+
+BLANK = """
+CREATE TABLE banking_transactions ("accountId" text, "transactionId" text, "postingDateTime" {0}, "currency" char(3),
+    status text, description text, amount numeric);
+INSERT INTO banking_transactions VALUES ('a1', 't1', '2026-06-15T12:00:00Z', 'AUD', 'POSTED', '', 1.00),
+    ('a1', '', NULL, '', '', 'x', 2.00);
+"""
+
+
+@pytest.mark.parametrize("time", ["text", "timestamptz"])
+def test_an_empty_text_is_absent_where_it_means_nothing_else(schema, time):
+    script = BLANK.format(time) + (
+        "UPDATE banking_transactions SET \"postingDateTime\" = '' WHERE amount = 2" * (time == "text")
+    )
+    opened = schema(script)
+    order = (Order("postingDateTime", descending=True, reads="instant"), Order("transactionId"))
+    query = Query(collection="banking.transactions", filters=(Filter("accountId", "eq", "a1"),), order=order)
+    pending, posted = fetch_once(lambda: opened(empty_is_absent=True), query).records
+    assert pending == {
+        **dict.fromkeys(("transactionId", "postingDateTime", "currency", "status")),
+        "accountId": "a1",
+        "description": "x",
+        "amount": Decimal("2.00"),
+    }
+    assert (posted["transactionId"], posted["currency"], posted["description"]) == ("t1", "AUD", "")
+    plain = fetch_once(opened, Query(collection="banking.transactions", filters=query.filters)).records
+    assert {row["status"] for row in plain} == {"POSTED", ""}
+
+
 # -- values -------------------------------------------------------------------------------------------------------
 
 VALUES = {

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from openholder import Filter, Order, Query, SourceFault, select
 from openholder.config import Configuration
+from openholder.contract.collections import find_collection
 from openholder.contract.records.auth import Customer
+from openholder.contract.records.banking.transactions import Transaction
 from openholder.contract.records.starter import Balance
-from openholder.contract.rows import to_record
+from openholder.contract.rows import Misfit, to_record
 from openholder.errors import Unreachable
 from openholder.server.generation import make_sources
 from openholder.sql import Schema, Table
@@ -324,6 +326,53 @@ async def test_an_object_without_values_is_absent(io_loop, tmp_path):
     async with build_sources(tmp_path, schema) as sources:
         (row,) = (await sources.fetch(Query(collection="customers"))).records
     assert msgspec.to_builtins(to_record(row, Customer)) == {"id": "1"}
+
+
+# -- nothing as an empty text -------------------------------------------------------------------------------------
+
+BLANK = """
+CREATE TABLE banking_transactions (accountId TEXT, transactionId TEXT, postingDateTime TEXT, executionDateTime TEXT,
+    amount TEXT, currency TEXT, merchantName TEXT, status TEXT, description TEXT, reference TEXT, type TEXT);
+INSERT INTO banking_transactions VALUES
+    ('a1', 't1', '2026-01-03T00:00:00Z', '', '1.00', '', '', 'POSTED', 'x', '', 'OTHER'),
+    ('a1', 't2', '', '2026-01-04T00:00:00Z', '2.00', 'AUD', 'M', 'POSTED', 'x', '', 'OTHER'),
+    ('a1', '', '', '', '3.00', '', '', 'PENDING', 'x', '', 'OTHER');
+CREATE INDEX newest ON banking_transactions (accountId, postingDateTime);
+"""
+OWNED = Filter("accountId", "eq", "a1")
+ORDER = find_collection("banking.transactions").order
+SINCE = Filter(
+    "postingDateTime",
+    "ge",
+    datetime(2026, 1, 4, tzinfo=UTC),
+    otherwise=("executionDateTime",),
+    absent=datetime(2026, 2, 1, tzinfo=UTC),
+)
+
+
+@pytest.mark.parametrize("on_loop", [True, False])
+@pytest.mark.gen_test
+async def test_an_empty_text_is_absent_where_it_means_nothing_else(io_loop, tmp_path, on_loop):
+    more = f"empty_is_absent = true\non_loop = {str(on_loop).lower()}\n"
+    async with build_sources(tmp_path, BLANK, more) as sources:
+        query = Query(collection="banking.transactions", filters=(OWNED,), order=ORDER)
+        rows = (await sources.fetch(query)).records
+        assert [row["amount"] for row in rows] == ["3.00", "2.00", "1.00"]
+        pending, _, posted = rows
+        assert (pending["transactionId"], pending["postingDateTime"], posted["currency"]) == (None, None, None)
+        assert (pending["merchantName"], pending["reference"]) == ("", "")  # texts stay
+        since = await sources.fetch(Query(collection="banking.transactions", filters=(OWNED, SINCE), order=ORDER))
+        assert [row["amount"] for row in since.records] == ["3.00", "2.00"]
+
+
+@pytest.mark.gen_test
+async def test_without_the_setting_an_empty_text_is_a_fault(io_loop, tmp_path):
+    async with build_sources(tmp_path, BLANK) as sources:
+        with pytest.raises(SourceFault, match="member 'postingDateTime/executionDateTime/valueDateTime': a value is"):
+            await sources.fetch(Query(collection="banking.transactions", filters=(OWNED,), order=ORDER))
+        (row, *_) = (await sources.fetch(Query(collection="banking.transactions"))).records
+    with pytest.raises(Misfit, match=r"^member 'currency' does not fit \(found str\)"):
+        to_record({**row, "executionDateTime": None, "isDetailAvailable": False}, Transaction)
 
 
 # -- texts that nobody may read -----------------------------------------------------------------------------------
