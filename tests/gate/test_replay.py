@@ -231,6 +231,23 @@ async def test_two_stores_on_one_file_share_their_entries(sqlite, path, clock):
 
 
 @pytest.mark.gen_test
+async def test_a_slow_disk_does_not_hold_the_event_loop(sqlite, monkeypatch):
+    monkeypatch.setattr(sqlite_store, "SLOW", -1)
+    assert sqlite.add_now(entry(1), LATER) is True
+    assert sqlite.add_now(entry(2), LATER) is None  # it is for the thread now
+    assert [await sqlite.add_if_absent(entry(number), LATER) for number in (1, 2, 2)] == [False, True, False]
+
+
+@pytest.mark.gen_test
+async def test_what_would_have_to_wait_is_not_answered_at_once(sqlite, path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert sqlite.add_now(entry(1), LATER) is None
+        connection.execute("ROLLBACK")
+    assert [sqlite.add_now(entry(1), LATER) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.gen_test
 async def test_many_expired_rows_are_deleted(sqlite, path, clock):
     await sqlite.add_if_absent(entry(1), LATER)
     clock.now = NOW + DELETED_AFTER[SQLiteStore]

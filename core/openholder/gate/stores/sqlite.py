@@ -36,7 +36,7 @@ INTERVAL = 10.0
 """Seconds between deletions of expired entries."""
 FRESH = 0.1
 """Seconds. A token is added only if the file was looked at since then."""
-SLOW, REST = 0.02, 5.0
+SLOW, REST = 0.05, 1.0
 """If adding a token takes longer than `SLOW`, the thread does it for the next `REST` seconds: the disk is busy."""
 QUEUE_TIMEOUT = 0.9
 """Seconds that an entry may wait in the queue. With the lock's 2 s this stays below the time limit of the gate."""
