@@ -1,7 +1,7 @@
 """Data from a PostgreSQL database: a table or view for each collection, read and never written.
 
 The collection ``banking.transactions`` is the table or view ``banking_transactions``; its columns have the names of the
-members they fill. To map another schema, use ``SELECT`` aliases in a view, or ``columns`` in the settings.
+members they fill. To map another schema, use ``SELECT`` aliases in a view, or the words of `openholder.mapping`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from openholder import Page, Query, SourceFault, hookimpl, is_loopback
-from openholder.sql import Schema, SQLSettings
+from openholder.sql import Schema
 from openholder_postgres.catalogue import read_tables
 from openholder_postgres.dialect import PostgresDialect
 from openholder_postgres.error_translation import CONNECTION_LOST, translate_errors
@@ -87,14 +87,13 @@ class PostgresSource:
     async def health(self) -> None:
         """Read the catalogue again, and serve what has changed in it."""
         with translate_errors("the catalogue"):
-            tables = await read_tables(self._select, self._settings.schema_name, self._settings.columns)
+            tables = await read_tables(self._select, self._settings)
         if not tables:
             raise SourceFault(
                 f"schema {self._settings.schema_name!r} has no table or view that the user may read; "
                 "grant USAGE on the schema and SELECT on its tables"
             )
-        words = SQLSettings(columns=self._settings.columns, empty_is_absent=self._settings.empty_is_absent)
-        self._schema = Schema(PostgresDialect(), tables, words)
+        self._schema = Schema(PostgresDialect(self._settings.time_zone), tables, self._settings)
 
     @hookimpl
     async def advice(self, query: Query) -> Sequence[str]:

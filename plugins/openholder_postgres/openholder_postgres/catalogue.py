@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from openholder.sql import Rows, Table
 from openholder_postgres.dialect import PostgresDialect
+from openholder_postgres.settings import PostgresSettings
 
 # Tables, partitioned tables, views, materialized views and foreign tables, with the columns that the user may read. A
 # domain has the type it is based on. A column whose collation treats different texts as equal has a type of its own,
@@ -31,10 +31,13 @@ ORDER BY c.relname, a.attnum
 """
 
 
-async def read_tables(select: Rows, schema: str, columns: Mapping[str, Mapping[str, str]]) -> list[Table]:
-    """Return every table and view of a schema."""
-    mapped_ids = {column for mapping in columns.values() for member, column in mapping.items() if _is_id(member)}
-    found = await select(CATALOGUE, (schema,))
+async def read_tables(select: Rows, settings: PostgresSettings) -> list[Table]:
+    """Return every table and view of the schema."""
+    mapped = [settings.list_rules(collection) for collection in (*settings.columns, *settings.mapping)]
+    mapped_ids = {
+        rule.column for rules in mapped for member, rule in rules.items() if rule.column is not None and _is_id(member)
+    }
+    found = await select(CATALOGUE, (settings.schema_name,))
     return [_build_table(name, list(rows), mapped_ids) for name, rows in groupby(found, key=itemgetter(0))]
 
 

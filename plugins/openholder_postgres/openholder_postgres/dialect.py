@@ -37,6 +37,13 @@ READ = {
 }
 """The expression that reads a column of each kind; all others are cast to text."""
 
+IN_ZONE = r"regexp_replace(replace(CAST({0} AS text), ' ', 'T'), '([+-]\d\d)$', '\1:00')"
+"""The same for a moment, in the zone of the session."""
+BLANKS = r"E' \t\n\r\f\x0B\u00A0'"
+"""What `openholder.mapping.tidy` leaves out around texts."""
+TEXTS = frozenset({"text", "other", "local", "list"})
+"""The kinds whose values are texts, which the words of a mapping read."""
+
 AS_TEXT = dict.fromkeys(("text", "integer", "uuid", "other"), 'CAST({0} AS text) COLLATE "C"')
 AS_MOMENT = {"moment": "{0}", "day": "(CAST({0} AS timestamp) AT TIME ZONE 'UTC')"}
 AS_NUMBER = {"integer": "{0}", "number": "{0}"}
@@ -101,14 +108,32 @@ def _equals(mark: str, is_array: bool, cast: str) -> str:
 
 
 class PostgresDialect(Dialect):
-    """The dialect of PostgreSQL in a database encoded in UTF8."""
+    """The dialect of PostgreSQL in a database encoded in UTF8.
+
+    Moments are read in UTC, or in the zone of the session if the source has a ``time_zone``.
+    """
+
+    strips = True
+
+    def __init__(self, time_zone: str | None = None) -> None:
+        self._moment = IN_ZONE if time_zone else READ["moment"]
+
+    def is_text(self, table: Table, column: str) -> bool:
+        return _get_kind(table, column) in TEXTS
 
     def mark(self, number: int) -> str:
         return f"${number}"
 
     def selected(self, table: Table, column: str) -> str:
-        expression = READ.get(_get_kind(table, column), "CAST({0} AS text)").format(self.quoted(column))
-        return _without_blank(table, column, expression)
+        kind = _get_kind(table, column)
+        form = self._moment if kind == "moment" else READ.get(kind, "CAST({0} AS text)")
+        return _without_blank(table, column, form.format(self.quoted(column)))
+
+    def _name(self, table: Table, column: str) -> str:
+        """Return a column, without blanks around its texts if the table is to be read so."""
+        name = self.quoted(column)
+        is_stripped = table.strip and _get_kind(table, column) in ("text", "other")
+        return f"btrim(CAST({name} AS text), {BLANKS})" if is_stripped else name
 
     def one_of(self, table: Table, column: str, values: Sequence[str], bind: Bind) -> str | None:
         kind = _get_kind(table, column)
@@ -122,7 +147,7 @@ class PostgresDialect(Dialect):
             return "FALSE"
         is_array = len(possible) > 1
         mark = bind(possible if is_array else possible[0])
-        return form.format(self.quoted(column), _equals(mark, is_array, cast), _equals(mark, is_array, ""))
+        return form.format(self._name(table, column), _equals(mark, is_array, cast), _equals(mark, is_array, ""))
 
     def condition(self, table: Table, condition: Filter, bind: Bind) -> str | None:
         sql = super().condition(table, condition, bind)
@@ -190,11 +215,13 @@ class PostgresDialect(Dialect):
     def searched(self, table: Table, condition: Filter) -> str:
         """Return the column, or the expression to compare: with parentheses, which an index requires."""
         column = table.column(condition.member)
-        name, kind = self.quoted(column), _get_kind(table, column)
+        name, kind = self._name(table, column), _get_kind(table, column)
         as_text = name if kind == "text" else f"CAST({name} AS text)"
         if condition.operator == "ieq":
             return f'(lower({as_text} COLLATE "C"))'
-        return f'({as_text} COLLATE "C")' if kind == "other" else name
+        if kind == "other":
+            return f'({as_text} COLLATE "C")'
+        return f"({name})" if table.strip else name
 
 
 def _without_blank(table: Table, column: str, expression: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ssl
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from openholder import ExistingFile, Secret
+from openholder.sql import SQLSettings
 
 
-class PostgresSettings(BaseModel):
+class PostgresSettings(SQLSettings):
     """``[sources.X]`` with ``kind = "postgres"``."""
 
     host: str = Field(min_length=1)
@@ -20,10 +21,6 @@ class PostgresSettings(BaseModel):
     user: str = Field(min_length=1)
     password: Secret | None = None
     schema_name: str = Field(default="public", min_length=1, max_length=63)
-    columns: dict[str, dict[str, str]] = {}
-    """For a collection, the columns of members that cannot be renamed in a view: ``accountId = "acct_no"``."""
-    empty_is_absent: bool = False
-    """Whether an empty text counts as NULL in columns of members that are not plain text, such as amounts and times."""
     tls: Literal["verify-full", "verify-ca", "disable"] = "verify-full"
     """``verify-ca`` does not check the name in the certificate; ``disable`` is for a socket or the same machine."""
     tls_ca: ExistingFile | None = None
@@ -53,7 +50,7 @@ class PostgresSettings(BaseModel):
             "server_settings": {
                 "application_name": "openholder",
                 "DateStyle": "ISO",
-                "TimeZone": "UTC",
+                "TimeZone": self.time_zone or "UTC",
                 "default_transaction_read_only": "on",
                 "jit": "off",  # JIT takes longer to compile than these queries run
                 "search_path": '"' + self.schema_name.replace('"', '""') + '"',

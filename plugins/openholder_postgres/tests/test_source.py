@@ -56,7 +56,7 @@ def test_columns_must_name_what_exists(schema):
     opened = schema("CREATE TABLE accounts (id text)")
     for columns, message in (
         ({"acounts": {"id": "id"}}, "`columns` names 'acounts', but there is no table or view of that name"),
-        ({"accounts": {"id": "no"}}, "table 'accounts' has no column 'no', which `columns` names"),
+        ({"accounts": {"id": "no"}}, "table 'accounts' has no column 'no', which `columns` or `mapping` names"),
     ):
         with pytest.raises(SourceFault, match=f"^{message}$"):
             fetch_once(lambda columns=columns: opened(columns=columns), Query(collection="accounts"))
