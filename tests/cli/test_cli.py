@@ -183,6 +183,19 @@ def test_check_names_columns_beyond_the_members_of_fdx(bank):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("status", [401, 403])
+def test_check_says_how_a_failed_authentication_is_answered(bank, status):
+    configuration(bank, more=SQLITE)
+    setting = {"OPENHOLDER_FISKIL__AUTHENTICATION_FAILURE_STATUS": str(status)}
+    found = json.loads(run_command("check", "--dev", "--json", cwd=bank, **setting).stdout)
+    (row,) = [row for row in found if row["what"] == "failed authentication"]
+    assert row["verdict"] == "ok"
+    assert row["detail"].startswith(
+        f"is answered with {status}. RFC 6750 and the CDS say 401, Fiskil's errors page 403"
+    )
+
+
+@pytest.mark.slow
 def test_check_says_when_the_keys_are_not_to_be_had(bank):
     configuration(bank, more=SQLITE)
     ended = run_command("check", cwd=bank)

@@ -323,6 +323,8 @@ async def test_openholder_stands_all_attacks(world):
     report = await report_on(world.url, world.signer, told=told.append)
     assert [(found.rule.name, found.failures) for found in report.failed_results] == []
     assert {result.rule.name for result in report.results if result.verdict == "passed"} >= RULES
+    (agreed,) = [result.skipped for result in report.results if result.rule.name == "refusal-status-agreed"]
+    assert agreed.startswith("ask Fiskil: the server answers 401; RFC 6750")
     rows = [note for attack in refusals.ATTACKS for note in attack.attempts]
     assert len(set(rows)) == len(rows) > 100
     assert [note for note in rows if sum(line.endswith(f" ({note})") for line in told) != 1] == []

@@ -45,6 +45,7 @@ async def inspect_configuration(configuration: Configuration) -> list[Finding]:
     return [
         await _inspect_keys(configuration.settings),
         await _inspect_store(configuration.settings),
+        _describe_failure_status(configuration.settings),
         *(Finding("listeners", "warning", text) for text in find_exposures(configuration.settings.listen)),
         *_inspect_certificate(configuration.settings),
         *[finding async for finding in _inspect_sources(configuration)],
@@ -60,6 +61,13 @@ async def _inspect_keys(settings: Settings) -> Finding:
     except Exception as exc:
         return Finding(what, "unreachable", f"fetch failed: {type(exc).__name__}")
     return Finding(what, "ok", f"{len(table.kids)} usable, {len(table.unusable)} unusable{table.describe_obstacles()}")
+
+
+def _describe_failure_status(settings: Settings) -> Finding:
+    """Say which status a failed authentication has: the documents disagree, and only Fiskil can tell."""
+    status = settings.fiskil.authentication_failure_status
+    text = "RFC 6750 and the CDS say 401, Fiskil's errors page 403: ask Fiskil, and set"
+    return Finding("failed authentication", "ok", f"is answered with {status}. {text} `authentication_failure_status`")
 
 
 async def _inspect_store(settings: Settings) -> Finding:

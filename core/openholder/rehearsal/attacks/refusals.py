@@ -35,6 +35,15 @@ NOT_SHARING = Rule(
     reference="Fiskil, errors: X-Sharing-Refused",
     how_to_fix="Set the header only if sharing is refused, never if the token is.",
 )
+AGREED = Rule(
+    name="refusal-status-agreed",
+    severity="warning",
+    expected="A failed authentication has the status that Fiskil expects of your instance.",
+    why="RFC 6750 and the Consumer Data Standards say 401; Fiskil's errors page says 403.",
+    reference="RFC 6750 section 3.1; Consumer Data Standards, HTTP response codes; Fiskil, errors",
+    how_to_fix="Ask Fiskil, and configure the status.",
+)
+"""Nobody but Fiskil can judge it, so it is always skipped, with what the server does as the reason."""
 RS256 = Rule(
     name="rs256",
     severity="warning",
@@ -69,6 +78,7 @@ async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncItera
     An attack is skipped if a broken rule already implies its result: each missing check is reported once.
     """
     broken: set[Rule] = set()
+    statuses: set[int] = set()
     for attack in attacks:
         cause = next((rule for rule in (bearer.NEEDED, attack.implied_by) if rule in broken), None)
         if cause:
@@ -77,10 +87,16 @@ async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncItera
         async for result, exchange in try_attack(target, attack):
             if result.failures:
                 broken.add(result.rule)
+            elif attack.expect is is_rejected:
+                statuses |= {exchange.status} & {401, 403}
             yield result
             for other in _check_refusal(target, attack, exchange):
                 yield other
     yield await _try_other_algorithm(target)
+    if statuses:
+        found = " and ".join(map(str, sorted(statuses)))
+        reason = f"ask Fiskil: the server answers {found}; RFC 6750 and the CDS say 401, Fiskil's errors page 403"
+        yield skip_rule(AGREED, target.subject, reason)
 
 
 def _check_refusal(target: Target, attack: Attack, exchange: Exchange) -> Iterator[Result]:
