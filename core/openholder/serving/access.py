@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from openholder.contract.collections import find_collection
+from openholder.contract.collections import find_collection, name_record
 from openholder.contract.errors import ErrorKind, RequestError, raise_all
 from openholder.contract.operation import BELOW_ACCOUNTS, JSON
 from openholder.contract.operations import Operation
@@ -245,11 +245,25 @@ async def fetch_account_rows(
     rows = (await sources.fetch(query.cut(0, MAX_ROWS + 1))).records
     if len(rows) > MAX_ROWS:
         raise SourceFault(f"more than {MAX_ROWS} accounts of one customer")
+    source = sources.find_source(AUTHORITY)
+    absent_status = source.settings.absent_status if source else None
+    if absent_status:
+        return [{**row, "status": absent_status} if row.get("status", "") is None else row for row in rows]
     return list(rows)
 
 
 def read_link(row: Row) -> AccountLink:
-    """Convert a row of ``accounts``. Raises `SourceFault` for a state that nobody knows."""
+    """Convert a row of ``accounts``. Raises `SourceFault` for a state that nobody knows.
+
+    Without a column for it, all accounts are open. But a value that is missing may be that of a blocked account.
+    """
+    if row.get("status", "") is None:
+        reason = (
+            'has no value: fill it (open, closed, blocked or suspended), or set absent_status = "open" for the source'
+        )
+        fault = SourceFault(f"collection {AUTHORITY!r}: member 'status' {reason}", row=row)
+        name_record(fault, AUTHORITY)
+        raise fault
     return read_record(AUTHORITY, row, AccountLink)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from openholder.contract.formats import AccountStatus
+
 
 class SourceEntry(BaseModel):
     """The keys that every ``[sources.X]`` has; its kind defines the others."""
@@ -17,3 +19,5 @@ class SourceEntry(BaseModel):
     """Queries that may run at the same time; further ones wait. 32 by default, at most 1,000."""
     probe_id: str = Field(default="openholder-check", min_length=1, max_length=256)
     """An id that nobody has: `openholder check` asks for it."""
+    absent_status: AccountStatus | None = None
+    """The status of accounts whose ``status`` is there and has no value. Without it, they are faults of the source."""
