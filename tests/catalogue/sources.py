@@ -153,9 +153,9 @@ async def holds_the_loop(world: World) -> None:
 async def full_disk(world: World) -> None:
     """S05. A use that cannot be written down is none: nobody is let in, and afterwards the same tokens are good."""
     await start_with(world, "sqlite", sample_rows())
-    connection = world.holder.state.service._gate._store._connection
-    await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-    await connection.execute_fetchall("PRAGMA max_page_count = 1")  # SQLite then takes the disk for full
+    file = world.holder.state.service._gate._store._file
+    for connection in (file._patient, file._impatient):
+        connection.execute("PRAGMA max_page_count = 1").fetchall()  # SQLite then takes the disk for full
     refused = []
     for _ in range(1000):
         token = mint(world).token()
@@ -167,7 +167,8 @@ async def full_disk(world: World) -> None:
         if len(refused) == 3:
             break
     assert len(refused) == 3
-    await connection.execute_fetchall("PRAGMA max_page_count = 1000000")
+    for connection in (file._patient, file._impatient):
+        connection.execute("PRAGMA max_page_count = 1000000").fetchall()
     for token in refused:
         ok(await send(world, token))
 

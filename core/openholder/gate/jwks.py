@@ -21,7 +21,7 @@ SHORTEST_REFRESH, LONGEST_REFRESH = 60.0, 3600.0
 """Seconds. Bounds for Cache-Control, so that a proxy cannot pin keys for a day or cause constant fetching."""
 ALARM = 900.0
 """Seconds without a successful fetch after which a failure is logged as critical."""
-GRACE = 0.3
+GRACE = 1.0
 """Seconds from the start of a fetch in which any number of requests may wait for it: it hardly ever takes longer."""
 MAX_WAITING = 12
 """Requests that wait for a fetch that takes longer. Further ones get 503 at once: a flood must not pile up."""
