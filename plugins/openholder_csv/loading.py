@@ -42,7 +42,7 @@ class SharedDatabase(Database):
     """A database whose file other processes read too."""
 
     def __init__(self, index: SharedFile, settings: CSVSettings) -> None:
-        self._index = index
+        self._index: SharedFile | None = index
         # A complete index never changes, so SQLite needs neither locks nor a look whether it did.
         uri = f"{index.path.absolute().as_uri()}?mode=ro&immutable=1"
         # Cells have been tidied when they were read.
@@ -54,7 +54,9 @@ class SharedDatabase(Database):
         try:
             await super().close()
         finally:
-            await asyncio.to_thread(self._index.release)
+            index, self._index = self._index, None  # closing twice is allowed, and releases once
+            if index:
+                await asyncio.to_thread(index.release)
 
 
 async def _connect(uri: str) -> aiosqlite.Connection:

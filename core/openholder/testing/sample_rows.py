@@ -200,6 +200,7 @@ def _make_direct_debits() -> Iterator[Row]:
         yield {
             "accountId": account_id,
             "lastDebitFrom": f"{(number * 7) % 55}",
+            "lastDebitDateTime": "2026-06-15T12:00:00Z",
             "amount": _pick(("1.10", None), number),
         }
 
@@ -241,6 +242,7 @@ def _make_billing() -> Iterator[Row]:
             "accountId": IDS[number % len(IDS)],
             "executionDateTime": _pick(times, number // len(IDS)),
             "gst": _pick(("9.65", None), number),
+            "transactionUType": "onceOff",
             "description": f"b{(number * 13) % 97}",
         }
 
