@@ -102,7 +102,9 @@ def test_the_readme_has_every_setting_and_a_valid_example(tmp_path):
     given = tomllib.loads(text)["sources"]["bank"]
     assert given.pop("kind") == "postgres"
     assert PostgresSettings.model_validate(given).password.get_secret_value() == PASSWORD
-    assert [name for name in PostgresSettings.model_fields if f"| `{name}` |" not in page] == []
+    cells = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert PostgresSettings.model_fields.keys() - named == set()
 
 
 def test_it_works_without_prepared_statements(schema):
