@@ -390,7 +390,7 @@ async def unreachable_upstreams(world: World) -> None:
             broken(await timed(asked(world, path), 4))
     await world.stop()
     upstream = await world.stack.enter_async_context(Upstream(sample_rows()))
-    await world.start(source(upstream.url, 0.4))
+    await world.start(source(upstream.url, 1.5))
     let_go = asyncio.Event()
     upstream.break_with = lambda handler: let_go.wait()
     broken(await timed(asked(world, DETAILS), 3))

@@ -92,8 +92,8 @@ async def test_the_default_window_is_twelve_months(world, kind):
             for day in days
         ]
 
-    dated("banking.transactions", "acc-2002", "postingDateTime", (1, 0, -363, -368), 25, "transactionId")
-    dated("energy.billing", "acc-3001", "executionDateTime", (1, 0, -363, -368), 25)
+    dated("banking.transactions", "acc-2002", "postingDateTime", (2, 0, -363, -368), 25, "transactionId")
+    dated("energy.billing", "acc-3001", "executionDateTime", (2, 0, -363, -368), 25)
     dated("energy.invoices", "acc-3001", "issueDate", (3, 0, -728, -733), 10, "invoiceNumber")
     await start_with(world, kind, rows)
     transactions = (await world.call(f"{BANKING}/accounts/acc-2002/transactions")).json["data"]["transactions"]

@@ -83,7 +83,10 @@ def _decode_base64url(part: str) -> bytes:
     padding = -len(part) % 4
     if padding == 3 or part[-1] not in _LAST_CHARACTERS[padding]:
         raise Refused(Reason.NOT_CANONICAL_BASE64URL)
-    return a2b_base64(part.translate(_TO_BASE64) + "=" * padding)
+    try:
+        return a2b_base64(part.translate(_TO_BASE64) + "=" * padding, strict_mode=True)
+    except ValueError:
+        raise Refused(Reason.NOT_CANONICAL_BASE64URL) from None
 
 
 def _parse_object(document: bytes, reason: Reason) -> dict[str, Any]:

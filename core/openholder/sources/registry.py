@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -37,6 +38,11 @@ log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT = 120.0
 """Seconds that opening one source may take, for example to index a large CSV folder."""
+
+
+TURN = 16
+"""Answers at once after which the event loop gets a turn."""
+_turns = itertools.count(1)
 
 
 class UnusableSource(OpenholderError):
@@ -82,6 +88,8 @@ class Source:
             page = self.fetch_now(query) if self.fetch_now else None
             if page is None:
                 page = await self._wait_for_page(query)
+            elif next(_turns) % TURN == 0:
+                await asyncio.sleep(0)  # whoever asks in a loop would never let anybody else have a turn
         except NotFound:
             return Page(records=(), total=0)
         except (SourceError, SourceFault):
