@@ -16,7 +16,7 @@ import aiosqlite
 from openholder import Filter, Page, Query, Row, SourceFault, describe
 from openholder.mapping import MappingSettings
 from openholder.sql import Schema, Table
-from openholder_sqlite.dialect import PlainColumns, SQLiteDialect, quote_identifier
+from openholder_sqlite.dialect import SQLiteDialect, quote_identifier
 from openholder_sqlite.on_loop import OnLoop
 from openholder_sqlite.sql_functions import make_functions
 
@@ -88,13 +88,9 @@ class Database:
                 "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
             )
             tables = [await self._read_table(name, is_view=kind == "view") for name, kind in found]
-            schema = self._schema = Schema(SQLiteDialect(), tables, self._settings)
+            self._schema = Schema(SQLiteDialect(), tables, self._settings)
             if self._connect_on_loop:
-
-                def make_schema(plain: PlainColumns, has_own_order: bool) -> Schema:
-                    return schema.with_dialect(SQLiteDialect(plain), keeps_order=has_own_order)
-
-                self._on_loop = OnLoop(self._connect_on_loop, make_schema)
+                self._on_loop = OnLoop(self._connect_on_loop, self._schema)
                 self._exits.push_async_callback(self._on_loop.close)
         except sqlite3.Error as exc:
             await self.close()

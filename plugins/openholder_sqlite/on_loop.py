@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from openholder import Page, Query
-from openholder_sqlite.plain_times import MakeSchema, PlainTimes
+from openholder.sql import Schema
+from openholder_sqlite.plain_times import PlainTimes
 from openholder_sqlite.sql_functions import make_functions
 
 BUDGET = 0.002
@@ -31,16 +32,16 @@ PAUSE = 1.0
 class OnLoop:
     """One connection that belongs to the event loop's own thread, and that never waits for locks.
 
-    ``connect`` opens it; ``make_schema`` makes the schema of its tables for given plain times.
+    ``connect`` opens it; ``schema`` has its tables.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], make_schema: MakeSchema) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], schema: Schema) -> None:
         self._connection = connect()
         for name, arguments, function in make_functions([]):
             self._connection.create_function(name, arguments, function, deterministic=True)
         self._connection.set_progress_handler(self._is_over_budget, STEPS)
-        self._schema = make_schema({}, True)
-        self._plain_times = PlainTimes(connect, self._connection, make_schema)
+        self._schema = schema
+        self._plain_times = PlainTimes(connect, self._connection, schema)
         self._deadline = 0.0
         self._cpu_deadline = 0.0
         self._strikes: list[float] = []

@@ -14,10 +14,7 @@ from datetime import datetime
 
 from openholder import Query
 from openholder.sql import Schema, Table
-from openholder_sqlite.dialect import PlainColumns, Times, quote_identifier
-
-MakeSchema = Callable[[PlainColumns, bool], Schema]
-"""Makes the schema for given plain times, with or without the tables' own order."""
+from openholder_sqlite.dialect import PlainColumns, SQLiteDialect, Times, quote_identifier
 
 INTERVAL = 10.0
 """Seconds between two looks at one table. Data that is written to all the time is not looked at all the time."""
@@ -45,7 +42,8 @@ SELECT NOT EXISTS (
 class PlainTimes:
     """What is known of the times of a database's tables, and the schema that makes use of it.
 
-    ``connect`` opens a connection for the thread that looks; ``connection`` is that of the event loop.
+    ``connect`` opens a connection for the thread that looks; ``connection`` is that of the event loop, and ``schema``
+    the one that assumes nothing.
     """
 
     schema: Schema
@@ -57,11 +55,11 @@ class PlainTimes:
         self,
         connect: Callable[[], sqlite3.Connection],
         connection: sqlite3.Connection,
-        make_schema: MakeSchema,
+        schema: Schema,
     ) -> None:
         self._connect = connect
         self._connection = connection
-        self._make_schema = make_schema
+        self._cautious = schema
         self._version = 0
         self._learn({})
         self._next: dict[Times, float] = {}
@@ -82,7 +80,8 @@ class PlainTimes:
         version = self._read_version()
         if version != self._version:
             self._version = version
-            self._learn({})
+            if self._known:
+                self._learn({})
         table = self.schema.table(query.collection)
         for times in list_times(table, query):
             if times not in self._known and times not in self._looks and time.monotonic() >= self._next.get(times, 0.0):
@@ -99,8 +98,11 @@ class PlainTimes:
 
     def _learn(self, known: PlainColumns) -> None:
         self._known = known
-        self.schema = self._make_schema(known, True)
-        self.streaming = self._make_schema(known, False)
+        self.schema = self.streaming = self._cautious
+        if known:
+            dialect = SQLiteDialect(known)
+            self.schema = self._cautious.with_dialect(dialect)
+            self.streaming = self._cautious.with_dialect(dialect, keeps_order=False)
 
     def _read_version(self) -> int:
         """Return a number that changes when anybody has changed the data."""

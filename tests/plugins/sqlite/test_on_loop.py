@@ -31,9 +31,9 @@ def path(tmp_path):
     return tmp_path / "bank.db"
 
 
-def make_schema(plain, has_own_order):
+def make_schema():
     accounts = Table("accounts", {"id": "TEXT", "customerId": "TEXT", "openedAt": "TEXT"}, ("rowid",))
-    return Schema(SQLiteDialect(plain), [accounts, Table("forever", {"id": ""}, is_view=True)], {})
+    return Schema(SQLiteDialect(), [accounts, Table("forever", {"id": ""}, is_view=True)], {})
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def on_loop(io_loop, path, monkeypatch):
     monkeypatch.setattr(
         "openholder_sqlite.on_loop.LIMIT", 60.0
     )  # so that a busy machine does not look like a slow disk
-    connection = OnLoop(lambda: sqlite3.connect(path, timeout=0, isolation_level=None), make_schema)
+    connection = OnLoop(lambda: sqlite3.connect(path, timeout=0, isolation_level=None), make_schema())
     yield connection
     io_loop.run_sync(connection.close)
 
