@@ -114,6 +114,7 @@ class RequestDelegate(HTTPMessageDelegate):
         for operation in operations:
             if operation.method == request.method:
                 self._operation = operation
+                break
         self.started = time.perf_counter()
         self.late = False
         """Whether it was given up for the time that it took."""
