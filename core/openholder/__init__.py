@@ -18,7 +18,7 @@ from openholder.errors import (
 from openholder.host_settings import HostSettings, get_host_settings
 from openholder.outbound import Outbound, describe_failure, describe_response
 from openholder.query import Filter, Order, Page, Query, Record, Row, instant, microseconds, number, select, truth
-from openholder.setting_types import ExistingFile, ExistingFolder, NewFile, Secret, is_loopback, split_url
+from openholder.setting_types import ExistingFile, ExistingFolder, NewFile, Secret, SecureURL, is_loopback, split_url
 from openholder.sources.hookspecs import API_VERSION, FinishedRequest, hookimpl
 from openholder.strict_json import parse_json
 
@@ -39,6 +39,7 @@ __all__ = [
     "Record",
     "Row",
     "Secret",
+    "SecureURL",
     "SharingRefused",
     "SourceError",
     "SourceFault",

@@ -108,6 +108,18 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+def check_secure_url(url: str) -> str:
+    """Return the URL if what is sent there is encrypted, or stays on this machine. Raise `ValueError` otherwise."""
+    parts = split_url(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise ValueError("must be https (http is allowed for loopback addresses only)")
+    return url
+
+
+SecureURL = Annotated[str, AfterValidator(check_secure_url)]
+"""A setting with a URL to which secrets may be sent: https, or http to this machine."""
+
+
 def _check_not_empty(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value():
         raise ValueError("the secret is empty")

@@ -18,7 +18,7 @@ from referencing.jsonschema import DRAFT202012
 from openholder.contract.open_members import split_open_member
 from openholder.errors import UntrustedJSON
 from openholder.outbound import Outbound, parse_proxy
-from openholder.setting_types import ExistingFile, NewFile, Secret, is_loopback, split_url
+from openholder.setting_types import ExistingFile, NewFile, Secret, SecureURL, check_secure_url
 from openholder.strict_json import parse_json
 
 ENV_PREFIX = "OPENHOLDER_"
@@ -31,13 +31,6 @@ def split_list(value: Any) -> Any:
 
 Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 """A list of texts."""
-
-
-def _check_secure_url(url: str) -> str:
-    parts = split_url(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise ValueError("must be https (http is allowed for loopback addresses only)")
-    return url
 
 
 def _convert_status(value: Any) -> Any:
@@ -54,10 +47,9 @@ def _check_open_members(paths: tuple[str, ...]) -> tuple[str, ...]:
 def _check_base_url(url: str) -> str:
     if url.endswith("/"):
         raise ValueError("must not end with a slash: the path of a request is appended to it")
-    return _check_secure_url(url)
+    return check_secure_url(url)
 
 
-SecureURL = Annotated[str, AfterValidator(_check_secure_url)]
 BaseURL = Annotated[str, AfterValidator(_check_base_url)]
 
 

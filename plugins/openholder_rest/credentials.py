@@ -13,7 +13,7 @@ from urllib.parse import quote_plus
 import aiohttp
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from openholder import Secret, SourceFault, UntrustedJSON, describe_response, is_loopback, parse_json, split_url
+from openholder import Secret, SecureURL, SourceFault, UntrustedJSON, describe_response, parse_json
 from openholder_rest.transport import PASSING, RetryableError, UpstreamDown, read_body, send
 
 MAX_TOKEN_RESPONSE = 65_536
@@ -41,13 +41,6 @@ def _check_user(user: Secret) -> Secret:
     return user
 
 
-def _check_token_url(url: str) -> str:
-    parts = split_url(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise ValueError("must be https (http is allowed for loopback addresses only)")
-    return url
-
-
 class Basic(BaseModel):
     """``[sources.X.basic]``: HTTP basic authentication (RFC 7617)."""
 
@@ -66,7 +59,7 @@ class OAuth(BaseModel):
 
     model_config = STRICT
 
-    token_url: Annotated[str, AfterValidator(_check_token_url)]
+    token_url: SecureURL
     client_id: Secret
     client_secret: Secret
     scope: str = ""
