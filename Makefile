@@ -7,7 +7,7 @@
 #   make check         all static checks: layout, lint, types, the sources' own rules, workflows
 #   make wheels        the distributions, in DIST; then make test-wheels tests them away from the sources
 #   make coverage      all tests with their coverage of lines and branches
-#   make docs          the tests of the documents: links, commands and code blocks
+#   make docs          the site of the documents in site/, then their tests: links, commands and code blocks
 #   make lock          pin the dependencies of a production installation, with hashes
 #   make audit         look for advisories on them
 #   make sbom          list what a production installation consists of, as CycloneDX
@@ -19,6 +19,7 @@ PYTHON ?= python3
 VENV ?= .venv
 DIST ?= dist
 BUILD ?= build
+SITE ?= site
 HERE ?= .
 WHEELS ?=
 SELECT ?=
@@ -92,8 +93,11 @@ bench: $(VENV)/installed
 soak: $(VENV)/installed
 	$(VENV)/bin/python bench/soak.py --seconds $(DURATION)
 
-docs: $(VENV)/installed-for-tests
-	$(VENV)/bin/python -m pytest tests/docs
+# Strict: a link or an anchor that leads nowhere, or a page that is not in the navigation, fails it.
+docs: $(VENV)/docs/installed
+	rm -rf $(SITE)
+	$(VENV)/docs/bin/python -m sphinx -W --keep-going -q -E -b html -c docs . $(SITE)
+	$(VENV)/docs/bin/python -m pytest tests/docs
 
 coverage: $(VENV)/installed-for-tests
 	rm -f .coverage*
@@ -144,6 +148,11 @@ $(VENV)/plugins/%/installed: setup.cfg plugins/openholder_%/setup.cfg
 $(VENV)/checks/installed: setup.cfg pyproject.toml $(wildcard plugins/*/setup.cfg)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet -e .[dev,redis,test] $(PLUGINS:%=-e plugins/openholder_%[dev])
+	touch $@
+
+$(VENV)/docs/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet -e .[docs,test]
 	touch $@
 
 $(VENV)/release/installed:
