@@ -171,6 +171,8 @@ def read_all(terminal):
         ((*WHO, "--rate", "5", "--for", "soon"), "expected a duration such as 60s or 2m"),
         ((*WHO, "--listen", "8899"), "expected HOST:PORT, such as 127.0.0.1:8899"),
         ((*WHO, "--html", "no/such/folder/x.html"), "does not exist"),
+        ((*WHO, "--dev"), "no development-key.pem in this folder: start `openholder serve --dev` in it first"),
+        ((*WHO, "--dev", "--key", "made.pem"), "--dev is a key already"),
         ((*WHO, "--jwks", "data.txt"), "--jwks requires --key"),
         ((*WHO, "--jwks", "data.txt", "--key", "made.pem"), "not a JWK Set"),
         ((*WHO, "--key", "data.txt"), "no RSA key"),

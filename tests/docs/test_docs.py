@@ -15,7 +15,6 @@ import pytest
 from helpers.support import World
 from openholder.cli.rehearse import rehearse
 from openholder.cli.routes import format_supported
-from openholder.config import Configuration
 from openholder.contract.operations import OPERATIONS
 from openholder.query import Operator
 from openholder.settings import Settings
@@ -28,18 +27,9 @@ def blocks(name: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_readme_has_the_table_of_supported_operations():
-    assert format_supported() in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_operations_has_the_table_of_all_of_them():
+    assert format_supported() in (ROOT / "docs/operations-table.md").read_text(encoding="utf-8")
     assert format_supported().count("\n") == len(OPERATIONS) + 1
-
-
-def test_the_configuration_to_start_from_is_a_good_one(tmp_path):
-    (text,) = blocks("README.md", "toml")
-    for name in ("tls.crt", "tls.key", "replay.db", "bank.db"):
-        (tmp_path / name).touch()
-        text = re.sub(rf'"/[a-z/]+/{name}"', f'"{tmp_path / name}"', text)
-    (tmp_path / "openholder.toml").write_text(text)
-    assert Configuration.load(tmp_path / "openholder.toml").settings.fiskil.issuer == ("examplebank.cdr.fiskil.com",)
 
 
 def test_every_setting_is_in_the_configuration_page():

@@ -17,7 +17,10 @@ NEXT_STEPS = f"""
 Next:
   openholder check --dev
   openholder serve --dev
-  openholder token --curl /auth/v1/customer/search --data '{{"email": "{sample.EMAIL}"}}'
+
+While it serves, in another terminal:
+  openholder token --curl /auth/v1/customer/cust-1001
+  openholder rehearse http://127.0.0.1:8443 --dev --email {sample.PEOPLE[0]} --email {sample.PEOPLE[-1]}
 """
 
 

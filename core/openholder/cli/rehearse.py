@@ -15,7 +15,7 @@ import click
 from openholder.cli.options import parse_address, parse_duration, parse_url
 from openholder.contract.operation import Sector
 from openholder.fiskil.jwks_host import jwks_host
-from openholder.fiskil.signer import Signer
+from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
 from openholder.rehearsal.caller import open_caller
 from openholder.rehearsal.preparation import (
     UnusableOption,
@@ -70,6 +70,11 @@ OPTIONS: Mapping[str, tuple[click.Option, ...]] = {
         ),
     ),
     "Tokens and keys": (
+        click.Option(
+            ["--dev"],
+            is_flag=True,
+            help=f"Sign with {DEVELOPMENT_KEY} of this folder, in which `openholder serve --dev` runs.",
+        ),
         click.Option(["--issuer"], default=ISSUER, show_default=True, help="Value of iss and sub in the tokens."),
         click.Option(
             ["--audience"], type=parse_url, metavar="URL", help="Public URL of the server, for aud. Default: URL."
@@ -129,6 +134,7 @@ class RehearseOptions:
     issuer: str
     audience: str | None
     listen: str
+    dev: bool
     key: Path | None
     jwks: Path | None
     ca: Path | None
@@ -147,6 +153,10 @@ class RehearseOptions:
             raise click.UsageError("nobody logs in: give --email or --customer")
         if bool(self.rate) != bool(self.duration):
             raise click.UsageError("--rate and --for must be given together")
+        if self.dev and (self.key or self.jwks):
+            raise click.UsageError("--dev is a key already: leave out --key and --jwks")
+        if self.dev and not Path(DEVELOPMENT_KEY).exists():
+            raise click.UsageError(f"no {DEVELOPMENT_KEY} in this folder: start `openholder serve --dev` in it first")
         if self.jwks and not self.key:
             raise click.UsageError("--jwks requires --key: the private key of one of its keys")
         for path in (self.html_path, self.junit_path, self.key):
@@ -206,7 +216,8 @@ def rehearse(**values: Any) -> int:
     options = RehearseOptions(**values)
     options.check()
     try:
-        signer, trust = load_signer(options.key, options.jwks), load_trust(options.ca)
+        key = Path(DEVELOPMENT_KEY) if options.dev else options.key
+        signer, trust = load_signer(key, options.jwks), load_trust(options.ca)
         report = asyncio.run(_run(options, signer, trust))
     except UnusableOption as exc:
         raise click.BadParameter(str(exc), param_hint=exc.option) from None
@@ -224,7 +235,7 @@ def rehearse(**values: Any) -> int:
 async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext | bool) -> Report:
     audience = options.audience or options.url
     async with (
-        nullcontext() if options.jwks else jwks_host(options.jwks_url, signer.jwks),
+        nullcontext() if options.jwks or options.dev else jwks_host(options.jwks_url, signer.jwks),
         open_caller(options.url, audience, options.issuer, signer, seconds=options.timeout, trust=trust) as caller,
     ):
         await check_reachable(options.url, caller.http)
@@ -241,7 +252,8 @@ async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext |
             )
         except ValueError as exc:
             raise click.UsageError(str(exc)) from None
-        click.echo(_format_instructions(options, signer, audience), err=True)
+        if not options.dev:
+            click.echo(_format_instructions(options, signer, audience), err=True)
         with progress_line() as progress:
             progress.begin("waiting until the server has the keys")
             await wait_until_ready(caller)
