@@ -14,7 +14,7 @@ import pytest
 
 from helpers.support import write_sqlite
 from openholder import Filter, Order, Query, SourceFault, hookimpl, select
-from openholder.sql import Dialect, Schema, Table
+from openholder.sql import Dialect, Schema, SQLSettings, Table
 from openholder.testing import SourceContract
 
 pytestmark = pytest.mark.slow  # together they take seconds
@@ -138,6 +138,36 @@ def test_parameters_of_inexpressible_conditions_are_not_sent():
     query = Query(collection="things", filters=(Filter("at", "ge", NOON), OWNER))
     _, ((_, parameters),) = asked(query, dialect=Hesitant())
     assert parameters == ("too early", "1", 101, 0)
+
+
+class Narrowing(Dialect):
+    unordered = "ORDER BY (SELECT NULL)"
+
+    def narrow(self, table, condition, bind):
+        return f"folded = {bind(condition.value)}" if condition.operator == "ieq" else None
+
+
+def test_rows_that_a_narrowing_lets_pass_are_filtered_too():
+    query = Query(collection="things", filters=(Filter("name", "ieq", "\u00e9"), OWNER), limit=1)
+    page, ((statement, parameters),) = asked(
+        query, rows=[("1", "\u00e9", None), ("1", "\u00c9", None)], dialect=Narrowing()
+    )
+    assert 'WHERE folded = ? AND CAST("id" AS TEXT) IN (?) ORDER BY' in statement
+    assert parameters == ("\u00e9", "1", 101, 0)
+    assert (page.total, page.records[0]["name"]) == (1, "\u00e9")
+
+
+def test_a_converted_member_is_not_narrowed():
+    rules = {"things": {"name": {"column": "name", "codes": {"1": "Kim"}}}}
+    schema = Schema(Narrowing(), [TABLE], SQLSettings(mapping=rules))
+    statement, _ = schema.page(Query(collection="things", filters=(Filter("name", "ieq", "kim"),)))
+    assert "WHERE" not in statement
+
+
+def test_a_page_without_an_order_has_what_its_database_needs():
+    schema = Schema(Narrowing(), [Table("things", {"id": "text"})], {})
+    statement, _ = schema.page(Query(collection="things"))
+    assert statement == 'SELECT "id" FROM "things" ORDER BY (SELECT NULL) LIMIT ? OFFSET ?'
 
 
 def test_documents_are_read_only_where_they_are_asked_for():

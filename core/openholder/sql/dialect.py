@@ -27,6 +27,8 @@ class Dialect:
 
     strips: ClassVar[bool] = False
     """Whether equality filters leave out blanks around texts if `Table.strip` says so. If not, openholder does it."""
+    unordered: ClassVar[str] = ""
+    """The ORDER BY of a SELECT without an order, for a database that cuts no page without one."""
 
     def is_text(self, table: Table, column: str) -> bool:
         """Tell whether a column may have text, which the words of a mapping read.
@@ -123,6 +125,21 @@ class Dialect:
             return None
         column = table.members.get(condition.member) or table.column(condition.member)  # which raises SourceFault
         return self.one_of(table, column, values, bind)
+
+    def narrow(self, table: Table, condition: Filter, bind: Bind) -> str | None:
+        """Translate a filter into a condition that lets further rows pass, where `condition` returns ``None``.
+
+        openholder applies the filter itself to the rows that pass: an index can find them nevertheless.
+
+        Args:
+            table: The table. Its ``strip`` and ``absent`` say how texts are read.
+            condition: The filter. A column holds each of its members.
+            bind: Adds a parameter.
+
+        Returns:
+            A condition that every row passes which the filter admits; ``None``, the default, for none.
+        """
+        return None
 
     def binder(self, table: Table, condition: Filter) -> Binder | None:
         """Return how to get the values that `condition` binds, if its text can be kept for other values.

@@ -66,12 +66,16 @@ class Select:
         """Compile `query` for `table`. What `dialect` cannot express exactly is left out and clears `is_exact`."""
         parameters = Parameters(dialect)
         terms: list[str] = []
+        is_exact = True
         for condition in query.filters:
             bound = len(parameters.values)
             term = _express(dialect, table, condition, parameters.bind)
             if term is None:
+                is_exact = False
                 del parameters.values[bound:]
-            else:
+                if table.converted.isdisjoint(condition.members):
+                    term = dialect.narrow(table, condition, parameters.bind)
+            if term is not None:
                 terms.append(term)
         orders = [_express_order(dialect, table, order) for order in query.order]
         where = f" WHERE {' AND '.join(terms)}" if terms else ""
@@ -83,7 +87,7 @@ class Select:
             values=tuple(parameters.values),
             order=(*filter(None, orders), *table.own_order),
             own_order=table.own_order,
-            is_exact=len(terms) == len(query.filters) and None not in orders,
+            is_exact=is_exact and None not in orders,
         )
 
     def page(self) -> Statement:
@@ -100,9 +104,10 @@ class Select:
 
     def _select(self, order: tuple[str, ...], cut: Query) -> Statement:
         parameters = Parameters(self.dialect, list(self.values))
-        ordered = f" ORDER BY {', '.join(order)}" if order else ""
+        ordered = f"ORDER BY {', '.join(order)}" if order else self.dialect.unordered
         page = self.dialect.page(cut, parameters.bind)
-        return f"SELECT {self.columns.selected} {self.source}{ordered} {page}", tuple(parameters.values)
+        parts = (f"SELECT {self.columns.selected}", self.source, ordered, page)
+        return " ".join(filter(None, parts)), tuple(parameters.values)
 
 
 _NEVER = "1 = 0"
