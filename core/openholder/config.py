@@ -25,7 +25,7 @@ from openholder.errors import ConfigurationError, Mistake
 from openholder.host_settings import HostSettings, provide_host_settings
 from openholder.setting_types import paths_relative_to
 from openholder.settings import ENV_PREFIX, OutboundSettings, Replay, Settings, split_list
-from openholder.sources.entry import SourceEntry
+from openholder.sources.entry import ObserverEntry, SourceEntry
 from openholder.sources.kinds import UnusableKind, find_kind
 
 REPLAY_STORES = "openholder.replay_stores"
@@ -45,6 +45,11 @@ class Configuration:
     def sources(self) -> dict[str, SourceEntry]:
         """The settings of each source: an instance of its kind's ``Settings`` that also has the common keys."""
         return self.settings.sources
+
+    @property
+    def observers(self) -> dict[str, ObserverEntry]:
+        """The settings of each observer: an instance of its kind's ``Settings`` that also has the common keys."""
+        return self.settings.observers
 
     @property
     def serve(self) -> Mapping[str, str]:
@@ -137,31 +142,42 @@ def _read_host_settings(raw: Mapping[str, Any]) -> HostSettings:
 
 
 def _make_model(raw: Mapping[str, Any], path: Path) -> tuple[type[Settings], list[Mistake]]:
-    """Make a subclass of `Settings` in which each source, and the replay store, has the type of its plugin.
+    """Make a subclass of `Settings` in which each source, observer and the replay store has the type of its plugin.
 
     Which keys are allowed depends on the plugins that the file names. With their types in one model, one validation
     finds all mistakes.
     """
     replay, mistakes = _find_replay_type(raw, path)
-    sources: dict[str, Any] = {}
-    for name, entry in _get_table(raw, "sources").items():
-        sources[name] = SourceEntry  # reports an entry that is not a table
+    fields: dict[str, Any] = {"replay": (replay, Field(default_factory=replay))}
+    for table, common in (("sources", SourceEntry), ("observers", ObserverEntry)):
+        types, found = _find_plugin_types(raw, path, table, common)
+        mistakes += found
+        if types:
+            fields[table] = (TypedDict(table.capitalize(), types), ...)  # type: ignore[operator]
+    return create_model("Settings", __base__=Settings, **fields), mistakes
+
+
+def _find_plugin_types(
+    raw: Mapping[str, Any], path: Path, table: str, common: type[BaseModel]
+) -> tuple[dict[str, Any], list[Mistake]]:
+    """Find the settings type of each plugin that a table configures."""
+    types: dict[str, Any] = {}
+    mistakes = []
+    for name, entry in _get_table(raw, table).items():
+        types[name] = common  # reports an entry that is not a table
         if not isinstance(entry, Mapping):
             continue
         kind = entry.get("kind")
         try:
             if isinstance(kind, str):
-                sources[name] = _combine_settings(find_kind(kind).load(), SourceEntry)
+                types[name] = _combine_settings(find_kind(kind).load(), common)
                 continue
             message = "is missing" if kind is None else "must be a string: the name of an installed kind"
         except UnusableKind as exc:
             message = str(exc)
-        sources[name] = Any  # without a kind, its other keys cannot be checked
-        mistakes.append(Mistake(_locate(("sources", name, "kind"), path), f"sources.{name}.kind", message))
-    fields: dict[str, Any] = {"replay": (replay, Field(default_factory=replay))}
-    if sources:
-        fields["sources"] = (TypedDict("Sources", sources), ...)  # type: ignore[operator]
-    return create_model("Settings", __base__=Settings, **fields), mistakes
+        types[name] = Any  # without a kind, its other keys cannot be checked
+        mistakes.append(Mistake(_locate((table, name, "kind"), path), f"{table}.{name}.kind", message))
+    return types, mistakes
 
 
 def _find_replay_type(raw: Mapping[str, Any], path: Path) -> tuple[Any, list[Mistake]]:
@@ -255,7 +271,7 @@ def _find_allowed_keys(location: tuple[int | str, ...], model: type[Settings]) -
     for part in location[:-1]:
         field = fields.get(str(part))
         annotation = getattr(field, "annotation", field)
-        # A table is a model, except for `sources`, which is a TypedDict.
+        # A table is a model, except for `sources` and `observers`, which are a TypedDict.
         fields = getattr(annotation, "model_fields", None) or getattr(annotation, "__annotations__", {})
     return fields
 

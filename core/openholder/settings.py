@@ -264,6 +264,7 @@ class Settings(BaseSettings):
     log: Log = Log()
     sources: dict[str, Any] = Field(min_length=1)
     serve: dict[str, str] = {}
+    observers: dict[str, Any] = {}
     plugins: Texts = ()
     id_characters: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", max_length=100)] = ""
     """Characters that ids may have besides letters, digits and ``._~-``."""

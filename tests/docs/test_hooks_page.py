@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import re
 from pathlib import Path
@@ -16,7 +17,7 @@ from openholder._version import __version__
 from openholder.cli.new_plugin import _compatible_versions
 from openholder.config import REPLAY_STORES
 from openholder.errors import SourceError, SourceFault
-from openholder.sources.entry import SourceEntry
+from openholder.sources.entry import ObserverEntry, SourceEntry
 from openholder.sources.hookspecs import ASYNC_HOOKS, REQUIRED_HOOKS, SOURCES, FinishedRequest, Hookspecs
 from openholder.sources.registry import OPEN_TIMEOUT
 from openholder.testing.harness import SourceUnderTest
@@ -52,7 +53,7 @@ def test_the_page_has_the_signature_of_every_hook():
 
 
 def test_the_awaited_hooks_are_those_that_are_async_def():
-    assert set(ASYNC_HOOKS) == {"open", "close", "fetch", "health", "advice"}
+    assert set(ASYNC_HOOKS) == {"open", "close", "fetch", "health", "advice", "record_answer"}
     assert {name for name, function in HOOKS.items() if inspect.iscoroutinefunction(function)} == set(ASYNC_HOOKS)
 
 
@@ -73,7 +74,15 @@ def test_the_time_limits_are_those_of_the_server():
         assert f"{OPEN_TIMEOUT:g} seconds" in find_cell(hook, "Time limit")
     for hook in ("fetch", "health", "advice"):
         assert f"`timeout` ({timeout:g} seconds)" in find_cell(hook, "Time limit")
+    assert f"`timeout` ({ObserverEntry.model_fields['timeout'].default:g} seconds)" in find_cell(
+        "record_answer", "Time limit"
+    )
     assert f"`concurrency` ({concurrency})" in find_cell("fetch", "Called")
+
+
+def test_the_page_lists_every_member_of_a_finished_request():
+    rows = re.findall(r"^\| `(\w+)` \|", PAGE.partition("### The members of `FinishedRequest`")[2], flags=re.MULTILINE)
+    assert rows == [field.name for field in dataclasses.fields(FinishedRequest)]
 
 
 def test_fetch_lists_every_exception_that_sources_may_raise():

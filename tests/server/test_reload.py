@@ -127,10 +127,9 @@ async def test_a_request_ends_on_the_source_on_which_it_began(io_loop, world, ha
 
 @pytest.mark.gen_test
 async def test_after_a_reload_only_the_new_observers_are_called(io_loop, world):
-    sources = await start(world)
+    await start(world)
     told = []
-    sources.notify = told.append
-    world.holder.state.journal.on_finished = sources.notify
+    world.holder.state.journal.on_finished = told.append
     await available(world)
     await world.holder.reload()
     with capture_logs() as logs:

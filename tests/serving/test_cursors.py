@@ -605,7 +605,7 @@ async def fetch_part(keyed, rows, limit, offset=""):
     fields = {"limit": str(limit)} | ({"offset": offset} if offset else {})
     style, errors = read_style(Context(None, keyed[0]), listing, fields)
     assert not errors
-    content = msgspec.to_builtins(await style.render(found))
+    content = msgspec.to_builtins((await style.render(found))[0])
     return [one["statementId"] for one in content["statements"]], content["page"].get("nextOffset"), found.asked
 
 

@@ -134,5 +134,9 @@ def test_observers_are_told_of_each_request():
             status=404,
             reason="account_unknown",
             seconds=0.0,
+            route="/customer/{customerId}",
+            admitted=True,
+            customer_ids=("c",),
+            account_ids=("a",),
         )
     ]

@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 from structlog.testing import capture_logs
 
-from helpers.support import SQLITE, sample_rows, start_with, write_sqlite
+from helpers.support import SQLITE
 from openholder import (
     API_VERSION,
     Filter,
@@ -26,49 +26,14 @@ from openholder import (
     hookimpl,
     select,
 )
-from openholder.config import REPLAY_STORES, Configuration
-from openholder.errors import ConfigurationError, OpenholderError, Unreachable
-from openholder.server.generation import make_sources
+from openholder.config import REPLAY_STORES
+from openholder.errors import ConfigurationError, Unreachable
 from openholder.sources.hookspecs import SOURCES
 from openholder.sources.kinds import list_kinds
 from openholder.sources.registry import UnusableSource
 
-HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
 CUSTOMERS = Query(collection="customers")
 JANE = Query(collection="customers", filters=(Filter("id", "eq", "cust-1001"),), limit=10)
-
-
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Install a distribution that offers kinds: for each a class of this file, or what its entry point shall say."""
-
-    def install(distribution, module="", **kinds):
-        site = tmp_path / f"site of {distribution}"
-        info = site / f"{distribution}-1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-        values = {
-            kind: value if isinstance(value, str) else f"{__name__}:{value.__name__}" for kind, value in kinds.items()
-        }
-        lines = "\n".join(f"{kind} = {value}" for kind, value in values.items())
-        (info / "entry_points.txt").write_text(f"[openholder.plugins]\n{lines}\n")
-        if module:
-            (site / f"{distribution}_source.py").write_text(module)
-        monkeypatch.syspath_prepend(site)
-
-    return install
-
-
-@pytest.fixture
-def configured(tmp_path):
-    """The sources that a configuration names."""
-
-    def configured(tables, settings=""):
-        path = tmp_path / "openholder.toml"
-        path.write_text(f"{settings}\n{HEAD}{tables}", encoding="utf-8")
-        return make_sources(Configuration.load(path))
-
-    return configured
 
 
 class Rows:
@@ -676,84 +641,3 @@ async def test_an_unavailable_source_is_503_with_its_retry_after(world, doing, e
     answer = await world.call("/auth/v1/customer/cust-1001")
     assert (answer.status, answer.headers["Retry-After"]) == (503, retry_after)
     assert "X-Sharing-Refused" not in answer.headers
-
-
-# -- observers ----------------------------------------------------------------------------------------------------
-
-
-class Listening:
-    """An observer: no source at all."""
-
-    heard: list[object] = []  # noqa: RUF012 - a test puts a new one here
-
-    def __init__(self, name, settings): ...
-
-    @hookimpl
-    def request_finished(self, event):
-        self.heard.append(event)
-
-
-class Deaf:
-    """An observer that fails."""
-
-    def __init__(self, name, settings): ...
-
-    @hookimpl
-    def request_finished(self, event):
-        raise ValueError("SECRET")
-
-
-class ListeningRows(Rows):
-    """A source that is an observer too."""
-
-    @hookimpl
-    def request_finished(self, event):
-        Listening.heard.append(event)
-
-
-@pytest.fixture
-def heard(install, monkeypatch):
-    install("audit", listening=Listening, deaf=Deaf, both=ListeningRows)
-    monkeypatch.setattr(Listening, "heard", [])
-    return Listening.heard
-
-
-@pytest.mark.gen_test
-async def test_an_observer_hears_of_each_request(world, heard):
-    await start_with(world, "sqlite", sample_rows(), settings='plugins = ["listening"]')
-    interaction_id = "2d3b5d1e-0000-4000-8000-000000000000"
-    path = "/customer/cust-1001/accounts/acc-2001/balances"
-    await world.call(path, headers={"x-fapi-interaction-id": interaction_id})
-    await world.call("/auth/v1/customer/cust-9999")
-    await world.call("/auth/v1/customer/cust-1001", token="")
-    served, unknown, refused = heard
-    assert served.interaction_id == interaction_id
-    assert (served.method, served.operation, served.status) == ("GET", "getStarterBalance", 200)
-    assert (served.customer_id, served.account_id, served.reason) == ("cust-1001", "acc-2001", "")
-    assert served.seconds > 0
-    assert (unknown.status, unknown.customer_id, unknown.account_id) == (404, "cust-9999", None)
-    assert (refused.status, refused.customer_id) == (401, None)
-
-
-@pytest.mark.gen_test
-async def test_a_source_may_be_an_observer_too(world, heard):
-    await world.start('[sources.own]\nkind = "both"\n')
-    await world.call("/auth/v1/customer/cust-1001")
-    assert [event.status for event in heard] == [200]
-
-
-@pytest.mark.parametrize("order", ['["listening", "deaf"]', '["deaf", "listening"]'])
-@pytest.mark.gen_test
-async def test_a_failing_observer_affects_neither_answer_nor_others(world, heard, caplog, order):
-    await start_with(world, "sqlite", sample_rows(), settings=f"plugins = {order}")
-    answer = await world.call("/auth/v1/customer/cust-1001")
-    assert answer.status == 200
-    assert [event.status for event in heard] == [200]
-    assert "observer failed" in caplog.text
-    assert "SECRET" not in caplog.text
-
-
-def test_an_observer_that_is_not_installed_is_refused(configured, tmp_path):
-    write_sqlite(tmp_path / "bank.db", sample_rows())
-    with pytest.raises(OpenholderError, match="no installed plugin offers kind 'audti'"):
-        configured(SQLITE, 'plugins = ["audti"]')

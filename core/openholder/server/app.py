@@ -120,7 +120,7 @@ class RunningServer:
             old = self.generation
             self.generation = fresh
             self.switch.application = fresh.application
-            fresh.state.journal.on_finished = fresh.sources.notify if fresh.sources.has_observers else None
+            fresh.state.journal.tell(fresh.sources.observers)
             _start_task(partial(_retire, old), self.retiring)
             log.info("configuration reloaded")
 
@@ -207,7 +207,7 @@ async def serve(
         stack.push_async_callback(keys.close)
         gate = Gate(settings.fiskil, settings.public_url, keys, store, lost_before=lost_before)
         generation = await Generation.open(configuration, gate, journal)
-        journal.on_finished = generation.sources.notify if generation.sources.has_observers else None
+        journal.tell(generation.sources.observers)
         switch = Switch(generation.application)
         running = RunningServer(generation, keys, gate, switch, _make_server(settings, switch, journal))
         stack.push_async_callback(running.close)

@@ -45,7 +45,9 @@ def _add_open_members(operation: Operation, paths: Sequence[str]) -> Operation:
 
 def make_sources(configuration: Configuration) -> SourceRegistry:
     """Make the configured sources without opening them."""
-    return SourceRegistry(configuration.sources, configuration.serve, configuration.settings.plugins)
+    return SourceRegistry(
+        configuration.sources, configuration.serve, configuration.observers, configuration.settings.plugins
+    )
 
 
 def list_fixed_changes(old: Settings, new: Settings) -> list[str]:

@@ -58,8 +58,8 @@ class Single:
     context: Context
     listing: Listing
 
-    async def render(self, found: Found) -> Any:
-        """Return what leaves: `bytes` are a document, everything else is written as JSON.
+    async def render(self, found: Found) -> tuple[Any, Sequence[Row]]:
+        """Return what leaves, and its rows: `bytes` are a document, everything else is written as JSON.
 
         Raises:
             RequestError: There is no such record.
@@ -68,7 +68,7 @@ class Single:
         operation = self.listing.operation
         rows = await found.rows()
         if operation.reply.many:
-            return self.wrap(self.to_records(rows))
+            return self.wrap(self.to_records(rows)), rows
         if not rows or (operation.needs and not any(has_needed(operation, row) for row in rows)):
             raise RequestError(ErrorKind.RECORD_UNKNOWN, "record_unknown")
         if len(rows) > 1:
@@ -79,8 +79,8 @@ class Single:
                 raise SourceFault(
                     f"collection {operation.collection!r}: member 'document' is not a PDF of at most 32 MiB"
                 )
-            return document
-        return self.wrap(self.to_records(rows)[0])
+            return document, rows
+        return self.wrap(self.to_records(rows)[0]), rows
 
     def to_records(self, rows: Sequence[Row]) -> list[Any]:
         """Convert rows to the operation's records."""
@@ -101,13 +101,13 @@ class PagedList(Single):
 
     page: PageRequest
 
-    async def render(self, found: Found) -> Any:
-        """Return the requested page. Raises `RequestError` if there is no page of that number."""
+    async def render(self, found: Found) -> tuple[Any, Sequence[Row]]:
+        """Return the requested page and its rows. Raises `RequestError` if there is no page of that number."""
         page = await found.page(self.page.offset, self.page.size)
         self.page.check(page.total)
         base = self.context.link_base and self.context.link_base + self.listing.path
         content: dict[str, Any] = self.wrap(self.to_records(page.records))
-        return content | self.page.members(page.total, self.listing.filters, base)
+        return content | self.page.members(page.total, self.listing.filters, base), page.records
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class CursorList(Single):
     limit: int
     cursor: Cursor
 
-    async def render(self, found: Found) -> Any:
-        """Return the records after the cursor, and a cursor for those that follow them."""
+    async def render(self, found: Found) -> tuple[Any, Sequence[Row]]:
+        """Return the records after the cursor, with a cursor for those that follow them, and their rows."""
         if self.cursor.moment is not None and found.order:
             # Records that arrive in front do not move the rest: what is newer than the last record is left out.
             order = found.order[0]
@@ -130,7 +130,7 @@ class CursorList(Single):
         if page.records and skipped + len(page.records) < page.total:
             following = self._build_following(skipped, page.records, total)
             content["page"]["nextOffset"] = self.context.cursors.seal(following, self.listing.scope)
-        return content
+        return content, page.records
 
     async def _fetch_part(self, found: Found) -> tuple[int, Page]:
         """Fetch the records after the cursor, and return how many stand before them.

@@ -170,28 +170,40 @@ class RequestDelegate(HTTPMessageDelegate):
 
     async def _answer(self) -> None:
         try:
-            body, error = await self._call_service(), None
+            body, error = await self._find_answer()
+            if self._state.journal.on_answer is not None:
+                body, error = await self._have_recorded(body, error)
+        except asyncio.CancelledError:
+            if not self.late:
+                self._entry.status = 499  # nginx's code for a client that closed the request
+                self._entry.reason = "caller_went_away"
+                self._log()
+                raise
+            self._entry.fault = "took longer than listen.request_timeout"
+            body, error = b"", RequestError(ErrorKind.UNEXPECTED, "request_timeout")
+        self._write(body, error)
+        self._connection.finish()
+
+    async def _find_answer(self) -> tuple[bytes, RequestError | None]:
+        try:
+            return await self._call_service(), None
         except RequestError as exc:
-            body, error = b"", exc
+            return b"", exc
         except SourceFault as exc:
             self._entry.fault, self._entry.record = str(exc), exc.record
             reason = "foreign_record" if isinstance(exc, ForeignRecord) else "source_fault"
-            body, error = b"", RequestError(ErrorKind.UNEXPECTED, reason)
+            return b"", RequestError(ErrorKind.UNEXPECTED, reason)
         except Exception as exc:
             self._entry.fault = describe(exc)
-            body, error = b"", RequestError(ErrorKind.UNEXPECTED, "fault")
-        except asyncio.CancelledError:
-            if self.late:
-                self._entry.fault = "took longer than listen.request_timeout"
-                self._write(b"", RequestError(ErrorKind.UNEXPECTED, "request_timeout"))
-                self._connection.finish()
-                return
-            self._entry.status = 499  # nginx's code for a client that closed the request
-            self._entry.reason = "caller_went_away"
-            self._log()
-            raise
-        self._write(body, error)
-        self._connection.finish()
+            return b"", RequestError(ErrorKind.UNEXPECTED, "fault")
+
+    async def _have_recorded(self, body: bytes, error: RequestError | None) -> tuple[bytes, RequestError | None]:
+        """Return the answer, or another one if it could not be recorded."""
+        self._note(error)
+        self._entry.seconds = time.perf_counter() - self.started
+        if await self._state.journal.have_recorded(self._entry):
+            return body, error
+        return b"", build_unavailable("not_recorded", 1)
 
     async def _call_service(self) -> bytes:
         if not self._operations:
@@ -218,6 +230,7 @@ class RequestDelegate(HTTPMessageDelegate):
             self._entry.ids = request.ids
             self._entry.admitted = request.admitted
             self._entry.source = request.source
+            self._entry.judged, self._entry.named, self._entry.rows = request.operation, request.named, request.rows
 
     def _refuse_body(self) -> None:
         self._closes = True
@@ -227,21 +240,28 @@ class RequestDelegate(HTTPMessageDelegate):
 
     def _write(self, body: bytes, error: RequestError | None) -> None:
         media = self._operation.reply.media if self._operation and not error else JSON
-        more: Mapping[str, str] = {}
-        self._entry.status = 200
+        more = self._note(error)
         if error:
             nearest = self._operations[0] if self._operations else None
             urns, sector = (nearest.urns, nearest.sector) if nearest else (True, "")
             body = error.make_body(urns=urns, sector=sector, interaction_id=self._entry.interaction_id)
-            self._entry.status = error.status or error.spec.status
-            self._entry.reason = error.reason
-            more = error.all_headers
         self._entry.size = len(body)
         content_type = JSON_UTF8 if media == JSON else media
         close = self._closes or self._state.closing
         headers = AnswerHeaders(content_type, self._entry.interaction_id, len(body), more, close=close)
         self._send(headers, body)
         self._log()
+
+    def _note(self, error: RequestError | None) -> Mapping[str, str]:
+        """Note what the answer will be. Return the headers that it has because of an error."""
+        if error is None:
+            self._entry.status = 200
+            return {}
+        self._entry.status = error.status or error.spec.status
+        self._entry.reason = error.reason
+        more = error.all_headers
+        self._entry.refused = "X-Sharing-Refused" in more
+        return more
 
     def _send(self, headers: AnswerHeaders, body: bytes) -> None:
         status = self._entry.status

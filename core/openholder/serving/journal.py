@@ -11,7 +11,7 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,13 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import FilteringBoundLogger
 
+from openholder.contract.collections import find_collection
+from openholder.contract.operations import Operation
 from openholder.gate import TokenFacts
+from openholder.query import Row
 from openholder.ratelimit import TokenBucket
 from openholder.sources.hookspecs import FinishedRequest
+from openholder.sources.observers import Observers
 
 log: FilteringBoundLogger = structlog.get_logger("openholder")
 
@@ -54,9 +58,58 @@ class Entry:
     record: str = ""
     """The id of the record at fault. The log has a pseudonym of it."""
     admitted: bool = False
+    refused: bool = False
+    """Whether the answer has ``X-Sharing-Refused``."""
     ids: dict[str, str] = field(default_factory=dict)
     token: TokenFacts = field(default_factory=TokenFacts)
     source: str = ""
+    judged: Operation | None = None
+    """The operation, once somebody has looked whether the request may have it."""
+    named: Sequence[str] = ()
+    """What the body names: an address, or ids of accounts. Never logged."""
+    rows: Sequence[Row] = ()
+    """The rows in the answer. Never logged."""
+
+    def describe(self) -> FinishedRequest:
+        """Describe the request and its answer for observers."""
+        customers = self.ids.get("customerId")
+        account = self.ids.get("accountId")
+        rows = self.rows if self.status == 200 else ()
+        customer_ids, account_ids = _find_owners(self.judged, customers, account, self.named, rows)
+        return FinishedRequest(
+            interaction_id=self.interaction_id,
+            operation=self.operation,
+            method=self.method,
+            customer_id=customers,
+            account_id=account,
+            status=self.status,
+            reason=self.reason,
+            seconds=self.seconds,
+            route=self.route,
+            admitted=self.admitted,
+            refused=self.refused,
+            customer_ids=customer_ids,
+            account_ids=account_ids,
+            records=len(rows),
+            source=self.source,
+            kid=self.token.kid,
+        )
+
+
+def _find_owners(
+    operation: Operation | None, customer: str | None, account: str | None, named: Sequence[str], rows: Sequence[Row]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Find the customers and accounts whose data a request asks for, or else those of the rows that it gets."""
+    customers = (customer,) if customer else ()
+    if account or operation is None:
+        return customers, (account,) if account else ()
+    if operation.whose == "search":
+        return tuple(dict.fromkeys(str(row["id"]) for row in rows)), ()
+    if operation.whose == "specific":
+        return customers, tuple(named)
+    column = find_collection(operation.collection).owners.get("accountId", "")
+    found = (row.get(column) for row in rows)
+    return customers, tuple(dict.fromkeys(str(value) for value in found if value is not None))
 
 
 class Recorders(dict[Any, Callable[..., None]]):
@@ -80,6 +133,8 @@ class Journal:
     def __init__(self, key: bytes = b"") -> None:
         self.on_finished: Callable[[FinishedRequest], None] | None = None
         """Called with each answered request."""
+        self.on_answer: Callable[[FinishedRequest], Awaitable[bool]] | None = None
+        """Called with each judged request before its answer leaves. Returns whether it may leave."""
         key = key or secrets.token_bytes(32)
         self._pseudonym = functools.lru_cache(PSEUDONYMS)(
             lambda value: hmac.digest(key, value.encode(), "sha256").hex()[:16]
@@ -149,7 +204,15 @@ class Journal:
             self._count_reason[entry.reason.partition(":")[0]]()
         self._log(entry)
         if self.on_finished:
-            self._notify(entry, self.on_finished)
+            self.on_finished(entry.describe())
+
+    async def have_recorded(self, entry: Entry) -> bool:
+        """Have the observers record an answer before it leaves. Return whether it may."""
+        return self.on_answer is None or await self.on_answer(entry.describe())
+
+    def tell(self, observers: Observers) -> None:
+        """Tell these observers of requests from now on, and nobody else."""
+        self.on_finished, self.on_answer = observers.notify, observers.record
 
     def _log(self, entry: Entry) -> None:
         severe = entry.reason == "foreign_record"
@@ -197,16 +260,3 @@ class Journal:
             fields["unlogged_before"] = self._unlogged
             self._unlogged = 0
         logger.log(level, "request", **fields)
-
-    def _notify(self, entry: Entry, notify: Callable[[FinishedRequest], None]) -> None:
-        event = FinishedRequest(
-            interaction_id=entry.interaction_id,
-            operation=entry.operation,
-            method=entry.method,
-            customer_id=entry.ids.get("customerId"),
-            account_id=entry.ids.get("accountId"),
-            status=entry.status,
-            reason=entry.reason,
-            seconds=entry.seconds,
-        )
-        notify(event)

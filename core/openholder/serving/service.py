@@ -17,6 +17,7 @@ from openholder.contract.operations import Operation
 from openholder.contract.query_string import read_fields, read_parameters
 from openholder.errors import SharingRefused, SourceUnavailable
 from openholder.gate import CannotJudge, Gate, Reason, Refused, TokenFacts
+from openholder.query import Row
 from openholder.serving.access import ValidRequest, build_owner_query, find_records, is_served
 from openholder.serving.answers import Context, Listing, read_style
 from openholder.serving.body import read_body
@@ -46,6 +47,10 @@ class IncomingRequest:
     token: TokenFacts = field(default_factory=TokenFacts)
     source: str = ""
     """The name of the source that serves the collection."""
+    named: Sequence[str] = ()
+    """What the body names: an address, or ids of accounts."""
+    rows: Sequence[Row] = ()
+    """The rows in the answer."""
 
 
 class Service:
@@ -122,9 +127,10 @@ class Service:
         named, body_errors = read_body(operation, request.body)
         style, page_errors = read_style(self._context, Listing(operation, request.path, query.given, named), fields)
         raise_all([*errors, *query_errors, *page_errors, *body_errors])
-        request.ids = read_ids(request.raw_ids, self._ids)
+        request.ids, request.named = read_ids(request.raw_ids, self._ids), named
         valid = ValidRequest(operation, request.ids, query, named, self._ids.fullmatch)
-        return await style.render(await find_records(self._sources, valid))
+        content, request.rows = await style.render(await find_records(self._sources, valid))
+        return content
 
 
 def build_unavailable(reason: str, retry_after: int) -> RequestError:

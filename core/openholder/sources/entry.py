@@ -1,4 +1,4 @@
-"""The keys that every configured source has."""
+"""The keys that every configured source and every configured observer has."""
 
 from __future__ import annotations
 
@@ -21,3 +21,15 @@ class SourceEntry(BaseModel):
     """An id that nobody has: `openholder check` asks for it."""
     absent_status: AccountStatus | None = None
     """The status of accounts whose ``status`` is there and has no value. Without it, they are faults of the source."""
+
+
+class ObserverEntry(BaseModel):
+    """The keys that every ``[observers.X]`` has; its kind defines the others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    kind: str
+    timeout: float = Field(default=2.0, gt=0, le=60)
+    """Seconds that recording an answer may take: 2 by default, at most 60."""
+    required: bool = True
+    """Whether an answer that cannot be recorded is replaced by 503. Otherwise it is sent, and the failure counted."""

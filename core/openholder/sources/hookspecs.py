@@ -44,7 +44,7 @@ def hookimpl(function: F) -> F:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedRequest:
-    """One answered request, for audit trails.
+    """One request and its answer, for audit trails.
 
     The ids are the real ones, not the pseudonyms of the log: whoever stores them must protect them.
     """
@@ -65,6 +65,22 @@ class FinishedRequest:
     """Why no data was returned, such as ``expired``; empty for a response with data."""
     seconds: float
     """Seconds from the request's headers to the end of the response."""
+    route: str = ""
+    """The path template of the operation; ``unknown`` if the URL belongs to no operation."""
+    admitted: bool = False
+    """Whether the token was accepted, so that Fiskil is known to have sent the request."""
+    refused: bool = False
+    """Whether the response has ``X-Sharing-Refused``: a refusal to disclose that Fiskil reports (CDR rule 9.4)."""
+    customer_ids: tuple[str, ...] = ()
+    """The customers whose data was requested: the one in the URL, or those that a search found."""
+    account_ids: tuple[str, ...] = ()
+    """The accounts whose data was requested: the one in the URL, those in the body, or those of the records sent."""
+    records: int = 0
+    """The number of records in the response; 0 for a response without data."""
+    source: str = ""
+    """The name of the source that serves the operation; empty if the request was not admitted."""
+    kid: str = ""
+    """The id of the key that the token names, as far as it was read."""
 
 
 class Hookspecs:
@@ -166,6 +182,21 @@ class Hookspecs:
 
         Returns:
             For each suggestion one sentence, or one statement to paste such as ``CREATE INDEX``.
+        """
+
+    @hookspec
+    async def record_answer(self, event: FinishedRequest) -> None:
+        """Record an answer before it leaves. Optional.
+
+        Called for each request that has been judged, with data or refused. Nothing of the answer is sent before it
+        returns. It must end within ``timeout`` (2 seconds by default), and must not block.
+
+        Args:
+            event: The request and its answer. ``seconds`` is the time until now.
+
+        Raises:
+            Exception: The answer is not recorded. It is replaced by 503, or with ``required = false`` sent all the
+                same. The failure is counted and logged with type and location.
         """
 
     @hookspec

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -30,11 +29,10 @@ from openholder.errors import (
     describe,
 )
 from openholder.query import Page, Query
-from openholder.sources.entry import SourceEntry
-from openholder.sources.hookspecs import ASYNC_HOOKS, PROJECT, REQUIRED_HOOKS, FinishedRequest, Hookspecs
+from openholder.sources.entry import ObserverEntry, SourceEntry
+from openholder.sources.hookspecs import ASYNC_HOOKS, PROJECT, REQUIRED_HOOKS, Hookspecs
 from openholder.sources.kinds import find_kind
-
-log = logging.getLogger(__name__)
+from openholder.sources.observers import Observer, Observers, Recorder
 
 OPEN_TIMEOUT = 120.0
 """Seconds that opening one source may take, for example to index a large CSV folder."""
@@ -63,10 +61,9 @@ class Source:
     fetch_now: Callable[[Query], Any] | None
     """The hook of that name itself, if there is one: pluggy's caller takes as long as a query."""
 
-    async def run_hook(self, hook: str, limit: float) -> None:
-        """Await a hook without arguments for at most ``limit`` seconds, if the source implements it."""
-        for awaitable in cast(list[Awaitable[None]], self.hooks[hook]()):
-            await asyncio.wait_for(awaitable, limit)
+    async def check_health(self) -> None:
+        """Return if the source can serve, or does not say; raise if it cannot."""
+        await run_hook(self.hooks["health"], self.settings.timeout)
 
     async def fetch_advice(self, query: Query) -> list[str]:
         """Fetch the source's advice on making a query cheaper."""
@@ -121,6 +118,12 @@ class Source:
         return page
 
 
+async def run_hook(caller: pluggy.HookCaller, limit: float) -> None:
+    """Await a hook without arguments for at most ``limit`` seconds, if the plugin implements it."""
+    for awaitable in cast(list[Awaitable[None]], caller()):
+        await asyncio.wait_for(awaitable, limit)
+
+
 def _check_page(page: object, query: Query) -> Page:
     """Return the page if it is valid. A source must never return too many records, or any outside the query."""
     if not isinstance(page, Page):
@@ -149,30 +152,37 @@ class SourceRegistry:
     """
 
     def __init__(
-        self, entries: Mapping[str, SourceEntry], serve: Mapping[str, str], observers: tuple[str, ...] = ()
+        self,
+        entries: Mapping[str, SourceEntry],
+        serve: Mapping[str, str],
+        observers: Mapping[str, ObserverEntry] | None = None,
+        plugins: Sequence[str] = (),
     ) -> None:
         self._serve = serve
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hookspecs)
         for name, entry in entries.items():
-            self._register(name, entry.kind, entry)
-        for kind in observers:
-            self._register(f"plugins.{kind}", kind, None)
+            self._register(name, name, entry.kind, entry)
+        for name, observer in (observers or {}).items():
+            self._register(f"observers.{name}", name, observer.kind, observer)
+        for kind in plugins:
+            self._register(f"plugins.{kind}", f"plugins.{kind}", kind, None)
         self._sources = {name: self._make_source(name, entry) for name, entry in entries.items()}
-        names = [name for name, _ in self._manager.list_name_plugin() if self._implements(name, "request_finished")]
-        self._observers = [self._make_caller(name, "request_finished") for name in names]
+        self._opened_observers = [f"observers.{name}" for name in observers or ()]
+        self.observers = self._make_observers(entries, observers or {})
+        """Those who are told of requests."""
         self._exits = AsyncExitStack()
         self._active: list[str] = []
         self._last_active = ""
         self._collections: dict[str, frozenset[str]] = {}
         self._routes: dict[str, Source] = {}
 
-    def _register(self, name: str, kind: str, settings: SourceEntry | None) -> None:
+    def _register(self, key: str, name: str, kind: str, settings: SourceEntry | ObserverEntry | None) -> None:
         """Make the plugin, and check its hooks: names, arguments, and ``async def`` or ``def``."""
         plugin_class = find_kind(kind).load()
         try:
             plugin = plugin_class(name, settings)
-            self._manager.register(plugin, name=name)
+            self._manager.register(plugin, name=key)
             self._manager.check_pending()
         except pluggy.PluginValidationError as exc:
             raise UnusableSource(f"source {name!r} of kind {kind!r}: {' '.join(str(exc).split())}") from exc
@@ -205,10 +215,27 @@ class SourceRegistry:
         now = plugin.fetch_now if self._implements(name, "fetch_now") else None
         return Source(name, entry, hooks, asyncio.Semaphore(entry.concurrency), now)
 
+    def _make_observers(self, entries: Mapping[str, SourceEntry], observers: Mapping[str, ObserverEntry]) -> Observers:
+        """Find who implements the hooks that tell of requests. The rules of a source are those of an observer."""
+        rules = {f"observers.{name}": entry for name, entry in observers.items()}
+        rules |= {name: ObserverEntry(kind=entry.kind, timeout=entry.timeout) for name, entry in entries.items()}
+        recorders, listeners = [], []
+        for name, _ in self._manager.list_name_plugin():
+            rule = rules.get(name) or ObserverEntry(kind=name)
+            if self._implements(name, "record_answer"):
+                caller = self._make_caller(name, "record_answer")
+                recorders.append(Recorder(name, caller, rule.timeout, rule.required))
+            if self._implements(name, "request_finished"):
+                listeners.append(Observer(name, self._make_caller(name, "request_finished")))
+        return Observers(recorders, listeners)
+
     async def __aenter__(self) -> Self:
         try:
+            # Observers first, and closed last: they record what the sources still answer.
+            for name in self._opened_observers:
+                await self._open(f"observer {name.partition('.')[2]!r}", name)
             for source in self._sources.values():
-                await self._open(source)
+                await self._open(f"source {source.name!r}", source.name)
             self._check_serve()
         except BaseException:
             await self._exits.aclose()
@@ -218,17 +245,18 @@ class SourceRegistry:
     async def __aexit__(self, *_: object) -> None:
         await self._exits.aclose()
 
-    async def _open(self, source: Source) -> None:
-        self._exits.push_async_callback(source.run_hook, "close", OPEN_TIMEOUT)
+    async def _open(self, what: str, key: str) -> None:
+        self._exits.push_async_callback(run_hook, self._make_caller(key, "close"), OPEN_TIMEOUT)
         try:
-            await source.run_hook("open", OPEN_TIMEOUT)
-            self._collections[source.name] = source.list_collections()
+            await run_hook(self._make_caller(key, "open"), OPEN_TIMEOUT)
+            if source := self._sources.get(key):
+                self._collections[key] = source.list_collections()
         except TimeoutError:
-            raise Unreachable(f"source {source.name!r} did not open within {OPEN_TIMEOUT:g} s") from None
+            raise Unreachable(f"{what} did not open within {OPEN_TIMEOUT:g} s") from None
         except (SourceFault, SourceUnavailable) as exc:
-            raise Unreachable(f"source {source.name!r} cannot be opened: {exc}") from exc
+            raise Unreachable(f"{what} cannot be opened: {exc}") from exc
         except Exception as exc:
-            raise Unreachable(f"source {source.name!r} cannot be opened: {describe(exc)}") from exc
+            raise Unreachable(f"{what} cannot be opened: {describe(exc)}") from exc
 
     def _check_serve(self) -> None:
         for collection, name in self._serve.items():
@@ -276,17 +304,4 @@ class SourceRegistry:
     async def check_health(self) -> None:
         """Return if every source can serve; raise if one cannot."""
         for source in self._sources.values():
-            await source.run_hook("health", source.settings.timeout)
-
-    @property
-    def has_observers(self) -> bool:
-        """True if anything wants to be notified of finished requests."""
-        return bool(self._observers)
-
-    def notify(self, event: FinishedRequest) -> None:
-        """Notify each observer of a finished request. A failing one is logged and affects nothing else."""
-        for observer in self._observers:
-            try:
-                observer(event=event)
-            except Exception as exc:
-                log.error("observer failed: %s", describe(exc))
+            await source.check_health()
