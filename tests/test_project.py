@@ -67,6 +67,15 @@ def test_the_contributing_page_names_files_that_exist():
         assert f"def {test[1]}(" in (ROOT / test[0]).read_text(encoding="utf-8")
 
 
+def test_each_page_is_in_the_navigation():
+    """If this fails, add `- [Title](page.md): what it is about` to docs/index.md, below the kind that it belongs to."""
+    text = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^- \[.+?\]\((?:\.\./)?([^)]+\.md)\): ", text, re.MULTILINE)
+    pages = {path.name for path in ROOT.glob("docs/*.md")} | {path.name for path in ROOT.glob("*.md")}
+    assert pages - set(listed) - {"README.md", "index.md"} == set()
+    assert len(listed) == len(set(listed))
+
+
 # -- the lock file ------------------------------------------------------------------------------------------------
 
 LOCK = (ROOT / "requirements/production.txt").read_text(encoding="utf-8")

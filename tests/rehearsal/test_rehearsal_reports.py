@@ -36,7 +36,7 @@ BALANCE, SEARCH = "GET /customer/{customerId}/accounts/{accountId}/balances", "P
 
 
 def rule(name, severity):
-    return Rule(name, severity, "It is so.", "Else it hurts.", "RFC 9110 section 15", "Make it so.")
+    return Rule(name, severity, "It is so.", "Else it hurts.", "RFC 9110 section 15", "Make it so.", "GET /x: 500")
 
 
 WORST, WRONG, ODD = rule("worst", "critical"), rule("wrong", "error"), rule("odd", "warning")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import ssl
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -32,6 +33,7 @@ from openholder.rehearsal.report.json import render_json
 from openholder.rehearsal.report.junit import render_junit
 from openholder.rehearsal.report.terminal import render_for_stdout
 from openholder.rehearsal.results import Report
+from openholder.rehearsal.rules import find_rules, format_rule, format_rules
 from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import Plan
 
@@ -39,6 +41,27 @@ ISSUER = "examplebank.cdr.fiskil.com"
 SECTORS = [sector for sector in get_args(Sector) if sector not in ("auth", "custom")]
 _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _print_rules(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    """Print all rules and exit."""
+    if value:
+        click.echo(format_rules(), nl=False)
+        ctx.exit()
+
+
+def _print_rule(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Print one rule and exit."""
+    if value is None:
+        return
+    rules = find_rules()
+    if value not in rules:
+        near = difflib.get_close_matches(value, rules, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise click.BadParameter(f"no rule has this name: {hint}openholder rehearse --rules prints all rules")
+    click.echo(format_rule(rules[value]), nl=False)
+    ctx.exit()
+
 
 OPTIONS: Mapping[str, tuple[click.Option, ...]] = {
     "Customers": (
@@ -117,6 +140,24 @@ OPTIONS: Mapping[str, tuple[click.Option, ...]] = {
         click.Option(["--html", "html_path"], type=_NEW_FILE, help="Write the report to an HTML file."),
         click.Option(["--junit", "junit_path"], type=_NEW_FILE, help="Write the report to a JUnit XML file."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the report as JSON."),
+    ),
+    "Rules": (
+        click.Option(
+            ["--rules"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_rules,
+            help="Print all rules, and how to fix what breaks them. Needs no URL.",
+        ),
+        click.Option(
+            ["--rule"],
+            metavar="NAME",
+            is_eager=True,
+            expose_value=False,
+            callback=_print_rule,
+            help="Print one rule. Needs no URL.",
+        ),
     ),
 }
 """The options by their heading in ``--help``."""

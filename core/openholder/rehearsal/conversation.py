@@ -26,6 +26,7 @@ TOKEN_ACCEPTED = Rule(
     how_to_fix="Configure the JWKS URL and issuer that this rehearsal prints, and synchronise the clocks. aud is the"
     " public URL with the path and without the query: give --audience if it differs from the URL called. A server that"
     " has cached the keys of an earlier rehearsal reloads them later: keep the key with --key, or restart the server.",
+    example="POST /auth/v1/customer/search: 401",
 )
 CUSTOMER_FOUND = Rule(
     name="customer-found",
@@ -34,6 +35,7 @@ CUSTOMER_FOUND = Rule(
     why="The person cannot log in.",
     reference="Fiskil, end-user authentication: the search returns every customer behind the address",
     how_to_fix="Give the address of a customer that the server knows; compare addresses without regard to case (A-Z).",
+    example="POST /auth/v1/customer/search: no list of customers with ids",
 )
 DISTINCT_CUSTOMERS = Rule(
     name="distinct-customers",
@@ -43,6 +45,7 @@ DISTINCT_CUSTOMERS = Rule(
     " cannot be checked either.",
     reference="Fiskil, end-user authentication: the search returns the customers behind the address",
     how_to_fix="Give addresses of unrelated people; if they are unrelated, correct the comparison of the search.",
+    example="POST /auth/v1/customer/search: 1 customers for 2 addresses or ids",
 )
 RETURNS_DATA = Rule(
     name="operation-returns-data",
@@ -51,6 +54,7 @@ RETURNS_DATA = Rule(
     why="The recipient gets an error although the customer has consented.",
     reference="Fiskil, resource server guide; Consumer Data Standards, HTTP response codes",
     how_to_fix="Search the server's log; every operation must know the accounts of the consent list.",
+    example="GET …/payees/{payeeId}: 404, for an id from a list",
 )
 EVERY_ACCOUNT = Rule(
     name="every-account-answers",
@@ -59,6 +63,7 @@ EVERY_ACCOUNT = Rule(
     why="An account that is answered with 404 should not have been offered for consent.",
     reference="Fiskil, consents: the accounts that may be shared",
     how_to_fix="Omit accounts that cannot be shared from the consent list; answer all others in each operation.",
+    example="GET /customer/{customerId}/accounts/{accountId}/balances: 404",
 )
 SERVED = Rule(
     name="operation-served",
@@ -67,6 +72,7 @@ SERVED = Rule(
     why="Fiskil answers recipients with an error for operations that the holder does not serve.",
     reference="Consumer Data Standards, endpoints of the sector",
     how_to_fix="Serve the operation, or omit the sector if the product is not offered.",
+    example="GET /v1/banking/customer/{customerId}/payees: 404 cds-all:Resource/NotImplemented",
 )
 LOGIN = ("searchCustomers", "getCustomerDetails")
 """Operations that are not used if customers log in with the holder's OpenID Connect provider."""

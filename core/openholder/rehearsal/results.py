@@ -35,6 +35,8 @@ class Rule:
     reference: str
     """The standard and section that the rule is from."""
     how_to_fix: str
+    example: str
+    """What a report can show if the rule is broken: the request, a colon, and the response."""
 
 
 @dataclass(frozen=True, slots=True)

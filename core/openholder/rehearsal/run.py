@@ -27,6 +27,7 @@ SERVER_SURVIVES = Rule(
     why="A single odd request from anywhere takes the service down for everybody.",
     reference="Consumer Data Standards, non-functional requirements: availability of 99.5 % a month",
     how_to_fix="Restart the server, send the request shown here, and find out where the process ends.",
+    example="the server refuses connections after this request, which returned 200 with data",
 )
 
 

@@ -29,6 +29,7 @@ MATCHES_OPENAPI = Rule(
     why="Clients written from the document cannot read the response.",
     reference="The server's OpenAPI document, given with --openapi",
     how_to_fix="Correct the response, or the schema of the response 200 in the document.",
+    example="GET /x/customer/{customerId}/rewards: does not match the schema at $.data[].points",
 )
 _PATH = re.compile(r"(/([A-Za-z0-9._~-]+|\{\w+\}))+")
 _MAX_DEPTH = 20

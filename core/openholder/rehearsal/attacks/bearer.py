@@ -18,6 +18,7 @@ NEEDED = Rule(
     why="Anyone on the internet could read everybody's data.",
     reference=_RFC6750,
     how_to_fix="Check the token before routing, for every path, and refuse requests without one.",
+    example="GET /auth/v1/customer/{customerId} (without a token): 200 with data",
 )
 SCHEME = Rule(
     name="token-scheme",
@@ -26,6 +27,7 @@ SCHEME = Rule(
     why="The server takes anything after the first space for a token; other schemes promise checks that it lacks.",
     reference="RFC 9110 section 11.6.2; RFC 6750 section 2.1",
     how_to_fix="Compare the scheme with Bearer, ignoring case, before reading the token.",
+    example="GET /auth/v1/customer/{customerId} (a valid token as DPoP): 200 with data",
 )
 ANY_CASE = Rule(
     name="scheme-any-case",
@@ -34,6 +36,7 @@ ANY_CASE = Rule(
     why="A proxy or a new client library may change the case; then every request fails.",
     reference="RFC 9110 section 11.1: schemes are case-insensitive",
     how_to_fix="Compare the scheme in lower case.",
+    example="GET /auth/v1/customer/{customerId} (the scheme as bearer): 401",
 )
 IN_HEADER = Rule(
     name="token-in-header-only",
@@ -42,6 +45,7 @@ IN_HEADER = Rule(
     why="Proxies and servers log query strings, and any token in them.",
     reference="RFC 9700 section 4.3.2; FAPI 1.0 part 1 section 6.2.1",
     how_to_fix="Read only the Authorization header; disable other token locations in the library.",
+    example="GET /auth/v1/customer/{customerId} (a valid token in the query as access_token): 200 with data",
 )
 ONE = Rule(
     name="one-token",
@@ -50,6 +54,7 @@ ONE = Rule(
     why="A proxy may check one token and the server use the other.",
     reference="RFC 6750 section 3.1: invalid_request; RFC 9110 section 5.3",
     how_to_fix="Refuse requests with several Authorization headers, or with several tokens in one.",
+    example="GET /auth/v1/customer/{customerId} (two headers, the valid token first): 200 with data",
 )
 COMPACT = Rule(
     name="compact-form",
@@ -58,6 +63,7 @@ COMPACT = Rule(
     why="Libraries that guess the serialization have been tricked into skipping the signature.",
     reference="RFC 7519 section 3; RFC 7515 section 7.1",
     how_to_fix="Check for exactly three base64url parts before passing the token to a library.",
+    example="GET /auth/v1/customer/{customerId} (five parts): 200 with data",
 )
 SPELLING = Rule(
     name="one-spelling",
@@ -66,6 +72,7 @@ SPELLING = Rule(
     why="One token then has several spellings, and a replay store keyed by the text misses the second.",
     reference="RFC 7515 section 2: trailing = omitted; RFC 4648 section 3.5",
     how_to_fix="Re-encode the decoded parts and compare; record tokens by jti, not by text.",
+    example="GET /auth/v1/customer/{customerId} (padding after the signature): 200 with data",
 )
 
 

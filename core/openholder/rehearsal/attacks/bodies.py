@@ -29,6 +29,7 @@ NOT_JSON = Rule(
     why="Otherwise the result is arbitrary: an empty response looks as if the customer did not exist.",
     reference=f"{_ERRORS}; RFC 8259",
     how_to_fix="Catch parse errors, and answer 400 with the body as the invalid field.",
+    example="POST /auth/v1/customer/search (an empty body): 200 with an empty response",
 )
 TYPES = Rule(
     name="body-types",
@@ -37,6 +38,7 @@ TYPES = Rule(
     why="An object or a list in place of a string may become a query operator that matches everyone.",
     reference=f"{_ERRORS}; OWASP ASVS 5.0, section 2.2: input validation",
     how_to_fix="Check the type of every member of the body before using it.",
+    example="POST /auth/v1/customer/search (no email): 200 with an empty response",
 )
 STRICT = Rule(
     name="strict-body",
@@ -45,6 +47,7 @@ STRICT = Rule(
     why="A gateway may check one value and the server use the other.",
     reference="RFC 8259 sections 4, 6 and 8.1",
     how_to_fix="Use a JSON parser that rejects repeated members and anything that is not JSON.",
+    example="POST /auth/v1/customer/search (email twice): 200 with data",
 )
 CONTENT_TYPE = Rule(
     name="content-type",
@@ -53,6 +56,7 @@ CONTENT_TYPE = Rule(
     why="Any web page can make a browser send other types without a preflight request.",
     reference="Consumer Data Standards, HTTP response codes: 415; RFC 9110 section 15.5.16",
     how_to_fix="Check the media type before parsing the body.",
+    example="POST /auth/v1/customer/search (Content-Type: text/plain): 200 with data",
 )
 WILDCARDS = Rule(
     name="search-injection",
@@ -61,6 +65,7 @@ WILDCARDS = Rule(
     why="Otherwise anyone can log in as anyone.",
     reference="OWASP ASVS 5.0, section 1.2: injection prevention",
     how_to_fix="Bind the address as a parameter and compare with =, never with LIKE or a pattern.",
+    example="POST /auth/v1/customer/search (a percent sign as email): 200 with data",
 )
 AGREED = Rule(
     name="body-as-agreed",
@@ -69,6 +74,7 @@ AGREED = Rule(
     why="Both are allowed. As soon as they are sent, every request for several accounts fails.",
     reference="Consumer Data Standards, payload conventions: meta; RFC 9110 section 8.3.1: parameters of a media type",
     how_to_fix="Ignore unknown members, and compare the media type without its parameters.",
+    example="POST /v1/banking/customer/{customerId}/accounts (meta in the body): 400",
 )
 RULES = (NOT_JSON, TYPES, STRICT, CONTENT_TYPE, WILDCARDS, AGREED)
 

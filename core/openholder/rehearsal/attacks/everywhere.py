@@ -23,6 +23,7 @@ EVERYWHERE = Rule(
     why="An operation without the check exposes everybody's data of its kind.",
     reference="Fiskil, resource server guide: every request has its token; OWASP API Security Top 10, API5:2023",
     how_to_fix="Check the token in one place, before a request reaches its handler.",
+    example="GET /customer/{customerId}/accounts/{accountId}/balances (no token): 200 with data",
 )
 RULES = (EVERYWHERE,)
 

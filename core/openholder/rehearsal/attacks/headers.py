@@ -19,6 +19,7 @@ HEADERS = Rule(
     why="Fiskil passes these headers on unchanged: such requests would always fail.",
     reference="Consumer Data Standards, HTTP headers; RFC 9110 section 5.5",
     how_to_fix="Validate a header before using it; generate a new interaction id if it is not a UUID.",
+    example="GET /auth/v1/customer/{customerId} (an invalid customer IP address): 403",
 )
 IDS = Rule(
     name="id-injection",
@@ -27,6 +28,7 @@ IDS = Rule(
     why="Otherwise a customer's data may go to a stranger: a notifiable breach.",
     reference="Fiskil, errors: 404 for an id in the path; OWASP ASVS 5.0, section 1.2: injection prevention",
     how_to_fix="Bind ids as parameters and compare with =; restrict their characters; never build a URL from them.",
+    example="GET /auth/v1/customer/{customerId} (a percent sign as customerId): 200 with data",
 )
 RULES = (HEADERS, IDS)
 LONG = 4096

@@ -19,6 +19,7 @@ KID = Rule(
     why="Otherwise a key that was removed, or is meant for another purpose, stays in use.",
     reference=f"{_GUIDE}: kid picks the key; RFC 7515 section 4.1.4",
     how_to_fix="Look up the key by kid, and refuse the token if there is none; never try all keys.",
+    example="GET /auth/v1/customer/{customerId} (a kid that is not in the JWKS): 200 with data",
 )
 ALGORITHMS = Rule(
     name="algorithm-list",
@@ -27,6 +28,7 @@ ALGORITHMS = Rule(
     why="Nobody has tested algorithms that were not meant to be used.",
     reference="RFC 8725 section 3.1; Fiskil, resource server guide: PS256 and RS256",
     how_to_fix="Pass the list of allowed algorithms to the library, and compare names exactly.",
+    example="GET /auth/v1/customer/{customerId} (signed with PS384): 200 with data",
 )
 CRITICAL = Rule(
     name="crit",
@@ -35,6 +37,7 @@ CRITICAL = Rule(
     why="An extension may change the meaning of the token.",
     reference="RFC 7515 section 4.1.11",
     how_to_fix="Refuse tokens with crit; Fiskil sends none.",
+    example="GET /auth/v1/customer/{customerId} (crit with b64): 200 with data",
 )
 DUPLICATES = Rule(
     name="duplicate-members",
@@ -43,6 +46,7 @@ DUPLICATES = Rule(
     why="A proxy may check one value and the server use the other.",
     reference="RFC 7519 section 4; RFC 8725 section 3.7",
     how_to_fix="Parse both parts again with a parser that rejects repeated members.",
+    example="GET /auth/v1/customer/{customerId} (aud twice): 200 with data",
 )
 READABLE = Rule(
     name="token-json",
@@ -51,6 +55,7 @@ READABLE = Rule(
     why="Parsers interpret such parts differently, or crash.",
     reference="RFC 7519 section 7.2; RFC 8725 section 3.7; RFC 8259 section 6",
     how_to_fix="Decode as UTF-8, reject NaN and Infinity, and check that each part is an object.",
+    example="GET /auth/v1/customer/{customerId} (claims in UTF-16): 200 with data",
 )
 
 

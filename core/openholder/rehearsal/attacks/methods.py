@@ -26,6 +26,7 @@ METHODS = Rule(
     why="An unintended handler may change or disclose data.",
     reference="RFC 9110 section 15.5.6; Consumer Data Standards, HTTP response codes: 405",
     how_to_fix="Route by method and path, and handle only the methods of the contract.",
+    example="GET /auth/v1/customer/{customerId} (PUT on a GET operation): 200 with data",
 )
 ALLOW = Rule(
     name="allow-header",
@@ -34,6 +35,7 @@ ALLOW = Rule(
     why="Without it, clients cannot tell which method would work.",
     reference="RFC 9110 section 15.5.6: Allow is required",
     how_to_fix="Send Allow with every 405.",
+    example="GET /auth/v1/customer/{customerId} (PUT on a GET operation): 405 without the header",
 )
 HEAD = Rule(
     name="head",
@@ -42,6 +44,7 @@ HEAD = Rule(
     why="Monitoring systems and proxies send it.",
     reference="RFC 9110 section 9.3.2",
     how_to_fix="Let the framework answer HEAD, or refuse it.",
+    example="GET /auth/v1/customer/{customerId} (HEAD on a GET operation): 500",
 )
 OVERRIDE = Rule(
     name="method-override",
@@ -50,6 +53,7 @@ OVERRIDE = Rule(
     why="A gateway that only allows GET does not see which method the server executes.",
     reference="RFC 9110 section 9.1: the method is that of the request line",
     how_to_fix="Remove the middleware that reads these headers.",
+    example="GET /auth/v1/customer/{customerId} (X-HTTP-Method-Override: DELETE): 405",
 )
 UNKNOWN_PATH = Rule(
     name="unknown-path",
@@ -58,6 +62,7 @@ UNKNOWN_PATH = Rule(
     why="Anything that answers there was not meant to be reachable.",
     reference="Fiskil, errors: 404; Consumer Data Standards, HTTP response codes",
     how_to_fix="Serve only the paths of the contract; disable index pages and consoles of the framework.",
+    example="(a path that is not served): 200 with data",
 )
 
 

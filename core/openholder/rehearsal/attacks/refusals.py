@@ -18,6 +18,7 @@ STATUS = Rule(
     why="Fiskil takes any other status for an answer about the data, and reports it as such.",
     reference="Fiskil, errors: 403 for a failed authentication; RFC 6750 section 3.1; Consumer Data Standards, 401",
     how_to_fix="Answer all failed checks of the token in one place.",
+    example="GET /auth/v1/customer/{customerId} (without a token): 404",
 )
 CHALLENGE = Rule(
     name="www-authenticate",
@@ -26,6 +27,7 @@ CHALLENGE = Rule(
     why="Clients may treat a 401 without it as malformed.",
     reference="RFC 9110 section 15.5.2; RFC 6750 section 3",
     how_to_fix="Send WWW-Authenticate: Bearer with every 401, or answer 403.",
+    example="GET /auth/v1/customer/{customerId} (without a token): 401 without the header",
 )
 NOT_SHARING = Rule(
     name="refusal-not-counted",
@@ -34,6 +36,7 @@ NOT_SHARING = Rule(
     why="The header is counted for the regulator as a refusal to share data, which this is not.",
     reference="Fiskil, errors: X-Sharing-Refused",
     how_to_fix="Set the header only if sharing is refused, never if the token is.",
+    example="GET /auth/v1/customer/{customerId} (without a token): the header with status 401",
 )
 AGREED = Rule(
     name="refusal-status-agreed",
@@ -42,6 +45,7 @@ AGREED = Rule(
     why="RFC 6750 and the Consumer Data Standards say 401; Fiskil's errors page says 403.",
     reference="RFC 6750 section 3.1; Consumer Data Standards, HTTP response codes; Fiskil, errors",
     how_to_fix="Ask Fiskil, and configure the status.",
+    example="skipped: ask Fiskil: the server answers 401; RFC 6750 and the CDS say 401, Fiskil's errors page 403",
 )
 """Nobody but Fiskil can judge it, so it is always skipped, with what the server does as the reason."""
 RS256 = Rule(
@@ -51,6 +55,7 @@ RS256 = Rule(
     why="Fiskil's own sample accepts both, and no document says which one an instance signs with.",
     reference="Fiskil, resource server guide: PS256 and RS256",
     how_to_fix="Ask Fiskil which algorithm your instance uses before disabling one.",
+    example="skipped: the server does not accept RS256, which is allowed",
 )
 
 

@@ -32,6 +32,7 @@ REPLAY = Rule(
     why="Otherwise anyone who sees a token in a log or in transit can use it.",
     reference=f"{_GUIDE}; RFC 7519 section 4.1.7",
     how_to_fix="Store each jti until the token's exp plus the tolerance, and refuse any jti that is stored.",
+    example="GET /auth/v1/customer/{customerId} (the same jti for another URI): 200 with data",
 )
 RACE = Rule(
     name="replay-at-once",
@@ -40,6 +41,7 @@ RACE = Rule(
     why="If the server first reads the store and writes later, or has a store for each process, a copied token works.",
     reference=_GUIDE,
     how_to_fix="Record the jti in one step (insert if absent, SET NX), in a store shared by all processes and hosts.",
+    example="GET /auth/v1/customer/{customerId} (one token, 20 concurrent requests): 20 of 20 answered with data",
 )
 BURNED = Rule(
     name="jti-kept-for-owner",
@@ -48,6 +50,7 @@ BURNED = Rule(
     why="Otherwise an attacker who cannot read data can still block Fiskil's requests.",
     reference="RFC 7515 section 5.2: nothing in a token counts before its signature is verified",
     how_to_fix="Record the jti last, after the signature and all other claims are verified.",
+    example="GET /auth/v1/customer/{customerId} (a valid token after forgeries with its jti): 401",
 )
 RULES = (REPLAY, RACE, BURNED)
 LATER = Rule(
@@ -57,6 +60,7 @@ LATER = Rule(
     why="Otherwise a copied token works again once other tokens, or time, have evicted it from the store.",
     reference=f"{_GUIDE}; RFC 7519 section 4.1.7",
     how_to_fix="Keep each jti until the exp of its token plus the tolerance, not for a fixed time or number of tokens.",
+    example="POST /auth/v1/customer/search (the first token again): 200 with data",
 )
 
 

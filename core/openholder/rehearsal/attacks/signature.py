@@ -27,6 +27,7 @@ SIGNED = Rule(
     why=_FORGED,
     reference=f"{_GUIDE}; RFC 7515 section 5.2",
     how_to_fix="Verify the signature with the key of the JWKS that kid names; decoding a token does not verify it.",
+    example="GET /auth/v1/customer/{customerId} (signed by another key under the same kid): 200 with data",
 )
 PLAIN = Rule(
     name="alg-none",
@@ -35,6 +36,7 @@ PLAIN = Rule(
     why=_FORGED,
     reference="RFC 8725 sections 2.1 and 3.2",
     how_to_fix="Pass the list of allowed algorithms to the library: PS256 and RS256.",
+    example="GET /auth/v1/customer/{customerId} (alg none): 200 with data",
 )
 CONFUSED = Rule(
     name="hmac-with-public-key",
@@ -43,6 +45,7 @@ CONFUSED = Rule(
     why=f"The public key is not a secret. {_FORGED}",
     reference="RFC 8725 section 2.1; CVE-2022-29217",
     how_to_fix="Pass the list of allowed algorithms to the library: PS256 and RS256. Never take alg from the token.",
+    example="GET /auth/v1/customer/{customerId} (HS256 with the public key as PEM): 200 with data",
 )
 EMBEDDED = Rule(
     name="embedded-key",
@@ -51,6 +54,7 @@ EMBEDDED = Rule(
     why=f"{_FORGED} A server that fetches such keys can also be made to call addresses inside its network.",
     reference="RFC 8725 section 3.10; RFC 7515 section 4.1",
     how_to_fix="Use only keys from the configured JWKS.",
+    example="GET /auth/v1/customer/{customerId} (signed by a key in the header member jwk): 200 with data",
 )
 
 

@@ -28,6 +28,7 @@ FRAMING = Rule(
     why="If a proxy and the server disagree where a request ends, an attacker can hide a request in another.",
     reference="RFC 9112 sections 5.1, 6.1 and 6.3",
     how_to_fix="Update the HTTP server, or the proxy in front of it; let neither of them repair malformed requests.",
+    example="POST /auth/v1/customer/search (Content-Length and Transfer-Encoding): 200 and 200",
 )
 BOUNDS = Rule(
     name="request-bounds",
@@ -36,6 +37,7 @@ BOUNDS = Rule(
     why="A few clients with large requests can exhaust the server's memory.",
     reference="RFC 6585 section 5; RFC 9110 section 15.5.14; OWASP API Security 2023, API4",
     how_to_fix="Limit headers to 16 kB and bodies to 64 kB: no request of the contract needs more.",
+    example="GET /auth/v1/customer/{customerId} (a header of 100 kB): 200",
 )
 RULES = (FRAMING, BOUNDS)
 

@@ -21,6 +21,7 @@ AUDIENCE = Rule(
     why="Otherwise a token issued for one customer opens another customer's transactions.",
     reference=f"{_GUIDE}; RFC 8725 section 3.9",
     how_to_fix="Compare aud with the configured public URL plus the path as received: the whole string, not a prefix.",
+    example="GET /auth/v1/customer/{customerId} (the aud of another account): 200 with data",
 )
 EXACT = Rule(
     name="aud-exact",
@@ -29,6 +30,7 @@ EXACT = Rule(
     why="A gateway and the server may interpret the path differently.",
     reference=f"{_GUIDE}; RFC 3986 section 6.2.2",
     how_to_fix="Compare exactly. Normalise letter case and default ports at most, never slashes, dots or the query.",
+    example="GET /auth/v1/customer/{customerId} (an aud with a second URI): 200 with data",
 )
 LISTED = Rule(
     name="aud-list",
@@ -37,6 +39,7 @@ LISTED = Rule(
     why="JWT libraries write aud as a string or as a list. If Fiskil's library changes, every request fails.",
     reference="RFC 7519 section 4.1.3",
     how_to_fix="Treat a list with one entry like the entry itself.",
+    example="GET /auth/v1/customer/{customerId} (aud as a list of one): 401",
 )
 HOST = Rule(
     name="host-header",
@@ -45,6 +48,7 @@ HOST = Rule(
     why="The sender controls these headers: tokens for another server would be accepted here.",
     reference="RFC 9700 section 4.10.2; RFC 9110 section 7.2",
     how_to_fix="Build the expected aud from the configured public URL, never from request headers.",
+    example="GET /auth/v1/customer/{customerId} (another host in Host, over http): 200 with data",
 )
 
 

@@ -20,6 +20,7 @@ EXPIRED = Rule(
     why="Otherwise an old token, found in a log for example, works forever.",
     reference=f"{_GUIDE}; RFC 7519 section 4.1.4",
     how_to_fix="Require exp and compare it with the clock; a tolerance of 30 seconds is enough.",
+    example="GET /auth/v1/customer/{customerId} (exp an hour ago): 200 with data",
 )
 OVERDUE = Rule(
     name="exp-tolerance",
@@ -28,6 +29,7 @@ OVERDUE = Rule(
     why="By then the replay store may have forgotten the token.",
     reference="Fiskil, resource server guide: a clock tolerance of 30 seconds",
     how_to_fix="Set the tolerance to 30 seconds, and store each jti until exp plus the tolerance.",
+    example="GET /auth/v1/customer/{customerId} (exp 35 seconds ago): 200 with data",
 )
 TOLERANT = Rule(
     name="clock-tolerance",
@@ -36,6 +38,7 @@ TOLERANT = Rule(
     why="Clocks differ by seconds. Without a tolerance, valid requests fail now and then for no visible reason.",
     reference="Fiskil, resource server guide: a clock tolerance of 30 seconds; FAPI 2.0 section 5.3.2.1",
     how_to_fix="Configure a tolerance of 30 seconds in the library, for exp, nbf and iat alike.",
+    example="GET /auth/v1/customer/{customerId} (exp 10 seconds ago): 401",
 )
 NOT_BEFORE = Rule(
     name="nbf",
@@ -44,6 +47,7 @@ NOT_BEFORE = Rule(
     why="Otherwise tokens that were issued in advance can be used at once.",
     reference="RFC 7519 section 4.1.5: must not be accepted before nbf",
     how_to_fix="If a token has nbf, compare it with the clock.",
+    example="GET /auth/v1/customer/{customerId} (nbf in 50 minutes): 200 with data",
 )
 ISSUED = Rule(
     name="iat",
@@ -52,6 +56,7 @@ ISSUED = Rule(
     why="It cannot be genuine: a clock is wrong, or the token is forged.",
     reference="FAPI 2.0 section 5.3.2.1: more than 60 seconds ahead is refused",
     how_to_fix="If a token has iat, compare it with the clock: the library may not.",
+    example="GET /auth/v1/customer/{customerId} (iat in 50 minutes): 200 with data",
 )
 NUMBERS = Rule(
     name="time-types",
@@ -60,6 +65,7 @@ NUMBERS = Rule(
     why="Libraries convert such values to different times.",
     reference="RFC 7519 section 2: NumericDate is a JSON number",
     how_to_fix="Check the types of exp, nbf and iat before their values.",
+    example="GET /auth/v1/customer/{customerId} (exp as a string): 200 with data",
 )
 LIFETIME = Rule(
     name="lifetime",
@@ -68,6 +74,7 @@ LIFETIME = Rule(
     why="Its jti would have to be stored for ten years; otherwise the token can be replayed.",
     reference="RFC 9700 section 2.2; Fiskil, resource server guide: tokens are short-lived",
     how_to_fix="Refuse tokens with an exp more than one hour ahead.",
+    example="GET /auth/v1/customer/{customerId} (exp in ten years): 200 with data",
 )
 ISSUER = Rule(
     name="iss",
@@ -76,6 +83,7 @@ ISSUER = Rule(
     why="Otherwise tokens for another data holder are accepted here.",
     reference=f"{_GUIDE}: iss; RFC 8725 section 3.8",
     how_to_fix="Require iss, and compare the whole string with the configured value.",
+    example="GET /auth/v1/customer/{customerId} (iss of another data holder): 200 with data",
 )
 SUBJECT = Rule(
     name="sub",
@@ -84,6 +92,7 @@ SUBJECT = Rule(
     why="Otherwise tokens that were issued for another purpose are accepted.",
     reference=f"{_GUIDE}: sub; RFC 8725 section 3.8",
     how_to_fix="Require sub, and compare the whole string with the configured value, as for iss.",
+    example="GET /auth/v1/customer/{customerId} (no sub): 200 with data",
 )
 TOKEN_ID = Rule(
     name="jti",
@@ -92,6 +101,7 @@ TOKEN_ID = Rule(
     why="Without a jti a token cannot be recorded as used, so it can be replayed.",
     reference=f"{_GUIDE}: jti; RFC 7519 section 4.1.7",
     how_to_fix="Require jti: a string that is not empty.",
+    example="GET /auth/v1/customer/{customerId} (no jti): 200 with data",
 )
 GOOD = Rule(
     name="good-token",
@@ -100,6 +110,7 @@ GOOD = Rule(
     why="Fiskil may add a claim or a header at any time; then every request fails.",
     reference="RFC 7519 section 4: claims that are not understood are ignored; Consumer Data Standards, HTTP headers",
     how_to_fix="Ignore unknown claims and headers; refuse a token only for the reasons that the guide lists.",
+    example="GET /auth/v1/customer/{customerId} (unknown claims): 401",
 )
 HEADERS = (
     ("x-v", "1"),

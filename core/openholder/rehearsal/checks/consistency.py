@@ -22,6 +22,7 @@ LIST_AND_DETAIL = Rule(
     why="The customer sees two different balances, names or amounts for the same thing.",
     reference="Consumer Data Standards, data quality (Privacy Safeguard 11): accurate, up to date and complete",
     how_to_fix="Read both responses from the same rows.",
+    example="GET …/accounts/{accountId}/balance: values differ from the list: availableBalance",
 )
 BULK_MATCHES_SINGLE = Rule(
     name="bulk-matches-single",
@@ -30,6 +31,7 @@ BULK_MATCHES_SINGLE = Rule(
     why="The data that a recipient receives depends on how it asks.",
     reference="Fiskil: a recipient's bulk request arrives as a POST on the consented accounts",
     how_to_fix="Read both responses from the same rows, with the same default filters.",
+    example="POST …/accounts/balances: 3 records that no single account has, 3 missing",
 )
 JOINT_ACCOUNT = Rule(
     name="joint-account-agrees",
@@ -38,6 +40,7 @@ JOINT_ACCOUNT = Rule(
     why="One of the owners sees wrong data.",
     reference="Fiskil, joint and organisation accounts: one account, under one id",
     how_to_fix="Once an account is known to be the customer's, select its records by the account alone.",
+    example="GET …/accounts/{accountId}/transactions: 95 records for one owner and 95 for another; 95 of them differ",
 )
 ID_MATCHES_PATH = Rule(
     name="id-matches-path",
@@ -46,6 +49,7 @@ ID_MATCHES_PATH = Rule(
     why="The record may be another customer's.",
     reference="Fiskil, reference pages: ids are permanent and identify one record",
     how_to_fix="Select by the id in the path, with an exact comparison.",
+    example="GET …/accounts/{accountId}: a record with another id",
 )
 PAYEE_OWNER = Rule(
     name="payee-has-one-owner",
@@ -54,6 +58,7 @@ PAYEE_OWNER = Rule(
     why="A stranger learns whom the customer pays.",
     reference="Fiskil, reference pages: ids are permanent and identify one record; OWASP API Security 2023, API1",
     how_to_fix="Select payees by the customer in the path.",
+    example="GET …/payees: a record, under the same id, that another customer has too",
 )
 STARTER_BALANCE = Rule(
     name="starter-balance-agrees",
@@ -62,6 +67,7 @@ STARTER_BALANCE = Rule(
     why="The customer sees two different balances for one account.",
     reference="Fiskil, resource server guide: balances; Consumer Data Standards, banking balance",
     how_to_fix="Read both responses from the same rows.",
+    example="GET …/balances: another current balance than the CDR operation",
 )
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
 _ID_MEMBERS = {

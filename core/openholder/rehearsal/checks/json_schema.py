@@ -37,6 +37,7 @@ REQUIRED = Rule(
     why="The recipient's parser rejects the whole response.",
     reference=_CONTRACT,
     how_to_fix="Fill the member from the source, or correct its name.",
+    example="GET …/accounts/{accountId}/transactions: $.data.transactions[]: status missing",
 )
 TYPES = Rule(
     name="member-types",
@@ -45,6 +46,7 @@ TYPES = Rule(
     why="Parsers reject the response, or round amounts.",
     reference=_CONTRACT,
     how_to_fix='Write amounts of the CDR as strings such as "1200.50".',
+    example="GET …/accounts/{accountId}/transactions: $.data.transactions[].amount: found number, expected string",
 )
 VALUES = Rule(
     name="allowed-values",
@@ -53,6 +55,7 @@ VALUES = Rule(
     why="Parsers reject values that the standard does not define.",
     reference=_CONTRACT,
     how_to_fix="Map the codes of the source to those of the standard.",
+    example="GET …/accounts/{accountId}/transactions: $.data.transactions[].type: string does not match enum",
 )
 FORMATS = Rule(
     name="formats",
@@ -61,6 +64,8 @@ FORMATS = Rule(
     why="Parsers fail, or read another time or amount than was meant.",
     reference=_CONTRACT,
     how_to_fix="Write times with an offset (2026-01-31T10:00:00Z), dates as 2026-01-31, amounts without separators.",
+    example="GET …/accounts/{accountId}/transactions: $.data.transactions[].valueDateTime: string does not match"
+    " pattern",
 )
 NULLS = Rule(
     name="no-nulls",
@@ -69,6 +74,7 @@ NULLS = Rule(
     why="The standard's types do not include null; parsers reject it.",
     reference=_CONTRACT,
     how_to_fix="Omit members that have no value.",
+    example="GET …/accounts/{accountId}/transactions: $.data.transactions[].merchantName: null",
 )
 RULES = (REQUIRED, TYPES, VALUES, FORMATS, NULLS, EXACT, ENCODING, CLEAN)
 _RULES_BY_KEYWORD = {"required": REQUIRED, "type": TYPES, "enum": VALUES, "const": VALUES}

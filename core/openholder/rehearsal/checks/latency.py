@@ -19,6 +19,7 @@ WITHIN_TIER = Rule(
     reference="Consumer Data Standards, non-functional requirements: performance (for FDX: openholder's own limit)",
     how_to_fix="Look at the queries of the data source: add an index on account and time, read one page instead of the"
     " whole list, enlarge the connection pool.",
+    example="POST /auth/v1/customer/search: p95 of 2000 ms in 20 responses, limit 1000 ms (high priority)",
 )
 SEEMS_SLOW = Rule(
     name="seems-slow",
@@ -27,6 +28,7 @@ SEEMS_SLOW = Rule(
     why="A few slow responses prove nothing, but they show where recipients will wait.",
     reference=WITHIN_TIER.reference,
     how_to_fix="Measure under load (--rate and --for), then proceed as for within-tier.",
+    example="POST /auth/v1/customer/search: p95 of 2000 ms in 19 responses, limit 1000 ms (high priority)",
 )
 
 

@@ -24,6 +24,7 @@ PAGE_SIZE = Rule(
     why="Recipients allocate memory by the page size, and take a short page for the end of the list.",
     reference=f"{_CDS}: page-size; FDX API v6: limit",
     how_to_fix="Cut the page when reading the records, after all filters.",
+    example="GET …/accounts/{accountId}/transactions: page 2 of 7 has 7 records; 8 were requested",
 )
 UNIQUE = Rule(
     name="records-once",
@@ -32,6 +33,7 @@ UNIQUE = Rule(
     why="A repeated transaction is counted twice.",
     reference=f"{_CDS}; Fiskil, integration requirements: paging of lists",
     how_to_fix="Order the records totally, ties by id, and cut all pages from that order.",
+    example="GET …/accounts/{accountId}/transactions: 6 of 49 records repeat the `transactionId` of an earlier one",
 )
 TOTAL = Rule(
     name="total-records",
@@ -41,6 +43,7 @@ TOTAL = Rule(
     why="Recipients compare the total with the records received, and treat the list as incomplete.",
     reference=f"{_CDS}: meta.totalRecords, meta.totalPages",
     how_to_fix="Count with the same filters as those of the page.",
+    example="GET …/accounts/{accountId}/transactions: page 1 claims 49 records; 48 were received",
 )
 LINKS = Rule(
     name="page-links",
@@ -50,6 +53,7 @@ LINKS = Rule(
     why="Recipients follow the links: a missing or wrong one ends the list early, or never.",
     reference=f"{_CDS}: links; Fiskil, examples of lists: query strings",
     how_to_fix="Build the links from the page number, the total and the query of the request.",
+    example="GET …/accounts/{accountId}/transactions: page 1 of 7: `last` does not lead to page 7",
 )
 ENDS = Rule(
     name="pages-end",
@@ -58,6 +62,7 @@ ENDS = Rule(
     why="Recipients read the same pages forever.",
     reference=f"{_CDS}: next is absent on the last page; FDX API v6: nextOffset",
     how_to_fix="Omit the next link on the last page.",
+    example="GET …/accounts/{accountId}/transactions: after 7 pages the link leads to a page that was read before",
 )
 ORDERED = Rule(
     name="newest-first",
@@ -66,6 +71,7 @@ ORDERED = Rule(
     why="Recipients stop reading at the first record that they know: records out of order are never read.",
     reference="Consumer Data Standards, Get Transactions For Account: newest first; Fiskil, the same",
     how_to_fix="Order by posting time, else execution time, else value time, before cutting pages.",
+    example="GET …/accounts/{accountId}/transactions: 5 of 95 records are newer than the one before them",
 )
 OWN_ACCOUNT = Rule(
     name="records-of-the-account",
@@ -74,6 +80,7 @@ OWN_ACCOUNT = Rule(
     why="A recipient receives data that the customer did not consent to share.",
     reference="Fiskil, consents: the accounts chosen; Consumer Data Standards, …ForSpecificAccounts",
     how_to_fix="Select by the account ids of the path or body, and verify the records before sending them.",
+    example="GET …/accounts/{accountId}/transactions: 7 of 49 records belong to another account",
 )
 
 

@@ -21,6 +21,7 @@ ANSWERED = Rule(
     why="Fiskil gives up, and the recipient gets an error.",
     reference="Consumer Data Standards, non-functional requirements",
     how_to_fix="Look for a handler that hangs, a worker that died, or a data source without a time limit.",
+    example="GET …/accounts/{accountId}/transactions: no response in time",
 )
 NO_SERVER_FAULT = Rule(
     name="no-server-fault",
@@ -29,6 +30,7 @@ NO_SERVER_FAULT = Rule(
     why="Odd requests arrive from the internet; anyone can cause such an error at will.",
     reference="RFC 9110 section 15.6; Consumer Data Standards, HTTP response codes",
     how_to_fix="Search the log for the interaction id; validate all input before using it.",
+    example="GET /auth/v1/customer/{customerId} (an unknown customerId): 500",
 )
 MEDIA_TYPE = Rule(
     name="media-type",
@@ -37,6 +39,7 @@ MEDIA_TYPE = Rule(
     why="Clients refuse to read content of another media type.",
     reference="Consumer Data Standards, HTTP headers: Content-Type; RFC 9110 section 8.3",
     how_to_fix="Set the Content-Type of data and of errors.",
+    example="POST /auth/v1/customer/search: text/plain with status 200",
 )
 STRICT_JSON = Rule(
     name="strict-json",
@@ -45,6 +48,7 @@ STRICT_JSON = Rule(
     why="Two parsers read two different responses, or none.",
     reference="RFC 8259 sections 4, 6 and 8.1",
     how_to_fix="Write JSON with a library; never assemble it from strings.",
+    example="POST /auth/v1/customer/search: status 200: a member name is repeated",
 )
 INTERACTION_ID = Rule(
     name="interaction-id",
@@ -53,6 +57,7 @@ INTERACTION_ID = Rule(
     why="Without it nobody can find a failed request in the logs of both sides.",
     reference="Consumer Data Standards, HTTP headers: x-fapi-interaction-id",
     how_to_fix="Copy the header into every response, including errors and refusals.",
+    example="GET …/accounts/{accountId}/transactions: another id with status 200",
 )
 ERROR_FORM = Rule(
     name="error-form",
@@ -61,6 +66,8 @@ ERROR_FORM = Rule(
     why="The recipient cannot tell why the request was refused; an HTML page may reveal internals.",
     reference="Fiskil, errors; Consumer Data Standards, error responses",
     how_to_fix="Send all errors through one function, including those of the framework (404, 405, 413, 500).",
+    example="GET /auth/v1/customer/{customerId} (an unknown customerId): application/json without a list `errors`,"
+    " status 404",
 )
 NO_INTERNALS = Rule(
     name="no-internals",
@@ -69,6 +76,7 @@ NO_INTERNALS = Rule(
     why="It shows an attacker where to begin, and may contain customer data.",
     reference="OWASP ASVS 5.0, section 16.5: generic messages on errors",
     how_to_fix="Disable debug mode; answer server errors with a fixed text and log the details.",
+    example="GET …/accounts/{accountId}/transactions: text that looks like a stack trace or statement, status 404",
 )
 REFUSAL_HEADER = Rule(
     name="sharing-refused-header",
@@ -77,6 +85,7 @@ REFUSAL_HEADER = Rule(
     why="Its count goes to the regulator: data and failed authentication must not be reported as refusals.",
     reference="Fiskil, errors: X-Sharing-Refused",
     how_to_fix="Set the header if the account is blocked or sharing would do harm; never in a filter for all errors.",
+    example="GET …/accounts/{accountId}/transactions: the header with status 200",
 )
 NOT_CACHEABLE = Rule(
     name="not-publicly-cacheable",
@@ -85,6 +94,7 @@ NOT_CACHEABLE = Rule(
     why="A proxy returns one customer's data to the next caller.",
     reference="RFC 9111 section 5.2.2: public, s-maxage",
     how_to_fix="Send Cache-Control: no-store with every response.",
+    example="GET …/accounts/{accountId}/transactions: Cache-Control: public",
 )
 _INTERNALS = re.compile(
     rb"Traceback \(most recent|Exception in thread|goroutine \d+ \[|node_modules/|SQLSTATE|\bORA-\d{5}\b"

@@ -19,6 +19,7 @@ EXACT = Rule(
     why="The customer sees 0.30000000000000004 instead of the amount on the account.",
     reference="Consumer Data Standards 1.36.0, common field types; FDX API v6",
     how_to_fix="Keep amounts as decimals from the database to the response.",
+    example="GET …/balances: $.available: a number with 17 digits",
 )
 ENCODING = Rule(
     name="text-encoding",
@@ -27,6 +28,8 @@ ENCODING = Rule(
     why="Customers see garbled names, and recipients cannot match them.",
     reference="RFC 8259 section 8.1: JSON is UTF-8",
     how_to_fix="Read files and tables in their own encoding, and encode to UTF-8 once.",
+    example="GET …/accounts/{accountId}/transactions: $.data.transactions[].description: text that was decoded with the"
+    " wrong encoding",
 )
 CLEAN = Rule(
     name="clean-text",
@@ -35,6 +38,7 @@ CLEAN = Rule(
     why="Padding, placeholders and markup for web pages are not part of the value.",
     reference="Consumer Data Standards, data quality (Privacy Safeguard 11)",
     how_to_fix="Trim the values of CHAR columns; decode HTML entities; omit empty values; use UTF-8 throughout.",
+    example="GET …/accounts/{accountId}/transactions: $.data.transactions[].description: an HTML entity",
 )
 _UNCLEAN = (
     ("an empty text", re.compile(r"\s*")),

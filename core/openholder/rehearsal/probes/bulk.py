@@ -20,6 +20,8 @@ ONE_ACCOUNT = Rule(
     why="The server ignores the body, or returns the cached response to another request.",
     reference=_FISKIL,
     how_to_fix="Select by the ids in the body; if responses are cached, make the body part of the key.",
+    example="POST /v1/banking/customer/{customerId}/accounts (one account): 1 records, expected 1: 1 too many, 1"
+    " missing",
 )
 REPEATED_ACCOUNT = Rule(
     name="bulk-repeated-account",
@@ -28,6 +30,7 @@ REPEATED_ACCOUNT = Rule(
     why="The recipient counts its records twice.",
     reference=_FISKIL,
     how_to_fix="Remove duplicate ids before looking them up.",
+    example="POST …/accounts/balances (one account, repeated): 2 records, expected 1: 1 too many, 0 missing",
 )
 NO_ACCOUNTS = Rule(
     name="bulk-without-accounts",
@@ -36,6 +39,7 @@ NO_ACCOUNTS = Rule(
     why="Code often treats an empty filter as no filter, and returns everything.",
     reference=_FISKIL,
     how_to_fix="Answer an empty list of ids without querying the source.",
+    example="POST /v1/banking/customer/{customerId}/accounts (no account): 4 records",
 )
 ALL_ACCOUNTS = Rule(
     name="bulk-all-accounts",
@@ -44,6 +48,8 @@ ALL_ACCOUNTS = Rule(
     why="Data of closed accounts must be shared too; recipients never ask for accounts missing from the list.",
     reference=f"{_FISKIL}; Consumer Data Standards, open-status: ALL by default",
     how_to_fix="Select the accounts by the ids in the body and the filters of the query only.",
+    example="POST /v1/banking/customer/{customerId}/accounts (all accounts): an account that is answered on its own is"
+    " missing from the list",
 )
 
 

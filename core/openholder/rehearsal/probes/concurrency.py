@@ -24,6 +24,7 @@ OWN_RESPONSE = Rule(
     reference="Consumer Data Standards, Privacy Safeguard 11; non-functional requirements: concurrent sessions",
     how_to_fix="Look for state that outlives a request: globals, singletons, a cache with an incomplete key, a"
     " connection shared by two requests.",
+    example="GET /auth/v1/customer/{customerId}: other data than in the response to the same request alone",
 )
 
 

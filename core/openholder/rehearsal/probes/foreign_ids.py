@@ -21,6 +21,7 @@ FOREIGN = Rule(
     why="A customer's data goes to a stranger: a notifiable breach.",
     reference=f"{_FISKIL}; OWASP API Security 2023, API1: broken object level authorization",
     how_to_fix="Look up every account under the customer in the path before reading any of its data.",
+    example="GET …/accounts/{accountId}/transactions (another customer's accountId): 200 with data",
 )
 FOREIGN_BODY = Rule(
     name="foreign-data-body",
@@ -29,6 +30,7 @@ FOREIGN_BODY = Rule(
     why="A customer's data goes to a stranger: a notifiable breach.",
     reference=f"{_FISKIL}; OWASP API Security 2023, API1: broken object level authorization",
     how_to_fix="Look up every id of the body under the customer in the path before reading any data.",
+    example="POST /v1/banking/customer/{customerId}/accounts (another customer's account in the body): 200 with data",
 )
 UNKNOWN = Rule(
     name="unknown-id",
@@ -37,6 +39,7 @@ UNKNOWN = Rule(
     why="Reports to the regulator count refusals by status; recipients keep retrying after other errors.",
     reference=_FISKIL,
     how_to_fix="Answer 404 if nothing is found, whether the id is another customer's or does not exist.",
+    example="GET …/accounts/{accountId}/transactions (an unknown accountId): 403",
 )
 UNKNOWN_BODY = Rule(
     name="unknown-id-body",
@@ -45,6 +48,8 @@ UNKNOWN_BODY = Rule(
     why="Reports to the regulator count refusals by status; a list without the id looks complete.",
     reference=_FISKIL,
     how_to_fix="Refuse the whole request with 422 and one error for each id.",
+    example="POST /v1/banking/customer/{customerId}/accounts (an unknown account in the body): 200 with an empty"
+    " response",
 )
 SAME_REFUSAL = Rule(
     name="foreign-same-as-unknown",
@@ -53,6 +58,8 @@ SAME_REFUSAL = Rule(
     why="The difference tells a caller which ids exist.",
     reference="OWASP ASVS 5.0, section 8.2: access control",
     how_to_fix="Refuse both in the same branch of the code, with the same status and code.",
+    example="GET …/accounts/{accountId}/transactions: another status, code, detail or header for an id of another"
+    " customer",
 )
 _ONE_CUSTOMER = ("customer", "consent", "all_accounts")
 """Operations on all records of the customer: they have no id that could be another customer's."""

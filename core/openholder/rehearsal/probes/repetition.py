@@ -19,6 +19,8 @@ PAGES_MATCH_LIST = Rule(
     why="Records that fall between two pages are never seen; records on both are counted twice.",
     reference="Consumer Data Standards, pagination; Fiskil, integration requirements: paging of lists",
     how_to_fix="Order the records totally, ties by id, before cutting pages.",
+    example="GET …/accounts/{accountId}/transactions: one large page, compared with small ones: 94 records, expected"
+    " 95: 0 too many, 1 missing",
 )
 REPEATABLE = Rule(
     name="repeatable-response",
@@ -27,6 +29,7 @@ REPEATABLE = Rule(
     why="Recipients cannot tell new records from reordered ones.",
     reference="RFC 9110 section 9.2.2: idempotent methods; Consumer Data Standards, data quality",
     how_to_fix="Give records a total order and permanent ids. Rehearse with data that does not change meanwhile.",
+    example="GET …/accounts/{accountId}/transactions: the expected records in another order, or repeated",
 )
 DEFAULT_PAGE_SIZE = Rule(
     name="default-page-size",
@@ -35,6 +38,7 @@ DEFAULT_PAGE_SIZE = Rule(
     why="Recipients that omit the parameter get pages of another size than the standard defines.",
     reference=f"Consumer Data Standards, pagination: page-size defaults to {DEFAULT_SIZE}",
     how_to_fix=f"Use a default of {DEFAULT_SIZE}.",
+    example="GET …/accounts/{accountId}/transactions: 10 records",
 )
 PAGE_LIMITS = Rule(
     name="page-limits",
@@ -44,6 +48,7 @@ PAGE_LIMITS = Rule(
     why="Recipients take an empty page for the end, or get more than they can hold.",
     reference="Consumer Data Standards, error codes: Field/Invalid, Field/InvalidPageSize, Field/InvalidPage",
     how_to_fix="Validate page and page-size before reading the records, and page against the total afterwards.",
+    example="GET …/accounts/{accountId}/transactions?page=0: 200 with data",
 )
 CASE_INSENSITIVE = Rule(
     name="email-case-insensitive",
@@ -52,6 +57,7 @@ CASE_INSENSITIVE = Rule(
     why="People type addresses in any case; whoever is not found cannot log in.",
     reference="Fiskil, end-user authentication; RFC 5321 section 2.4 (domains), common practice for the rest",
     how_to_fix="Convert A-Z to lower case on both sides of the comparison.",
+    example="POST /auth/v1/customer/search: 0 records, expected 2: 0 too many, 2 missing",
 )
 UNKNOWN_EMAIL_EMPTY = Rule(
     name="unknown-email-empty",
@@ -60,6 +66,7 @@ UNKNOWN_EMAIL_EMPTY = Rule(
     why="The login page cannot tell the person that the address is unknown.",
     reference="Fiskil, customer search: data is required",
     how_to_fix="Compare the whole address; answer 200 with an empty `data`.",
+    example="POST /auth/v1/customer/search (an unknown address): 404",
 )
 INVALID_PAGES = {
     "page=0": 400,

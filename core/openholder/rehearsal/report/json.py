@@ -13,8 +13,8 @@
     requests    number of requests, without those of the load
     options     {name: value}
     served      routes that were answered with data
-    rules       {name: {severity, expected, why, written, mend}}: all rules that were checked or skipped; `written` is
-                the reference, `mend` how to fix it
+    rules       {name: {severity, expected, why, written, mend, example}}: all rules that were checked or skipped;
+                `written` is the reference, `mend` how to fix it, `example` a failure as a report shows it
     findings    broken rules, the worst first: [{rule, times, places: [{subject, times}], examples: [{asked,
                 came}]}]: the request and the response
     outcomes    results in the order of the checks: [{rule, subject, verdict: "passed" | "found" | "skipped", times,
