@@ -377,3 +377,31 @@ def test_no_message_repeats_a_secret_that_was_read(path, monkeypatch):
     found = mistakes(path)
     assert list(found) == ["sources.bank.colour"]
     assert CANARY not in str(found["sources.bank.colour"])
+
+
+def test_files_that_the_server_writes_are_in_the_state_folder(path, monkeypatch):
+    """Unless they have settings of their own, which start at the folder of the file as all paths do."""
+    folder = path.parent
+    state = folder / "state"
+    state.mkdir()
+    path.write_text(GOOD.replace(FISKIL, 'state_folder = "state"\n[fiskil]\n'))
+    settings = Configuration.load(path).settings
+    assert settings.fiskil.known_keys == state / "known-keys.json"
+    assert settings.cursor_key == state / "cursor.key"
+    assert settings.replay.path == state / "replay.db"
+    path.write_text(GOOD.replace(FISKIL, 'cursor_key = "own.key"\n[fiskil]\n') + '[replay]\npath = "own.db"\n')
+    monkeypatch.setenv("OPENHOLDER_STATE_FOLDER", str(state))
+    settings = Configuration.load(path).settings
+    assert settings.fiskil.known_keys == state / "known-keys.json"
+    assert settings.cursor_key == folder / "own.key"
+    assert settings.replay.path == folder / "own.db"
+    monkeypatch.setenv("OPENHOLDER_STATE_FOLDER", str(folder / "missing"))
+    with pytest.raises(ConfigurationError, match="folder not found"):
+        Configuration.load(path)
+
+
+@pytest.mark.parametrize("proxies", ['["proxy.example"]', '["10.0.0.0/99"]', "7"])
+def test_trusted_proxies_are_addresses_and_networks(path, proxies):
+    path.write_text(GOOD + f"[listen]\ntrusted_proxies = {proxies}\n")
+    with pytest.raises(ConfigurationError, match=r"listen\.trusted_proxies"):
+        Configuration.load(path)

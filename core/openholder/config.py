@@ -63,9 +63,10 @@ class Configuration:
         """Find, read and validate the configuration. Raises `ConfigurationError` with all mistakes."""
         path = _find_file(path)
         tables = _read_toml(path)
-        with paths_relative_to(path.parent.absolute()):
-            overrides, mistakes = _read_environment()
-            raw = _merge(tables, overrides)
+        overrides, mistakes = _read_environment()
+        raw = _merge(tables, overrides)
+        state = raw.get("state_folder")
+        with paths_relative_to(path.parent.absolute(), Path(state) if state and isinstance(state, str) else None):
             model, model_mistakes = _make_model(raw, path)
             mistakes += [*model_mistakes, *_find_conflicts(raw, path)]
             try:

@@ -16,16 +16,33 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 _URL = re.compile(r"[a-z]+://[^\s?#@\x00-\x20\x7f]+", re.IGNORECASE)
 _folder: ContextVar[Path] = ContextVar("openholder_configuration_folder")
+_state_folder: ContextVar[Path] = ContextVar("openholder_state_folder")
 
 
 @contextmanager
-def paths_relative_to(folder: Path) -> Iterator[None]:
-    """Resolve relative paths in settings against the configuration file's folder for the duration of the block."""
+def paths_relative_to(folder: Path, state_folder: Path | None = None) -> Iterator[None]:
+    """Resolve relative paths in settings for the duration of the block.
+
+    Args:
+        folder: Where they start: the folder of the configuration file.
+        state_folder: Where files are that the server writes and no setting names. Default: the same folder.
+    """
     token = _folder.set(folder)
+    state_token = _state_folder.set(_make_absolute(state_folder) if state_folder else folder)
     try:
         yield
     finally:
+        _state_folder.reset(state_token)
         _folder.reset(token)
+
+
+def place_state_file(name: str) -> Path:
+    """Return the default path of a file that the server writes.
+
+    Args:
+        name: Its name.
+    """
+    return _state_folder.get(Path()) / name
 
 
 def _make_absolute(path: Path) -> Path:

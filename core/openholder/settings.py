@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from referencing import Registry
 from referencing.exceptions import Unresolvable
@@ -18,7 +28,15 @@ from referencing.jsonschema import DRAFT202012
 from openholder.contract.open_members import split_open_member
 from openholder.errors import UntrustedJSON
 from openholder.outbound import Outbound, parse_proxy
-from openholder.setting_types import ExistingFile, NewFile, Secret, SecureURL, check_secure_url
+from openholder.setting_types import (
+    ExistingFile,
+    ExistingFolder,
+    NewFile,
+    Secret,
+    SecureURL,
+    check_secure_url,
+    place_state_file,
+)
 from openholder.strict_json import parse_json
 
 ENV_PREFIX = "OPENHOLDER_"
@@ -82,7 +100,7 @@ class Fiskil(Section):
     """Seconds between two fetches of the keys in the background."""
     jwks_max_stale: int = Field(default=172_800, ge=300)
     """Seconds for which known keys stay valid while their host does not respond."""
-    known_keys: NewFile = Field(default=Path("known-keys.json"), validate_default=True)
+    known_keys: NewFile = Field(default_factory=partial(place_state_file, "known-keys.json"), validate_default=True)
     """The file with the last valid keys, for a restart while their host does not respond."""
 
 
@@ -128,6 +146,10 @@ class Listen(Section):
     """Concurrent requests per worker; further ones get 503."""
     request_timeout: float = Field(default=30, ge=1, le=300)
     """Seconds for a whole request, whatever its queries take; then it is cancelled and gets 500."""
+    drain_delay: float = Field(default=0, ge=0, le=300)
+    """Seconds that a stopping server still accepts connections while ``/ready`` is 503, for balancers to notice."""
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(split_list)] = ()
+    """Addresses of proxies whose ``X-Forwarded-For`` gives the caller's address in the log, and nothing else."""
 
 
 class Replay(Section):
@@ -276,7 +298,9 @@ class Settings(BaseSettings):
     """Links to other pages of a CDR list: query strings that Fiskil completes, or full URIs."""
     open_members: Annotated[Texts, AfterValidator(_check_open_members)] = ()
     """Members that records of FDX may have beside the declared ones: ``fdx.accounts.branch``."""
-    cursor_key: NewFile = Field(default=Path("cursor.key"), validate_default=True)
+    state_folder: ExistingFolder | None = None
+    """Where the files that the server writes are, unless they have settings of their own. Default: beside the file."""
+    cursor_key: NewFile = Field(default_factory=partial(place_state_file, "cursor.key"), validate_default=True)
     """The file with the key of FDX cursors, created on first use. All servers behind one address need the same key."""
     endpoints: tuple[Endpoint, ...] = ()
     scopes: tuple[Scope, ...] = ()

@@ -17,6 +17,7 @@ from openholder.fiskil.signer import DEVELOPMENT_KEY
 from openholder.server.app import run
 from openholder.server.connections import bind, choose_loop
 from openholder.server.logs import configure_logging
+from openholder.server.systemd import take_sockets
 from openholder.server.workers import run_worker, supervise
 from openholder.setting_types import is_loopback
 
@@ -30,16 +31,17 @@ log = logging.getLogger("openholder")
 @click.option(
     "--socket", "descriptors", type=int, multiple=True, hidden=True, help="File descriptor of a shared socket."
 )
-def serve(path: Path | None, dev: bool, worker: int | None, descriptors: tuple[int, ...]) -> int:
+@click.option("--report", type=int, hidden=True, help="File descriptor to write to when requests are answered.")
+def serve(path: Path | None, dev: bool, worker: int | None, descriptors: tuple[int, ...], report: int | None) -> int:
     """Serve until SIGTERM or Ctrl-C. SIGHUP reloads the configuration."""
     configuration = Configuration.load(path)
     configure_logging(configuration.settings.log)
     with asyncio.Runner(loop_factory=choose_loop(configuration.settings.listen.http)) as runner:
         if worker is not None:
             shared = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-            runner.run(run_worker(configuration, worker, shared))
+            runner.run(run_worker(configuration, worker, shared, report))
             return 0
-        return runner.run(_serve(configuration, dev))
+        return runner.run(_serve(configuration, dev, take_sockets()))
 
 
 def _warn_of_development_keys(configuration: Configuration) -> None:
@@ -52,7 +54,7 @@ def _warn_of_development_keys(configuration: Configuration) -> None:
         )
 
 
-async def _serve(configuration: Configuration, dev: bool) -> int:
+async def _serve(configuration: Configuration, dev: bool, sockets: list[socket.socket]) -> int:
     listen = configuration.settings.listen
     async with development_keys(configuration) if dev else nullcontext():
         # The first candidate is in the working directory: say which file it was.
@@ -60,6 +62,6 @@ async def _serve(configuration: Configuration, dev: bool) -> int:
         if dev:
             _warn_of_development_keys(configuration)
         if listen.workers > 1:
-            return await supervise(configuration, bind(listen.address, listen.port))
-        await run(configuration)
+            return await supervise(configuration, sockets or bind(listen.address, listen.port))
+        await run(configuration, sockets)
         return 0

@@ -31,6 +31,7 @@ from openholder.server.connections import ConnectionReport, bind, choose_server,
 from openholder.server.generation import Generation, list_fixed_changes
 from openholder.server.lag import watch_loop
 from openholder.server.logs import batch_lines, count_lost_lines, log_loop_errors
+from openholder.server.systemd import READY, STOPPING, notify
 from openholder.server.tls import CertificateFiles, UnusableCertificate, list_hosts
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
@@ -65,6 +66,7 @@ class RunningServer:
     gate: Gate
     switch: Switch
     server: Server
+    address: str = ""
     port: int = 0
     admin_port: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,11 +99,16 @@ class RunningServer:
         """Make the TLS handshakes of new connections with ``context``."""
         self.server.ssl_options = context
 
-    async def drain(self, limit: float = DRAIN) -> None:
-        """Accept no new connections, let running requests end within ``limit`` seconds, then close all connections."""
+    async def drain(self, limit: float = DRAIN, delay: float = 0.0) -> None:
+        """Accept no new connections, let running requests end within ``limit`` seconds, then close all connections.
+
+        For ``delay`` seconds before, ``/ready`` is 503 while requests are still answered: a balancer that asks it, or
+        removes this server from a list meanwhile, sends nothing to a closed port.
+        """
         self.stopping.set()
         self.state.closing = True
         self.server.end_keep_alive()
+        await asyncio.sleep(delay)
         self.server.stop()
         await self.generation.wait_until_idle(limit)
         with contextlib.suppress(TimeoutError):
@@ -216,8 +223,6 @@ async def serve(
         stack.push_async_callback(_cancel, asyncio.create_task(watch))
         late = _give_up_late_requests(running, settings.listen.request_timeout)
         stack.push_async_callback(_cancel, asyncio.create_task(late))
-        for exposure in find_exposures(settings.listen):
-            log.warning("%s", exposure)
         certificate = _load_certificate(settings)
         if certificate:
             certificate.log_problems()
@@ -226,18 +231,21 @@ async def serve(
             renewal = asyncio.create_task(certificate.follow(running.use_tls))
             stack.push_async_callback(_cancel, renewal)
         _start_admin_listener(running, settings, worker, stack)
+        given = bool(sockets)
         sockets = sockets or bind(settings.listen.address, settings.listen.port)
-        running.port = sockets[0].getsockname()[1]
+        running.address, running.port = sockets[0].getsockname()[:2]
+        for exposure in find_exposures(settings.listen, running.address if given else None):
+            log.warning("%s", exposure)
         running.server.add_sockets(sockets)
-        stack.push_async_callback(running.drain)
+        stack.push_async_callback(partial(running.drain, delay=settings.listen.drain_delay))
         yield running
 
 
 def _make_server(settings: Settings, switch: Switch, journal: Journal) -> Server:
     listen = settings.listen
     most = limit_connections(listen.max_connections)
-    # A proxy that terminates TLS has one address for all callers.
-    share = most // 4 if listen.tls_certificate else most
+    # A proxy has one address for all callers.
+    share = most // 4 if listen.tls_certificate and not listen.trusted_proxies else most
     limits = Limits(
         connections=most,
         per_address=min(most, listen.max_connections_per_address or max(1, share)),
@@ -300,10 +308,21 @@ def _tune_garbage_collector() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-async def run(configuration: Configuration, sockets: Sequence[socket.socket] | None = None, worker: int = 0) -> None:
+async def run(
+    configuration: Configuration,
+    sockets: Sequence[socket.socket] | None = None,
+    worker: int = 0,
+    tell: Callable[[str], None] = notify,
+) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain and return. SIGHUP reloads the configuration.
 
-    The arguments and errors are those of `serve`.
+    The errors are those of `serve`.
+
+    Args:
+        configuration: What to serve.
+        sockets: Listening sockets to use instead of the configured address and port.
+        worker: The number of this process among several.
+        tell: Called with `READY` when requests are answered, and with `STOPPING` after the signal.
     """
     stop = asyncio.Event()
     reloads: set[asyncio.Task[None]] = set()
@@ -319,10 +338,12 @@ async def run(configuration: Configuration, sockets: Sequence[socket.socket] | N
             listen = configuration.settings.listen
             log.info(
                 "listening on %s:%d, admin on %s:%d",
-                listen.address,
+                running.address,
                 running.port,
                 listen.admin_address,
                 running.admin_port,
             )
+            tell(READY)
             await stop.wait()
+            tell(STOPPING)
             log.info("stopping")

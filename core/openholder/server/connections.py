@@ -37,10 +37,16 @@ def bind(address: str, port: int) -> list[socket.socket]:
         raise Unreachable(f"cannot listen on {address}:{port}: {exc.strerror or type(exc).__name__}") from exc
 
 
-def find_exposures(listen: Listen) -> Iterator[str]:
-    """Find listeners that other machines can reach although they speak plain HTTP. Each is described in a sentence."""
-    if not listen.tls_certificate and not is_loopback(listen.address):
-        where = listen.address or "all addresses"
+def find_exposures(listen: Listen, address: str | None = None) -> Iterator[str]:
+    """Find listeners that other machines can reach although they speak plain HTTP. Each is described in a sentence.
+
+    Args:
+        listen: The settings.
+        address: Where the server listens instead of `listen.address`, if it was given its sockets.
+    """
+    address = listen.address if address is None else address
+    if not listen.tls_certificate and not is_loopback(address):
+        where = address or "all addresses"
         yield f"plain HTTP on {where}: put a proxy that terminates TLS in front, or set listen.tls_certificate"
     if not _is_internal(listen.admin_address):
         where = listen.admin_address or "all addresses"

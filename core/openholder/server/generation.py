@@ -14,6 +14,7 @@ from tornado.web import Application
 from openholder.config import Configuration
 from openholder.contract.open_members import extend_record, list_open_members
 from openholder.contract.operations import OPERATIONS, Operation
+from openholder.edge.proxies import TrustedProxies
 from openholder.gate import Gate
 from openholder.server.endpoints import make_operation
 from openholder.serving.answers import Context
@@ -25,7 +26,7 @@ from openholder.serving.service import Service
 from openholder.settings import Settings
 from openholder.sources.registry import SourceRegistry
 
-FIXED = frozenset({"public_url", "fiskil", "outbound", "listen", "replay", "log", "cursor_key"})
+FIXED = frozenset({"public_url", "fiskil", "outbound", "listen", "replay", "log", "cursor_key", "state_folder"})
 """Settings that take effect only at a restart: the gate, the ports and the files on disk depend on them."""
 
 
@@ -80,7 +81,8 @@ class Generation:
                 failure_status=settings.fiskil.authentication_failure_status,
                 id_characters=settings.id_characters,
             )
-            state = ServingState(service, journal, settings.listen.max_requests, gate.count_waiting)
+            proxies = TrustedProxies(settings.listen.trusted_proxies)
+            state = ServingState(service, journal, settings.listen.max_requests, gate.count_waiting, proxies)
             operations = list_operations(settings)
             public = build_application(state, operations)
             service.prepare(operations)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from openholder.config import Configuration
 from openholder.server.app import run
 from openholder.server.logs import batch_lines
+from openholder.server.systemd import READY, STOPPING, notify
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +27,27 @@ RESTART_DELAY = 1.0
 """Seconds before a dead worker is replaced, so that one that cannot start does not spin."""
 
 
-async def run_worker(configuration: Configuration, number: int, shared: Sequence[socket.socket]) -> None:
-    """Serve from the shared sockets until SIGTERM, or until the parent has died."""
+async def run_worker(
+    configuration: Configuration, number: int, shared: Sequence[socket.socket], report: int | None
+) -> None:
+    """Serve from the shared sockets until SIGTERM, or until the parent has died.
+
+    Args:
+        configuration: What to serve.
+        number: The number of this worker.
+        shared: The listening sockets.
+        report: A descriptor to write to when requests are answered.
+    """
     for listening in shared:
         listening.setblocking(False)
+
+    def tell(state: str) -> None:
+        if report is not None and state == READY:
+            os.write(report, state.encode())
+            os.close(report)
+
     watch = asyncio.create_task(_stop_without_parent(os.getppid()))
-    await run(configuration, shared, number)
+    await run(configuration, shared, number, tell)
     watch.cancel()
 
 
@@ -44,61 +61,97 @@ async def _stop_without_parent(parent: int) -> None:
 async def supervise(configuration: Configuration, shared: Sequence[socket.socket]) -> int:
     """Run the configured number of workers until SIGTERM or Ctrl-C. Return the highest of their exit codes.
 
-    SIGHUP is passed on to the workers, which then reload the configuration.
+    SIGHUP is passed on to the workers, which then reload the configuration. systemd is told when all workers answer.
     """
-    stop = asyncio.Event()
-    running: dict[int, asyncio.subprocess.Process] = {}
+    workers = Workers(configuration, shared)
+    for signum, handle in (
+        (signal.SIGTERM, workers.end),
+        (signal.SIGINT, workers.end),
+        (signal.SIGHUP, workers.reload),
+    ):
+        asyncio.get_running_loop().add_signal_handler(signum, handle)
+    with batch_lines():
+        return max(await asyncio.gather(*map(workers.keep_running, sorted(workers.starting))))
 
-    def end() -> None:
+
+class Workers:
+    """The processes, and what is known of them.
+
+    Args:
+        configuration: What they serve.
+        shared: The sockets on which all of them listen.
+    """
+
+    def __init__(self, configuration: Configuration, shared: Sequence[socket.socket]) -> None:
+        self._shared = shared
+        # -P: otherwise -m puts the working directory first on the path, and a file tornado.py in it would be imported.
+        self._command = [sys.executable, "-P", "-m", "openholder", "serve", "-c", str(configuration.path)]
+        self._descriptors = [listening.fileno() for listening in shared]
+        for descriptor in self._descriptors:
+            self._command += ["--socket", str(descriptor)]
+        self._stop = asyncio.Event()
+        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self.starting = set(range(configuration.settings.listen.workers))
+        """The numbers of the workers that have not answered requests yet."""
+
+    def end(self) -> None:
+        """Let all workers drain and end."""
         # The parent never accepts: connections in its copies of the sockets' queues would wait for ever.
-        for listening in shared:
+        for listening in self._shared:
             listening.close()
-        stop.set()
+        notify(STOPPING)
+        self._stop.set()
 
-    def reload() -> None:
-        for process in running.values():
+    def reload(self) -> None:
+        """Let all workers reload the configuration."""
+        for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGHUP)
 
-    for signum, handle in ((signal.SIGTERM, end), (signal.SIGINT, end), (signal.SIGHUP, reload)):
-        asyncio.get_running_loop().add_signal_handler(signum, handle)
-    workers = [
-        _keep_running(configuration, number, shared, stop, running)
-        for number in range(configuration.settings.listen.workers)
-    ]
-    with batch_lines():
-        return max(await asyncio.gather(*workers))
+    async def keep_running(self, number: int) -> int:
+        """Run one worker and replace it when it dies. If it cannot start at all, stop every worker."""
+        while not self._stop.is_set():
+            process = self._running[number] = await self._start(number)
+            ended, stopped = asyncio.create_task(process.wait()), asyncio.create_task(self._stop.wait())
+            await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if self._stop.is_set():
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+                code = await ended
+                return 0 if code == -signal.SIGTERM else abs(code)
+            if process.returncode is not None and process.returncode > 1:
+                # Configuration error, or something is unreachable: a restart would end the same way.
+                self._stop.set()
+                return process.returncode
+            log.error("worker %d exited with code %s; restarting it", number, process.returncode)
+            await asyncio.sleep(RESTART_DELAY)
+        return 0
 
+    async def _start(self, number: int) -> asyncio.subprocess.Process:
+        """Start a worker, with a pipe by which it says that it answers requests."""
+        reader, writer = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                *("--worker", str(number), "--report", str(writer)),
+                pass_fds=[*self._descriptors, writer],
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        asyncio.get_running_loop().add_reader(reader, self._note_report, number, reader)
+        return process
 
-async def _keep_running(
-    configuration: Configuration,
-    number: int,
-    shared: Sequence[socket.socket],
-    stop: asyncio.Event,
-    running: dict[int, asyncio.subprocess.Process],
-) -> int:
-    """Run one worker and replace it when it dies. If it cannot start at all, stop every worker."""
-    # -P: otherwise -m puts the working directory first on the path, and a file tornado.py in it would be imported.
-    command = [sys.executable, "-P", "-m", "openholder", "serve", "-c", str(configuration.path)]
-    command += ["--worker", str(number)]
-    descriptors = [listening.fileno() for listening in shared]
-    for descriptor in descriptors:
-        command += ["--socket", str(descriptor)]
-    while not stop.is_set():
-        process = await asyncio.create_subprocess_exec(*command, pass_fds=descriptors, start_new_session=True)
-        running[number] = process
-        ended, stopped = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
-        await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if stop.is_set():
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            code = await ended
-            return 0 if code == -signal.SIGTERM else abs(code)
-        if process.returncode is not None and process.returncode > 1:
-            # Configuration error, or something is unreachable: a restart would end the same way.
-            stop.set()
-            return process.returncode
-        log.error("worker %d exited with code %s; restarting it", number, process.returncode)
-        await asyncio.sleep(RESTART_DELAY)
-    return 0
+    def _note_report(self, number: int, reader: int) -> None:
+        """Tell systemd when the last worker has said that it answers. One that has died says nothing."""
+        said = os.read(reader, select.PIPE_BUF)
+        asyncio.get_running_loop().remove_reader(reader)
+        os.close(reader)
+        if said == READY.encode() and number in self.starting:
+            self.starting.discard(number)
+            if not self.starting:
+                notify(READY)

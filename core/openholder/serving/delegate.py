@@ -28,6 +28,7 @@ from openholder.contract.limits import MAX_BODY
 from openholder.contract.operation import JSON
 from openholder.contract.operations import Operation
 from openholder.edge.headers import JSON_UTF8, AnswerHeaders
+from openholder.edge.proxies import TrustedProxies
 from openholder.errors import ForeignRecord, SourceFault, describe
 from openholder.serving.journal import Entry, Journal
 from openholder.serving.preconditions import announces_too_much, check_preconditions
@@ -52,6 +53,8 @@ class ServingState:
     """Requests that are answered at the same time; more get 503 at once."""
     count_waiting: Callable[[], int] = int
     """Returns how many of them wait for keys: they take no place from a request that can be judged."""
+    proxies: TrustedProxies = field(default_factory=lambda: TrustedProxies(()))
+    """Whose ``X-Forwarded-For`` says where a request comes from."""
     running: dict[asyncio.Task[None], RequestDelegate] = field(default_factory=dict)
     """The requests that are being answered, the oldest first."""
     closing: bool = False
@@ -129,7 +132,7 @@ class RequestDelegate(HTTPMessageDelegate):
             route=operations[0].path if operations else "unknown",
             operation=self._operation.name if self._operation else "",
             interaction_id=sent_id if _UUID.fullmatch(sent_id) else str(uuid.uuid4()),
-            ip=request.remote_ip or "",
+            ip=state.proxies.find_caller(request.remote_ip or "", request.headers),
         )
 
     def headers_received(

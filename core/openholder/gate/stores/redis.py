@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from openholder.gate.replay import LONGER, Reach
 from openholder.gate.stores.batches import Batches, Entry, Result
@@ -129,6 +129,8 @@ class RedisStore:
         """
         pool, timeout = self._redis.connection_pool, self._settings.timeout
         try:
+            if self._connection and await _is_over(self._connection):
+                await self._disconnect()
             if self._connection is None:
                 self._connection = pool.connection_class(**pool.connection_kwargs)
                 timeout *= 2
@@ -143,6 +145,17 @@ class RedisStore:
         connection, self._connection = self._connection, None
         if connection:
             await connection.disconnect(nowait=True)
+
+
+async def _is_over(connection: AbstractConnection) -> bool:
+    """Return whether Redis has closed the connection, as at a restart, or has said something unasked.
+
+    Nothing has been sent on it yet, so it is safe to send the commands on another.
+    """
+    try:
+        return await connection.can_read()
+    except (OSError, RedisError):
+        return True
 
 
 async def _read_reply(connection: AbstractConnection) -> Any:

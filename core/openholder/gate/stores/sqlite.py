@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import ClassVar, ParamSpec, TypeVar
 
 from pydantic import BaseModel, Field
@@ -24,7 +23,7 @@ from openholder.gate.replay import Reach
 from openholder.gate.stores.batches import Batches, Entry
 from openholder.gate.stores.lock_file import declare_lost
 from openholder.gate.stores.replay_file import DAMAGED, GIVEN_UP, ReplayFile, is_broken, name_lock, open_file
-from openholder.setting_types import NewFile
+from openholder.setting_types import NewFile, place_state_file
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -47,7 +46,7 @@ REOPEN_PAUSE = 1.0
 class SQLiteSettings(BaseModel):
     """``[replay]`` with ``store = "sqlite"``."""
 
-    path: NewFile = Field(default=Path("replay.db"), validate_default=True)
+    path: NewFile = Field(default_factory=partial(place_state_file, "replay.db"), validate_default=True)
     """The SQLite file, which is created if it does not exist."""
 
 
