@@ -294,6 +294,8 @@ class Settings(BaseSettings):
     """Also serve the consent endpoints under the prefix ``/v1/auth/``."""
     deprecated_lists: bool = False
     """Also serve the deprecated account lists, which the consent accounts replace."""
+    conditions: Literal["count", "refuse"] = "count"
+    """Records that break a condition of the CDS: counted and logged, or, if it is an error, answered with 500."""
     links: Literal["query", "uri"] = "query"
     """Links to other pages of a CDR list: query strings that Fiskil completes, or full URIs."""
     open_members: Annotated[Texts, AfterValidator(_check_open_members)] = ()

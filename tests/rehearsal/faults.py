@@ -325,6 +325,17 @@ def the_search_answers_without_data(call: Call) -> None:
     call.json = {}
 
 
+@fault("named-members", TRANSACTIONS)
+def posted_transactions_have_no_time(call: Call) -> None:
+    drop = {"postingDateTime"}
+    call.with_records([{name: value for name, value in row.items() if name not in drop} for row in call.records])
+
+
+@fault("conditional-members", TRANSACTIONS)
+def a_card_number_is_in_clear(call: Call) -> None:
+    call.with_records([{**row, "crn": "4111111111111111"} for row in call.records])
+
+
 @fault("no-nulls", TRANSACTIONS)
 def what_is_absent_is_null(call: Call) -> None:
     call.with_records([{**row, "merchantName": None} for row in call.records])

@@ -13,7 +13,7 @@ from openholder.contract.operations import OPERATIONS
 from openholder.fiskil import sample
 from openholder.rehearsal import conversation
 from openholder.rehearsal.caller import open_caller
-from openholder.rehearsal.checks import consistency, json_schema, lists, responses, texts
+from openholder.rehearsal.checks import conditions, consistency, json_schema, lists, responses, texts
 from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
 from openholder.rehearsal.probes import bulk, concurrency, filtering, foreign_ids, repetition
 from openholder.rehearsal.results import Rule
@@ -131,6 +131,7 @@ def test_every_rule_about_answers_has_a_fault_that_breaks_it():
         repetition,
         json_schema,
         texts,
+        conditions,
         concurrency,
         conversation,
     )

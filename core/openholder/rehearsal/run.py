@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.checks import check_exchange
+from openholder.rehearsal.checks.conditions import check_conditions
 from openholder.rehearsal.checks.json_schema import check_schema
 from openholder.rehearsal.checks.responses import RESPONSE_CHECKS
 from openholder.rehearsal.conversation import TOKEN_ACCEPTED
@@ -87,6 +88,7 @@ async def _check_exchanges(session: Session) -> AsyncIterator[Result]:
         for result in check_exchange(RESPONSE_CHECKS, exchange, exchange.request.route if is_served else NOT_SERVED):
             yield result
         # The contract covers the standard operations; custom ones are checked against the server's own document.
-        check = check_schema if exchange.request.operation in OPERATIONS else check_against_document
-        for result in check(exchange):
-            yield result
+        is_standard = exchange.request.operation in OPERATIONS
+        for check in (check_schema, check_conditions) if is_standard else (check_against_document,):
+            for result in check(exchange):
+                yield result

@@ -18,6 +18,7 @@ from openholder.edge.proxies import TrustedProxies
 from openholder.gate import Gate
 from openholder.server.endpoints import make_operation
 from openholder.serving.answers import Context
+from openholder.serving.conditions import ConditionPolicy
 from openholder.serving.cursors import Cursors
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
@@ -76,7 +77,12 @@ class Generation:
             base_url = settings.public_url[0]
             service = Service(
                 gate,
-                Context(sources, Cursors(settings.cursor_key), base_url if settings.links == "uri" else ""),
+                Context(
+                    sources,
+                    Cursors(settings.cursor_key),
+                    base_url if settings.links == "uri" else "",
+                    ConditionPolicy(journal.count_broken, refuse=settings.conditions == "refuse"),
+                ),
                 realm=urlsplit(base_url).hostname or "",
                 failure_status=settings.fiskil.authentication_failure_status,
                 id_characters=settings.id_characters,

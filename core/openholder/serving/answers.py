@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from openholder.contract.collections import find_collection
+from openholder.contract.conditions import compile_checker
 from openholder.contract.errors import ErrorKind, RequestError
 from openholder.contract.limits import MAX_SIZE
 from openholder.contract.operation import PDF
@@ -17,6 +18,7 @@ from openholder.contract.rows import read_record
 from openholder.errors import SourceFault
 from openholder.query import Filter, Page, Row, moment
 from openholder.serving.access import Found
+from openholder.serving.conditions import COUNT_NOTHING, ConditionPolicy
 from openholder.serving.cursors import Cursor, Cursors
 from openholder.serving.paging import PageRequest, read_limit, read_page
 from openholder.sources.registry import SourceRegistry
@@ -33,6 +35,8 @@ class Context:
     cursors: Cursors
     link_base: str = ""
     """The beginning of links that are full URIs; empty if links are query strings."""
+    conditions: ConditionPolicy = COUNT_NOTHING
+    """What becomes of records that break a condition of the CDS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,11 @@ class Single:
         """Convert rows to the operation's records."""
         operation = self.listing.operation
         hidden = find_collection(operation.collection).hidden
-        return [read_record(operation.collection, row, operation.record, hidden) for row in rows]
+        records = [read_record(operation.collection, row, operation.record, hidden) for row in rows]
+        checker = compile_checker(operation.record)  # compiled at the start
+        if checker is not None and (found := checker.find(records)):
+            self.context.conditions.apply(operation.collection, rows, found)
+        return records
 
     def wrap(self, content: Any) -> Any:
         """Put the operation's envelope around the content."""

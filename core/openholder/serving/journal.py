@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import FilteringBoundLogger
 
 from openholder.contract.collections import find_collection
+from openholder.contract.conditions import Broken
 from openholder.contract.operations import Operation
 from openholder.gate import TokenFacts
 from openholder.query import Row
@@ -38,6 +39,10 @@ PSEUDONYMS = 8192
 LOGGED_REFUSALS = (100.0, 1000)
 """Log lines a second for 4xx answers and for whatever becomes of requests that were not let in, and the burst: anybody
 can cause them, and they must not fill the disk. All of them are counted."""
+
+
+CONDITION_PAUSE = 600.0
+"""Seconds before the same broken condition is logged again: a mapping that breaks it does so in every record."""
 
 
 @dataclass(slots=True)
@@ -112,6 +117,14 @@ def _find_owners(
     return customers, tuple(dict.fromkeys(str(value) for value in found if value is not None))
 
 
+@dataclass(slots=True)
+class _BrokenCount:
+    """Records that broke one condition since it was logged, and until when it is not logged again."""
+
+    records: int = 0
+    silent_until: float = 0.0
+
+
 class Recorders(dict[Any, Callable[..., None]]):
     """What counts under some labels, made on first use: metrics take longer to find it by the labels than to count."""
 
@@ -145,6 +158,7 @@ class Journal:
             for level in (logging.INFO, logging.ERROR, logging.CRITICAL)
         }
         self._unlogged = 0
+        self._broken: dict[tuple[str, Broken], _BrokenCount] = {}
         self.registry = CollectorRegistry()
         self._make_metrics(self.registry)
 
@@ -168,6 +182,13 @@ class Journal:
             buckets=LIVES,
             registry=registry,
         )
+        conditions = Counter(
+            "openholder_conditions_broken",
+            "Records served that break a condition of the CDS",
+            ("collection", "member", "fault", "severity"),
+            registry=registry,
+        )
+        self._count_broken = Recorders(lambda labels: conditions.labels(*labels).inc)
         self._count_request = Recorders(lambda labels: requests.labels(*labels).inc)
         self._observe_seconds = Recorders(lambda route: seconds.labels(route).observe)
         self._count_reason = Recorders(lambda reason: reasons.labels(reason).inc)
@@ -191,6 +212,26 @@ class Journal:
     def count_key_event(self, event: str) -> None:
         """Count an event of the key cache."""
         self._count_event[event]()
+
+    def count_broken(self, collection: str, broken: Broken, records: int) -> None:
+        """Count records that break a condition, and log the condition, but not in every answer."""
+        self._count_broken[collection, broken.member, broken.fault, broken.severity](records)
+        count = self._broken.setdefault((collection, broken), _BrokenCount())
+        count.records += records
+        now = time.monotonic()
+        if now < count.silent_until:
+            return
+        log.warning(
+            "condition broken",
+            collection=collection,
+            member=broken.member,
+            fault=broken.fault,
+            severity=broken.severity,
+            wanted=broken.wanted,
+            reference=broken.reference,
+            records=count.records,
+        )
+        count.records, count.silent_until = 0, now + CONDITION_PAUSE
 
     def record(self, entry: Entry) -> None:
         """Record one answered request."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from openholder.contract.conditions import compile_checker
 from openholder.contract.errors import ErrorKind, RequestError, raise_all
 from openholder.contract.limits import DEFAULT_SIZE
 from openholder.contract.operation import BELOW_ACCOUNTS
@@ -75,9 +76,12 @@ class Service:
     def prepare(self, operations: Iterable[Operation]) -> None:
         """Let sources that answer at once prepare for the operations, before the first request comes.
 
-        It composes statements and looks at data that nobody has queried yet. What fails here fails again, and is
-        reported, when somebody asks for it.
+        It compiles conditions, composes statements and looks at data that nobody has queried yet. What fails here
+        fails again, and is reported, when somebody asks for it.
         """
+        operations = list(operations)
+        for operation in operations:
+            compile_checker(operation.record)
         nobody = {"customerId": "-", "accountId": "-"}
         for collection in dict.fromkeys(operation.collection for operation in operations):
             source = self._sources.find_source(collection)
