@@ -22,7 +22,7 @@ from openholder.rehearsal.attacks import (
     wrong_audience,
     wrong_claims,
 )
-from openholder.rehearsal.checks import consistency, json_schema, latency, lists, responses, texts
+from openholder.rehearsal.checks import conditions, consistency, json_schema, latency, lists, responses, texts
 from openholder.rehearsal.probes import bulk, concurrency, filtering, foreign_ids, repetition
 from openholder.rehearsal.results import Rule
 
@@ -65,7 +65,7 @@ class RuleGroup(NamedTuple):
 GROUPS = (
     RuleGroup("Login, consent and data", (conversation,)),
     RuleGroup("Every response", (responses, server_document)),
-    RuleGroup("Records and their members", (json_schema, texts)),
+    RuleGroup("Records and their members", (json_schema, conditions, texts)),
     RuleGroup("Lists and pages", (lists, repetition)),
     RuleGroup("Filters", (filtering,)),
     RuleGroup("Responses that must agree", (consistency, bulk, concurrency)),

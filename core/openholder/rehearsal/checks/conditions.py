@@ -17,6 +17,8 @@ NAMED_MEMBERS = Rule(
     why="The record passes every schema and says nothing: an account of type loan, without its loan.",
     reference="Consumer Data Standards 1.36.0, members that are mandatory in some cases",
     how_to_fix="Fill the member where the case holds. docs/conditions.md lists all of them.",
+    example="GET …/accounts/{accountId}: loan: missing-for-type in 1 of 1 records, expected an object `loan`, because"
+    " specificAccountUType is loan (CDS 1.36.0, BankingAccountDetailV5)",
 )
 CONDITIONAL_MEMBERS = Rule(
     name="conditional-members",
@@ -25,6 +27,8 @@ CONDITIONAL_MEMBERS = Rule(
     why="Regulators go by completeness: a member that is held and not shared is a breach.",
     reference="Consumer Data Standards 1.36.0, members that are mandatory in some cases; data quality (ACCC guidance)",
     how_to_fix="Fill the member where the case holds. docs/conditions.md lists all of them.",
+    example="GET …/concessions: percentage: missing-when-required in 2 of 3 records, expected `percentage`, because"
+    " type is FIXED_PERCENTAGE (CDS 1.36.0, EnergyConcession)",
 )
 
 
