@@ -1,4 +1,4 @@
-"""What surrounds the code is in order: the steps of CI, the locked dependencies, the changelog."""
+"""What surrounds the code is in order: the steps of CI, the locked dependencies, the changelog, the documents."""
 
 from __future__ import annotations
 
@@ -67,15 +67,6 @@ def test_the_contributing_page_names_files_that_exist():
         assert f"def {test[1]}(" in (ROOT / test[0]).read_text(encoding="utf-8")
 
 
-def test_each_page_is_in_the_navigation():
-    """If this fails, add `- [Title](page.md): what it is about` to docs/index.md, below the kind that it belongs to."""
-    text = (ROOT / "docs/index.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^- \[.+?\]\((?:\.\./)?([^)]+\.md)\): ", text, re.MULTILINE)
-    pages = {path.name for path in ROOT.glob("docs/*.md")} | {path.name for path in ROOT.glob("*.md")}
-    assert pages - set(listed) - {"README.md", "index.md"} == set()
-    assert len(listed) == len(set(listed))
-
-
 # -- the lock file ------------------------------------------------------------------------------------------------
 
 LOCK = (ROOT / "requirements/production.txt").read_text(encoding="utf-8")
@@ -113,3 +104,64 @@ def test_the_changelog_keeps_its_form():
     for release in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         found = re.findall(r"^### (.+)$", release, re.MULTILINE)
         assert found == [kind for kind in kinds if kind in found]
+
+
+# -- the documents -----------------------------------------------------------------------------------------------
+
+PROSE = sorted({*ROOT.glob("docs/*.md"), *ROOT.glob("*.md")} - {ROOT / "README.md", ROOT / "CHANGELOG.md"})
+MAX_LINE = 100
+"""Characters."""
+MAX_SENTENCE = 30
+"""Words."""
+ABBREVIATION = r"(?<!e\.g)(?<!i\.e)"
+
+
+def read_prose(text: str) -> str:
+    """Return the text without code blocks, tables, and the targets of links."""
+    text = re.sub(r"^( *)```.*?^\1```", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^ *\|.*$", "", text, flags=re.MULTILINE)
+    return re.sub(r"\]\([^)]*\)", "]", text)
+
+
+def split_sentences(text: str) -> list[str]:
+    """Split prose into sentences. A heading, an item of a list and a colon before a list end one, too."""
+    paragraphs = re.split(r"\n\s*\n|\n(?= *(?:[-*]|\d+\.) )|^#+ .*$", read_prose(text), flags=re.MULTILINE)
+    whole = [re.sub(r"`[^`]*`", "code", " ".join(paragraph.split())) for paragraph in paragraphs]
+    return [sentence for part in whole for sentence in re.split(rf"{ABBREVIATION}[.!?;:](?=\s|\*|$)", part)]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_are_short(page):
+    """Code in a line cannot be broken, so a line that is code alone may be longer."""
+    lines = read_prose(page.read_text(encoding="utf-8")).splitlines()
+    breakable = [line for line in lines if not re.fullmatch(r" *`[^`]*`[.:,]?", line)]
+    assert [line for line in breakable if len(line) > MAX_LINE] == []
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_sentences_are_short(page):
+    sentences = split_sentences(page.read_text(encoding="utf-8"))
+    assert [sentence for sentence in sentences if len(sentence.split()) > MAX_SENTENCE] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "longest"),
+    [
+        ("One two. Three four five.", 3),
+        ("A sentence with `code of many words` counts\nits code as one.", 9),
+        ("- one two\n- three four\n  five", 4),
+        ("| a table | is | left out of | this |\n\nOne.", 1),
+        ("```sh\nso is code of many words\n```\n", 0),
+    ],
+)
+def test_what_counts_as_a_sentence(text, longest):
+    assert max(len(sentence.split()) for sentence in split_sentences(text)) == longest
+
+
+def test_each_page_is_in_the_navigation():
+    """If this fails, add `- [Title](page.md): what it is about` to docs/index.md, below the kind that it belongs to."""
+    text = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^- \[.+?\]\((?:\.\./)?([^)]+\.md)\): ", text, re.MULTILINE)
+    pages = {path.name for path in ROOT.glob("docs/*.md")} | {path.name for path in ROOT.glob("*.md")}
+    assert pages - set(listed) - {"README.md", "index.md"} == set()
+    assert len(listed) == len(set(listed))

@@ -36,7 +36,7 @@ def run(*arguments):
 
 
 def test_the_page_is_what_the_command_prints():
-    """If this fails: `openholder rehearse --rules > docs/rules.md`."""
+    """If this fails: `make pages`."""
     assert PAGE.read_text(encoding="utf-8") == format_rules() == run("--rules").stdout
 
 

@@ -1,12 +1,8 @@
-"""The command ``openholder``. Results go to standard output, everything else to standard error.
-
-Exit codes: 0 success, 1 a check failed, 2 usage error, 3 configuration error, 4 a key set, source, store or port is
-unreachable.
-"""
+"""The command ``openholder``. Results go to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import cast
 
@@ -21,6 +17,15 @@ EXIT_FAILED = 1
 EXIT_CONFIGURATION = 3
 EXIT_UNREACHABLE = 4
 EXIT_INTERRUPTED = 130
+EXIT_CODES: Mapping[int, str] = {
+    0: "success",
+    EXIT_FAILED: "a check failed, a rule is broken, two configurations differ, or a file is in the way",
+    2: "usage error: an option or argument is missing, unknown or has a wrong value",
+    EXIT_CONFIGURATION: "configuration error: the file cannot be used, or a plugin that it names",
+    EXIT_UNREACHABLE: "a key set, source, replay store or port is unreachable",
+    EXIT_INTERRUPTED: "interrupted with Ctrl-C",
+}
+"""What each exit code means. 2 is that of click."""
 
 COMMANDS = (
     "demo",

@@ -232,10 +232,14 @@ class RehearseOptions:
 class RehearseCommand(click.Command):
     """A command whose help groups the options."""
 
+    def group_options(self, ctx: click.Context) -> Mapping[str, tuple[click.Option, ...]]:
+        """Return the options by heading."""
+        help_option = self.get_help_option(ctx)
+        return {**OPTIONS, "Help": (help_option,) if help_option else ()}
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options below their headings."""
-        help_option = self.get_help_option(ctx)
-        groups = {**OPTIONS, "Help": (help_option,) if help_option else ()}
+        groups = self.group_options(ctx)
         for heading, options in groups.items():
             with formatter.section(heading):
                 formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
