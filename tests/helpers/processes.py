@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import random
+import re
 import signal
 import socket
 import ssl
@@ -84,7 +85,7 @@ class Server:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         try:
-            self.port = int(str(self.event("listening on")["event"]).split(":")[1].split(",")[0])
+            self.port, self.admin_port = map(int, re.findall(r":(\d+)", self.event("listening on")["event"]))
         except BaseException:
             self.__exit__()
             raise
