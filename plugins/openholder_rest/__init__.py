@@ -7,12 +7,25 @@ applied here; a template without variables returns all records. Only this source
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import groupby
+from typing import Any, cast
 
-from openholder import Filter, NotFound, Page, Query, SourceFault, hookimpl, is_loopback, select, split_url
+from openholder import (
+    Filter,
+    NotFound,
+    Page,
+    Query,
+    SourceFault,
+    find_collection,
+    hookimpl,
+    is_loopback,
+    select,
+    split_url,
+)
 from openholder.mapping import MappedRow, RowMapping
 from openholder_rest.breaker import CircuitBreaker
 from openholder_rest.client import JSON, PDF, Pace, UpstreamClient
@@ -81,11 +94,24 @@ class RESTSource:
             applied = _find_applied(query, template)
             remaining = tuple(condition for condition in query.filters if condition not in applied)
             page = select(records, replace(query, filters=remaining))
+            if query.limit is not None and len(page.records) < page.total:
+                page = _cut_page(select(records, replace(query, filters=remaining, offset=0, limit=None)), query)
             # Only now are all members converted: what is wrong with one record concerns nobody but its owner.
             page = replace(page, records=[dict(record) for record in page.records])
             if query.document and query.collection in self._settings.documents:
                 return replace(page, records=[await self._add_document(record, query) for record in page.records])
             return page
+
+    @hookimpl
+    async def advice(self, query: Query) -> Sequence[str]:
+        """Say what the pages of a list cost, if its records are not sorted by an id."""
+        key = find_collection(query.collection).key
+        if query.limit is None or (query.order and query.order[-1].member == key):
+            return []
+        return [
+            f"{query.collection!r} is not sorted by an id, so on several pages, records that are equal in its order "
+            "are sorted by all their members; each page fetches the whole list from the upstream"
+        ]
 
     def _choose_template(self, query: Query) -> tuple[Template, list[dict[str, str]]]:
         """Return a template, and the values to fill it with: one set, or one for each account that the query lists."""
@@ -205,6 +231,25 @@ async def _run_together(requests: list[Coroutine[Any, Any, Any]]) -> list[Any]:
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+def _cut_page(whole: Page, query: Query) -> Page:
+    """Cut a page from a list of several, and sort the records that the order of the query leaves equal by their text.
+
+    The next page is cut from another response. If that has equal records in another order, one of them would be on two
+    pages and another on none.
+    """
+    owners = find_collection(query.collection).owners.values()
+
+    def write(record: MappedRow) -> tuple[str, ...]:
+        text = json.dumps(record.origin, sort_keys=True, default=str)
+        return text, *[str(record.get(member)) for member in owners]
+
+    records: list[Any] = []
+    for _, equal in groupby(whole.records, key=lambda record: [order.key(record) for order in query.order]):
+        records += sorted(cast(Iterable[MappedRow], equal), key=write)
+    end = None if query.limit is None else query.offset + query.limit
+    return Page(records=records[query.offset : end], total=whole.total)
 
 
 def _find_applied(query: Query, template: Template) -> list[Filter]:

@@ -13,10 +13,10 @@ from typing import Any
 
 import aiosqlite
 
-from openholder import Filter, Page, Query, Row, SourceFault, describe
+from openholder import Page, Query, Row, SourceFault, describe
 from openholder.mapping import MappingSettings
 from openholder.sql import Schema, Table
-from openholder_sqlite.dialect import SQLiteDialect, quote_identifier
+from openholder_sqlite.dialect import SQLiteDialect, compares_text, quote_identifier
 from openholder_sqlite.on_loop import OnLoop
 from openholder_sqlite.sql_functions import make_functions
 
@@ -129,7 +129,8 @@ class Database:
         statement, parameters = self._schema.page(query)
         plan = await self.select(f"EXPLAIN QUERY PLAN {statement}", parameters)
         is_scan = any(str(detail).startswith("SCAN") for *_, detail in plan)
-        return [self._schema.index(query)] if is_scan and query.filters else []
+        lacking = [self._schema.index(query)] if is_scan and query.filters else []
+        return [*lacking, *self._schema.describe_order(query)]
 
     async def select(self, statement: str, parameters: Iterable[Any] = ()) -> list[Any]:
         """Run one SELECT. If the caller is cancelled, interrupt it in SQLite too."""
@@ -164,7 +165,9 @@ class Database:
 
     async def _find_undecodable(self, query: Query) -> tuple[Row | None, str]:
         """Find the first row of the owner, and its member, with text that is not UTF-8."""
-        owned = replace(query, filters=tuple(filter(_is_plain, query.filters)), order=(), offset=0, limit=MAX_SEARCHED)
+        owned = replace(
+            query, filters=tuple(filter(compares_text, query.filters)), order=(), offset=0, limit=MAX_SEARCHED
+        )
         with suppress(sqlite3.Error, SourceFault), self._keep_open():
             page = await self._schema.fetch(owned, partial(self._run, read_text=_read_any_text))
             for row in page.records:
@@ -210,9 +213,3 @@ class Database:
 def _read_any_text(data: bytes) -> str:
     """Decode text. Bytes that are not UTF-8 become lone surrogates (PEP 383), which UTF-8 never contains."""
     return data.decode("utf-8", "surrogateescape")
-
-
-def _is_plain(condition: Filter) -> bool:
-    """Return whether SQLite applies a filter without calling a function of ours, which cannot be given such text."""
-    is_text = isinstance(condition.value, str | tuple) and condition.operator in ("eq", "in", "ieq")
-    return is_text and not condition.otherwise and condition.absent is None

@@ -51,15 +51,22 @@ class SQLiteDialect(Dialect):
     def one_of(self, table: Table, column: str, values: Sequence[str], bind: Bind) -> str | None:
         # The first half finds the rows through an index. The second compares the text: it keeps a numeric column with
         # 12 from matching '12.0' or ' 12', and a COLLATE NOCASE column from matching other letters.
-        name = self.quoted(column)
-        found = f"{name} IN ({', '.join(map(bind, values))}) AND " if _matches_text(table, column) else ""
+        found = ""
+        if not table.strip:
+            forms = values if _matches_text(table, column) else list_forms(values)
+            found = f"{self.quoted(column)} IN ({', '.join(map(bind, forms))}) AND "
         return f"({found}{self.text(table, column)} IN ({', '.join(map(bind, values))}))"
 
     def condition(self, table: Table, condition: Filter, bind: Bind) -> str:
         is_plain = not condition.otherwise and condition.absent is None
         if is_plain and condition.operator == "ieq":
             # NOCASE folds A-Z only, exactly as Filter defines ieq.
-            return f"{self.searched(table, condition)} = {bind(condition.value)}"
+            searched = self.searched(table, condition)
+            if not _names_expression(table, table.column(condition.member)):
+                return f"{searched} = {bind(condition.value)}"
+            found = f"{searched} IN ({', '.join(map(bind, list_forms((str(condition.value),))))})"
+            text = self._write_text(table, table.column(condition.member))
+            return f"({found} AND {text} COLLATE NOCASE = {bind(condition.value)})"
         if isinstance(condition.value, datetime) and condition.operator in SIGNS:
             return self._compare_instants(table, condition, bind)
         sql = super().condition(table, condition, bind)
@@ -70,14 +77,25 @@ class SQLiteDialect(Dialect):
 
     def binder(self, table: Table, condition: Filter) -> Binder:
         value = condition.value
-        is_plain = not condition.otherwise and condition.absent is None
-        if is_plain and condition.operator == "ieq":
-            return _bind_once
         if isinstance(value, datetime) and condition.operator in SIGNS:
             return partial(self._bind_instants, table)
-        if is_plain and condition.operator in ("eq", "in") and isinstance(value, str | tuple):
-            return _bind_twice if _matches_text(table, table.column(condition.member)) else _bind_once
-        return lambda condition: (encode_condition(condition),)
+        if not compares_text(condition):
+            return lambda condition: (encode_condition(condition),)
+        column = table.column(condition.member)
+        if condition.operator == "ieq":
+            return _bind_forms if _names_expression(table, column) else _bind_once
+        if table.strip:
+            return _bind_once
+        return _bind_twice if _matches_text(table, column) else _bind_forms
+
+    def may_fail(self, table: Table, condition: Filter) -> bool:
+        """Tell whether a condition on a view calls a function of ours: in a join, SQLite may call it for any row."""
+        if not table.is_view or compares_text(condition):
+            return False
+        return (table.collection, condition.members) not in self._plain
+
+    def tie_break(self, table: Table, column: str) -> str:
+        return f"{self.quoted(column)} COLLATE BINARY"
 
     def _compare_instants(self, table: Table, condition: Filter, bind: Bind) -> str:
         members, sign = condition.members, SIGNS[condition.operator]
@@ -138,9 +156,10 @@ class SQLiteDialect(Dialect):
         declared = table.types[column].upper()
         name = self.quoted(column)
         if condition.operator == "ieq":
-            is_text = ("CHAR" in declared or "TEXT" in declared) and not table.strip
+            is_text = "CHAR" in declared or "TEXT" in declared or _names_expression(table, column)
+            is_text = is_text and not table.strip
             return f"{name if is_text else self._write_text(table, column)} COLLATE NOCASE"
-        return name if _matches_text(table, column) else self._write_text(table, column)
+        return self._write_text(table, column) if table.strip else name
 
 
 def _matches_text(table: Table, column: str) -> bool:
@@ -150,6 +169,40 @@ def _matches_text(table: Table, column: str) -> bool:
     """
     declared = table.types[column].upper()
     return bool(declared) and "BLOB" not in declared and not table.strip
+
+
+def _names_expression(table: Table, column: str) -> bool:
+    """Return whether a column of a view is an expression without a type, which only the same expression indexes."""
+    return table.is_view and not table.types[column] and not table.strip
+
+
+def compares_text(condition: Filter) -> bool:
+    """Return whether SQLite applies a filter without calling a function of ours."""
+    is_text = isinstance(condition.value, str | tuple) and condition.operator in ("eq", "in", "ieq")
+    return is_text and not condition.otherwise and condition.absent is None
+
+
+def list_forms(texts: Sequence[str]) -> tuple[Any, ...]:
+    """List the values that have one of some texts, in a column that converts nothing: text, number and bytes."""
+    return (*texts, *map(_read_number, texts), *(text.encode("utf-8", "surrogatepass") for text in texts))
+
+
+def _read_number(text: str) -> Any:
+    """Return the number that SQLite would write so; the text itself if there is none."""
+    try:
+        number = int(text)
+        return number if -(2**63) <= number < 2**63 else float(text)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _bind_forms(condition: Filter) -> tuple[Any, ...]:
+    texts = _bind_once(condition)
+    return (*list_forms(texts), *texts)
 
 
 def _bind_once(condition: Filter) -> tuple[Any, ...]:

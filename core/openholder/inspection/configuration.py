@@ -218,7 +218,10 @@ def _propose_setting(column: str, member: str) -> str:
 async def _ask_for_advice(sources: SourceRegistry, operation: Operation) -> list[str]:
     source = sources.find_source(operation.collection)
     try:
-        return list(await source.fetch_advice(_make_query(operation, source))) if source else []
+        query = _make_query(operation, source) if source else None
+        if query and operation.reply.paging:
+            query = query.cut(0, SAMPLE_ROWS)
+        return list(await source.fetch_advice(query)) if source and query else []
     except Exception:  # a failing query is already reported for the operation
         return []
 

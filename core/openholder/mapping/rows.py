@@ -37,6 +37,11 @@ class MappedRow(Mapping[str, Any]):
         self._known = known
         self._found: dict[str, Any] = {}
 
+    @property
+    def origin(self) -> Row:
+        """The row of the source, by column."""
+        return self._row
+
     def __getitem__(self, member: str) -> Any:
         if member in self._found:
             return self._found[member]

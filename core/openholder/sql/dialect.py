@@ -170,6 +170,33 @@ class Dialect:
         """
         return None if table.columns(order.members) else ""
 
+    def may_fail(self, table: Table, condition: Filter) -> bool:
+        """Tell whether a condition, as SQL, can fail because of a value in a row.
+
+        Such conditions are applied to rows that pass all others: what is wrong with one owner's row is no fault of
+        another owner's request.
+
+        Args:
+            table: The table.
+            condition: The filter.
+
+        Returns:
+            False by default: comparisons of texts do not fail.
+        """
+        return False
+
+    def tie_break(self, table: Table, column: str) -> str:
+        """Return what sorts two rows that differ in a column, if their table has no order of its own.
+
+        Args:
+            table: The table.
+            column: One of its columns.
+
+        Returns:
+            A term of ORDER BY, by default the column's text. Two values that are read differently must not be equal.
+        """
+        return self.text(table, column)
+
     def page(self, query: Query, bind: Bind) -> str:
         """Return the clause that cuts the page.
 

@@ -88,10 +88,10 @@ class Schema:
                     raise SourceFault(f"`{word}` names {collection!r}, but there is no table or view of that name")
         self._prepare_tables()
 
-    def _prepare_tables(self) -> None:
+    def _prepare_tables(self, *, keeps_order: bool = True) -> None:
         """Compose what a SELECT reads: it does not depend on the query, apart from the document."""
         self._columns = {
-            (name, document): Columns.of(self.dialect, table, document=document)
+            (name, document): Columns.of(self.dialect, table, document=document, keeps_order=keeps_order)
             for name, table in self._tables.items()
             for document in (False, True)
         }
@@ -108,7 +108,7 @@ class Schema:
         schema.dialect = dialect
         if not keeps_order:
             schema._tables = {name: replace(table, own_order=()) for name, table in self._tables.items()}
-        schema._prepare_tables()
+        schema._prepare_tables(keeps_order=keeps_order)
         return schema
 
     def collections(self) -> Iterator[str]:
@@ -154,6 +154,24 @@ class Schema:
             query: A query with at least one filter.
         """
         return self.dialect.index(self.table(query.collection), query.filters[0])
+
+    def describe_order(self, query: Query) -> list[str]:
+        """Say what the order of a list costs, for the ``advice`` of a source.
+
+        Args:
+            query: The query of a list. One without a limit has no pages.
+
+        Returns:
+            One text if each page sorts all rows of its owner, because the table has no order of its own.
+        """
+        table = self.table(query.collection)
+        if query.limit is None or table.own_order:
+            return []
+        what = "view" if table.is_view else "table"
+        return [
+            f"{what} {table.name!r} has no order of its own, so each page of {query.collection!r} sorts all records of "
+            "its owner, by all columns; a table with a primary key needs no such sort"
+        ]
 
     async def fetch(self, query: Query, rows: Rows) -> Page:
         """Answer a query.

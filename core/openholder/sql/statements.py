@@ -8,7 +8,7 @@ from typing import Any
 
 from openholder.mapping import RowMapping
 from openholder.query import Filter, Order, Query, Row
-from openholder.sql.dialect import Bind, Dialect, Parameters, texts
+from openholder.sql.dialect import NO_LIMIT, Bind, Dialect, Parameters, texts
 from openholder.sql.tables import Table
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -24,15 +24,30 @@ class Columns:
     selected: str
     source: str
     mapping: RowMapping | None = None
+    names: str = ""
+    """The columns that are read, as they are."""
+    ties: tuple[str, ...] = ()
+    """What sorts rows that are equal to the order of a query, if the table has no order of its own: all its columns.
+
+    Otherwise, one of them could be on two pages and another on none. Rows that are equal even then look the same.
+    """
 
     @classmethod
-    def of(cls, dialect: Dialect, table: Table, *, document: bool) -> Columns:
-        """Compose the columns of a table; the member ``document`` only on request, because it may be large."""
+    def of(cls, dialect: Dialect, table: Table, *, document: bool, keeps_order: bool = True) -> Columns:
+        """Compose the columns of a table; the member ``document`` only on request, because it may be large.
+
+        Without ``keeps_order``, rows that are equal to the order of a query may come in any order.
+        """
         unwanted = None if document else table.members.get("document")
         columns = {name: name for name in table.types} if table.mapping else table.members
         read = {name: column for name, column in columns.items() if column != unwanted}
         selected = ", ".join(dialect.selected(table, column) for column in read.values())
-        return cls(tuple(read), selected, f"FROM {dialect.quoted(table.name)}", table.mapping)
+        names = ", ".join(map(dialect.quoted, dict.fromkeys(read.values())))
+        needs_ties = keeps_order and not table.own_order
+        ties = (
+            tuple([dialect.tie_break(table, column) for column in dict.fromkeys(read.values())]) if needs_ties else ()
+        )
+        return cls(tuple(read), selected, f"FROM {dialect.quoted(table.name)}", table.mapping, names, ties)
 
     def read(self, rows: Sequence[Sequence[Any]]) -> list[Row]:
         """Return the rows of a SELECT under the names of members."""
@@ -65,9 +80,10 @@ class Select:
     def compile(cls, dialect: Dialect, table: Table, columns: Columns, query: Query) -> Select:
         """Compile `query` for `table`. What `dialect` cannot express exactly is left out and clears `is_exact`."""
         parameters = Parameters(dialect)
-        terms: list[str] = []
         is_exact = True
-        for condition in query.filters:
+        safe: list[str] = []
+        unsafe: list[str] = []
+        for condition in sorted(query.filters, key=lambda condition: dialect.may_fail(table, condition)):
             bound = len(parameters.values)
             term = _express(dialect, table, condition, parameters.bind)
             if term is None:
@@ -76,17 +92,21 @@ class Select:
                 if table.converted.isdisjoint(condition.members):
                     term = dialect.narrow(table, condition, parameters.bind)
             if term is not None:
-                terms.append(term)
+                (unsafe if dialect.may_fail(table, condition) else safe).append(term)
         orders = [_express_order(dialect, table, order) for order in query.order]
-        where = f" WHERE {' AND '.join(terms)}" if terms else ""
+        source = columns.source + _where(safe)
+        if safe and unsafe:
+            # The limit keeps the database from applying the conditions in another order: in a join, it would.
+            source = f"FROM (SELECT {columns.names} {source} LIMIT {NO_LIMIT}) AS {dialect.quoted(table.name)}"
+        own_order = table.own_order or columns.ties
         return cls(
             dialect=dialect,
             query=query,
             columns=columns,
-            source=columns.source + where,
+            source=source + _where(unsafe),
             values=tuple(parameters.values),
-            order=(*filter(None, orders), *table.own_order),
-            own_order=table.own_order,
+            order=(*filter(None, orders), *own_order),
+            own_order=own_order,
             is_exact=is_exact and None not in orders,
         )
 
@@ -111,6 +131,10 @@ class Select:
 
 
 _NEVER = "1 = 0"
+
+
+def _where(terms: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(terms)}" if terms else ""
 
 
 def _express(dialect: Dialect, table: Table, condition: Filter, bind: Bind) -> str | None:

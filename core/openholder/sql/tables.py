@@ -18,7 +18,10 @@ class Table:
     types: Mapping[str, str]
     """Each column, and its type as the database writes it."""
     own_order: tuple[str, ...] = ()
-    """SQL expressions that sort its rows into one total order; empty if there is none."""
+    """SQL expressions that sort its rows into one total order; empty if there is none.
+
+    Then the pages of a list are sorted by all columns, which costs a sort of all rows of the owner for each page.
+    """
     is_view: bool = False
     members: Mapping[str, str] = field(default_factory=dict)
     """Each member, and the column that holds it. `Schema` fills it in."""

@@ -104,7 +104,8 @@ class PostgresSource:
             scanned = list(_find_scanned_tables(json.loads(plan)))
             large = "SELECT 1 FROM pg_class WHERE relname = ANY($1::text[]) AND pg_relation_size(oid) >= $2"
             lacks_index = query.filters and await self._select(large, (scanned, LARGE))
-        return [self._schema.index(query)] if lacks_index else []
+        lacking = [self._schema.index(query)] if lacks_index else []
+        return [*lacking, *self._schema.describe_order(query)]
 
     async def _select(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
         """Run one SELECT, and once more if the connection turns out to be dead: reading twice is safe."""

@@ -33,27 +33,20 @@ ORDER BY c.relname, a.attnum
 
 async def read_tables(select: Rows, settings: PostgresSettings) -> list[Table]:
     """Return every table and view of the schema."""
-    mapped = [settings.list_rules(collection) for collection in (*settings.columns, *settings.mapping)]
-    mapped_ids = {
-        rule.column for rules in mapped for member, rule in rules.items() if rule.column is not None and _is_id(member)
-    }
     found = await select(CATALOGUE, (settings.schema_name,))
-    return [_build_table(name, list(rows), mapped_ids) for name, rows in groupby(found, key=itemgetter(0))]
+    return [_build_table(name, list(rows)) for name, rows in groupby(found, key=itemgetter(0))]
 
 
-def _build_table(name: str, rows: list[Any], mapped_ids: set[str]) -> Table:
+def _build_table(name: str, rows: list[Any]) -> Table:
     _, is_view, _, _, _, has_row_location = rows[0]
     types = {column: type_name for _, _, column, type_name, *_ in rows}
     primary_key = {position: column for _, _, column, _, position, _ in rows if position is not None}
     dialect = PostgresDialect()
-    if primary_key:
-        order = [dialect.quoted(primary_key[position]) for position in sorted(primary_key)]
-    else:
-        # The only order left that is the same for every query: by all ids, then by where the row is stored.
-        ids = [column for column in types if _is_id(column) or column in mapped_ids]
-        order = [f'CAST({dialect.quoted(column)} AS text) COLLATE "C"' for column in ids]
-        if has_row_location:
-            order += ["tableoid", "ctid"]  # ctid alone repeats in the partitions of a table
+    order = [dialect.quoted(primary_key[position]) for position in sorted(primary_key)]
+    if not order:
+        order = [dialect.tie_break(Table(name, types), column) for column in types if _is_id(column)]
+        # ctid alone repeats in the partitions of a table. Views have neither: all their columns sort them then.
+        order = [*order, "tableoid", "ctid"] if has_row_location else []
     return Table(name, types, tuple(order), is_view)
 
 

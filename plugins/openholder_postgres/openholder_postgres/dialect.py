@@ -200,6 +200,9 @@ class PostgresDialect(Dialect):
         # Records without a value sort last (first if descending), as Order defines it.
         return f"{_coalesce(parts)} {'DESC NULLS FIRST' if order.descending else 'ASC NULLS LAST'}"
 
+    def tie_break(self, table: Table, column: str) -> str:
+        return f'CAST({self.quoted(column)} AS text) COLLATE "C"'
+
     def _convert_columns(
         self, table: Table, members: tuple[str, ...], expressions: Mapping[str, str]
     ) -> list[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -354,6 +355,33 @@ def test_pages_without_an_order_do_not_overlap(schema):
             return [record["name"] for page in pages for record in await fetch_records(source, page)]
 
     assert "".join(asyncio.run(scenario())) == "zyxwvutsrq"
+
+
+BILLS = """
+CREATE TABLE bill (contract text, at timestamptz, line int);
+INSERT INTO bill SELECT 'a1', '2026-09-30Z', n FROM generate_series(1, 600) n ORDER BY md5(n::text);
+CREATE INDEX ON bill (contract);
+CREATE VIEW energy_billing AS
+SELECT contract AS "accountId", at AS "executionDateTime", line AS "usage.description" FROM bill;
+"""
+
+
+def test_each_record_of_a_view_without_ids_is_on_one_page(schema):
+    opened = schema(BILLS)
+    newest = Order("executionDateTime", descending=True, reads="instant")
+    owned = Query(collection="energy.billing", filters=(Filter("accountId", "eq", "a1"),), order=(newest,), limit=25)
+
+    async def scenario():
+        async with opened() as source:
+            pages = [await source.fetch(replace(owned, offset=offset)) for offset in range(0, 600, 25)]
+            (advice,) = await source.advice(owned)
+            return [record["usage.description"] for page in pages for record in page.records], advice
+
+    lines, advice = asyncio.run(scenario())
+    assert sorted(lines) == list(range(1, 601))
+    assert advice.startswith(
+        "view 'energy_billing' has no order of its own, so each page of 'energy.billing' sorts all"
+    )
 
 
 # -- a schema that changes ----------------------------------------------------------------------------------------
