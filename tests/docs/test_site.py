@@ -99,7 +99,7 @@ def test_the_search_finds_words_of_the_pages(site):
 def test_the_navigation_has_the_kinds_of_pages(site):
     text = (site / "docs/index.html").read_text(encoding="utf-8")
     captions = re.findall(r'<span class="caption-text">(.+?)</span>', text)
-    assert captions == ["How-to", "Reference", "Explanation", "Project"]
+    assert captions == ["Tutorial", "How-to", "Reference", "Explanation", "Project"]
 
 
 def test_the_first_page_leads_to_the_documents(site):
