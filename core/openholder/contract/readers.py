@@ -61,6 +61,7 @@ class Shape:
 class Reader:
     """Reads rows with the same columns, and values of the same types, as objects of one type."""
 
+    columns: tuple[str, ...]
     shape: Shape | None
     """How to arrange the values; None if `msgspec` finds them where they are."""
     checks: Sequence[tuple[str, Check]]
@@ -76,6 +77,9 @@ class Reader:
         Raises:
             Unreadable: A member is missing, or not what the reader was compiled for.
         """
+        for row in rows:
+            if tuple(row) != self.columns:  # a column that only this row has would be lost
+                raise Unreadable
         try:
             for column, check in self.checks:
                 for row in rows:
@@ -84,7 +88,7 @@ class Reader:
                         raise Unreadable
             found = msgspec.convert([self.shape.arrange(row) for row in rows] if self.shape else rows, self.records)
             _encode(found)  # a lone surrogate is found out here
-        except (KeyError, Misfit, msgspec.ValidationError, UnicodeEncodeError):
+        except (Misfit, msgspec.ValidationError, UnicodeEncodeError):
             raise Unreadable from None
         for record in found if self.any_of else ():
             if all(getattr(record, name) is None for name in self.any_of):
@@ -113,7 +117,7 @@ def _compile_reader(record: type[Record], columns: tuple[str, ...], kinds: tuple
     needs_shape = is_renamed or shape.fitted or shape.parts or shape.empties
     fields = {field.encode_name: field.name for field in msgspec.structs.fields(record)}
     any_of = tuple(fields[name] for name in record.any_of)
-    return Reader(shape if needs_shape else None, checks, list[record], any_of)  # type: ignore[valid-type]
+    return Reader(columns, shape if needs_shape else None, checks, list[record], any_of)  # type: ignore[valid-type]
 
 
 def _compile(kind: Any, paths: Mapping[str, str], types: Mapping[str, type], checks: list[tuple[str, Check]]) -> Shape:
