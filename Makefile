@@ -103,6 +103,7 @@ docs: $(VENV)/docs/installed
 pages: $(VENV)/installed
 	$(VENV)/bin/python docs/cli_page.py >$(BUILD).cli.md && mv $(BUILD).cli.md docs/cli.md
 	$(VENV)/bin/openholder rehearse --rules >$(BUILD).rules.md && mv $(BUILD).rules.md docs/rules.md
+	$(VENV)/bin/python tests/docs/conditions_page.py
 
 coverage: $(VENV)/installed-for-tests
 	rm -f .coverage*

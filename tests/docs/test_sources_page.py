@@ -165,9 +165,9 @@ def test_check_finds_no_mistake_and_no_missing_index(tmp_path):
     (configured,) = blocks(SQL, "toml")
     (tmp_path / "openholder.toml").write_text(head + configured)
     checked = run_command("check", "--dev", "--data", "--json", cwd=tmp_path)
-    findings = json.loads(checked.stdout)
-    assert {row["what"] for row in findings} >= {"data of customers", "data of banking.transactions"}
-    said = [row["detail"] for row in findings if row["verdict"] not in ("ok", "not served")]
+    found = json.loads(checked.stdout)
+    assert found["looked_at"]["collections"].keys() >= {"customers", "banking.transactions"}
+    said = [row["wanted"] for row in found["findings"]]
     assert [text.partition(",")[0] for text in said] == [
         f"view 'banking_{name}' has no order of its own" for name in ("accounts", "balances", "transactions")
     ]

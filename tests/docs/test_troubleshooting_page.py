@@ -16,7 +16,7 @@ from openholder import errors
 from openholder.cli import EXIT_CODES
 from openholder.contract.fitting import Misfit
 from openholder.gate.reasons import Reason
-from openholder.inspection.findings import Verdict
+from openholder.inspection.steps import Verdict
 
 PAGE = (Path(__file__).parents[2] / "docs/troubleshooting.md").read_text(encoding="utf-8")
 CORE = Path(openholder.__file__).parent

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,17 @@ PATIENCE = 20.0
 
 COMMAND = [sys.executable, "-P", "-m", "openholder"]
 """As the installed command: nothing is imported from the working directory."""
+
+
+PASS_SOCKETS = """
+import os, sys
+descriptors = {0}
+for number, descriptor in enumerate(descriptors):
+    os.dup2(descriptor, 3 + number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(descriptors)))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""What systemd does before it executes a service that has sockets (sd_listen_fds(3))."""
 
 
 def openholder(
@@ -71,13 +83,19 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     context: ssl.SSLContext | None = None
+    sockets: Sequence[socket.socket] = ()
+    """Listening sockets that are passed to it, as systemd does."""
+    file: str = "openholder.toml"
 
     def __enter__(self) -> Server:
         self._arrived: queue.Queue[str | None] = queue.Queue()
+        descriptors = [listening.fileno() for listening in self.sockets]
+        passing = [sys.executable, "-c", PASS_SOCKETS.format(descriptors)] if descriptors else []
         self.process = subprocess.Popen(
-            [*COMMAND, "serve", "-c", "openholder.toml", *self.arguments],
+            [*passing, *COMMAND, "serve", "-c", self.file, *self.arguments],
             cwd=self.folder,
             env={**os.environ, **self.environment},
+            pass_fds=descriptors,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -104,12 +122,12 @@ class Server:
             self._arrived.put(line)
         self._arrived.put(None)
 
-    def event(self, text: str, **wanted: Any) -> dict[str, Any]:
-        """Wait for a log line whose event holds ``text``, with the ``wanted`` fields, and give all its fields."""
+    def event(self, text: str) -> dict[str, Any]:
+        """Wait for a log line whose event holds ``text``, and give its fields."""
         deadline = time.monotonic() + PATIENCE
         while (line := self._arrived.get(timeout=max(0.1, deadline - time.monotonic()))) is not None:
             fields = json.loads(line) if line.startswith("{") else {"event": line}
-            if text in str(fields.get("event")) and wanted.items() <= fields.items():
+            if text in str(fields.get("event")):
                 return fields
         raise AssertionError(f"the process ended without saying {text!r}:\n{''.join(self.lines)}")
 

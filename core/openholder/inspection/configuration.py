@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -19,8 +19,9 @@ from openholder.errors import OpenholderError, SourceError, SourceFault, Unreach
 from openholder.gate.fetching import FetchFailed, make_fetch
 from openholder.gate.keys import UnusableKeySet, parse_key_set
 from openholder.inspection.column_names import find_misspelt, split_undeclared
-from openholder.inspection.findings import Finding
 from openholder.inspection.holdings import describe_fault
+from openholder.inspection.steps import Step
+from openholder.inspection.surroundings import inspect_surroundings
 from openholder.inspection.unusable_ids import find_unusable_ids
 from openholder.query import Filter, Query, Row
 from openholder.server.app import make_store
@@ -40,108 +41,112 @@ SAMPLE_ROWS = 25
 """Rows of each collection that are converted into records."""
 
 
-async def inspect_configuration(configuration: Configuration) -> list[Finding]:
-    """Inspect everything that the configuration names."""
+async def inspect_configuration(configuration: Configuration, sectors: Collection[str] = ()) -> list[Step]:
+    """Inspect everything that the configuration names; of the operations, those of ``sectors``, if any are given."""
     return [
         await _inspect_keys(configuration.settings),
         await _inspect_store(configuration.settings),
         _describe_failure_status(configuration.settings),
-        *(Finding("listeners", "warning", text) for text in find_exposures(configuration.settings.listen)),
+        *(Step("listeners", "warning", text) for text in find_exposures(configuration.settings.listen)),
         *_inspect_certificate(configuration.settings),
-        *[finding async for finding in _inspect_sources(configuration)],
+        *[step async for step in _inspect_sources(configuration, sectors)],
     ]
 
 
-async def _inspect_keys(settings: Settings) -> Finding:
+async def _inspect_keys(settings: Settings) -> Step:
     what = f"keys at {settings.fiskil.jwks_url}"
     try:
         table = parse_key_set((await make_fetch(settings.fiskil.jwks_url, settings.outbound.build())()).body)
     except (FetchFailed, UnusableKeySet) as exc:
-        return Finding(what, "unreachable", str(exc))
+        return Step(what, "unreachable", str(exc))
     except Exception as exc:
-        return Finding(what, "unreachable", f"fetch failed: {type(exc).__name__}")
-    return Finding(what, "ok", f"{len(table.kids)} usable, {len(table.unusable)} unusable{table.describe_obstacles()}")
+        return Step(what, "unreachable", f"fetch failed: {type(exc).__name__}")
+    return Step(what, "ok", f"{len(table.kids)} usable, {len(table.unusable)} unusable{table.describe_obstacles()}")
 
 
-def _describe_failure_status(settings: Settings) -> Finding:
+def _describe_failure_status(settings: Settings) -> Step:
     """Say which status a failed authentication has: the documents disagree, and only Fiskil can tell."""
     status = settings.fiskil.authentication_failure_status
     text = "RFC 6750 and the CDS say 401, Fiskil's errors page 403: ask Fiskil, and set"
-    return Finding("failed authentication", "ok", f"is answered with {status}. {text} `authentication_failure_status`")
+    return Step("failed authentication", "ok", f"is answered with {status}. {text} `authentication_failure_status`")
 
 
-async def _inspect_store(settings: Settings) -> Finding:
+async def _inspect_store(settings: Settings) -> Step:
     what = f"replay store ({settings.replay.store})"
     try:
         store = make_store(settings)
         await store.open()
         await store.close()
     except Exception as exc:
-        return Finding(what, "unreachable", f"cannot be opened: {type(exc).__name__}")
-    return Finding(what, "ok", "")
+        return Step(what, "unreachable", f"cannot be opened: {type(exc).__name__}")
+    return Step(what, "ok", "")
 
 
-def _inspect_certificate(settings: Settings) -> list[Finding]:
+def _inspect_certificate(settings: Settings) -> list[Step]:
     what = "TLS certificate"
     if not settings.listen.tls_certificate or not settings.listen.tls_key:
         return []
     try:
         certificate = load_certificate(settings.listen.tls_certificate, settings.listen.tls_key)
     except UnusableCertificate as exc:
-        return [Finding(what, "configuration", str(exc))]
+        return [Step(what, "configuration", str(exc))]
     problems = certificate.find_problems(list_hosts(settings.public_url), datetime.now(UTC))
-    findings = [Finding(what, "failed" if level == logging.ERROR else "warning", text) for level, text in problems]
-    return findings or [Finding(what, "ok", f"valid until {certificate.not_after:%Y-%m-%d %H:%M} UTC")]
+    steps = [Step(what, "failed" if level == logging.ERROR else "warning", text) for level, text in problems]
+    return steps or [Step(what, "ok", f"valid until {certificate.not_after:%Y-%m-%d %H:%M} UTC")]
 
 
-async def _inspect_sources(configuration: Configuration) -> AsyncIterator[Finding]:
-    operations = list_operations(configuration.settings)
+async def _inspect_sources(configuration: Configuration, sectors: Collection[str]) -> AsyncIterator[Step]:
+    operations = [
+        operation
+        for operation in list_operations(configuration.settings)
+        if not sectors or operation.sector in {"auth", *sectors}
+    ]
     try:
         async with make_sources(configuration) as sources:
+            for step in inspect_surroundings(configuration, sources, operations):
+                yield step
             for operation in operations:
                 yield await _inspect_operation(sources, operation)
             for collection in dict.fromkeys(operation.collection for operation in operations):
                 open_members = list_open_members(configuration.settings.open_members, collection)
-                for finding in await _inspect_columns(sources, collection, open_members):
-                    yield finding
-                for finding in await _inspect_ids(sources, collection, operations, configuration.settings):
-                    yield finding
+                for step in await _inspect_columns(sources, collection, open_members):
+                    yield step
+                for step in await _inspect_ids(sources, collection, operations, configuration.settings):
+                    yield step
             # Operations share collections, and so does the advice on their queries: report each only once.
             advice = [text for operation in operations for text in await _ask_for_advice(sources, operation)]
             for text in dict.fromkeys(advice):
-                yield Finding("for faster responses", "advice", text)
+                yield Step("for faster responses", "advice", text, fault="source-advice")
     except (UnusableSource, UnusableKind) as exc:
-        yield Finding("sources", "configuration", str(exc))
+        yield Step("sources", "configuration", str(exc))
     except Unreachable as exc:
-        yield Finding("sources", "unreachable", str(exc))
+        yield Step("sources", "unreachable", str(exc))
 
 
-async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> Finding:
+async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> Step:
     """Run the operation's query for an unknown customer, then convert a few rows into its records."""
     what = f"{operation.method} {operation.path}"
     source = sources.find_source(operation.collection)
     if not is_served(sources, operation) or source is None:
-        return Finding(what, "not served", f"no source has {operation.collection!r}")
+        return Step(what, "not served", f"no source has {operation.collection!r}", operation.collection)
     try:
         found = await fetch_all(sources, _make_query(operation, source))
         if found:
-            return Finding(
-                what, "failed", f"source {source.name!r} has {len(found)} records of an id that nobody has (probe_id)"
-            )
+            text = f"source {source.name!r} has {len(found)} records of an id that nobody has (probe_id)"
+            return Step(what, "failed", text, operation.collection, "ignores-ids")
         rows = await _fetch_sample(sources, operation.collection)
         for row in filter(partial(has_needed, operation), rows or ()):
             to_record(row, operation.record, find_collection(operation.collection).owners.values())
     except (SourceFault, SourceError) as exc:
-        return Finding(
-            what, "failed", f"source {source.name!r}, collection {operation.collection!r}: {describe_fault(exc)}"
-        )
+        text = f"source {source.name!r}, collection {operation.collection!r}: {describe_fault(exc)}"
+        return Step(what, "failed", text, operation.collection)
     except OpenholderError as exc:
-        return Finding(what, "failed", type(exc).__name__)
+        return Step(what, "failed", type(exc).__name__, operation.collection)
     if rows is None:
-        return Finding(what, "ok", f"source {source.name!r}, query only: it cannot list records of every owner")
+        return Step(what, "ok", f"source {source.name!r}, query only: it cannot list records of every owner")
     if not rows:
-        return Finding(what, "empty", f"source {source.name!r}, no records to check")
-    return Finding(what, "ok", f"source {source.name!r}, {len(rows)} records checked")
+        return Step(what, "empty", f"source {source.name!r}, no records to check")
+    return Step(what, "ok", f"source {source.name!r}, {len(rows)} records checked")
 
 
 def _make_query(operation: Operation, source: Source) -> Query:
@@ -158,7 +163,7 @@ def _make_query(operation: Operation, source: Source) -> Query:
     return build_owner_query(operation.collection, dict.fromkeys(names, source.settings.probe_id))
 
 
-async def _inspect_columns(sources: SourceRegistry, collection: str, open_members: frozenset[str]) -> list[Finding]:
+async def _inspect_columns(sources: SourceRegistry, collection: str, open_members: frozenset[str]) -> list[Step]:
     """Find columns that look like a misspelt member. An optional member would be missing without any other sign.
 
     Find empty text where it cannot mean anything, unless the source reads it as NULL.
@@ -172,8 +177,15 @@ async def _inspect_columns(sources: SourceRegistry, collection: str, open_member
         return []
     what = f"columns of {collection}"
     misspelt = dict(find_misspelt(collection, rows or ()))
-    findings = [
-        Finding(what, "advice", f"unknown column {column!r}; did you mean {meant!r}?{_propose_setting(column, meant)}")
+    steps = [
+        Step(
+            what,
+            "advice",
+            f"unknown column {column!r}; did you mean {meant!r}?{_propose_setting(column, meant)}",
+            collection,
+            "misspelt-column",
+            column,
+        )
         for column, meant in misspelt.items()
     ]
     source = sources.find_source(collection)
@@ -182,30 +194,32 @@ async def _inspect_columns(sources: SourceRegistry, collection: str, open_member
         blank = dict.fromkeys(name for row in rows or () for name in row if row[name] == "" and name in typed)
         if blank:
             text = f"empty text instead of NULL; write NULL, or set `empty_is_absent = true` in [sources.{source.name}]"
-            findings.append(Finding(what, "advice", f"{', '.join(map(repr, blank))}: {text}"))
+            steps.append(Step(what, "advice", f"{', '.join(map(repr, blank))}: {text}", collection, "empty-text"))
     if collection in OPENABLE:
         leaving, staying = split_undeclared(collection, rows or (), open_members)
         named = leaving if rows else sorted(open_members)
         if named:
             text = "returned although openholder does not know them as FDX, because `open_members` lists them"
-            findings.append(Finding(what, "advice", f"{', '.join(map(repr, named))}: {text}"))
+            steps.append(Step(what, "advice", f"{', '.join(map(repr, named))}: {text}", collection, "open-members"))
         dropped = [column for column in staying if column not in misspelt]
         if dropped:
             text = f'not returned; to return one, list it: open_members = ["{collection}.{dropped[0]}"]'
-            findings.append(Finding(what, "advice", f"{', '.join(map(repr, dropped))}: {text}"))
-    return findings
+            steps.append(
+                Step(what, "advice", f"{', '.join(map(repr, dropped))}: {text}", collection, "dropped-columns")
+            )
+    return steps
 
 
 async def _inspect_ids(
     sources: SourceRegistry, collection: str, operations: Sequence[Operation], settings: Settings
-) -> list[Finding]:
+) -> list[Step]:
     """Find ids that no request can have: the records are there, but requests for them get 404."""
     try:
         rows = await _fetch_sample(sources, collection)
     except OpenholderError:  # already reported for the operation
         return []
     mistakes = find_unusable_ids(collection, rows or (), operations, compile_id_pattern(settings.id_characters))
-    return [Finding(f"ids of {collection}", "failed", mistake) for mistake in mistakes]
+    return [Step(f"ids of {collection}", "failed", mistake, collection) for mistake in mistakes]
 
 
 def _propose_setting(column: str, member: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -172,8 +171,6 @@ class SourceRegistry:
         self._opened_observers = [f"observers.{name}" for name in observers or ()]
         self.observers = self._make_observers(entries, observers or {})
         """Those who are told of requests."""
-        self.on_query: Callable[[str, str, float], None] = lambda source, outcome, seconds: None
-        """Called after each query with the source, its outcome, and the seconds that it took."""
         self._exits = AsyncExitStack()
         self._active: list[str] = []
         self._last_active = ""
@@ -266,6 +263,10 @@ class SourceRegistry:
             if not any(sign in collection for sign in "*?[") and collection not in self._collections[name]:
                 raise UnusableSource(f"source {name!r} has no collection {collection!r}: add it, or correct [serve]")
 
+    def list_sources(self) -> tuple[Source, ...]:
+        """List the sources, in the order of the configuration."""
+        return tuple(self._sources.values())
+
     def find_source(self, collection: str) -> Source | None:
         """Return the source that serves ``collection``, if any. The longest matching pattern of ``[serve]`` decides."""
         source = self._routes.get(collection)
@@ -290,21 +291,13 @@ class SourceRegistry:
         if source is None:
             raise SourceFault(f"no source serves collection {query.collection!r}")
         self._active.append(source.name)
-        started, outcome = time.perf_counter(), "cancelled"
         try:
-            page = await source.fetch(query)
-            outcome = "answered"
-            return page
-        except SourceError as exc:
-            outcome = "unavailable" if isinstance(exc, SourceUnavailable) else "refused"
-            raise
+            return await source.fetch(query)
         except SourceFault as exc:
-            outcome = "fault"
             exc.args = (f"collection {query.collection!r}: {exc}",)  # tell the log where to look
             name_record(exc, query.collection)
             raise
         finally:
-            self.on_query(source.name, outcome, time.perf_counter() - started)
             self._last_active = source.name
             self._active.remove(source.name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 from pydantic import ValidationError
@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from openholder import Filter, Query, SourceFault
 from openholder.config import Configuration
 from openholder.inspection.configuration import inspect_configuration
-from openholder.inspection.data import inspect_data
+from openholder.inspection.selection import Selection
+from openholder.inspection.survey import inspect_data
 from openholder_csv import CSVSettings, CSVSource, loading
 from openholder_csv.csv_rows import CSVRows
 from openholder_csv.files import open_text
@@ -322,5 +323,5 @@ async def test_check_proposes_headers_in_another_case(io_loop, folder):
         f'`"{member}" = "{column}"` in the `columns` of the collection'
         for column, member in (("ID", "id"), ("EMAIL", "email"), ("Name", "name"))
     ]
-    (finding,) = await inspect_data(configuration, [], 10, lambda customers: customers)
-    assert "a record has no 'id'" in finding.detail
+    (finding,) = (await inspect_data(configuration, Selection(), nullcontext)).findings
+    assert (finding.fault, finding.severity) == ("unlisted", "error") and "a record has no 'id'" in finding.wanted

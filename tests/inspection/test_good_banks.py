@@ -1,0 +1,36 @@
+"""Good data gives no error and no warning, whoever made it."""
+
+from __future__ import annotations
+
+import pytest
+
+from helpers.rich_bank import CUSTOMERS, make_rich_bank
+from helpers.support import sample_rows, write_sqlite
+from inspection.looking import look
+from openholder.inspection.selection import Selection
+
+BANKS = {"the sample data": sample_rows, "a rich bank": make_rich_bank}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("selection", [Selection(all=True), Selection(number=30)], ids=["all", "sample"])
+@pytest.mark.parametrize("make", BANKS.values(), ids=BANKS)
+def test_a_good_bank_gives_no_error_and_no_warning(tmp_path, make, selection):
+    rows = make()
+    write_sqlite(tmp_path / "bank.db", rows)
+    inspection = look(tmp_path, selection)
+    assert [finding for finding in inspection.findings if finding.severity != "note"] == []
+    looked_at = inspection.looked_at
+    assert looked_at.customers == (len(rows["customers"]) if selection.all else 30)
+    if selection.all:
+        assert inspection.findings == []
+        joint = len(rows["accounts"]) - len({row["id"] for row in rows["accounts"]})
+        assert joint and looked_at.collections["accounts"] == len(rows["accounts"]) - joint
+
+
+def test_the_rich_bank_has_every_kind_of_account():
+    rows = make_rich_bank()
+    assert len(rows["customers"]) == CUSTOMERS
+    assert {row["specificAccountUType"] for row in rows["banking.accounts"]} >= {"creditCard", "loan", "termDeposit"}
+    assert {row["status"] for row in rows["accounts"]} == {"open", "closed", "blocked"}
+    assert {row["customerUType"] for row in rows["common.customers"]} == {"person", "organisation"}
