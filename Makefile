@@ -12,7 +12,7 @@
 #   make lock          pin the dependencies of a production installation, with hashes
 #   make audit         look for advisories on them
 #   make sbom          list what a production installation consists of, as CycloneDX
-#   make services      what the tests start: Redis, PostgreSQL, nginx, HAProxy, from the distribution's packages
+#   make services      what the tests start: Redis, PostgreSQL, nginx, HAProxy, Chromium, from the distribution's packages
 #
 # Each target makes its own virtual environment below VENV. WHEELS is a folder of wheels to test instead of the
 # checkout, and HERE the folder in which the tests are.
@@ -131,7 +131,7 @@ sbom: $(VENV)/release/installed
 	$(VENV)/release/bin/cyclonedx-py environment $(VENV)/production/bin/python --output-reproducible \
 	    --output-format JSON --output-file $(DIST)/openholder.cdx.json
 
-SERVICES := redis-server postgresql nginx-light haproxy systemd
+SERVICES := chromium haproxy nginx-light postgresql redis-server systemd
 services:
 	dpkg --status $(SERVICES) >/dev/null 2>&1 \
 	    || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y $(SERVICES) >/dev/null; }

@@ -210,6 +210,8 @@ ALL_PAID = Filter("schedule", "none", False, item="isPaid", absent=False)
 )
 def test_a_condition_admits_what_it_says(condition, record, admitted):
     assert condition.admits(record) is admitted
+    assert condition.admits_all([record, record]) is admitted
+    assert condition.admits_all([])
 
 
 @pytest.mark.parametrize(
@@ -242,6 +244,8 @@ def test_an_unreadable_value_is_a_fault_and_drops_no_record(condition, record):
     with pytest.raises(SourceFault) as fault:
         condition.admits(record)
     assert not any(str(value) in str(fault.value) for value in record.values() if len(str(value)) > 4)
+    with pytest.raises(SourceFault):
+        condition.admits_all([record])
     with pytest.raises(SourceFault):
         select([record], Query(collection="things", filters=(condition,)))
 

@@ -216,32 +216,36 @@ class Filter:
         Raises:
             SourceFault: The row's value cannot be read as the filter's type. The message names the member only.
         """
-        return self.compile()(row)
+        self._require_operator()
+        return self._admits(row)
 
-    def compile(self) -> Callable[[Row], bool]:
-        """Return a function that does what `admits` does: it costs less for many rows.
+    def admits_all(self, rows: Sequence[Row]) -> bool:
+        """Tell whether all rows pass: the same as `admits` for each of them, at less cost.
+
+        Args:
+            rows: Rows of the filter's collection.
 
         Raises:
-            SourceFault: The operator is unknown.
+            SourceFault: A row's value cannot be read as the filter's type. The message names the member only.
         """
-        compare = _COMPARISONS.get(self.operator)
-        if compare is None:
-            raise SourceFault(f"unknown operator {self.operator!r}")
+        self._require_operator()
         member, value = self.member, self.value
         if self.operator == "eq" and isinstance(value, str):
-            return lambda row: row.get(member) == value or self._admits(row)
-        if isinstance(value, datetime):
-            wanted = microseconds(value)
+            # Nearly every row has the very text; only the others need a closer look.
+            rows = [row for row in rows if row.get(member) != value]
+        elif self.operator in ("ge", "le") and isinstance(value, datetime):
+            try:
+                moments = [instant(row[member]) for row in rows]
+            except (KeyError, TypeError, SourceFault):
+                pass  # a value that is no text, or that cannot be read: `_admits` reads it, or says what is wrong
+            else:
+                worst = min if self.operator == "ge" else max
+                return not moments or _COMPARISONS[self.operator](worst(moments), microseconds(value))
+        return all(map(self._admits, rows))
 
-            def admits_moment(row: Row) -> bool:
-                found = row.get(member)
-                try:
-                    return compare(instant(found), wanted) if type(found) is str else self._admits(row)
-                except SourceFault:
-                    return self._admits(row)  # which says what is wrong, and with which member
-
-            return admits_moment
-        return self._admits
+    def _require_operator(self) -> None:
+        if self.operator not in _COMPARISONS:
+            raise SourceFault(f"unknown operator {self.operator!r}")
 
     def _admits(self, row: Row) -> bool:
         try:

@@ -10,6 +10,7 @@ import json
 import warnings
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm, RSAPSSAlgorithm
 from jwt.utils import to_base64url_uint
 
@@ -177,10 +178,13 @@ def policy(group: dict) -> str:
 
 
 def test_our_algorithms_are_the_ones_meant():
-    assert {name: type(algorithm) for name, algorithm in ALGORITHMS.items()} == {
-        "PS256": RSAPSSAlgorithm,
-        "RS256": RSAAlgorithm,
-    }
+    """What they accept is what PyJWT accepts by the same names."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    for name, algorithm in {"PS256": RSAPSSAlgorithm, "RS256": RSAAlgorithm}.items():
+        table = KeyTable({("k", each): key.public_key() for each in ALGORITHMS})
+        signature = algorithm(algorithm.SHA256).sign(b"message", key)
+        assert [each for each in ALGORITHMS if table.verify("k", each, b"message", signature)] == [name]
+        assert not table.verify("k", name, b"another message", signature)
 
 
 @pytest.mark.parametrize(("name", "algorithm"), MARKED, ids=lambda value: value)
@@ -192,7 +196,7 @@ def test_raw_signatures_verify_as_marked(name, algorithm):
         assert (key is None) == (reason == SMALL_EXPONENT), group["publicKey"]
         for test in group["tests"]:
             message, signature = bytes.fromhex(test["msg"]), bytes.fromhex(test["sig"])
-            good = key is not None and ALGORITHMS[algorithm].verify(message, key, signature)
+            good = key is not None and KeyTable({("k", algorithm): key}).verify("k", algorithm, message, signature)
             if test["result"] == "invalid" and reason == NOT_OUR_PARAMETERS:
                 continue  # some of them are good signatures with our parameters
             wanted = test["result"] == "valid" and not reason

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import signal
 import socket
 import sys
 import tempfile
+import webbrowser
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,12 +19,11 @@ from typing import Any
 
 import click
 
-from openholder.cli.token import format_curl
 from openholder.config import Configuration
 from openholder.contract.operations import OPERATIONS
 from openholder.fiskil import sample
-from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import Signer
+from openholder.fiskil.stand_in import Target, stand_in
 from openholder.rehearsal.caller import open_caller
 from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
 from openholder.rehearsal.progress import progress_line
@@ -32,13 +33,11 @@ from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import Plan
 from openholder.server.app import serve
 from openholder.server.connections import bind
+from openholder.server.generation import list_operations
 from openholder.server.logs import configure_logging, set_level
 from openholder.settings import Log
 
 ISSUER = "demo.cdr.fiskil.com"
-TOKEN_LIFETIME = 3000
-"""Seconds: long enough to read the output first, and less than the gate allows."""
-
 CONFIGURATION = """
 public_url = "{url}"
 deprecated_lists = true
@@ -54,22 +53,14 @@ kind = "{kind}"
 path = "{data}"
 """
 
-_BANKING, _ENERGY, _FDX = (
-    "/v1/banking/customer/cust-1001/accounts",
-    "/v1/energy/customer/cust-3001/accounts",
-    "/fdx/v6/customer/cust-5001/accounts",
+SAMPLE_REQUESTS: tuple[tuple[str, str, Any], ...] = (
+    ("log in", "/auth/v1/customer/search", {"email": sample.EMAIL}),
+    ("consent", "/auth/v1/customer/cust-1001/accounts", None),
+    ("a bank's data", "/v1/banking/customer/cust-1001/accounts/acc-2002/transactions?max-amount=-500", None),
+    ("an energy retailer's", "/v1/energy/customer/cust-3001/accounts/acc-3001/concessions", None),
+    ("a US bank's", "/fdx/v6/customer/cust-5001/accounts/acc-5001/statements", None),
 )
-SAMPLE_REQUESTS: tuple[tuple[str, Any], ...] = (
-    ("/auth/v1/customer/search", {"email": sample.EMAIL}),
-    ("/auth/v1/customer/cust-1001/accounts", None),
-    ("/customer/cust-1001/accounts/acc-2001/balances", None),
-    (f"{_BANKING}/balances", {"data": {"accountIds": ["acc-2001", "acc-2002"]}}),
-    (f"{_BANKING}/acc-2002/transactions?page-size=2&max-amount=-100", None),
-    (f"{_ENERGY}/invoices?page-size=1", {"data": {"accountIds": ["acc-3001", "acc-3002"]}}),
-    (f"{_FDX}/acc-5001/transactions?limit=2", None),
-    (f"{_FDX}/acc-5001/statements", None),
-)
-"""Requests for people to try: the target and the body, if any."""
+"""Requests for people to try: what they are, the target, and the body, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +69,7 @@ class RunningDemo:
 
     url: str
     admin_url: str
+    page_url: str
     signer: Signer
 
 
@@ -91,24 +83,27 @@ class RunningDemo:
     show_default=True,
     help="Kind of source that holds the sample data.",
 )
-def demo(check_only: bool, port: int, source: str) -> int:
+@click.option("--open", "open_page", is_flag=True, help="Open the page of the stand-in for Fiskil in a browser.")
+def demo(check_only: bool, port: int, source: str, open_page: bool) -> int:
     """Serve sample data on loopback with new keys. Needs neither a network nor a configuration.
 
-    The demo first requests every operation as Fiskil would, checks the responses, and prints curl commands to try.
-    See the command rehearse.
+    The demo first requests every operation as Fiskil would, and checks the responses. Then it keeps running with a
+    stand-in for Fiskil, which signs and forwards requests of yours. See the command rehearse.
     """
     configure_logging(Log(level="error"), sys.stderr)
-    return asyncio.run(_run(check_only, port, source))
+    return asyncio.run(_run(check_only, port, source, open_page))
 
 
-async def _run(check_only: bool, port: int, kind: str) -> int:
+async def _run(check_only: bool, port: int, kind: str, open_page: bool) -> int:
     async with _running_demo(port, kind) as running:
         report = await _rehearse(running, PHASES if check_only else CONVERSATION)
         click.echo(render_for_stdout(report))
         click.echo(f"{len(report.served)} of {len(OPERATIONS)} operations answered with data\n")
         if not check_only:
-            click.echo(_format_sample_requests(running))
+            click.echo(_format_invitation(running))
             set_level("info")
+            if open_page:
+                await asyncio.to_thread(webbrowser.open, running.page_url)
             await _wait_for_signal()
     return 0 if report.is_ready and len(report.served) == len(OPERATIONS) else 1
 
@@ -137,8 +132,13 @@ async def _running_demo(port: int, kind: str) -> AsyncIterator[RunningDemo]:
         (folder / "openholder.toml").write_text(text, encoding="utf-8")
         configuration = Configuration.load(folder / "openholder.toml")
         signer = Signer.generate()
-        async with jwks_host(jwks_url, signer.jwks, keys), serve(configuration, public) as server:
-            yield RunningDemo(url, f"http://127.0.0.1:{server.admin_port}", signer)
+        target = Target(url, url, ISSUER)
+        operations = list_operations(configuration.settings)
+        async with (
+            stand_in(jwks_url, signer, target, operations, keys) as page_url,
+            serve(configuration, public) as server,
+        ):
+            yield RunningDemo(url, f"http://127.0.0.1:{server.admin_port}", page_url, signer)
 
 
 def _format_address(sockets: list[socket.socket]) -> str:
@@ -146,17 +146,21 @@ def _format_address(sockets: list[socket.socket]) -> str:
     return f"{host}:{port}"
 
 
-def _format_sample_requests(running: RunningDemo) -> str:
-    """Format the address of the server, and one curl command for each sample request with its own token."""
+def _format_invitation(running: RunningDemo) -> str:
+    """Format the addresses and short commands: the stand-in signs, so that nobody has to paste tokens."""
     lines = [
-        f"Serving {running.url} (admin: {running.admin_url}).",
-        f"Each command works once, within {TOKEN_LIFETIME // 60} minutes:",
+        f"Server              {running.url} (admin: {running.admin_url})",
+        f"Stand-in for Fiskil {running.page_url} (open it: each operation is one click)",
+        "",
+        "The stand-in signs a token for each request and forwards it. Paste:",
+        "",
     ]
-    for target, body in SAMPLE_REQUESTS:
-        url = running.url + target
-        token = running.signer.sign_token(ISSUER, url.partition("?")[0], lifetime=TOKEN_LIFETIME)
-        lines.append(format_curl(url, token, body and json.dumps(body)))
-    return "\n\n".join([*lines, "Ctrl-C stops the server."])
+    for what, target, body in SAMPLE_REQUESTS:
+        words = ["curl", *(["-d", json.dumps(body)] if body else []), running.page_url.rstrip("/") + target]
+        lines += [f"  # {what}", f"  {shlex.join(words)}"]
+    refused = f"{running.url}{SAMPLE_REQUESTS[1][1]}"
+    lines += ["  # without a token, the server refuses", f"  curl {refused}", "", "Ctrl-C stops the demo."]
+    return "\n".join(lines)
 
 
 async def _wait_for_signal() -> None:

@@ -19,7 +19,7 @@ Next:
   openholder serve --dev
 
 While it serves, in another terminal:
-  openholder token --curl /auth/v1/customer/cust-1001
+  curl http://127.0.0.1:9444/auth/v1/customer/cust-1001
   openholder rehearse http://127.0.0.1:8443 --dev --email {sample.PEOPLE[0]} --email {sample.PEOPLE[-1]}
 """
 

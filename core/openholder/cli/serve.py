@@ -12,7 +12,7 @@ import click
 
 from openholder.cli.options import configuration_option
 from openholder.config import Configuration
-from openholder.fiskil.development import development_keys
+from openholder.fiskil.development import development_stand_in, load_development_signer
 from openholder.fiskil.signer import DEVELOPMENT_KEY
 from openholder.server.app import run
 from openholder.server.connections import bind, choose_loop
@@ -26,7 +26,11 @@ log = logging.getLogger("openholder")
 
 @click.command()
 @configuration_option
-@click.option("--dev", is_flag=True, help="Serve development keys at the JWKS URL, in Fiskil's place (loopback only).")
+@click.option(
+    "--dev",
+    is_flag=True,
+    help="Stand in for Fiskil at the host of the JWKS URL: serve development keys, sign and forward (loopback only).",
+)
 @click.option("--worker", type=int, hidden=True, help="Number of this worker process.")
 @click.option(
     "--socket", "descriptors", type=int, multiple=True, hidden=True, help="File descriptor of a shared socket."
@@ -44,10 +48,11 @@ def serve(path: Path | None, dev: bool, worker: int | None, descriptors: tuple[i
         return runner.run(_serve(configuration, dev, take_sockets()))
 
 
-def _warn_of_development_keys(configuration: Configuration) -> None:
+def _warn_of_development_keys(configuration: Configuration, page: str) -> None:
     address = configuration.settings.listen.address
     key = configuration.path.with_name(DEVELOPMENT_KEY).absolute()
     log.warning("--dev: whoever can read %s signs tokens that this server accepts; not for production", key)
+    log.warning("--dev: everybody on this machine can request all data at %s; not with real data", page)
     if not is_loopback(address):
         log.critical(
             "--dev on %s: other machines can reach this server; never with real data", address or "all addresses"
@@ -56,12 +61,16 @@ def _warn_of_development_keys(configuration: Configuration) -> None:
 
 async def _serve(configuration: Configuration, dev: bool, sockets: list[socket.socket]) -> int:
     listen = configuration.settings.listen
-    async with development_keys(configuration) if dev else nullcontext():
+    signer = load_development_signer(configuration) if dev else None
+    if not sockets and (listen.workers > 1 or (signer and not listen.port)):  # the stand-in has to know the port
+        sockets = bind(listen.address, listen.port)
+    host, port = sockets[0].getsockname()[:2] if sockets else (listen.address, listen.port)
+    async with development_stand_in(configuration, signer, host, port) if signer else nullcontext() as page:
         # The first candidate is in the working directory: say which file it was.
         log.info("configuration: %s", configuration.path.absolute())
-        if dev:
-            _warn_of_development_keys(configuration)
+        if page:
+            _warn_of_development_keys(configuration, page)
         if listen.workers > 1:
-            return await supervise(configuration, sockets or bind(listen.address, listen.port))
+            return await supervise(configuration, sockets)
         await run(configuration, sockets)
         return 0

@@ -1,25 +1,27 @@
-"""Read rows as records in one pass, compiled once for each record type and set of columns.
+"""Read rows as records in one pass, compiled once for each record type and form of rows.
 
-Nearly all values already have the form of their members. A reader takes those as they are, and converts the others one
-by one. If it meets anything else, `openholder.contract.rows` reads the row or says what is wrong with it.
+Nearly all values already have the form of their members, and `msgspec` checks that for a whole page at once. A reader
+converts the others before, column by column. If it meets anything else, `openholder.contract.rows` reads the row or
+says what is wrong with it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any, get_type_hints
+from functools import lru_cache
+from typing import Any, cast
 
 import msgspec
 from msgspec import inspect
 
-from openholder.contract.fitting import Fitter, compile_fitter, find_empty
+from openholder.contract.fitting import Fitter, Misfit, compile_fitter, find_empty
 from openholder.contract.formats import OpenRecord, Record
 
 Check = Callable[[str], object]
-"""Tells whether an ASCII text can be taken as it is. A false answer decides nothing."""
+"""Tells whether a text can be taken as it is. A false answer decides nothing."""
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Unreadable(Exception):
@@ -27,135 +29,151 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """What the values of an object are made of. Names are those of its members."""
+
+    plain: Sequence[tuple[str, str]]
+    """Name and column of each member whose values need no conversion."""
+    fitted: Sequence[tuple[str, str, Fitter]]
+    """Name, column and conversion of each other member."""
+    parts: Sequence[tuple[str, Shape]]
+    """Name and shape of each member that is an object in several columns."""
+    empties: Sequence[tuple[str, str | None, Callable[[], Any]]]
+    """Name, column if there is one, and empty value of each mandatory member that is empty if the row has nothing."""
+    columns: Sequence[str]
+    """All columns that it reads, those of its parts included."""
+
+    def arrange(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of a row under the names of members. Raises `Misfit` if one cannot be converted."""
+        found = {name: row[column] for name, column in self.plain}
+        for name, column, fit in self.fitted:
+            value = row[column]
+            found[name] = value if value is None else fit(value, "")
+        for name, part in self.parts:
+            found[name] = part.arrange(row) if any(row[column] is not None for column in part.columns) else None
+        for name, empty, make_empty in self.empties:
+            if empty is None or row[empty] is None:
+                found[name] = make_empty()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads rows with the same columns as objects of one type."""
+    """Reads rows with the same columns, and values of the same types, as objects of one type."""
 
-    build: Callable[..., Any]
-    texts: Sequence[tuple[str, str, Check, Callable[[Any], Any]]]
-    """Field, column, check and conversion of each member that is text."""
-    others: Sequence[tuple[str, str, Callable[[Any], Any]]]
-    """Field, column and conversion of each other member."""
-    parts: Sequence[tuple[str, Reader]]
-    """Field and reader of each member that is an object in several columns."""
-    empties: Sequence[tuple[str, Callable[[], Any]]]
-    """Field and empty value of each mandatory member that is empty if the row has nothing."""
-    required: frozenset[str]
-    any_of: frozenset[str]
-    covered: int
-    """The number of columns that it reads."""
+    columns: tuple[str, ...]
+    shape: Shape | None
+    """How to arrange the values; None if `msgspec` finds them where they are."""
+    checks: Sequence[tuple[str, Check]]
+    """Columns with texts that `msgspec` cannot check, and what does."""
+    records: Any
+    """The type of a list of the records."""
+    any_of: Sequence[str]
+    """Attributes of which one must have a value."""
 
-    def read(self, row: Mapping[str, Any]) -> Any:
-        """Return the object.
+    def read(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Return the objects.
 
         Raises:
-            Unreadable: It lacks a member.
-            Misfit: A value cannot be converted.
-            msgspec.ValidationError: A value is not one that the member may have.
+            Unreadable: A member is missing, or not what the reader was compiled for.
         """
-        found: dict[str, Any] = {}
-        for field, column, check, convert in self.texts:
-            value = row[column]
-            if value is not None:
-                is_good = type(value) is str and value.isascii() and check(value)
-                found[field] = value if is_good else convert(value)
-        for field, column, convert in self.others:
-            value = row[column]
-            if value is not None:
-                found[field] = convert(value)
-        for field, reader in self.parts:
-            part = reader.read(row) if reader.has_any(row) else None
-            if part is not None:
-                found[field] = part
-        for field, make_empty in self.empties:
-            if field not in found:
-                found[field] = make_empty()
-        if not self.required <= found.keys() or (self.any_of and self.any_of.isdisjoint(found)):
-            raise Unreadable
-        return self.build(**found)
-
-    def has_any(self, row: Mapping[str, Any]) -> bool:
-        """Tell whether any of its columns has a value."""
-        return (
-            any(row[column] is not None for _, column, _, _ in self.texts)
-            or any(row[column] is not None for _, column, _ in self.others)
-            or any(reader.has_any(row) for _, reader in self.parts)
-        )
+        for row in rows:
+            if tuple(row) != self.columns:  # a column that only this row has would be lost
+                raise Unreadable
+        try:
+            for column, check in self.checks:
+                for row in rows:
+                    value = row[column]
+                    if value is not None and not (type(value) is str and check(value)):
+                        raise Unreadable
+            found = msgspec.convert([self.shape.arrange(row) for row in rows] if self.shape else rows, self.records)
+            _encode(found)  # a lone surrogate is found out here
+        except (Misfit, msgspec.ValidationError, UnicodeEncodeError):
+            raise Unreadable from None
+        for record in found if self.any_of else ():
+            if all(getattr(record, name) is None for name in self.any_of):
+                raise Unreadable
+        return cast(list[Any], found)
 
 
-@lru_cache(maxsize=1024)
-def compile_reader(record: type[Record], columns: tuple[str, ...]) -> Reader | None:
-    """Compile the reader for rows with these columns; return None if such rows are not read in one pass.
+def compile_reader(record: type[Record], row: Mapping[str, Any]) -> Reader | None:
+    """Return the reader for rows like this one; None if such rows are not read in one pass.
 
     Those of a record with further members are not, nor are those with an object and its parts in columns.
     """
+    return _compile_reader(record, tuple(row), tuple(map(type, row.values())))
+
+
+@lru_cache(maxsize=1024)
+def _compile_reader(record: type[Record], columns: tuple[str, ...], kinds: tuple[type, ...]) -> Reader | None:
+    checks: list[tuple[str, Check]] = []
+    types = dict(zip(columns, kinds, strict=True))
+    paths = {column: record.columns.get(column, column) for column in columns}
     try:
-        return _compile(record, {column: record.columns.get(column, column) for column in columns})
+        shape = _compile(record, paths, types, checks)
     except Unreadable:
         return None
+    is_renamed = any(name != column for name, column in (*shape.plain, *record.columns.items()))
+    needs_shape = is_renamed or shape.fitted or shape.parts or shape.empties
+    fields = {field.encode_name: field.name for field in msgspec.structs.fields(record)}
+    any_of = tuple(fields[name] for name in record.any_of)
+    return Reader(columns, shape if needs_shape else None, checks, list[record], any_of)  # type: ignore[valid-type]
 
 
-def _compile(kind: type, paths: Mapping[str, str]) -> Reader:
-    """Compile the reader of an object from the path of each column within it."""
-    shape = inspect.type_info(kind)
+def _compile(kind: Any, paths: Mapping[str, str], types: Mapping[str, type], checks: list[tuple[str, Check]]) -> Shape:
+    """Compile the shape of an object from the path of each column within it. Adds the checks of its texts."""
+    described = _unwrap(inspect.type_info(kind))
     columns = {path: column for column, path in paths.items()}
-    if not isinstance(shape, inspect.StructType) or issubclass(kind, OpenRecord) or len(columns) != len(paths):
+    if not isinstance(described, inspect.StructType) or issubclass(described.cls, OpenRecord):
         raise Unreadable
-    hints = get_type_hints(kind, include_extras=True)
-    names = {field.encode_name: field.name for field in shape.fields}
-    texts, others, parts, covered = [], [], [], 0
-    for field in shape.fields:
-        name, hint = field.encode_name, hints[field.name]
+    if len(columns) != len(paths):
+        raise Unreadable
+    plain, fitted, parts = [], [], []
+    covered: list[str] = []
+    for field in described.fields:
+        name = field.encode_name
         below = {column: path[len(name) + 1 :] for column, path in paths.items() if path.startswith(f"{name}.")}
         if below:
-            reader = _compile(_unwrap(hint), below)
-            if name in columns or reader.covered != len(below):
+            inner = _unwrap(field.type)
+            part = _compile(getattr(inner, "cls", None), below, types, checks)
+            if name in columns or len(part.columns) != len(below):
                 raise Unreadable
-            parts.append((field.name, reader))
-            covered += len(below)
+            parts.append((name, part))
+            covered += part.columns
         elif name in columns:
-            convert, check = partial(_convert, compile_fitter(field.type), hint), _make_check(field.type)
-            if check:
-                texts.append((field.name, columns[name], check, convert))
+            column = columns[name]
+            is_text, check = _find_check(field.type)
+            if is_text and types[column] in (str, type(None)):
+                plain.append((name, column))
+                if check:
+                    checks.append((column, check))
             else:
-                others.append((field.name, columns[name], convert))
-            covered += 1
-    return Reader(
-        build=kind,
-        texts=texts,
-        others=others,
-        parts=parts,
-        empties=[(field.name, make) for field in shape.fields if (make := find_empty(field.type))],
-        required=frozenset(field.name for field in shape.fields if field.required),
-        any_of=frozenset(names[name] for name in getattr(kind, "any_of", ())),
-        covered=covered,
-    )
+                fitted.append((name, column, compile_fitter(field.type)))
+            covered.append(column)
+    empties = [
+        (field.encode_name, columns.get(field.encode_name), make)
+        for field in described.fields
+        if (make := find_empty(field.type))
+    ]
+    return Shape(plain, fitted, parts, empties, covered)
 
 
-def _unwrap(hint: Any) -> Any:
+def _unwrap(kind: inspect.Type) -> inspect.Type:
     """Return the one type of a member that may be absent."""
-    kinds = [kind for kind in getattr(hint, "__args__", ()) if kind is not type(None)]
-    return kinds[0] if len(kinds) == 1 else hint
+    match kind:
+        case inspect.Metadata(type=inner):
+            return _unwrap(inner)
+        case inspect.UnionType(types=(inner, inspect.NoneType())):
+            return _unwrap(inner)
+    return kind
 
 
-def _convert(fit: Fitter, hint: Any, value: Any) -> Any:
-    return msgspec.convert(fit(value, ""), hint)
-
-
-def _make_check(kind: inspect.Type) -> Check | None:
-    """Make the check for a member of that type; return None if it is not text."""
+def _find_check(kind: inspect.Type) -> tuple[bool, Check | None]:
+    """Tell whether a member of that type is text, and return what to check apart from the type, if anything."""
     match kind:
         case inspect.Metadata(type=inner, extra=extra):
-            extra = extra or {}
-            return extra.get("quick") or (None if "check" in extra else _make_check(inner))
+            is_text, check = _find_check(inner)
+            return is_text, (extra or {}).get("quick") or (extra or {}).get("check") or check
         case inspect.UnionType(types=(inner, inspect.NoneType())):
-            return _make_check(inner)
-        case inspect.LiteralType(values=values):
-            return frozenset(values).__contains__
-        case inspect.StrType(pattern=str() as pattern):
-            return re.compile(pattern).search
-        case inspect.StrType(min_length=None | 1, max_length=None):
-            return bool
-        case inspect.StrType(min_length=least, max_length=most):
-            allowed = range(least or 0, (most or 2**31) + 1)
-            return lambda text: len(text) in allowed
-    return None
+            return _find_check(inner)
+    return isinstance(kind, inspect.StrType | inspect.LiteralType), None

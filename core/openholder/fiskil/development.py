@@ -9,6 +9,8 @@ from openholder.config import Configuration
 from openholder.errors import ConfigurationError, Mistake
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
+from openholder.fiskil.stand_in import Target, stand_in
+from openholder.server.generation import list_operations
 from openholder.setting_types import is_loopback
 
 
@@ -28,3 +30,20 @@ def development_keys(configuration: Configuration) -> AbstractAsyncContextManage
     """Serve the development key at the configured JWKS URL for the duration of the block."""
     signer = load_development_signer(configuration)
     return jwks_host(configuration.settings.fiskil.jwks_url, signer.jwks)
+
+
+def development_stand_in(
+    configuration: Configuration, signer: Signer, host: str, port: int
+) -> AbstractAsyncContextManager[str]:
+    """Stand in for Fiskil at the host and port of the configured JWKS URL for the duration of the block.
+
+    Args:
+        configuration: What the server is started with.
+        signer: The signer of the configuration.
+        host: The address at which the server listens.
+        port: Its port.
+    """
+    settings = configuration.settings
+    public_url, issuer = settings.public_url[0], settings.fiskil.issuer[0]
+    target = Target.listening_on(host, port, public_url, issuer, settings.listen.tls_certificate)
+    return stand_in(settings.fiskil.jwks_url, signer, target, list_operations(settings))

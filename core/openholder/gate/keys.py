@@ -1,6 +1,6 @@
 """A JWK Set as a table of keys, indexed by (kid, alg) and parsed once.
 
-An unusable member does not spoil the set, and an ambiguous kid matches no key. PyJWT and cryptography parse and verify;
+An unusable member does not spoil the set, and an ambiguous kid matches no key. PyJWT parses and cryptography verifies;
 this module adds the checks that they omit (Wycheproof: use, key_ops, repeated kids, ROCA).
 """
 
@@ -11,17 +11,24 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt.algorithms import Algorithm, RSAAlgorithm, RSAPSSAlgorithm
+from jwt.algorithms import RSAAlgorithm
 
 from openholder.errors import OpenholderError, UntrustedJSON
 from openholder.strict_json import parse_json
 
-ALGORITHMS: Mapping[str, Algorithm] = {
-    "PS256": RSAPSSAlgorithm(RSAPSSAlgorithm.SHA256),
-    "RS256": RSAAlgorithm(RSAAlgorithm.SHA256),
+_SHA256 = hashes.SHA256()
+ALGORITHMS: Mapping[str, padding.AsymmetricPadding] = {
+    "PS256": padding.PSS(padding.MGF1(_SHA256), salt_length=_SHA256.digest_size),
+    "RS256": padding.PKCS1v15(),
 }
-"""The algorithms that Fiskil's sample accepts. Both use RSA, so a key without ``alg`` serves either."""
+"""The algorithms that Fiskil's sample accepts, and their paddings (RFC 7518 sections 3.3 and 3.5).
+
+Both use RSA with SHA-256, so a key without ``alg`` serves either. PyJWT makes the same objects anew for each token.
+"""
 
 MAX_KEYS = 64
 MAX_TOLD = 8
@@ -62,7 +69,13 @@ class KeyTable:
     def verify(self, kid: str, algorithm: str, signed: bytes, signature: bytes) -> bool | None:
         """Tell whether the signature is valid; return None if there is no key with that id and algorithm."""
         key = self.keys.get((kid, algorithm))
-        return None if key is None else ALGORITHMS[algorithm].verify(signed, key, signature)
+        if key is None:
+            return None
+        try:
+            key.verify(signature, signed, ALGORITHMS[algorithm], _SHA256)
+        except InvalidSignature:
+            return False
+        return True
 
 
 def parse_key_set(document: bytes) -> KeyTable:

@@ -16,7 +16,7 @@ from openholder.contract.operation import BELOW_ACCOUNTS, JSON
 from openholder.contract.operations import Operation
 from openholder.contract.query_string import ParsedQuery
 from openholder.contract.records.auth import AccountLink, Login
-from openholder.contract.rows import read_record
+from openholder.contract.rows import read_record, read_records
 from openholder.errors import SourceFault
 from openholder.query import Filter, Order, Page, Query, Row
 from openholder.sources.registry import SourceRegistry
@@ -151,7 +151,7 @@ async def _find_customers(sources: SourceRegistry, address: str) -> list[Row]:
     found = {str(customer.get("id")) for customer in customers}
     if sources.find_source("logins"):
         rows = await fetch_all(sources, Query(collection="logins", filters=(condition,), variables=variables))
-        for customer_id in dict.fromkeys(read_record("logins", row, Login).customer_id for row in rows):
+        for customer_id in dict.fromkeys(login.customer_id for login in read_records("logins", rows, Login)):
             if customer_id not in found:
                 customers += await fetch_all(sources, build_owner_query("customers", {"customerId": customer_id}))
     return customers

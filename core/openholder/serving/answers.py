@@ -14,7 +14,7 @@ from openholder.contract.errors import ErrorKind, RequestError
 from openholder.contract.limits import MAX_SIZE
 from openholder.contract.operation import PDF
 from openholder.contract.operations import Operation
-from openholder.contract.rows import read_record
+from openholder.contract.rows import read_records
 from openholder.errors import SourceFault
 from openholder.query import Filter, Page, Row, moment
 from openholder.serving.access import Found
@@ -90,7 +90,7 @@ class Single:
         """Convert rows to the operation's records."""
         operation = self.listing.operation
         hidden = find_collection(operation.collection).hidden
-        records = [read_record(operation.collection, row, operation.record, hidden) for row in rows]
+        records = read_records(operation.collection, rows, operation.record, hidden)
         checker = compile_checker(operation.record)  # compiled at the start
         if checker is not None and (found := checker.find(records)):
             self.context.conditions.apply(operation.collection, rows, found)

@@ -131,7 +131,7 @@ class RequestDelegate(HTTPMessageDelegate):
             method=request.method or "" if request.method in METHODS else "other",
             route=operations[0].path if operations else "unknown",
             operation=self._operation.name if self._operation else "",
-            interaction_id=sent_id if _UUID.fullmatch(sent_id) else str(uuid.uuid4()),
+            interaction_id=sent_id if sent_id and _UUID.fullmatch(sent_id) else str(uuid.uuid4()),
             ip=state.proxies.find_caller(request.remote_ip or "", request.headers),
         )
 
@@ -216,7 +216,8 @@ class RequestDelegate(HTTPMessageDelegate):
             raise RequestError(ErrorKind.METHOD_NOT_ALLOWED, "method_not_allowed", headers={"Allow": allowed})
         check_preconditions(self._operation, self._request.headers)
         credentials = self._request.headers.get_list("Authorization")
-        if "access_token" in self._request.query_arguments:
+        query = self._request.query
+        if query and ("access_token" in query or "%" in query) and "access_token" in self._request.query_arguments:
             credentials.append("access_token")  # never read, but it counts as a second token (RFC 6750 section 2)
         request = IncomingRequest(
             operation=self._operation,
@@ -224,7 +225,7 @@ class RequestDelegate(HTTPMessageDelegate):
             raw_ids=self._raw_ids,
             authorization=credentials,
             body=bytes(self._body),
-            query=self._request.query,
+            query=query,
             token=self._entry.token,
         )
         try:

@@ -44,11 +44,11 @@ class PageRequest:
             numbers |= {"first": 1, "prev": self.number - 1}
         if self.number < pages:
             numbers |= {"next": self.number + 1, "last": pages}
-        prefix = f"{base}?" if base else ""
-        links = {}
-        for name, number in numbers.items():
-            query = {"page": number, "page-size": self.size, **filters}
-            links[name] = prefix + urlencode(query, quote_via=quote, safe="")
+        prefix = f"{base}?page=" if base else "page="
+        suffix = f"&page-size={self.size}"
+        if filters:
+            suffix += "&" + urlencode(filters, quote_via=quote, safe="")
+        links = {name: f"{prefix}{number}{suffix}" for name, number in numbers.items()}
         return {"links": links, "meta": {"totalRecords": total, "totalPages": pages}}
 
     def _count_pages(self, total: int) -> int:

@@ -139,7 +139,7 @@ def _check_page(page: object, query: Query) -> Page:
         if type(record) is not dict and not isinstance(record, Mapping):
             raise SourceFault(f"returned a record of type {type(record).__name__} instead of a mapping")
     for condition in query.filters:
-        if not all(map(condition.compile(), records)):
+        if not condition.admits_all(records):
             raise ForeignRecord(f"returned a record outside the query: {condition.member} differs")
     return page
 
