@@ -7,6 +7,7 @@ it may be a secret.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 import tomllib
@@ -40,6 +41,8 @@ class Configuration:
 
     path: Path
     settings: Settings
+    digest: str = ""
+    """The start of the SHA-256 of the file, as `sha256sum` prints it. The environment is no part of it."""
 
     @property
     def sources(self) -> dict[str, SourceEntry]:
@@ -62,7 +65,8 @@ class Configuration:
     def load(cls, path: Path | None = None) -> Self:
         """Find, read and validate the configuration. Raises `ConfigurationError` with all mistakes."""
         path = _find_file(path)
-        tables = _read_toml(path)
+        content = _read_file(path)
+        tables = _read_toml(path, content)
         overrides, mistakes = _read_environment()
         raw = _merge(tables, overrides)
         state = raw.get("state_folder")
@@ -76,7 +80,7 @@ class Configuration:
                 mistakes += _convert_errors(exc, path, model)
         if mistakes:
             raise ConfigurationError(sorted(set(mistakes)))
-        return cls(path, settings)
+        return cls(path, settings, hashlib.sha256(content).hexdigest()[:12])
 
 
 def _find_file(path: Path | None) -> Path:
@@ -90,10 +94,17 @@ def _find_file(path: Path | None) -> Path:
     raise ConfigurationError([Mistake(tried, "", "no configuration file found; `openholder init` writes one")])
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> bytes:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
+        return path.read_bytes()
+    except OSError as exc:
+        raise ConfigurationError([Mistake(str(path), "", f"cannot be read: {type(exc).__name__}")]) from None
+
+
+def _read_toml(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as exc:
         raise ConfigurationError([Mistake(str(path), "", f"cannot be read: {type(exc).__name__}")]) from None
     except tomllib.TOMLDecodeError as exc:
         raise ConfigurationError([Mistake(str(path), "", f"not valid TOML: {exc}")]) from None

@@ -190,7 +190,7 @@ def counted(world: World, metric: str, label: str) -> dict[str, float]:
         sample.labels[label]: sample.value
         for family in world.holder.state.journal.registry.collect()
         for sample in family.samples
-        if sample.name == metric
+        if sample.name == metric and sample.value
     }
 
 

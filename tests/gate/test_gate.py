@@ -49,7 +49,7 @@ def refusals(holder) -> dict[str, float]:
         sample.labels["reason"]: sample.value
         for metric in holder.state.journal.registry.collect()
         for sample in metric.samples
-        if sample.name == "openholder_http_refusals_total"
+        if sample.name == "openholder_http_refusals_total" and sample.value
     }
 
 

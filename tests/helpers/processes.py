@@ -122,12 +122,12 @@ class Server:
             self._arrived.put(line)
         self._arrived.put(None)
 
-    def event(self, text: str) -> dict[str, Any]:
-        """Wait for a log line whose event holds ``text``, and give its fields."""
+    def event(self, text: str, **wanted: Any) -> dict[str, Any]:
+        """Wait for a log line whose event holds ``text``, with the ``wanted`` fields, and give all its fields."""
         deadline = time.monotonic() + PATIENCE
         while (line := self._arrived.get(timeout=max(0.1, deadline - time.monotonic()))) is not None:
             fields = json.loads(line) if line.startswith("{") else {"event": line}
-            if text in str(fields.get("event")):
+            if text in str(fields.get("event")) and wanted.items() <= fields.items():
                 return fields
         raise AssertionError(f"the process ended without saying {text!r}:\n{''.join(self.lines)}")
 

@@ -641,3 +641,22 @@ async def test_an_unavailable_source_is_503_with_its_retry_after(world, doing, e
     answer = await world.call("/auth/v1/customer/cust-1001")
     assert (answer.status, answer.headers["Retry-After"]) == (503, retry_after)
     assert "X-Sharing-Refused" not in answer.headers
+
+
+OUTCOMES = {
+    "answered": Page(records=(), total=0),
+    "refused": SharingRefused(),
+    "unavailable": SourceUnavailable(),
+    "fault": ValueError("SECRET"),
+}
+
+
+@pytest.mark.parametrize(("outcome", "result"), OUTCOMES.items(), ids=OUTCOMES)
+@pytest.mark.gen_test
+async def test_each_query_is_timed_under_its_outcome(world, doing, outcome, result):
+    doing(raising(result) if isinstance(result, Exception) else lambda query: result)
+    await world.start(OWN)
+    await world.call("/auth/v1/customer/cust-1001")
+    count = world.holder.state.journal.registry.get_sample_value
+    labels = {"source": "own", "outcome": outcome}
+    assert count("openholder_source_query_seconds_count", labels) == 1

@@ -39,7 +39,7 @@ log = logging.getLogger("openholder")
 def serve(path: Path | None, dev: bool, worker: int | None, descriptors: tuple[int, ...], report: int | None) -> int:
     """Serve until SIGTERM or Ctrl-C. SIGHUP reloads the configuration."""
     configuration = Configuration.load(path)
-    configure_logging(configuration.settings.log)
+    configure_logging(configuration.settings.log, worker=worker)
     with asyncio.Runner(loop_factory=choose_loop(configuration.settings.listen.http)) as runner:
         if worker is not None:
             shared = [socket.socket(fileno=descriptor) for descriptor in descriptors]

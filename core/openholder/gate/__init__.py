@@ -87,12 +87,12 @@ class Gate:
         facts.kid, facts.alg = token.printable_kid, token.algorithm
         await self._check_signature(token)
         now = self._read_clock()
-        lost_before = self._find_lost_before()
+        lost_before = self.lost_before
         expires_at = self._check_claims(token, path, facts, now, lost_before)
         entry = replay.digest(token.claims["iss"], token.claims["jti"])
         if not await self._is_first_use(entry, expires_at + self._fiskil.clock_tolerance + 1):
             raise Refused(Reason.REPLAYED)
-        if self._find_lost_before() > lost_before:
+        if self.lost_before > lost_before:
             raise CannotJudge("replay store: it lost tokens meanwhile")
 
     async def _check_signature(self, token: Token) -> None:
@@ -103,7 +103,9 @@ class Gate:
         if not verified:
             raise Refused(Reason.SIGNATURE_WRONG)
 
-    def _find_lost_before(self) -> float:
+    @property
+    def lost_before(self) -> float:
+        """The time before which used tokens may be missing from the record, in seconds since 1970; 0 if none are."""
         return max(self._lost_before, getattr(self._store, "lost_before", 0.0))
 
     def _check_claims(self, token: Token, path: str, facts: TokenFacts, now: float, lost_before: float) -> float:

@@ -31,7 +31,7 @@ class ReplayStore(Protocol):
 
     Implement these methods in a plain class; there is nothing to inherit from. The class may have more attributes:
     ``Settings``, a pydantic model of its configuration; ``api_version``, the supported version of the plugin interface
-    (1 by default); and those of `AnswersAtOnce` and `NoticesLosses`.
+    (1 by default); and those of `AnswersAtOnce`, `CountsEntries` and `NoticesLosses`.
     """
 
     reach: ClassVar[Reach]
@@ -86,6 +86,18 @@ class AnswersAtOnce(Protocol):
 
         Called first, on the event loop, so it must neither block nor compute for long. If it returns None,
         ``add_if_absent`` is called.
+        """
+        ...
+
+
+class CountsEntries(Protocol):
+    """What a store may have in addition: the number of its entries, for the operator."""
+
+    async def count_entries(self) -> float:
+        """Return how many tokens are remembered, or an estimate. Called every quarter of a minute.
+
+        Raises:
+            Exception: It is not known now.
         """
         ...
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from tornado.web import Application, RequestHandler
+
+from openholder.serving.metrics import Metrics
 
 CheckReadiness = Callable[[], Awaitable[str]]
 """Returns why the server cannot serve requests, or an empty string if it can."""
@@ -59,23 +61,25 @@ class ReadyHandler(_PlainTextHandler):
 
 
 class MetricsHandler(_PlainTextHandler):
-    """``/metrics``: metrics in the Prometheus text format."""
+    """``/metrics``: metrics of all workers in the Prometheus text format."""
 
-    def initialize(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+    def initialize(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
-    def get(self) -> None:
+    async def get(self) -> None:
+        self._metrics.refresh()
+        rendered = await asyncio.to_thread(self._metrics.render)  # a few hundred series of each worker
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
-        self.finish(generate_latest(self._registry))
+        self.finish(rendered)
 
 
-def make_admin_application(check_readiness: CheckReadiness, registry: CollectorRegistry) -> Application:
+def make_admin_application(check_readiness: CheckReadiness, metrics: Metrics) -> Application:
     """Make the Tornado application of the admin listener."""
     return Application(
         [
             ("/live", LiveHandler),
             ("/ready", ReadyHandler, {"check_readiness": check_readiness}),
-            ("/metrics", MetricsHandler, {"registry": registry}),
+            ("/metrics", MetricsHandler, {"metrics": metrics}),
         ],
         default_handler_class=NotFoundHandler,
         log_function=lambda _: None,

@@ -28,15 +28,18 @@ from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
 from openholder.server.admin import make_admin_application
 from openholder.server.connections import ConnectionReport, bind, choose_server, find_exposures, limit_connections
-from openholder.server.generation import Generation, list_fixed_changes
+from openholder.server.generation import Generation, list_fixed_changes, list_operations
 from openholder.server.lag import watch_loop
-from openholder.server.logs import batch_lines, count_lost_lines, log_loop_errors
+from openholder.server.logs import batch_lines, log_loop_errors
+from openholder.server.measuring import count_entries, set_limits, watch_admission, watch_process
 from openholder.server.systemd import READY, STOPPING, notify
 from openholder.server.tls import CertificateFiles, UnusableCertificate, list_hosts
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
+from openholder.serving.metrics import Metrics
 from openholder.serving.refusals import answer_refusal
 from openholder.serving.routing import Switch
+from openholder.serving.shared_values import shared_values
 from openholder.settings import Settings
 from openholder.sources.kinds import find_kind
 from openholder.sources.registry import SourceRegistry
@@ -123,13 +126,24 @@ class RunningServer:
             except Exception as exc:
                 reason = exc if isinstance(exc, OpenholderError) else type(exc).__name__
                 log.error("reload failed; keeping the current configuration: %s", reason)
+                self.state.journal.metrics.count("openholder_reloads", "refused")()
                 return
             old = self.generation
             self.generation = fresh
             self.switch.application = fresh.application
-            fresh.state.journal.tell(fresh.sources.observers)
+            fresh.state.journal.follow(fresh.sources)
+            self.note_configuration(old)
+            self.state.journal.metrics.count("openholder_reloads", "good")()
             _start_task(partial(_retire, old), self.retiring)
             log.info("configuration reloaded")
+
+    def note_configuration(self, old: Generation | None = None) -> None:
+        """Report which configuration is in use, in place of an old one."""
+        metrics = self.state.journal.metrics
+        if old:
+            metrics.set("openholder_configuration_info", 0, old.configuration.digest)
+        metrics.set("openholder_configuration_info", 1, self.generation.configuration.digest)
+        set_limits(metrics, list_operations(self.generation.configuration.settings))
 
     async def _open_next_generation(self) -> Generation:
         current = self.generation.configuration
@@ -207,26 +221,31 @@ async def serve(
             raise Unreachable(f"the replay store cannot be opened: {type(exc).__name__}") from exc
         stack.push_async_callback(store.close)
         secret = settings.log.pseudonym_key
-        journal = Journal(secret.get_secret_value().encode() if secret else b"")
+        metrics = Metrics(stack.enter_context(shared_values(worker)))
+        journal = Journal(secret.get_secret_value().encode() if secret else b"", metrics)
         keys = _make_key_cache(settings, journal.count_key_event)
-        journal.jwks_age.set_function(lambda: -1 if keys.age is None else keys.age)
-        journal.lost_lines.set_function(count_lost_lines)
         stack.push_async_callback(keys.close)
         gate = Gate(settings.fiskil, settings.public_url, keys, store, lost_before=lost_before)
         generation = await Generation.open(configuration, gate, journal)
-        journal.tell(generation.sources.observers)
+        journal.follow(generation.sources)
         switch = Switch(generation.application)
         running = RunningServer(generation, keys, gate, switch, _make_server(settings, switch, journal))
         stack.push_async_callback(running.close)
         await keys.start()
-        watch = watch_loop(journal.loop_lag.set, lambda: running.sources.list_active())
+        running.note_configuration()
+        watch_process(metrics, settings.listen)
+        watch_admission(metrics, keys, gate)
+        metrics.watch("openholder_http_connections", lambda: len(running.server.members))
+        metrics.watch("openholder_http_running", lambda: len(running.state.running))
+        stack.push_async_callback(_cancel, asyncio.create_task(count_entries(metrics, store)))
+        watch = watch_loop(partial(_report_lag, metrics), lambda: running.sources.list_active())
         stack.push_async_callback(_cancel, asyncio.create_task(watch))
         late = _give_up_late_requests(running, settings.listen.request_timeout)
         stack.push_async_callback(_cancel, asyncio.create_task(late))
         certificate = _load_certificate(settings)
         if certificate:
             certificate.log_problems()
-            journal.watch_certificate(certificate.count_days_left)
+            metrics.watch("openholder_tls_certificate_days_left", certificate.count_days_left)
             running.use_tls(certificate.current.context)
             renewal = asyncio.create_task(certificate.follow(running.use_tls))
             stack.push_async_callback(_cancel, renewal)
@@ -254,9 +273,7 @@ def _make_server(settings: Settings, switch: Switch, journal: Journal) -> Server
         body=BODY_TIMEOUT,
     )
     make = choose_server(listen.http)
-    server = make(switch, partial(answer_refusal, journal), ConnectionReport(limits, journal.registry), limits)
-    journal.watch_connections(lambda: len(server.members))
-    return server
+    return make(switch, partial(answer_refusal, journal), ConnectionReport(limits, journal.metrics), limits)
 
 
 def _load_certificate(settings: Settings) -> CertificateFiles | None:
@@ -271,13 +288,18 @@ def _load_certificate(settings: Settings) -> CertificateFiles | None:
 
 
 def _start_admin_listener(running: RunningServer, settings: Settings, worker: int, stack: AsyncExitStack) -> None:
-    server = HTTPServer(make_admin_application(running.check_readiness, running.state.journal.registry))
+    server = HTTPServer(make_admin_application(running.check_readiness, running.state.journal.metrics))
     port = settings.listen.admin_port
     sockets = bind(settings.listen.admin_address, port + worker if port else 0)
     server.add_sockets(sockets)
     stack.push_async_callback(server.close_all_connections)
     stack.callback(server.stop)
     running.admin_port = sockets[0].getsockname()[1]
+
+
+def _report_lag(metrics: Metrics, seconds: float) -> None:
+    metrics.set("openholder_loop_lag_seconds", seconds)
+    metrics.refresh()
 
 
 async def _give_up_late_requests(running: RunningServer, limit: float) -> None:

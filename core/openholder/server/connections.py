@@ -13,13 +13,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import cast
 
-from prometheus_client import CollectorRegistry, Counter
 from tornado.netutil import bind_sockets
 
 from openholder.edge.server import BACKLOG, Limits, Server
 from openholder.errors import Unreachable
 from openholder.ratelimit import TokenBucket
 from openholder.server.tornado_http import TornadoServer
+from openholder.serving.metrics import Metrics, Recorders
 from openholder.setting_types import is_loopback
 from openholder.settings import Listen
 
@@ -65,9 +65,10 @@ def _is_internal(address: str) -> bool:
 class ConnectionReport:
     """What is counted and logged of connections that are closed or not taken."""
 
-    def __init__(self, limits: Limits, registry: CollectorRegistry) -> None:
-        name, text = "openholder_http_connections_closed", "Connections closed by the server, or not taken, by reason"
-        self._closed = Counter(name, text, ("reason",), registry=registry)
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self._closed = Recorders(lambda reason: metrics.count("openholder_http_connections_closed", reason))
+        for reason in ("full", "address_full"):
+            self._closed[reason](0)  # an alert sees no rise in what begins with 1
         self._texts = {
             "full": f"all {limits.connections} connections are in use",
             "address_full": f"all {limits.per_address} connections of one address are in use",
@@ -76,7 +77,7 @@ class ConnectionReport:
 
     def __call__(self, reason: str, ip: str) -> None:
         """Count a connection that is closed or not taken. Warn if that is for lack of room."""
-        self._closed.labels(reason).inc()
+        self._closed[reason]()
         if reason in self._texts and self._warnings[reason].take():
             message = (
                 "%s: each new one takes the place of the one that has been idle longest, or is closed; last from %s"

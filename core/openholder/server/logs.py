@@ -31,11 +31,16 @@ LIBRARY_LINES = (10.0, 100)
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 _writer = LineWriter(None)
+_worker: int | None = None
 
 
-def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
-    """Log to ``stream`` (default: standard output): one JSON object per line, or readable lines on a terminal."""
-    global _writer
+def configure_logging(settings: Log, stream: TextIO | None = None, worker: int | None = None) -> None:
+    """Log to ``stream`` (default: standard output): one JSON object per line, or readable lines on a terminal.
+
+    Each line has the number of the worker, if there is one.
+    """
+    global _writer, _worker
+    _worker = worker
     stream = stream or sys.stdout  # None if the process was started without a standard output
     is_terminal = stream is not None and stream.isatty()
     readable = settings.format == "console" or (settings.format == "auto" and is_terminal)
@@ -146,6 +151,8 @@ def _complete_event(logger: Any, method: str, event: EventDict) -> EventDict:
             exception = sys.exc_info()
         kind = exception[0] if isinstance(exception, tuple) else type(exception)
         event["error"] = getattr(kind, "__name__", "")
+    if _worker is not None:
+        event["worker"] = _worker
     event["level"] = method
     event["logger"] = logger.name
     event["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"

@@ -15,11 +15,13 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from openholder.config import Configuration
 from openholder.server.app import run
 from openholder.server.logs import batch_lines
 from openholder.server.systemd import READY, STOPPING, notify
+from openholder.serving.shared_values import forget_worker, shared_folder
 
 log = logging.getLogger(__name__)
 
@@ -63,14 +65,14 @@ async def supervise(configuration: Configuration, shared: Sequence[socket.socket
 
     SIGHUP is passed on to the workers, which then reload the configuration. systemd is told when all workers answer.
     """
-    workers = Workers(configuration, shared)
-    for signum, handle in (
-        (signal.SIGTERM, workers.end),
-        (signal.SIGINT, workers.end),
-        (signal.SIGHUP, workers.reload),
-    ):
-        asyncio.get_running_loop().add_signal_handler(signum, handle)
-    with batch_lines():
+    with shared_folder() as folder, batch_lines():
+        workers = Workers(configuration, shared, folder)
+        for signum, handle in (
+            (signal.SIGTERM, workers.end),
+            (signal.SIGINT, workers.end),
+            (signal.SIGHUP, workers.reload),
+        ):
+            asyncio.get_running_loop().add_signal_handler(signum, handle)
         return max(await asyncio.gather(*map(workers.keep_running, sorted(workers.starting))))
 
 
@@ -80,10 +82,12 @@ class Workers:
     Args:
         configuration: What they serve.
         shared: The sockets on which all of them listen.
+        metrics: The folder in which they count together.
     """
 
-    def __init__(self, configuration: Configuration, shared: Sequence[socket.socket]) -> None:
+    def __init__(self, configuration: Configuration, shared: Sequence[socket.socket], metrics: Path) -> None:
         self._shared = shared
+        self._metrics = metrics
         # -P: otherwise -m puts the working directory first on the path, and a file tornado.py in it would be imported.
         self._command = [sys.executable, "-P", "-m", "openholder", "serve", "-c", str(configuration.path)]
         self._descriptors = [listening.fileno() for listening in shared]
@@ -124,6 +128,7 @@ class Workers:
                 # Configuration error, or something is unreachable: a restart would end the same way.
                 self._stop.set()
                 return process.returncode
+            forget_worker(self._metrics, number)
             log.error("worker %d exited with code %s; restarting it", number, process.returncode)
             await asyncio.sleep(RESTART_DELAY)
         return 0

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
 from openholder.contract.collections import find_collection
@@ -25,20 +25,24 @@ from openholder.contract.operations import Operation
 from openholder.gate import TokenFacts
 from openholder.query import Row
 from openholder.ratelimit import TokenBucket
+from openholder.serving.metrics import Metrics, Recorders
 from openholder.sources.hookspecs import FinishedRequest
-from openholder.sources.observers import Observers
+from openholder.sources.registry import SourceRegistry
 
 log: FilteringBoundLogger = structlog.get_logger("openholder")
 
-TIERS = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 4.0, 6.0)
-"""Seconds. The upper ones are the response times of the CDS performance tiers."""
-
-LIVES = (-30.0, 0.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 PSEUDONYMS = 8192
 """Pseudonyms that are kept: one costs a third of what the line costs."""
 LOGGED_REFUSALS = (100.0, 1000)
 """Log lines a second for 4xx answers and for whatever becomes of requests that were not let in, and the burst: anybody
 can cause them, and they must not fill the disk. All of them are counted."""
+
+ALARMING = ("foreign_record", "source_fault", "fault", "not_recorded", "overloaded")
+"""Reasons that alerts look for."""
+SHARING_REFUSALS = (403, 404, 422)
+"""Statuses of refusals to share, as Fiskil's half-yearly report counts them."""
+REPLAY_FAILED = "cannot_judge: replay store"
+"""The beginning of the reason for a request that the replay store could not judge."""
 
 
 CONDITION_PAUSE = 600.0
@@ -125,25 +129,13 @@ class _BrokenCount:
     silent_until: float = 0.0
 
 
-class Recorders(dict[Any, Callable[..., None]]):
-    """What counts under some labels, made on first use: metrics take longer to find it by the labels than to count."""
-
-    def __init__(self, make: Callable[[Any], Callable[..., None]]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, labels: Any) -> Callable[..., None]:
-        recorder = self[labels] = self._make(labels)
-        return recorder
-
-
 class Journal:
     """The log, metrics and observers of one server.
 
     ``key`` makes the pseudonyms; by default each start makes a new one.
     """
 
-    def __init__(self, key: bytes = b"") -> None:
+    def __init__(self, key: bytes = b"", metrics: Metrics | None = None) -> None:
         self.on_finished: Callable[[FinishedRequest], None] | None = None
         """Called with each answered request."""
         self.on_answer: Callable[[FinishedRequest], Awaitable[bool]] | None = None
@@ -159,59 +151,45 @@ class Journal:
         }
         self._unlogged = 0
         self._broken: dict[tuple[str, Broken], _BrokenCount] = {}
-        self.registry = CollectorRegistry()
-        self._make_metrics(self.registry)
+        self.metrics = metrics or Metrics()
+        self._make_metrics(self.metrics)
 
-    def _make_metrics(self, registry: CollectorRegistry) -> None:
-        requests = Counter(
-            "openholder_http_requests", "Requests answered", ("route", "method", "status"), registry=registry
-        )
-        seconds = Histogram(
-            "openholder_http_request_seconds", "Time to answer", ("route",), buckets=TIERS, registry=registry
-        )
-        reasons = Counter(
-            "openholder_http_refusals", "Answers other than data, by reason", ("reason",), registry=registry
-        )
-        fetches = Counter(
-            "openholder_jwks_events", "Key sets fetched or not, and unknown kids", ("event",), registry=registry
-        )
-        tokens = Counter("openholder_tokens", "Tokens let in, by key", ("kid", "alg"), registry=registry)
-        life = Histogram(
-            "openholder_token_life_seconds",
-            "Seconds until a token expires: a drift shows a clock that is off",
-            buckets=LIVES,
-            registry=registry,
-        )
-        conditions = Counter(
-            "openholder_conditions_broken",
-            "Records served that break a condition of the CDS",
-            ("collection", "member", "fault", "severity"),
-            registry=registry,
-        )
-        self._count_broken = Recorders(lambda labels: conditions.labels(*labels).inc)
-        self._count_request = Recorders(lambda labels: requests.labels(*labels).inc)
-        self._observe_seconds = Recorders(lambda route: seconds.labels(route).observe)
-        self._count_reason = Recorders(lambda reason: reasons.labels(reason).inc)
-        self._count_event = Recorders(lambda event: fetches.labels(event).inc)
-        self._count_token = Recorders(lambda labels: tokens.labels(*labels).inc)
-        self._observe_life = life.observe
-        self.loop_lag = Gauge("openholder_loop_lag_seconds", "How long the loop was held", registry=registry)
-        self.jwks_age = Gauge("openholder_jwks_age_seconds", "Age of the key set in use", registry=registry)
-        self.lost_lines = Gauge("openholder_log_lines_lost", "Log lines that nobody read", registry=registry)
+    def _make_metrics(self, metrics: Metrics) -> None:
+        self._count_request = Recorders(lambda labels: metrics.count("openholder_http_requests", *labels))
+        self._observe_seconds = Recorders(lambda route: metrics.observe("openholder_http_request_seconds", route))
+        self._count_reason = Recorders(lambda reason: metrics.count("openholder_http_refusals", reason))
+        self._count_event = Recorders(lambda event: metrics.count("openholder_jwks_events", event))
+        self._count_token = Recorders(lambda labels: metrics.count("openholder_tokens", *labels))
+        self._count_sharing_refusal = Recorders(lambda status: metrics.count("openholder_sharing_refusals", status))
+        self._observe_query = Recorders(lambda labels: metrics.observe("openholder_source_query_seconds", *labels))
+        self._count_failure = Recorders(lambda labels: metrics.count("openholder_observer_failures", *labels))
+        self._count_broken = Recorders(lambda labels: metrics.count("openholder_conditions_broken", *labels))
+        self._observe_life = metrics.observe("openholder_token_life_seconds")
+        self._count_replay_error = metrics.count("openholder_replay_errors")
+        # Prometheus sees no rise in what begins with 1: what alerts look for begins with 0.
+        for reason in ALARMING:
+            self._count_reason[reason](0)
+        for result in ("good", "refused"):
+            metrics.count("openholder_reloads", result)(0)
+        for status in SHARING_REFUSALS:
+            self._count_sharing_refusal[status](0)
 
-    def watch_certificate(self, count_days_left: Callable[[], float]) -> None:
-        """Report the days until the TLS certificate expires. Without TLS there is no such metric."""
-        name, text = "openholder_tls_certificate_days_left", "Days until the TLS certificate in use expires"
-        Gauge(name, text, registry=self.registry).set_function(count_days_left)
-
-    def watch_connections(self, count: Callable[[], float]) -> None:
-        """Report the open connections."""
-        name, text = "openholder_http_connections", "Open connections"
-        Gauge(name, text, registry=self.registry).set_function(count)
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The metrics of this process."""
+        return self.metrics.registry
 
     def count_key_event(self, event: str) -> None:
         """Count an event of the key cache."""
         self._count_event[event]()
+
+    def count_query(self, source: str, outcome: str, seconds: float) -> None:
+        """Count a query of a source."""
+        self._observe_query[source, outcome](seconds)
+
+    def count_failure(self, observer: str, hook: str) -> None:
+        """Count an event that an observer failed to record."""
+        self._count_failure[observer, hook]()
 
     def count_broken(self, collection: str, broken: Broken, records: int) -> None:
         """Count records that break a condition, and log the condition, but not in every answer."""
@@ -243,6 +221,10 @@ class Journal:
                 self._observe_life(entry.token.life)
         if entry.reason:
             self._count_reason[entry.reason.partition(":")[0]]()
+            if entry.reason.startswith(REPLAY_FAILED):
+                self._count_replay_error()
+        if entry.refused:
+            self._count_sharing_refusal[entry.status]()
         self._log(entry)
         if self.on_finished:
             self.on_finished(entry.describe())
@@ -251,9 +233,13 @@ class Journal:
         """Have the observers record an answer before it leaves. Return whether it may."""
         return self.on_answer is None or await self.on_answer(entry.describe())
 
-    def tell(self, observers: Observers) -> None:
-        """Tell these observers of requests from now on, and nobody else."""
-        self.on_finished, self.on_answer = observers.notify, observers.record
+    def follow(self, sources: SourceRegistry) -> None:
+        """Count the queries of these sources, and tell their observers of requests from now on, and nobody else."""
+        sources.on_query = self.count_query
+        sources.observers.on_failure = self.count_failure
+        for name in sources.observers.recorders:
+            self._count_failure[name, "record_answer"](0)
+        self.on_finished, self.on_answer = sources.observers.notify, sources.observers.record
 
     def _log(self, entry: Entry) -> None:
         severe = entry.reason == "foreign_record"

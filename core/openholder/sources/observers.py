@@ -49,6 +49,11 @@ class Observers:
         self.on_failure: Callable[[str, str], None] = lambda name, hook: None
 
     @property
+    def recorders(self) -> tuple[str, ...]:
+        """The names of those who record answers."""
+        return tuple(recorder.name for recorder in self._recorders)
+
+    @property
     def record(self) -> Callable[[FinishedRequest], Awaitable[bool]] | None:
         """Has an answer recorded before it leaves. None if nobody wants to."""
         return self._record if self._recorders else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -171,6 +172,8 @@ class SourceRegistry:
         self._opened_observers = [f"observers.{name}" for name in observers or ()]
         self.observers = self._make_observers(entries, observers or {})
         """Those who are told of requests."""
+        self.on_query: Callable[[str, str, float], None] = lambda source, outcome, seconds: None
+        """Called after each query with the source, its outcome, and the seconds that it took."""
         self._exits = AsyncExitStack()
         self._active: list[str] = []
         self._last_active = ""
@@ -291,13 +294,21 @@ class SourceRegistry:
         if source is None:
             raise SourceFault(f"no source serves collection {query.collection!r}")
         self._active.append(source.name)
+        started, outcome = time.perf_counter(), "cancelled"
         try:
-            return await source.fetch(query)
+            page = await source.fetch(query)
+            outcome = "answered"
+            return page
+        except SourceError as exc:
+            outcome = "unavailable" if isinstance(exc, SourceUnavailable) else "refused"
+            raise
         except SourceFault as exc:
+            outcome = "fault"
             exc.args = (f"collection {query.collection!r}: {exc}",)  # tell the log where to look
             name_record(exc, query.collection)
             raise
         finally:
+            self.on_query(source.name, outcome, time.perf_counter() - started)
             self._last_active = source.name
             self._active.remove(source.name)
 

@@ -121,6 +121,10 @@ class SQLiteStore:
         answer = self.add_now(entry, expires_at)
         return await self._batches.add(entry, expires_at) if answer is None else answer
 
+    async def count_entries(self) -> float:
+        """See `CountsEntries`."""
+        return await self._run(self._require_file().count_entries)
+
     def _require_file(self) -> ReplayFile:
         if self._file:
             return self._file
