@@ -9,7 +9,10 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import inspect
 
+from openholder.contract.fitting import compile_fitter
+from openholder.contract.formats import AmountString, RateString
 from openholder.contract.operations import OPERATIONS
 from openholder.contract.records.auth import AccountLink, ConsentAccount, Customer
 from openholder.contract.records.starter import Balance
@@ -87,6 +90,12 @@ def test_columns_without_a_value_or_a_member_stay_behind(record, row):
         (-1234567.89, "-1234567.89"),
         (99999999999999.5, "99999999999999.5"),
         (Decimal("1200.50"), "1200.50"),
+        (Decimal("3.5E+5"), "350000"),
+        (Decimal("-4.800"), "-4.80"),
+        (Decimal("0.04750000000000000000"), "0.0475"),
+        (Decimal("0E-10"), "0.00"),
+        (Decimal("1E+2"), "100"),
+        (Decimal("123456789012345678901234567.8000"), "123456789012345678901234567.80"),
     ],
 )
 def test_a_decimal_leaves_with_the_digits_that_came_in(value, written):
@@ -220,6 +229,15 @@ def test_an_object_is_given_as_a_whole_or_by_its_parts(read, order):
     with pytest.raises(Misfit, match="'address'") as caught:
         fitted(Customer, whole | parts if order == "whole first" else parts | whole)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "amount", "rate"),
+    [("0.0475000000", "0.0475", "0.0475"), ("3.5E+5", "350000.00", "350000"), ("12.000", "12.00", "12.00")],
+)
+def test_a_number_of_a_database_leaves_without_needless_zeros(value, amount, rate):
+    for kind, written in ((AmountString, amount), (RateString, rate)):
+        assert compile_fitter(inspect.type_info(kind))(Decimal(value), "x") == written
 
 
 def test_two_columns_for_one_member_do_not_fit():

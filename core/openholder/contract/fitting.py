@@ -27,6 +27,10 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, 1: True, 0: False}
 _LARGEST = 10**30
 """Larger numbers are neither ids nor amounts, and writing out their digits would be expensive."""
+_LONGEST = 30
+"""Digits before or behind the point up to which an exponent is written out."""
+_PLACES = 2
+"""The decimal places of an amount, whose zeros stay."""
 _DOUBLE_DIGITS = 15
 """Decimal digits that a double preserves (IEEE 754, DBL_DIG). A value with more carries a rounding error."""
 
@@ -78,7 +82,7 @@ def _fit_integer(value: Any, path: str) -> Any:
 def fit_decimal(value: Any, path: str) -> Decimal:
     """Convert a number or its text to an exact decimal."""
     if isinstance(value, Decimal) and value.is_finite():
-        return value
+        return _cut_zeros(value)
     if isinstance(value, float) and abs(value) < 10**_DOUBLE_DIGITS and float(f"{value:.{_DOUBLE_DIGITS}g}") == value:
         return Decimal(f"{value:.{_DOUBLE_DIGITS}g}")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -88,6 +92,18 @@ def fit_decimal(value: Any, path: str) -> Decimal:
     if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
         raise Misfit(path, value, DECIMAL_COMMA)
     raise Misfit(path, value, "expected an exact decimal")
+
+
+def _cut_zeros(value: Decimal) -> Decimal:
+    """Return a number without an exponent, and without zeros behind its second decimal place.
+
+    Databases give a number all places of its column, or of a division; their drivers may give 350000 as 3.5E+5.
+    """
+    exponent = int(value.as_tuple().exponent)
+    if -_PLACES <= exponent <= 0 or abs(value.adjusted()) >= _LONGEST:
+        return value
+    whole, _, places = format(value, "f").partition(".")
+    return Decimal(f"{whole}.{places.rstrip('0'):0<{_PLACES}}" if places else whole)
 
 
 def _fit_object(fields: dict[str, Fitter], empties: Mapping[str, Callable[[], Any]], value: Any, path: str) -> Any:
