@@ -131,7 +131,7 @@ sbom: $(VENV)/release/installed
 	$(VENV)/release/bin/cyclonedx-py environment $(VENV)/production/bin/python --output-reproducible \
 	    --output-format JSON --output-file $(DIST)/openholder.cdx.json
 
-SERVICES := chromium haproxy nginx-light postgresql redis-server systemd
+SERVICES := chromium haproxy mariadb-server nginx-light postgresql redis-server systemd
 services:
 	dpkg --status $(SERVICES) >/dev/null 2>&1 \
 	    || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y $(SERVICES) >/dev/null; }

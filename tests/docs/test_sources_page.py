@@ -22,7 +22,7 @@ from openholder.inspection.column_names import list_columns
 from openholder.server.app import bind
 
 PAGE = (Path(__file__).parents[2] / "docs/sources.md").read_text(encoding="utf-8")
-SQL, CSV, WORDS, REST, SEVERAL = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
+SQL, CSV, WORDS, MARIADB, REST, SEVERAL = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
 
 
 def blocks(chapter: str, language: str) -> list[str]:

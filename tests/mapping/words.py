@@ -150,3 +150,11 @@ CASES = {
         {"executionDateTime": "2026-10-01 09:30:00"}, "executionDateTime", None, "2026-10-01T09:30:00+10:00", "", SYDNEY
     ),
 }
+
+
+def group_cases() -> list[list[tuple[str, Case]]]:
+    """Group the cases that differ in their values only: they can be records of one table, each of its own account."""
+    groups: dict[str, list[tuple[str, Case]]] = {}
+    for name, case in CASES.items():
+        groups.setdefault(repr((case.settings, list(case.cells))), []).append((name, case))
+    return list(groups.values())

@@ -9,19 +9,11 @@ from decimal import Decimal
 import pytest
 
 from cluster import Cluster
-from mapping.words import CASES, SYDNEY, TRANSACTIONS
+from mapping.words import SYDNEY, TRANSACTIONS, group_cases
 from openholder import Filter, Order, Query, SourceFault
 from queries import fetch_once, fetch_records, open_bank
 
 NEWEST = (Order("postingDateTime", descending=True, reads="instant"), Order("transactionId"))
-
-
-def group_cases():
-    """Group the cases that differ in their values only: they are records of one table, each of its own account."""
-    groups: dict[str, list[tuple[str, object]]] = {}
-    for name, case in CASES.items():
-        groups.setdefault(repr((case.settings, list(case.cells))), []).append((name, case))
-    return list(groups.values())
 
 
 def write_table(name, cases):
