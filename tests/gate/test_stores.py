@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -250,6 +251,15 @@ def redis_down(redis: RedisServer):
     redis.start()
 
 
+def ask_readiness(server: Server) -> tuple[int, str]:
+    """Ask the admin listener whether the server is ready."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.admin_port, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        connection.request("GET", "/ready")
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
 @pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
@@ -259,9 +269,12 @@ def test_an_unavailable_store_accepts_and_uses_up_no_token(bank, own_redis, stor
     with Server(bank) as server:
         token = server.token(BALANCE)
         assert server.call(BALANCE)[0] == 200
+        assert ask_readiness(server) == (200, "ready\n")
         with store_locked(bank) if redis is None else redis_down(redis):
             for _ in range(2):
                 check_unavailable(server, token)
+            status, text = ask_readiness(server)
+            assert status == 503 and text.startswith("replay store: ")
             assert server.call(BALANCE, token="forged.to.ken")[0] == 401  # needs no store
         check_works_once(server, token)
         assert server.stop() == 0

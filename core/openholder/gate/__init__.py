@@ -28,6 +28,10 @@ STORE_DEADLINE = 3.0
 """Seconds that the replay store may take. The SQLite store alone waits up to 2 s for a lock."""
 
 
+NOBODY = replay.digest("", "readiness")
+"""An entry that no token has: the configuration allows no empty issuer."""
+
+
 @dataclass(slots=True)
 class TokenFacts:
     """What the log may contain about a token. Filled in as far as the checks got."""
@@ -70,6 +74,10 @@ class Gate:
     def count_waiting(self) -> int:
         """Return how many requests wait for keys. Nothing is known about them yet."""
         return self._keys.waiting
+
+    async def check_store(self) -> None:
+        """Add an entry that no token has, as each request does. Raises `CannotJudge` if the replay store is away."""
+        await self._is_first_use(NOBODY, self._clock() + 1)
 
     async def admit(self, authorization: Sequence[str], path: str, facts: TokenFacts) -> None:
         """Admit a request and use up its token.

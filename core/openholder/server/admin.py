@@ -49,7 +49,7 @@ class LiveHandler(_PlainTextHandler):
 
 
 class ReadyHandler(_PlainTextHandler):
-    """``/ready``: 200 if keys and sources are available, otherwise 503 with the reason."""
+    """``/ready``: 200 if keys, sources and replay store are available, otherwise 503 with the reason."""
 
     def initialize(self, check_readiness: CheckReadiness) -> None:
         self._check_readiness = check_readiness

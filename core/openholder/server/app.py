@@ -22,7 +22,7 @@ from tornado.httpserver import HTTPServer
 from openholder.config import REPLAY_STORES, Configuration
 from openholder.edge.server import Limits, Server
 from openholder.errors import ConfigurationError, Mistake, OpenholderError, Unreachable
-from openholder.gate import Gate
+from openholder.gate import CannotJudge, Gate
 from openholder.gate.fetching import KnownKeys, make_fetch
 from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
@@ -96,6 +96,10 @@ class RunningServer:
             await self.sources.check_health()
         except Exception as exc:
             return f"source not healthy: {type(exc).__name__}"
+        try:
+            await self.gate.check_store()
+        except CannotJudge as exc:
+            return str(exc)
         return ""
 
     def use_tls(self, context: ssl.SSLContext) -> None:
