@@ -44,12 +44,17 @@ def format_page() -> str:
     return "\n".join([*parts, EXIT_CODES_HEADING + codes])
 
 
-def format_command(command: click.Command, ctx: click.Context) -> str:
+def format_command(command: click.Command, ctx: click.Context, level: str = "##") -> str:
     """Format one command: how it is called, what it does, and its options."""
     usage = " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])
     paragraphs = [textwrap.fill(mark_code(text), WIDTH, break_on_hyphens=False) for text in read_help(command)]
-    lines = [f"## openholder {ctx.info_name}", "", "```text", usage, "```", ""]
+    lines = [f"{level} {ctx.command_path}", "", "```text", usage, "```", ""]
     lines += [line for paragraph in paragraphs for line in (paragraph, "")]
+    if isinstance(command, click.Group):
+        for name, sub in command.commands.items():
+            context = click.Context(sub, info_name=name, parent=ctx, help_option_names=["-h", "--help"])
+            lines.append(format_command(sub, context, "###"))
+        return "\n".join(lines)
     lines += ["| option | meaning |", "|---|---|", *format_options(command, ctx), ""]
     return "\n".join(lines)
 

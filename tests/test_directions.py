@@ -36,6 +36,7 @@ FLOORS = (
     ("host_settings", "what the configuration says to all plugins"),
     ("outbound", "requests that the server makes of others"),
     ("setting_types", "types that settings of plugins use"),
+    ("pseudonyms", "ids that cannot be read back"),
     ("ratelimit", "a token bucket"),
     ("strict_json", "JSON with one meaning"),
     ("errors", "the exceptions"),

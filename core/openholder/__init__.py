@@ -17,6 +17,7 @@ from openholder.errors import (
 )
 from openholder.host_settings import HostSettings, get_host_settings
 from openholder.outbound import Outbound, describe_failure, describe_response
+from openholder.pseudonyms import make_pseudonym
 from openholder.query import Filter, Order, Page, Query, Record, Row, instant, microseconds, number, select, truth
 from openholder.setting_types import ExistingFile, ExistingFolder, NewFile, Secret, SecureURL, is_loopback, split_url
 from openholder.sources.hookspecs import API_VERSION, FinishedRequest, hookimpl
@@ -54,6 +55,7 @@ __all__ = [
     "instant",
     "is_loopback",
     "list_members",
+    "make_pseudonym",
     "microseconds",
     "number",
     "parse_json",

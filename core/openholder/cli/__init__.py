@@ -38,6 +38,8 @@ COMMANDS = (
     "token",
     "routes",
     "openapi",
+    "audit",
+    "pseudonym",
     "plugins",
     "new-plugin",
 )

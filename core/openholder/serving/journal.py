@@ -7,7 +7,6 @@ pseudonyms; tokens, addresses, names and queries never appear.
 from __future__ import annotations
 
 import functools
-import hmac
 import logging
 import secrets
 import time
@@ -23,6 +22,7 @@ from openholder.contract.collections import find_collection
 from openholder.contract.conditions import Broken
 from openholder.contract.operations import Operation
 from openholder.gate import TokenFacts
+from openholder.pseudonyms import make_pseudonym
 from openholder.query import Row
 from openholder.ratelimit import TokenBucket
 from openholder.serving.metrics import Metrics, Recorders
@@ -141,9 +141,7 @@ class Journal:
         self.on_answer: Callable[[FinishedRequest], Awaitable[bool]] | None = None
         """Called with each judged request before its answer leaves. Returns whether it may leave."""
         key = key or secrets.token_bytes(32)
-        self._pseudonym = functools.lru_cache(PSEUDONYMS)(
-            lambda value: hmac.digest(key, value.encode(), "sha256").hex()[:16]
-        )
+        self._pseudonym = functools.lru_cache(PSEUDONYMS)(functools.partial(make_pseudonym, key))
         # Errors have their own, so that a flood of refusals cannot hide them.
         self._limits = {
             level: TokenBucket(*LOGGED_REFUSALS, time.monotonic)
