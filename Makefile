@@ -9,6 +9,7 @@
 #   make coverage      all tests with their coverage of lines and branches
 #   make docs          the site of the documents in site/, then their tests: links, commands and code blocks
 #   make pages         write the pages that are generated: docs/cli.md and docs/rules.md
+#   make pictures      make the screenshots and the recording in docs/pictures, with a real browser
 #   make lock          pin the dependencies of a production installation, with hashes
 #   make audit         look for advisories on them
 #   make sbom          list what a production installation consists of, as CycloneDX
@@ -100,6 +101,10 @@ docs: $(VENV)/docs/installed
 	$(VENV)/docs/bin/python -m sphinx -W --keep-going -q -E -b html -c docs . $(SITE)
 	$(VENV)/docs/bin/python -m pytest tests/docs
 
+# Screenshots and a recording of the documents, with a real browser.
+pictures: $(VENV)/installed-for-tests
+	PYTHONPATH=tests $(VENV)/bin/python docs/pictures/make.py
+
 pages: $(VENV)/installed
 	$(VENV)/bin/python docs/cli_page.py >$(BUILD).cli.md && mv $(BUILD).cli.md docs/cli.md
 	$(VENV)/bin/openholder rehearse --rules >$(BUILD).rules.md && mv $(BUILD).rules.md docs/rules.md
@@ -167,5 +172,5 @@ $(VENV)/release/installed:
 	$(@D)/bin/python -m pip install --quiet "cyclonedx-bom >= 7, < 8" "pip-audit >= 2.9, < 3" "uv >= 0.9, < 1"
 	touch $@
 
-.PHONY: demo test quick test-plugins $(PLUGINS:%=test-%) check wheels test-wheels demos bench soak docs pages coverage lock \
-    audit sbom services
+.PHONY: demo test quick test-plugins $(PLUGINS:%=test-%) check wheels test-wheels demos bench soak docs pages pictures \
+    coverage lock audit sbom services

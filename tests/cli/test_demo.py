@@ -7,13 +7,17 @@ import os
 import re
 import subprocess
 import time
+from operator import itemgetter
+from pathlib import Path
 
 import pytest
 
+from helpers.console import NUMBER
 from helpers.processes import COMMAND, PATIENCE, openholder
 from openholder.cli.demo import SAMPLE_REQUESTS
 from openholder.contract.operations import OPERATIONS
 
+ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
 
 
@@ -61,3 +65,13 @@ def test_the_lines_of_the_demo_work_as_pasted(tmp_path):
     assert lines[0] == "Ready to go live\n"
     assert (len(lines) < 30, max(map(len, lines)) <= 110) == (True, True)
     assert "eyJ" not in "".join(lines)
+    # The recording is of this demo: only numbers differ, and on a terminal there are colours and progress.
+    recorded = re.sub(r"\x1b\[[0-9;]*[mK]|\r", "", "".join(map(itemgetter(2), read_recording())))
+    assert NUMBER.sub("0", recorded).endswith(NUMBER.sub("0", "".join(lines)))
+
+
+def read_recording():
+    """The events of the recording in the documents, which is an asciicast 2."""
+    header, *events = map(json.loads, (ROOT / "docs/pictures/demo.cast").read_text(encoding="utf-8").splitlines())
+    assert (header["version"], header["width"]) == (2, 110)
+    return events
