@@ -24,8 +24,8 @@ from openholder_csv.heartbeat import Heartbeat
 from openholder_csv.settings import CSVSettings
 from openholder_csv.sharing import SharedFile, delete_leftovers, name_private_folder, open_private_folder, share_file
 from openholder_sqlite import Database
-from openholder_sqlite.database import SAFE_TEXTS
 from openholder_sqlite.dialect import quote_identifier
+from openholder_sqlite.error_translation import SAFE_TEXTS
 
 FORMAT = 2
 """Counts the forms of an index: versions of this program that write another one do not share it."""

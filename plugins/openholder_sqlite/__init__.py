@@ -6,23 +6,29 @@ members they fill. To map another schema, use ``SELECT`` aliases in a view, or t
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
+import logging
 import time
+from collections.abc import Hashable
 
-import aiosqlite
 from pydantic import Field
 
-from openholder import ExistingFile, Page, Query, SourceFault, hookimpl
+from openholder import ExistingFile, Page, Query, SourceFault, SourceUnavailable, hookimpl, list_members
 from openholder.sql import SQLSettings
 from openholder_sqlite.database import Database
+from openholder_sqlite.file_database import FileDatabase, Overwritten, find_ignored_log
+from openholder_sqlite.file_state import Watch, look_once
 from openholder_sqlite.watching import Watched, WatchedSource
 
 __all__ = ["Database", "SQLiteSettings", "SQLiteSource", "Watched", "WatchedSource"]
 
+log = logging.getLogger(__name__)
 
 CHECK_INTERVAL = 0.01
 """Seconds between two looks whether the file is still there: one costs as much as a query by an index."""
+
+
+MAX_PATIENCE = 2.0
+"""Seconds that a query waits for a writer's lock, at most: beyond them the client should try again."""
 
 
 class SQLiteSettings(SQLSettings):
@@ -43,40 +49,60 @@ class SQLiteSource(WatchedSource):
     Settings = SQLiteSettings
 
     def __init__(self, name: str, settings: SQLiteSettings) -> None:
+        self._name = name
         self._settings = settings
-        # The default mode, rwc, would create an empty database if the file is missing.
-        self._uri = f"{settings.path.absolute().as_uri()}?mode=ro"
         self._checked_at = 0.0
+        self._current: FileDatabase | None = None
+        self._refusal = ""
+        # So that a lock is told before the time of the source is over; half a second is long for a transaction.
+        self._patience = min(getattr(settings, "timeout", 5.0) / 4, MAX_PATIENCE)
         super().__init__(Watched(name, self._read_stamp, self._load, settings.reload))
 
-    def _read_stamp(self) -> tuple[int, int]:
-        """Return device and inode of the file. Raises `SourceFault` if it is missing.
+    def _read_stamp(self) -> Hashable:
+        """Return the state of the file and its log. Raises `SourceFault` if the file is missing.
 
-        Commits to the same file, in WAL mode too, need no reload: every SELECT reads the last committed state. But a
-        connection keeps reading the inode that it opened, even after another file has taken its name.
+        A connection keeps reading the file that it opened, even after another has taken its name. And it keeps pages
+        of a file that was overwritten, until a counter in its header changes.
         """
-        try:
-            state = self._settings.path.stat()
-        except OSError as exc:
-            raise SourceFault(f"unable to open database file ({exc.strerror})") from exc
-        return state.st_dev, state.st_ino
+        current = self._current
+        state = current.watch.look() if current else look_once(self._settings.path)
+        return state.stamp, state.log, current.ignored if current else None
 
     async def _load(self) -> Database:
-        settings = self._settings
-        on_loop = self._connect_on_loop if settings.on_loop else None
-        database = Database(self._connect, settings, settings.connections, on_loop)
+        """Open the file, unless the current version knows of all that has changed. Raises `SourceFault`."""
+        current, settings = self._current, self._settings
+        watch = Watch(settings.path)
+        try:
+            state = watch.look()
+            if current and await current.knows(state):
+                current.state = state
+                self._refusal = ""
+                return current
+            ignored = current.find_foreign_log(state) if current else find_ignored_log(state)
+        except SourceFault as exc:
+            self._refusal = str(exc) if isinstance(exc, Overwritten) else ""
+            raise
+        finally:
+            watch.close()
+        database = FileDatabase(settings, self._patience, ignored)
         await database.open()
+        try:
+            if not database.state.identity == database.watch.look().identity == state.identity:
+                raise SourceUnavailable("another file took its place while it was being opened")
+            lost = current.usable & database.unusable.keys() if current else ()
+            for name in lost:
+                if list_members(name.replace("_", ".", 1)):
+                    raise SourceFault(f"{database.unusable[name]}, and it could be in the current version")
+        except BaseException:
+            await database.close()
+            raise
+        for reason in database.unusable.values():
+            log.warning("source %s: %s; its queries fail", self._name, reason)
+        if ignored and ignored.size:
+            text = "source %s: %s-wal belongs to another file and is not read: let no writer use it, and delete it"
+            log.warning(text, self._name, settings.path.name)
+        self._current, self._refusal = database, ""
         return database
-
-    async def _connect(self) -> aiosqlite.Connection:
-        # If the file cannot be opened, aiosqlite's thread outlives the error and finds its event loop closed. So try
-        # without aiosqlite first.
-        await asyncio.to_thread(lambda: sqlite3.connect(self._uri, uri=True).close())
-        return await aiosqlite.connect(self._uri, uri=True)
-
-    def _connect_on_loop(self) -> sqlite3.Connection:
-        # No timeout: a thread waits for a lock, the event loop must not.
-        return sqlite3.connect(self._uri, uri=True, timeout=0, isolation_level=None, cached_statements=512)
 
     @hookimpl
     def fetch_now(self, query: Query) -> Page | None:
@@ -91,11 +117,20 @@ class SQLiteSource(WatchedSource):
         return await super().fetch(query)
 
     def _check_file(self) -> None:
-        """Raise `SourceFault` if the file is missing: its open connections would go on serving it, however old."""
+        """Raise an exception if the file is missing or overwritten: its open connections would go on serving it."""
         now = time.monotonic()
         if now - self._checked_at > CHECK_INTERVAL:
-            self._read_stamp()
+            if self._refusal:
+                raise SourceFault(self._refusal)
+            if self._current and not self._current.is_as_read():
+                raise SourceUnavailable("the file has been overwritten and is read anew", retry_after=1)
             self._checked_at = now
+
+    @hookimpl
+    async def close(self) -> None:
+        """Close all connections, and forget what the file was like."""
+        await super().close()
+        self._current, self._refusal = None, ""
 
     @hookimpl
     async def health(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -13,34 +15,16 @@ from typing import Any
 
 import aiosqlite
 
-from openholder import Page, Query, Row, SourceFault, describe
+from openholder import Page, Query, Row, SourceFault, SourceUnavailable
 from openholder.mapping import MappingSettings
 from openholder.sql import Schema, Table
 from openholder_sqlite.dialect import SQLiteDialect, compares_text, quote_identifier
+from openholder_sqlite.error_translation import FUNCTION_FAILED, LOCKED_TEXT, RETRY_AFTER, is_locked, translate
 from openholder_sqlite.on_loop import OnLoop
 from openholder_sqlite.sql_functions import make_functions
 
 Connect = Callable[[], Awaitable[aiosqlite.Connection]]
 
-FUNCTION_FAILED = "user-defined function raised exception"
-SAFE_TEXTS = (
-    r"no such (table|column|function|module|collation sequence): \S+",
-    r"database is locked",
-    r"database (table|schema) is locked(: \S+)?",
-    r"database disk image is malformed",
-    r"database or disk is full",
-    r"disk I/O error",
-    r"file is not a database",
-    r"unable to open database file",
-    r"too many (SQL variables|columns on \S+)",
-    r"view \S+ is circularly defined",
-    r"integer overflow",
-    r"interrupted",
-    r"malformed JSON",
-    r"out of memory",
-    FUNCTION_FAILED,
-)
-"""Messages of SQLite that name tables and columns at most. Others quote a value: ``JSON path error near '…'``."""
 MAX_SEARCHED = 10_000
 """Rows among which the one is searched that has text which is not UTF-8."""
 _SURROGATE = re.compile("[\udc80-\udcff]")
@@ -50,7 +34,7 @@ class Database:
     """A pool of connections to one database, and the tables found in it.
 
     ``settings`` map tables and columns to collections and members. ``connect_on_loop`` opens a further connection, for
-    queries that are short enough for the event loop.
+    queries that are short enough for the event loop. ``patience`` is how many seconds a connection waits for a lock.
     """
 
     def __init__(
@@ -59,7 +43,10 @@ class Database:
         settings: MappingSettings,
         connections: int = 1,
         connect_on_loop: Callable[[], sqlite3.Connection] | None = None,
+        patience: float = 1.0,
     ) -> None:
+        self._patience = patience
+        self._locked_at = -math.inf
         self._connect = connect
         self._connect_on_loop = connect_on_loop
         self._on_loop: OnLoop | None = None
@@ -87,14 +74,23 @@ class Database:
             found = await self.select(
                 "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
             )
-            tables = [await self._read_table(name, is_view=kind == "view") for name, kind in found]
-            self._schema = Schema(SQLiteDialect(), tables, self._settings)
+            tables, unusable = [], {}
+            for name, kind in found:
+                try:
+                    tables.append(await self._read_table(name, is_view=kind == "view"))
+                except sqlite3.Error as exc:
+                    # Only its queries need it: a view of a table that is gone, or a function of another program.
+                    fault = translate(exc, f"{kind} {name!r} cannot be read")
+                    if isinstance(fault, SourceUnavailable):
+                        raise
+                    unusable[name] = str(fault)
+            self._schema = Schema(SQLiteDialect(), tables, self._settings, unusable=unusable)
             if self._connect_on_loop:
                 self._on_loop = OnLoop(self._connect_on_loop, self._schema)
                 self._exits.push_async_callback(self._on_loop.close)
         except sqlite3.Error as exc:
             await self.close()
-            raise SourceFault(f"not a readable SQLite database ({describe(exc, SAFE_TEXTS)})") from None
+            raise translate(exc, "not a readable SQLite database") from None
         except BaseException:
             await self.close()
             raise
@@ -107,6 +103,11 @@ class Database:
     def collections(self) -> Iterable[str]:
         """Return the name of each table, and of the collection that it holds."""
         return self._schema.collections()
+
+    @property
+    def unusable(self) -> Mapping[str, str]:
+        """The tables and views that cannot be read, and why."""
+        return self._schema.unusable
 
     def columns(self) -> dict[str, frozenset[str]]:
         """Return the columns of each table."""
@@ -140,41 +141,77 @@ class Database:
     async def _run(
         self, statement: str, parameters: Iterable[Any], read_text: Callable[[bytes], str] | type[str] = str
     ) -> list[Any]:
-        async with self._free:
-            connection = self._idle.pop()
-            try:
-                connection.text_factory = read_text
-                return list(await connection.execute_fetchall(statement, parameters))
-            except asyncio.CancelledError:
-                await connection.interrupt()
-                raise
-            finally:
-                self._idle.append(connection)
+        await self._take_turn()
+        connection = self._idle.pop()
+        try:
+            connection.text_factory = read_text
+            return list(await connection.execute_fetchall(statement, parameters))
+        except asyncio.CancelledError:
+            await connection.interrupt()
+            raise
+        except sqlite3.OperationalError as exc:
+            if is_locked(exc):
+                self._locked_at = time.monotonic()
+            raise
+        finally:
+            self._idle.append(connection)
+            self._free.release()
 
-    async def _explain(self, exc: Exception, query: Query) -> SourceFault:
+    async def _take_turn(self) -> None:
+        """Wait for a free connection. If all wait for a lock, do not wait for longer than they do."""
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._patience * 1.5):
+                await self._free.acquire()
+        except TimeoutError:
+            if time.monotonic() - self._locked_at < self._patience:
+                raise SourceUnavailable(LOCKED_TEXT, retry_after=RETRY_AFTER) from None
+            await self._free.acquire()
+
+    async def _explain(self, exc: Exception, query: Query) -> SourceFault | SourceUnavailable:
         """Return the fault for a query that failed: it names the table, and the column if a value is to blame."""
         table = self._schema.table(query.collection)
         if str(exc) == FUNCTION_FAILED and self._faults:
-            return SourceFault(f"table {table.name!r}: {self._faults.pop()}")
+            reason = self._faults.pop()
+            return await self._find_misread(query) or SourceFault(f"table {table.name!r}: {reason}")
         # Nothing but the text of the first, which quotes the value, tells these errors from others.
         if isinstance(exc, UnicodeDecodeError) or str(exc).startswith((FUNCTION_FAILED, "Could not decode to UTF-8")):
             row, member = await self._find_undecodable(query)
             column = f"column {table.members.get(member, member)!r}" if member else "a column"
             return SourceFault(f"table {table.name!r}: {column} has text that is not UTF-8; convert it", row=row)
-        return SourceFault(f"table {table.name!r}: {describe(exc, SAFE_TEXTS)}")
+        return translate(exc, f"table {table.name!r}")
 
     async def _find_undecodable(self, query: Query) -> tuple[Row | None, str]:
         """Find the first row of the owner, and its member, with text that is not UTF-8."""
+        for row in await self._list_owned(query):
+            for member, value in row.items():
+                if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+                    return row, member
+        return None, ""
+
+    async def _find_misread(self, query: Query) -> SourceFault | None:
+        """Return the fault of the first row of the owner that a filter or an order of the query cannot read."""
+        name = self._schema.table(query.collection).name
+        for number, row in enumerate(await self._list_owned(query), 1):
+            try:
+                for condition in query.filters:
+                    condition.admits(row)
+                for order in query.order:
+                    order.key(row)
+            except SourceFault as exc:
+                return SourceFault(f"table {name!r}: record {number} of its owner: {exc}", row=row)
+        return None
+
+    async def _list_owned(self, query: Query) -> Sequence[Row]:
+        """List the first rows of the owner, whatever text they have; none if even these cannot be read."""
         owned = replace(
             query, filters=tuple(filter(compares_text, query.filters)), order=(), offset=0, limit=MAX_SEARCHED
         )
-        with suppress(sqlite3.Error, SourceFault), self._keep_open():
-            page = await self._schema.fetch(owned, partial(self._run, read_text=_read_any_text))
-            for row in page.records:
-                for member, value in row.items():
-                    if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
-                        return row, member
-        return None, ""
+        with suppress(sqlite3.Error, SourceFault, SourceUnavailable), self._keep_open():
+            return (await self._schema.fetch(owned, partial(self._run, read_text=_read_any_text))).records
+        return ()
 
     @contextmanager
     def _keep_open(self) -> Iterator[None]:

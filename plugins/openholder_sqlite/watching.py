@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 
-from openholder import Page, Query, SourceFault, hookimpl
+from openholder import Page, Query, SourceFault, SourceUnavailable, hookimpl
 from openholder_sqlite.database import Database
 
 log = logging.getLogger("openholder_sqlite")
@@ -15,8 +15,8 @@ log = logging.getLogger("openholder_sqlite")
 class Watched:
     """The current version of some data, checked for changes every ``interval`` seconds.
 
-    ``read_stamp`` returns a value that changes when the data does; ``load`` reads all of it into an open database. A
-    version that fails to load never replaces a good one.
+    ``read_stamp`` returns a value that changes when the data does; ``load`` reads all of it into an open database, or
+    returns the current one if that knows of the change. A version that fails to load never replaces a good one.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Watched:
         self._database: Database | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._failure = ""
 
     @property
     def database(self) -> Database:
@@ -57,18 +58,21 @@ class Watched:
         if self._database:
             await self._database.close()
 
-    async def _replace(self) -> None:
+    async def _replace(self) -> bool:
+        """Load a version; return whether it is a new one."""
         self._loaded_stamp = self._read_stamp()
-        fresh = await self._load()
-        # The stamp is read before and after: files that were written meanwhile may have been read half old, half new.
-        if self._read_stamp() != self._loaded_stamp:
+        try:
+            fresh = await self._load()
+        except SourceUnavailable:
             self._loaded_stamp = None  # so that the next check loads again
-            await self._close_to_the_end(fresh)
-            raise SourceFault("the data changed while it was being read")
+            raise
         old = self._database
+        if fresh is old:
+            return False
         self._database = fresh
         if old:
             await self._close_to_the_end(old)  # waits for the queries that still use it
+        return True
 
     async def _close_to_the_end(self, database: Database) -> None:
         """Close a version that is not served. If the watching ends meanwhile, `close` waits for it."""
@@ -80,11 +84,14 @@ class Watched:
             await asyncio.sleep(self._interval)
             try:
                 if self._read_stamp() != self._loaded_stamp:
-                    await self._replace()
-                    log.info("source %s: reloaded, serving the new version", self._name)
+                    if await self._replace():
+                        log.info("source %s: reloaded, serving the new version", self._name)
+                    self._failure = ""
             except Exception as exc:  # an error of any kind must not end the task: later versions would be missed
-                reason = str(exc) if isinstance(exc, SourceFault) else type(exc).__name__
-                log.error("source %s: reload failed, keeping the current version: %s", self._name, reason)
+                reason = str(exc) if isinstance(exc, SourceFault | SourceUnavailable) else type(exc).__name__
+                if self._loaded_stamp is not None or reason != self._failure:  # not for each attempt at the same thing
+                    log.error("source %s: reload failed, keeping the current version: %s", self._name, reason)
+                self._failure = reason
 
 
 class WatchedSource:

@@ -56,6 +56,7 @@ class Schema:
         columns: The settings of the source, with all words of a mapping; or, for a collection, members and the columns
             of another name that hold them.
         max_rows: How many rows openholder filters and sorts itself if the database cannot; more is a fault.
+        unusable: Further tables and views, which cannot be read, and why. Queries of them are faults that say so.
 
     Raises:
         SourceFault: The settings name a table or a column that does not exist.
@@ -67,16 +68,23 @@ class Schema:
         tables: Iterable[Table],
         columns: MappingSettings | Mapping[str, Mapping[str, str]],
         max_rows: int = MAX_ROWS,
+        unusable: Mapping[str, str] | None = None,
     ) -> None:
         self.dialect = dialect
         self._max_rows = max_rows
+        unusable = unusable or {}
         if not isinstance(columns, MappingSettings):
             columns = MappingSettings.model_validate({"columns": columns})
         named = columns.tables if isinstance(columns, TableSettings) else {}
         self._tables = {
             name: table.serve(name, columns, dialect.is_text)
-            for name, table in _find_tables({table.name: table for table in tables}, named)
+            for name, table in _find_tables({table.name: table for table in tables}, named, unusable)
         }
+        others = {name_table(collection): name for collection, name in named.items() if name in unusable}
+        self.unusable = {name: unusable[other] for name, other in others.items()} | {
+            name: reason for name, reason in unusable.items() if name not in named.values()
+        }
+        """The tables that cannot be read, by the name under which they would be served, and why."""
         if isinstance(columns, SQLSettings):
             self._tables = {
                 name: replace(table, blanks=columns.find_blanks(table)) for name, table in self._tables.items()
@@ -113,7 +121,7 @@ class Schema:
 
     def collections(self) -> Iterator[str]:
         """Yield each table's name, and its name as a collection of a sector."""
-        for name in self._tables:
+        for name in (*self._tables, *self.unusable):
             yield name
             yield _as_collection(name)
 
@@ -132,6 +140,9 @@ class Schema:
         """
         table = self._tables.get(collection) or self._tables.get(name_table(collection))
         if table is None:
+            reason = self.unusable.get(name_table(collection)) or self.unusable.get(collection)
+            if reason:
+                raise SourceFault(reason)
             raise SourceFault(f"there is no table or view for {collection!r}")
         return table
 
@@ -290,13 +301,17 @@ def _select_mapped(compiled: Select, rows: Sequence[Sequence[Any]]) -> Page:
     return replace(page, records=[dict(row) for row in page.records])
 
 
-def _find_tables(tables: Mapping[str, Table], named: Mapping[str, str]) -> Iterator[tuple[str, Table]]:
+def _find_tables(
+    tables: Mapping[str, Table], named: Mapping[str, str], unusable: Mapping[str, str]
+) -> Iterator[tuple[str, Table]]:
     """Yield each table under the name of a collection: its own name, unless ``named`` gives it to others."""
     others = {name_table(collection): name for collection, name in named.items()}
     for name, table in tables.items():
         if name not in others.values() and name not in others:
             yield name, table
     for collection, name in others.items():
+        if name in unusable:
+            continue
         if name not in tables:
             close = get_close_matches(name, tables, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""

@@ -27,6 +27,7 @@ from openholder.server.generation import make_sources
 from openholder.sql import Schema, Table
 from openholder_sqlite import SQLiteSettings, SQLiteSource
 from openholder_sqlite.dialect import SQLiteDialect, quote_identifier
+from openholder_sqlite.file_database import FileDatabase
 
 HEAD = 'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "https://a.example/jwks.json"\n'
 SOURCE = '[sources.bank]\nkind = "sqlite"\npath = "bank.db"\n'
@@ -62,7 +63,7 @@ async def fetch_ids(sources, query):
 async def test_a_file_that_is_not_a_database_is_refused_unchanged(io_loop, tmp_path, content):
     sources = build_sources(tmp_path)
     (tmp_path / "bank.db").write_bytes(content)
-    with pytest.raises(Unreachable, match=r"^source 'bank' cannot be opened: not a readable SQLite database \(.+\)$"):
+    with pytest.raises(Unreachable, match=r"^source 'bank' cannot be opened: not a readable SQLite database: .+$"):
         async with sources:
             pass
     assert (tmp_path / "bank.db").read_bytes() == content
@@ -112,8 +113,8 @@ def test_a_process_whose_source_cannot_open_ends_silently(tmp_path, content, by_
 async def test_the_file_cannot_be_written_through_the_source(io_loop, tmp_path):
     run_script(tmp_path, "CREATE TABLE customers (id); INSERT INTO customers VALUES (1)")
     before = (tmp_path / "bank.db").read_bytes()
-    source = SQLiteSource("bank", SQLiteSettings(path=tmp_path / "bank.db"))
-    connection = await source._connect()
+    database = FileDatabase(SQLiteSettings(path=tmp_path / "bank.db"), 1.0, None)
+    connection = await database._connect_in_thread()
     try:
         for statement in ("DELETE FROM customers", "CREATE TABLE more (id)", "PRAGMA user_version = 7"):
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
@@ -460,10 +461,9 @@ async def test_what_sqlite_says_is_repeated_only_if_it_quotes_nothing(io_loop, t
 
 @pytest.mark.gen_test
 async def test_a_view_of_a_column_that_is_gone_is_named(io_loop, tmp_path):
-    sources = build_sources(tmp_path, QUOTING)
-    with pytest.raises(Unreachable, match=r"not a readable SQLite database \(no such column: nowhere\)$"):
-        async with sources:
-            pass
+    async with build_sources(tmp_path, QUOTING) as sources:
+        with pytest.raises(SourceFault, match=r"view 'balances' cannot be read: no such column: nowhere$"):
+            await sources.fetch(Query(collection="balances"))
 
 
 # -- time ---------------------------------------------------------------------------------------------------------

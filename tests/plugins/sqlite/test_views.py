@@ -76,8 +76,11 @@ async def test_a_row_of_another_account_fails_nobody_else(io_loop, tmp_path, ind
         page = await fetch(source, Query(collection="banking.transactions", filters=(WINDOW, both), limit=9))
         assert page.total == 3
         broken = Query(collection="banking.transactions", filters=(Filter("accountId", "eq", "a2"), WINDOW))
-        with pytest.raises(SourceFault, match="table 'banking_transactions': member 'postingDateTime'"):
+        with pytest.raises(
+            SourceFault, match="table 'banking_transactions': record 1 of its owner: member 'postingDateTime'"
+        ) as caught:
             await fetch(source, broken)
+        assert caught.value.row["transactionId"] == "t2"
 
 
 # -- ids and addresses that are expressions -----------------------------------------------------------------------
