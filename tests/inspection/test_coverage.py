@@ -56,7 +56,12 @@ def test_customers_without_an_id_are_an_error_and_no_crash(tmp_path):
 
 @pytest.mark.parametrize(
     ("table", "severity", "code"),
-    [("banking_transactions", "error", 1), ("accounts", "error", 1), ("banking_payees", "warning", 0)],
+    [
+        ("banking_transactions", "error", 1),
+        ("accounts", "error", 1),
+        ("banking_payees", "warning", 0),
+        ("energy_concessions", "note", 0),
+    ],
 )
 def test_a_served_collection_without_a_record_is_told(bank, table, severity, code):
     execute(bank / "bank.db", NOTHING.format(table))
@@ -112,7 +117,7 @@ def test_sources_that_cannot_be_opened_are_exit_code_4(bank):
     (bank / "bank.db").write_bytes(b"this is no database" * 100)
     code, found = run(bank)
     assert (code, found["looked_at"]) == (4, {"customers": 0, "collections": {}})
-    assert pick(found, kind="configuration", fault="unreachable")
+    assert pick(found, kind="configuration", fault="sources-unreachable", severity="error")
 
 
 def test_files_that_cannot_be_written_are_named(bank):

@@ -400,5 +400,31 @@ def test_each_mistake_is_found(good, tmp_path, mistake):
     assert all(row.ids and row.of >= row.count for row in found)
 
 
+def test_all_faults_of_a_record_are_found_at_once(good, tmp_path):
+    broken = "amount = 'much', type = 'GIFT', postingDateTime = NULL, description = NULL"
+    spoil(good, tmp_path, f"UPDATE banking_transactions SET {broken} {TRANSACTION}")
+    found = {(row.member, row.fault, row.count, row.ids) for row in look(tmp_path, PEOPLE).findings if row.ids}
+    ids = ("txn-2002-0005",)
+    assert found == {
+        ("amount", "wrong-form", 1, ids),
+        ("type", "not-allowed", 1, ids),
+        ("description", "missing", 1, ids),
+        ("postingDateTime", "missing-when-required", 1, ids),
+    }
+
+
+def test_a_record_of_a_joint_account_counts_once(good, tmp_path):
+    """Two owners share acc-2003: its rows of `accounts` are two, and its transactions are read for one of them."""
+    spoil(
+        good,
+        tmp_path,
+        "UPDATE accounts SET status = 'ODD' WHERE id = 'acc-2003'",
+        "UPDATE banking_balances SET currency = 'aud' WHERE accountId = 'acc-2012'",
+    )
+    findings = look(tmp_path, Selection(all=True)).findings
+    counted = {row.collection: (row.count, row.ids) for row in findings if row.severity == "error"}
+    assert counted == {"accounts": (1, ("acc-2003",)), "banking.balances": (1, ("acc-2012",))}
+
+
 def test_there_are_mistakes_enough():
     assert len(MISTAKES) >= 40

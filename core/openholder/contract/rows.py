@@ -78,6 +78,15 @@ def to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str] =
     return _to_record(row, record, hidden)
 
 
+def fit_row(row: Mapping[str, Any], record: type[Record]) -> Any:
+    """Convert the values of a row that need not be a record: what does not fit stays as it is, or is missing.
+
+    Raises:
+        Misfit: A value cannot even be read.
+    """
+    return _compile_shape(record).fit(_nest(row, record.columns), "")
+
+
 def _to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str]) -> R:
     """Convert a row that is not read in one pass."""
     shape = _compile_shape(record)

@@ -120,7 +120,7 @@ async def _inspect_sources(configuration: Configuration, sectors: Collection[str
     except (UnusableSource, UnusableKind) as exc:
         yield Step("sources", "configuration", str(exc))
     except Unreachable as exc:
-        yield Step("sources", "unreachable", str(exc))
+        yield Step("sources", "unreachable", str(exc), fault="sources-unreachable")
 
 
 async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> Step:

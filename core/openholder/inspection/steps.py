@@ -18,8 +18,12 @@ _SEVERITIES: dict[Verdict, Severity] = {
     "advice": "note",
 }
 """The severity of those that are findings too. What cannot be reached says nothing of the data."""
-_MISSING_DATA = frozenset({"misspelt-column", "empty-text"})
-"""Advice that matters more once data is looked at: a member is missing, or a record is refused."""
+_BY_FAULT: dict[str, Severity] = {
+    "misspelt-column": "warning",  # a member is missing
+    "empty-text": "warning",  # a record is refused
+    "sources-unreachable": "error",  # no data can be looked at
+}
+"""The severity of faults that matter more once data is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,10 @@ class Step:
         severity = _SEVERITIES.get(self.verdict)
         if severity is None:
             return None
-        if self.fault in _MISSING_DATA:
-            severity = "warning"
         return Finding(
             "configuration",
             self.fault or self.verdict.replace(" ", "-"),
-            severity,
+            _BY_FAULT.get(self.fault, severity),
             self.collection,
             self.member,
             self.detail if self.fault else f"{self.what}: {self.detail}",

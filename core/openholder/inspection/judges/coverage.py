@@ -27,7 +27,9 @@ ALWAYS_FILLED = frozenset(
         "fdx.transactions",
     }
 )
-"""Collections of which every holder of the sector has records. Others may be empty, such as instalment plans."""
+"""Collections of which every holder of the sector has records."""
+OFTEN_EMPTY = frozenset({"banking.instalment_plans", "energy.concessions", "fdx.payment_networks", "fdx.statements"})
+"""Collections that many holders serve without a record, since they offer no such product."""
 
 
 class SampleKind(NamedTuple):
@@ -95,7 +97,7 @@ class CoverageJudge(Judge):
             wanted = "a customer who has such records: look at more with --sample or --all, or name one with --customer"
             return Finding("coverage", "not-in-sample", "note", collection, "", wanted)
         severity: Severity = "warning"
-        if survey.is_named:
+        if survey.is_named or collection in OFTEN_EMPTY:
             severity = "note"
         elif page is not None and collection in ALWAYS_FILLED and (self._accounts or collection == AUTHORITY):
             severity = "error"

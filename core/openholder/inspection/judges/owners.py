@@ -67,4 +67,4 @@ async def _select_existing(sources: SourceRegistry, collection: str, ids: Collec
     if not ids:
         return set()
     query = Query(collection=collection, filters=(Filter("id", "in", tuple(sorted(ids))),))
-    return {str(row["id"]) for row in (await sources.fetch(query)).records}
+    return {str(row.get("id")) for row in (await sources.fetch(query)).records}
