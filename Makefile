@@ -107,6 +107,7 @@ pictures: $(VENV)/installed-for-tests
 
 pages: $(VENV)/installed
 	$(VENV)/bin/python docs/cli_page.py >$(BUILD).cli.md && mv $(BUILD).cli.md docs/cli.md
+	$(VENV)/bin/python docs/operations_page.py >$(BUILD).operations.md && mv $(BUILD).operations.md docs/operations.md
 	$(VENV)/bin/openholder rehearse --rules >$(BUILD).rules.md && mv $(BUILD).rules.md docs/rules.md
 	$(VENV)/bin/python tests/docs/conditions_page.py
 
