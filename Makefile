@@ -137,7 +137,9 @@ sbom: $(VENV)/release/installed
 	$(VENV)/release/bin/cyclonedx-py environment $(VENV)/production/bin/python --output-reproducible \
 	    --output-format JSON --output-file $(DIST)/openholder.cdx.json
 
-SERVICES := chromium haproxy mariadb-server nginx-light postgresql redis-server systemd
+# Ubuntu has no package of Chromium; the machines of its workflows have Chrome.
+BROWSER := $(shell command -v chromium || command -v google-chrome || echo package)
+SERVICES := $(if $(filter package,$(BROWSER)),chromium) haproxy mariadb-server nginx-light postgresql redis-server systemd
 services:
 	dpkg --status $(SERVICES) >/dev/null 2>&1 \
 	    || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y $(SERVICES) >/dev/null; }

@@ -23,7 +23,7 @@ def anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings(page):
     text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    for link in re.findall(r'(?:\]\(|<img src=")([^)\s"]+)[)"]', text):
         if "://" in link or link.startswith("mailto:"):
             continue
         path, _, anchor = link.partition("#")

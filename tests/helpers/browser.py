@@ -22,7 +22,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 PATIENCE = 20.0
 """Seconds after which a page that does not do what it should has failed the test."""
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 """The browser, if there is one."""
 OPTIONS = (
     "--headless",

@@ -22,8 +22,8 @@ PORTS = ("8443", "9443", "9444")
 
 
 def split_commands(console: str) -> list[tuple[str, str]]:
-    """Return each command of a console with the output that is shown."""
-    return re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", console, re.MULTILINE)
+    """Return each command of a console with the output that is shown. A backslash continues a command."""
+    return re.findall(r"^\$ ((?:.*\\\n)*.+)\n((?:(?!\$ ).*\n)*)", console, re.MULTILINE)
 
 
 def shows(shown: str, printed: str) -> bool:
