@@ -139,7 +139,7 @@ sbom: $(VENV)/release/installed
 
 # Ubuntu has no package of Chromium; the machines of its workflows have Chrome.
 BROWSER := $(shell command -v chromium || command -v google-chrome || echo package)
-SERVICES := $(if $(filter package,$(BROWSER)),chromium) haproxy mariadb-server nginx-light postgresql redis-server systemd
+SERVICES := $(if $(filter package,$(BROWSER)),chromium) haproxy mariadb-server nginx-light pgbouncer postgresql redis-server systemd
 services:
 	dpkg --status $(SERVICES) >/dev/null 2>&1 \
 	    || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq -y $(SERVICES) >/dev/null; }

@@ -18,13 +18,15 @@ from openholder import Page, Query, SourceFault, hookimpl, is_loopback
 from openholder.sql import Schema
 from openholder_postgres.catalogue import read_tables
 from openholder_postgres.dialect import PostgresDialect
-from openholder_postgres.error_translation import CONNECTION_LOST, translate_errors
+from openholder_postgres.error_translation import CONNECTION_LOST, INTERRUPTED, translate_errors
 from openholder_postgres.settings import PostgresSettings
 
 __all__ = ["PostgresSettings", "PostgresSource"]
 
 log = logging.getLogger(__name__)
 
+PAUSE = 0.1
+"""Seconds before a query that another transaction interrupted is tried once more: a standby goes on replaying."""
 LARGE = 500_000
 """Bytes of a table from which on an index is advised: some thousand rows."""
 
@@ -44,8 +46,8 @@ class PostgresSource:
     @hookimpl
     async def open(self) -> None:
         """Connect, and read the catalogue. Raises `SourceFault` if the user may read nothing."""
-        host = self._settings.host
-        if self._settings.tls == "disable" and not host.startswith("/") and not is_loopback(host):
+        is_remote = any(not host.startswith("/") and not is_loopback(host) for host in self._settings.host)
+        if self._settings.tls == "disable" and is_remote:
             log.warning(
                 "source %r: tls is disabled to another machine: password and data are not encrypted", self._name
             )
@@ -108,14 +110,16 @@ class PostgresSource:
         return [*lacking, *self._schema.describe_order(query)]
 
     async def _select(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
-        """Run one SELECT, and once more if the connection turns out to be dead: reading twice is safe."""
+        """Run one SELECT, and once more if that may help: reading twice is safe."""
         try:
             return await self._select_once(statement, parameters)
+        except INTERRUPTED:
+            await asyncio.sleep(PAUSE)
         except CONNECTION_LOST:
             if self._pool is None:
                 raise
             await self._pool.expire_connections()  # after a restart of the server all others are dead too
-            return await self._select_once(statement, parameters)
+        return await self._select_once(statement, parameters)
 
     async def _select_once(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
         if self._pool is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,11 +20,20 @@ CONNECTION_LOST = (
 )
 """The connection is dead; another one may work."""
 
+INTERRUPTED = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError, asyncpg.ObjectInUseError)
+"""Another transaction was in the way: SQLSTATE class 40, such as a standby that replays a VACUUM; 55P03; 55006."""
+
+POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+"""A prepared statement is on another connection: pgBouncer changes them after each transaction."""
+
 UNAVAILABLE = (*CONNECTION_LOST, OSError, asyncpg.CannotConnectNowError, asyncpg.InsufficientResourcesError)
 """The server cannot serve queries now, but may later."""
 
 LOGIN_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 """The server will refuse this login until somebody changes the configuration."""
+
+
+_PARAMETER = re.compile(r"unsupported startup parameter: (\w+)")
 
 
 @contextmanager
@@ -40,8 +50,21 @@ def translate_errors(subject: str) -> Iterator[None]:
                 'or set `tls = "disable"` for a socket or the same machine'
             ) from exc
         raise SourceUnavailable(f"{subject}: the database is unavailable ({type(exc).__name__})") from exc
+    except INTERRUPTED as exc:
+        raise SourceUnavailable(f"{subject}: interrupted by another transaction ({_describe(exc)})") from exc
+    except asyncpg.TargetServerAttributeNotMatched as exc:
+        raise SourceUnavailable(f"{subject}: no host is what target_session_attrs wants") from exc
+    except asyncpg.ProtocolViolationError as exc:
+        refused = _PARAMETER.fullmatch(str(exc))
+        if refused is None:
+            raise SourceUnavailable(f"{subject}: the database is unavailable ({type(exc).__name__})") from exc
+        hint = f"pgBouncer refuses the parameter {refused[1]!r}: list it in `ignore_startup_parameters`"
+        raise SourceFault(f"{subject}: {_describe(exc)}; {hint}") from exc
     except UNAVAILABLE as exc:
         raise SourceUnavailable(f"{subject}: the database is unavailable ({type(exc).__name__})") from exc
+    except POOLED as exc:
+        hint = "behind a pgBouncer that pools transactions, set `statement_cache = 0`"
+        raise SourceFault(f"{subject}: {_describe(exc)}; {hint}") from exc
     except LOGIN_REFUSED as exc:
         raise SourceFault(f"{subject}: login refused, check user, password and database ({_describe(exc)})") from exc
     except asyncpg.QueryCanceledError as exc:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from openholder import ExistingFile, Secret
 from openholder.sql import SQLSettings
+from openholder_postgres.hosts import Connector
 
 
 class PostgresSettings(SQLSettings):
     """``[sources.X]`` with ``kind = "postgres"``."""
 
-    host: str = Field(min_length=1)
-    """A name or address, or a folder (``/run/postgresql``) for the socket in it."""
-    port: int = Field(default=5432, ge=1, le=65535)
+    host: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
+    """Names or addresses, or a folder (``/run/postgresql``) for the socket in it. The first that can serve is used."""
+    port: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(default=(5432,), min_length=1)
+    """One for all hosts, or one for each."""
+    target_session_attrs: Literal["any", "primary", "standby", "prefer-standby"] = "any"
+    """Which of the hosts can serve. ``read-write`` would fit none, because each session is read-only."""
     database: str = Field(min_length=1)
     user: str = Field(min_length=1)
     password: Secret | None = None
@@ -34,16 +38,30 @@ class PostgresSettings(SQLSettings):
     statement_cache: int = Field(default=256, ge=0, le=10_000)
     """Prepared statements kept by each connection. Must be 0 behind a pgBouncer that pools transactions."""
 
+    @field_validator("host", "port", mode="before")
+    @classmethod
+    def _list_one(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | int) else value
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        if len(self.port) not in (1, len(self.host)):
+            raise ValueError(f"port: must be one for all hosts, or {len(self.host)}: one for each")
+        return self
+
+    def list_addresses(self) -> list[tuple[str, int]]:
+        """Return host and port of each server."""
+        ports = self.port if len(self.port) > 1 else self.port * len(self.host)
+        return list(zip(self.host, ports, strict=True))
+
     def build_pool_arguments(self) -> dict[str, Any]:
         """Return the arguments of asyncpg's pool."""
         return {
-            "host": self.host,
-            "port": self.port,
+            "connect": Connector(self.list_addresses(), self.target_session_attrs, self.connect_timeout).connect,
             "database": self.database,
             "user": self.user,
             "password": self.password.get_secret_value() if self.password else None,
             "ssl": self._create_tls(),
-            "timeout": self.connect_timeout,
             "min_size": 0,  # connections are opened on demand
             "max_size": self.connections,
             "statement_cache_size": self.statement_cache,
@@ -53,6 +71,8 @@ class PostgresSettings(SQLSettings):
                 "TimeZone": self.time_zone or "UTC",
                 "default_transaction_read_only": "on",
                 "jit": "off",  # JIT takes longer to compile than these queries run
+                # A query that waited for a lock is tried once more, within the time of one query.
+                "lock_timeout": str(round(self.statement_timeout * 450)),
                 "search_path": '"' + self.schema_name.replace('"', '""') + '"',
                 "statement_timeout": str(round(self.statement_timeout * 1000)),
             },

@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -35,6 +36,14 @@ def find_free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 @dataclass
@@ -116,6 +125,45 @@ class Cluster:
                 shutil.chown(path, self._user["user"])
         self.stop()
         self.start("-c ssl=on")
+
+    @contextmanager
+    def run_standby(self) -> Any:
+        """Start a standby that replays what this server does, and cancels queries that are in the way."""
+        standby = Cluster(self.programs)
+        standby._user = self._user
+        if self._user:
+            shutil.chown(standby.folder, self._user["user"])
+        source = f"host=127.0.0.1 port={self.port} user=owner password={PASSWORD}"
+        standby.run_program("pg_basebackup", "-d", source, "-D", standby.data, "-R", "-X", "stream", "-c", "fast")
+        standby.start("-c max_standby_streaming_delay=0")
+        try:
+            yield standby
+        finally:
+            standby.stop()
+            shutil.rmtree(standby.folder)
+
+    @contextmanager
+    def run_pgbouncer(self, program: str, **more: str) -> Any:
+        """Start a pgBouncer that pools transactions. Yield its port."""
+        port = find_free_port()
+        users = self.folder / "users"
+        users.write_text(f'"reader" "{PASSWORD}"')
+        settings = {"listen_addr": "127.0.0.1", "listen_port": port, "auth_type": "plain", "auth_file": users}
+        settings |= {"pool_mode": "transaction", "default_pool_size": 1, "unix_socket_dir": "", **more}
+        path = self.folder / "pgbouncer.ini"
+        lines = [f"{name} = {value}" for name, value in settings.items()]
+        databases = f"[databases]\npostgres = host=127.0.0.1 port={self.port} user=reader password={PASSWORD}"
+        path.write_text("\n".join([databases, "[pgbouncer]", *lines]))
+        with (self.folder / "pgbouncer.log").open("w") as log:
+            process = subprocess.Popen([program, path], stdout=log, stderr=log, **self._user)
+        try:
+            while process.poll() is None and not _accepts(port):
+                time.sleep(0.02)
+            assert process.poll() is None, (self.folder / "pgbouncer.log").read_text()
+            yield port
+        finally:
+            process.terminate()
+            process.wait()
 
     # -- its contents -------------------------------------------------------------------------------------------
 
