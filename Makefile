@@ -12,7 +12,8 @@
 #   make pictures      make the screenshots and the recording in docs/pictures, with a real browser
 #   make lock          pin the dependencies of a production installation, with hashes
 #   make audit         look for advisories on them
-#   make sbom          list what a production installation consists of, as CycloneDX
+#   make sbom          list what a production installation of each distribution consists of, as CycloneDX
+#   make dist          all that is installed from: wheels, sdists, lock files, SBOMs and their digests
 #   make services      what the tests start: Redis, PostgreSQL, nginx, HAProxy, Chromium, from the distribution's packages
 #
 # Each target makes its own virtual environment below VENV. WHEELS is a folder of wheels to test instead of the
@@ -60,6 +61,8 @@ check: $(VENV)/checks/installed
 	$(CHECKS)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(CHECKS)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 	$(CHECKS)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(CHECKS)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(CHECKS)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
 
 # Built from copies: setuptools leaves folders of its own, in which the next wheel would find files that are gone.
 wheels: $(VENV)/checks/installed
@@ -117,25 +120,37 @@ coverage: $(VENV)/installed-for-tests
 	$(VENV)/bin/python -m coverage combine --quiet
 	$(VENV)/bin/python -m coverage report
 
-# For production: the newest versions that setup.cfg allows, with the extras that it needs there.
+# For production: the newest versions that setup.cfg allows, with the extras that it needs there; and for each plugin
+# that is a distribution of its own, the same versions and what it needs besides.
 LOCK := requirements/production.txt
+EXTRAS_sqlalchemy := --extra mysql
+COMPILE = $(VENV)/release/bin/uv pip compile --universal --python-version 3.11 --upgrade --generate-hashes \
+    --no-emit-index-url --quiet --custom-compile-command "make lock"
 lock: $(VENV)/release/installed
-	$(VENV)/release/bin/uv pip compile setup.cfg --extra fast --extra redis --universal --python-version 3.11 \
-	    --upgrade --generate-hashes --no-emit-index-url --quiet --output-file $(LOCK) \
-	    --custom-compile-command "make lock"
+	$(COMPILE) setup.cfg --extra fast --extra redis --output-file $(LOCK)
+	$(foreach plugin,$(PLUGINS),echo . | $(COMPILE) - plugins/openholder_$(plugin)/setup.cfg $(EXTRAS_$(plugin)) \
+	    --constraints $(LOCK) --no-emit-package openholder --output-file requirements/$(plugin).txt &&) true
 
 audit: $(VENV)/release/installed
 	$(VENV)/release/bin/pip-audit --strict --disable-pip --require-hashes --requirement $(LOCK)
 
-# The locked versions, and the wheel that `make wheels` made.
+# For each distribution: the locked versions, and the wheels that `make wheels` made.
 sbom: $(VENV)/release/installed
-	rm -rf $(VENV)/production && $(PYTHON) -m venv --without-pip $(VENV)/production
-	$(VENV)/release/bin/uv pip install --quiet --python $(VENV)/production --require-hashes --requirement $(LOCK)
-	$(VENV)/release/bin/uv pip install --quiet --python $(VENV)/production --no-deps \
-	    --no-index --find-links $(DIST) openholder
-	$(VENV)/production/bin/openholder --version
-	$(VENV)/release/bin/cyclonedx-py environment $(VENV)/production/bin/python --output-reproducible \
-	    --output-format JSON --output-file $(DIST)/openholder.cdx.json
+	set -e; for plugin in "" $(PLUGINS); do \
+	    name=openholder$${plugin:+-$$plugin}; \
+	    rm -rf $(VENV)/production && $(PYTHON) -m venv --without-pip $(VENV)/production; \
+	    $(VENV)/release/bin/uv pip install --quiet --python $(VENV)/production --require-hashes \
+	        --requirement $(LOCK) $${plugin:+--requirement requirements/$$plugin.txt}; \
+	    $(VENV)/release/bin/uv pip install --quiet --python $(VENV)/production --no-deps \
+	        --no-index --find-links $(DIST) openholder $${plugin:+$$name}; \
+	    $(VENV)/production/bin/openholder --version; \
+	    $(VENV)/release/bin/cyclonedx-py environment $(VENV)/production/bin/python --output-reproducible \
+	        --output-format JSON --output-file $(DIST)/$$name.cdx.json; \
+	done
+
+dist: wheels sbom
+	cp requirements/*.txt $(DIST)
+	cd $(DIST) && rm -f SHA256SUMS && sha256sum * >SHA256SUMS && cat SHA256SUMS
 
 # Ubuntu has no package of Chromium; the machines of its workflows have Chrome.
 BROWSER := $(shell command -v chromium || command -v google-chrome || echo package)
@@ -176,4 +191,4 @@ $(VENV)/release/installed:
 	touch $@
 
 .PHONY: demo test quick test-plugins $(PLUGINS:%=test-%) check wheels test-wheels demos bench soak docs pages pictures \
-    coverage lock audit sbom services
+    coverage lock audit sbom dist services

@@ -92,6 +92,28 @@ def test_the_lock_file_has_hashes_and_no_addresses():
     assert "://" not in LOCK
 
 
+PLUGINS = sorted(ROOT.glob("plugins/*/setup.cfg"))
+
+
+@pytest.mark.parametrize("setup", PLUGINS, ids=lambda path: path.parent.name)
+def test_each_plugin_has_a_lock_file_with_the_same_versions(setup):
+    """If this fails: `make lock`."""
+    text = (ROOT / f"requirements/{setup.parent.name.removeprefix('openholder_')}.txt").read_text(encoding="utf-8")
+    blocks = re.findall(r"^([\w.-]+)==([^\s;]+)(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    locked = {canonicalize_name(name): version for name, version, _ in blocks}
+    assert all("--hash=sha256:" in block for *_, block in blocks)
+    assert "://" not in text
+    assert {name: locked[name] for name in set(locked) & set(LOCKED)} == {
+        name: LOCKED[name][0] for name in set(locked) & set(LOCKED)
+    }
+    parser = configparser.ConfigParser()
+    parser.read(setup, encoding="utf-8")
+    for line in filter(None, parser["options"]["install_requires"].splitlines()):
+        wanted = Requirement(line)
+        if wanted.name != "openholder":
+            assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), line
+
+
 # -- the changelog ------------------------------------------------------------------------------------------------
 
 
