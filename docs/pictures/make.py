@@ -98,7 +98,8 @@ async def main() -> None:
     """Make all three."""
     configure_logging(Log(level="error"), sys.stderr)
     events: list[tuple[float, str]] = []
-    with tempfile.TemporaryDirectory() as name, start_chromium(Path(name)) as debugger:
+    # The browser's helper processes may write for a moment after it has ended.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, start_chromium(Path(name)) as debugger:
         async with open_page(debugger) as page:
             await write_report(Path(name) / "report.html")
             await page.resize(900, 640)

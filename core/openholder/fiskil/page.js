@@ -80,7 +80,7 @@ async function send() {
   }
 }
 
-function choose(button, operation, fields) {
+async function choose(button, operation, fields) {
   const path = fill(operation.path, fields, encodeURIComponent);
   const body = fill(operation.body, fields, insideJson);
   const [missing] = [...path.missing, ...body.missing];
@@ -97,8 +97,8 @@ function choose(button, operation, fields) {
   byId("body").value = body.text;
   byId("query").textContent = `Query parameters: ${operation.query.join(", ")}`;
   byId("query").hidden = operation.query.length === 0;
-  if (isNarrow.matches) byId("exchange").scrollIntoView();
-  send();
+  await send();
+  if (isNarrow.matches) byId("exchange").scrollIntoView(); // now that it is as long as its content
 }
 
 function addSector(sector, isFirst) {
