@@ -115,6 +115,27 @@ class UntrustedJSON(OpenholderError, ValueError):
     """JSON from outside that has no single, safe meaning."""
 
 
+_NAMED = (
+    (re.compile(r""), "an empty text"),
+    (re.compile(r"\s+"), "a text of blanks"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII), "a time without an offset"),
+    (re.compile(r"\d{4}-\d\d-\d\d", re.ASCII), "a day without a time"),
+)
+
+
+def name_found(value: object) -> str:
+    """Name what was found in place of another value, for a message: its type, or what kind of text it is.
+
+    Args:
+        value: Any value. It is never repeated.
+    """
+    if isinstance(value, str):
+        for pattern, name in _NAMED:
+            if pattern.fullmatch(value):
+                return name
+    return "dict" if isinstance(value, dict) else type(value).__name__
+
+
 def describe(exc: BaseException, safe: Iterable[str] = ()) -> str:
     """Describe an exception of a library for a message: its text may quote a row, and is left out.
 

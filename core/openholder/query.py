@@ -19,7 +19,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Literal
 
-from openholder.errors import SourceFault, UntrustedJSON
+from openholder.errors import SourceFault, UntrustedJSON, name_found
 from openholder.strict_json import parse_json
 
 DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -77,7 +77,8 @@ def parse_moment(text: str) -> datetime:
         is_leap = text[16:19] == ":60"
         return datetime.fromisoformat(text[:16] + ":59" + text[19:] if is_leap else text)
     except ValueError:
-        raise SourceFault("a value is neither a date-time with an offset nor a date") from None
+        reason = f"found {name_found(text)}; expected one such as 2026-10-01T09:30:00+10:00"
+        raise SourceFault(f"a value is neither a date-time with an offset nor a date ({reason})") from None
 
 
 @lru_cache(maxsize=16_384)
@@ -125,7 +126,9 @@ def number(found: object) -> Decimal:
     try:
         value = Decimal(repr(found) if isinstance(found, float) else str(found))
     except InvalidOperation:
-        raise SourceFault("a value is not a number") from None
+        raise SourceFault(
+            f"a value is not a number (found {name_found(found)}; expected one such as 1200.50)"
+        ) from None
     if not value.is_finite():
         raise SourceFault("a value is not a finite number")
     return value
@@ -143,14 +146,14 @@ def truth(found: object) -> bool:
     try:
         return _TRUTH[str(found).lower()]
     except KeyError:
-        raise SourceFault("a value is neither true nor false") from None
+        raise SourceFault(f"a value is neither true nor false (found {name_found(found)})") from None
 
 
 def _read_moment(found: object) -> int:
     if not isinstance(found, datetime):
         return instant(str(found))
     if found.tzinfo is None:
-        raise SourceFault("a value is a time without an offset")
+        raise SourceFault("a value is a time without an offset (expected one such as 2026-10-01T09:30:00+10:00)")
     return microseconds(found)
 
 

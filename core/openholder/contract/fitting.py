@@ -14,7 +14,8 @@ from typing import Any
 from msgspec import inspect
 
 from openholder.contract.formats import OpenRecord
-from openholder.errors import SourceFault, UntrustedJSON
+from openholder.contract.wanted import describe_wanted
+from openholder.errors import SourceFault, UntrustedJSON, name_found
 from openholder.strict_json import parse_json
 
 Fitter = Callable[[Any, str], Any]
@@ -35,15 +36,13 @@ _DOUBLE_DIGITS = 15
 """Decimal digits that a double preserves (IEEE 754, DBL_DIG). A value with more carries a rounding error."""
 
 DECIMAL_COMMA = 'it has a decimal comma; set `decimal = ","` for the source'
-BAD_FORMAT = "it does not have the member's format"
 
 
 class Misfit(SourceFault):
     """A row does not fit its record. The message names the member and the type that was found, never the value."""
 
     def __init__(self, member: str, found: object, reason: str) -> None:
-        kind = "dict" if isinstance(found, dict) else type(found).__name__
-        super().__init__(f"member {member!r} does not fit (found {kind}): {reason}")
+        super().__init__(f"member {member!r} does not fit (found {name_found(found)}): {reason}")
         self.member = member
 
 
@@ -91,7 +90,7 @@ def fit_decimal(value: Any, path: str) -> Decimal:
         return Decimal(value)
     if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
         raise Misfit(path, value, DECIMAL_COMMA)
-    raise Misfit(path, value, "expected an exact decimal")
+    raise Misfit(path, value, "expected an exact decimal such as 1200.50")
 
 
 def _cut_zeros(value: Decimal) -> Decimal:
@@ -173,10 +172,10 @@ def _fit_number_text(fit: Fitter, places: int, value: Any, path: str) -> Any:
     return format(exact, "f" if has_places else f".{places}f")
 
 
-def _fit_and_check(fit: Fitter, check: Callable[[str], bool], value: Any, path: str) -> Any:
+def _fit_and_check(fit: Fitter, check: Callable[[str], bool], wanted: str, value: Any, path: str) -> Any:
     fitted = fit(value, path)
     if isinstance(fitted, str) and not check(fitted):
-        raise Misfit(path, value, BAD_FORMAT)
+        raise Misfit(path, value, f"expected {wanted}")
     return fitted
 
 
@@ -202,7 +201,7 @@ def compile_fitter(shape: inspect.Type) -> Fitter:
         extra = shape.extra or {}
         if "places" in extra:
             fit = partial(_fit_number_text, fit, extra["places"])
-        return partial(_fit_and_check, fit, extra["check"]) if "check" in extra else fit
+        return partial(_fit_and_check, fit, extra["check"], describe_wanted(shape)) if "check" in extra else fit
     if isinstance(shape, inspect.UnionType):
         members = [kind for kind in shape.types if not isinstance(kind, inspect.NoneType)]
         return compile_fitter(members[0]) if len(members) == 1 else _keep

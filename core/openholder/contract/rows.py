@@ -17,9 +17,10 @@ import msgspec
 from msgspec import inspect
 
 from openholder.contract.collections import name_record
-from openholder.contract.fitting import BAD_FORMAT, Fitter, Misfit, compile_fitter
+from openholder.contract.fitting import Fitter, Misfit, compile_fitter
 from openholder.contract.formats import OpenRecord, Record
 from openholder.contract.readers import Unreadable, compile_reader
+from openholder.contract.wanted import describe_wanted
 from openholder.errors import SourceFault
 
 __all__ = ["Misfit", "read_record", "read_records", "to_record"]
@@ -114,15 +115,13 @@ def _to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str])
 def _explain(error: msgspec.ValidationError, record: type[Record], path: str) -> str:
     """Say what the member allows. Quote only those messages of msgspec that never contain the value."""
     text = str(error).partition(" - at `$")[0]
-    if text.startswith("Expected") and "regex" not in text:
+    if text.startswith("Expected") and "regex" not in text and "of length" not in text:
         return text.replace("Expected", "expected", 1)
     kind = _unwrap(_describe(record))
     for name in re.sub(r"\[.*?\]", "", path).split("."):
         fields = kind.fields if isinstance(kind, inspect.StructType) else ()
         kind = next((_unwrap(field.type) for field in fields if field.encode_name == name), inspect.AnyType())
-    if isinstance(kind, inspect.LiteralType):
-        return f"expected one of {', '.join(map(str, kind.values))}"
-    return BAD_FORMAT
+    return f"expected {describe_wanted(kind)}"
 
 
 def _unwrap(kind: inspect.Type) -> inspect.Type:

@@ -13,8 +13,8 @@ from openholder.contract.collections import find_collection
 from openholder.contract.fitting import DECIMAL_COMMA, Misfit, compile_fitter, find_empty
 from openholder.contract.formats import OpenRecord, RateString, Record
 from openholder.contract.rows import to_record
+from openholder.contract.wanted import describe_wanted, unwrap
 from openholder.errors import UntrustedJSON
-from openholder.inspection.wanted import describe_wanted, unwrap
 from openholder.query import Row
 from openholder.strict_json import parse_json
 

@@ -157,7 +157,7 @@ def test_each_type_is_read_as_a_value_of_records(schema):
 def test_infinity_is_a_fault_that_names_the_member(schema):
     opened = schema("CREATE TABLE things (id text, at timestamptz); INSERT INTO things VALUES ('1', 'infinity')")
     page = fetch_once(opened, Query(collection="things"))
-    with pytest.raises(SourceFault, match=r"^member 'at': a value is neither a date-time with an offset nor a date$"):
+    with pytest.raises(SourceFault, match=r"^member 'at': a value is neither a date-time with an offset nor a date "):
         select(page.records, Query(collection="things", order=(Order("at", reads="instant"),)))
 
 

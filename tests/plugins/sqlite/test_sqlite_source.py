@@ -372,7 +372,9 @@ async def test_without_the_setting_an_empty_text_is_a_fault(io_loop, tmp_path):
         with pytest.raises(SourceFault, match="member 'postingDateTime/executionDateTime/valueDateTime': a value is"):
             await sources.fetch(Query(collection="banking.transactions", filters=(OWNED,), order=ORDER))
         (row, *_) = (await sources.fetch(Query(collection="banking.transactions"))).records
-    with pytest.raises(Misfit, match=r"^member 'currency' does not fit \(found str\)"):
+    with pytest.raises(
+        Misfit, match=r"^member 'currency' does not fit \(found an empty text\): expected a currency such as AUD$"
+    ):
         to_record({**row, "executionDateTime": None, "isDetailAvailable": False}, Transaction)
 
 

@@ -1,4 +1,4 @@
-"""What a member allows, in words with an example: the wanted form that a finding names."""
+"""What a member allows, in words with an example: the wanted form that a fault or a finding names."""
 
 from __future__ import annotations
 
