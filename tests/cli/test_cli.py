@@ -69,7 +69,7 @@ def test_all_mistakes_are_reported_at_once_without_secrets(tmp_path, command):
         ("sources.b.token", "NO_SUCH_VARIABLE is not set"),
         ("sources.b.header", "did you mean 'headers'"),
         ("sources.b.collections.balances", "variables"),
-        ("sources.c.kind", "installed: csv, rest, sqlite"),
+        ("sources.c.kind", "installed: audit, csv, rest, sqlite"),
         ('serve."*"', "not configured"),
     ):
         assert any(f"openholder.toml: {key}" in line and word in line for line in ended.stderr.splitlines()), key
@@ -297,13 +297,14 @@ def test_routes_shows_each_operation_with_its_source(bank):
 def test_plugins_lists_the_kinds_without_a_configuration(tmp_path):
     listed = json.loads(run_command("plugins", "--json", cwd=tmp_path).stdout)
     assert [(kind["for"], kind["kind"]) for kind in listed] == [
+        ("observer", "audit"),
         *(("source", kind) for kind in ("csv", "rest", "sqlite")),
         *(("replay", kind) for kind in ("memory", "redis", "sqlite")),
     ]
     assert {(kind["distribution"], kind["version"], kind["status"]) for kind in listed} == {
         ("openholder", __version__, "ok")
     }
-    assert "source  sqlite  openholder" in run_command("plugins", cwd=tmp_path).stdout
+    assert "source    sqlite  openholder" in run_command("plugins", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -73,6 +73,17 @@ def configuration(folder: Path, *, listen: str = "", more: str = "", jwks_port: 
     return path
 
 
+def find_worker(parent: int) -> int:
+    """Return the process id of one of the workers of a server."""
+    for task in os.listdir(f"/proc/{parent}/task"):
+        with open(f"/proc/{parent}/task/{task}/children", encoding="ascii") as children:
+            for pid in children.read().split():
+                with open(f"/proc/{pid}/cmdline", "rb") as command:
+                    if b"--worker" in command.read():
+                        return int(pid)
+    raise AssertionError("no worker")
+
+
 @dataclass
 class Server:
     """A running ``openholder serve``. Tokens are for the configured public URL, wherever it really listens."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
+import shutil
+import signal
 import stat
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 
 from helpers.commands import run_command
 from helpers.people import BALANCE, JANE, SEARCH, rows_with_blocked
-from helpers.support import sample_rows, start_with
+from helpers.processes import Server, configuration, find_worker
+from helpers.support import SQLITE, sample_rows, start_with, write_sqlite
 from openholder import FinishedRequest, make_pseudonym
 from openholder_audit import AuditSettings, AuditTrail
 from openholder_audit import segments as module
@@ -259,6 +264,47 @@ async def test_after_a_crash_a_new_file_goes_on(tmp_path, torn):
         assert faults == []
         assert len(notes) == bool(torn)
     assert len(list(read_records(tmp_path / "trail"))) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+def test_what_left_is_recorded_even_if_workers_are_killed(tmp_path):
+    """Every answer that arrived has its line; a line may have an answer that never arrived."""
+    write_sqlite(tmp_path / "bank.db", sample_rows())
+    configuration(tmp_path, listen="workers = 2", more=SQLITE + TRAIL)
+    answered = []
+    with Server(tmp_path) as server:
+        try:
+            server.event("listening on")
+            for number in range(60):
+                if number in (20, 40):
+                    os.kill(find_worker(server.process.pid), signal.SIGKILL)
+                with contextlib.suppress(OSError, HTTPException):  # the worker that was killed had it
+                    connection = server.connect()
+                    connection.request("GET", BALANCE, headers={"Authorization": f"Bearer {server.token(BALANCE)}"})
+                    response = connection.getresponse()
+                    response.read()
+                    answered.append(response.headers["x-fapi-interaction-id"])
+                    connection.close()
+        finally:
+            server.stop()
+    assert len(answered) > 40
+    recorded = {record["interaction_id"] for record in read_records(tmp_path / "trail")}
+    assert set(answered) <= recorded
+    assert check(tmp_path)[0] == []
+
+
+@pytest.mark.gen_test
+async def test_commands_that_read_data_leave_the_trail_alone(world):
+    await start_with(world, "sqlite", sample_rows(), tables=TRAIL)
+    await world.stop()
+    before = sorted((world.folder / "trail").iterdir())
+    for command in (("check", "--data", "--offline"), ("routes",)):
+        run_command(*command, "-c", str(world.folder / "openholder.toml"), cwd=world.folder)
+    assert sorted((world.folder / "trail").iterdir()) == before
+    shutil.rmtree(world.folder / "trail")
+    run_command("routes", "-c", str(world.folder / "openholder.toml"), cwd=world.folder)
+    assert not (world.folder / "trail").exists()
 
 
 # -- verify -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from helpers.people import BALANCE
-from helpers.processes import PATIENCE, Server, configuration
+from helpers.processes import PATIENCE, Server, configuration, find_worker
 from helpers.support import SQLITE, sample_rows, start_with, write_sqlite
 from openholder._version import __version__
 from openholder.errors import Unreachable
@@ -135,17 +135,6 @@ def test_one_address_has_the_counts_of_dead_workers_too(tmp_path):
             wait_for(port, {requests: 20, ("openholder_workers", ()): 2, starts: 3})
         finally:
             server.stop()
-
-
-def find_worker(parent):
-    """The process id of one of the workers."""
-    for task in os.listdir(f"/proc/{parent}/task"):
-        with open(f"/proc/{parent}/task/{task}/children", encoding="ascii") as children:
-            for pid in children.read().split():
-                with open(f"/proc/{pid}/cmdline", "rb") as command:
-                    if b"--worker" in command.read():
-                        return int(pid)
-    raise AssertionError("no worker")
 
 
 def wait_for(port, wanted):

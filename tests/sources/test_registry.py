@@ -198,7 +198,7 @@ def test_an_unknown_kind_is_answered_with_those_installed(install, configured, k
     install("acme", rows=Rows)
     told = refusal(configured, f'[sources.own]\nkind = "{kind}"\n')
     assert told == (
-        f"sources.own.kind: no installed plugin offers kind {kind!r} (installed: csv, rest, rows, sqlite){hint}"
+        f"sources.own.kind: no installed plugin offers kind {kind!r} (installed: audit, csv, rest, rows, sqlite){hint}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -28,11 +28,13 @@ class InstalledKind:
     purpose: str
     kind: Kind
     status: str
+    observes: bool = False
+    """Whether it only observes requests: it is no source."""
 
     def to_dict(self, keys: Keys | None) -> dict[str, str | list[str]]:
         """Return the columns by name, with the keys that name the kind if a configuration was given."""
         columns: dict[str, str | list[str]] = {
-            "for": self.purpose,
+            "for": "observer" if self.observes else self.purpose,
             "kind": self.kind.name,
             "distribution": self.kind.distribution,
             "version": self.kind.version,
@@ -47,7 +49,7 @@ class InstalledKind:
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="Show what this configuration uses.")
 @json_option
 def plugins(path: Path | None, as_json: bool) -> int:
-    """List the installed sources and replay stores.
+    """List the installed sources, observers and replay stores.
 
     STATUS is "ok", or the reason why the kind cannot be used. With -c, CONFIGURED lists the keys that name the kind;
     mistakes in the configuration are printed after the list. Without -c, no configuration is needed.
@@ -68,7 +70,12 @@ def plugins(path: Path | None, as_json: bool) -> int:
 def _list_installed(purpose: str, group: str) -> list[InstalledKind]:
     kinds = list_kinds(group)
     names = [kind.name for kind in kinds]
-    return [InstalledKind(purpose, kind, _check_status(kind, names.count(kind.name))) for kind in kinds]
+    found = [InstalledKind(purpose, kind, _check_status(kind, names.count(kind.name))) for kind in kinds]
+    return [replace(each, observes=each.status == "ok" and _observes(group, each.kind)) for each in found]
+
+
+def _observes(group: str, kind: Kind) -> bool:
+    return group == SOURCES and not hasattr(kind.load(), "fetch")
 
 
 def _check_status(kind: Kind, claims: int) -> str:
@@ -85,6 +92,8 @@ def _collect_keys(configuration: Configuration) -> Keys:
     keys: Keys = {("replay", configuration.settings.replay.store): ["replay.store"]}
     for name, entry in configuration.sources.items():
         keys.setdefault(("source", entry.kind), []).append(f"sources.{name}")
+    for name, observer in configuration.observers.items():
+        keys.setdefault(("source", observer.kind), []).append(f"observers.{name}")
     for kind in configuration.settings.plugins:
         keys.setdefault(("source", kind), []).append("plugins")
     return keys

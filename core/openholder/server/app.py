@@ -42,7 +42,7 @@ from openholder.serving.routing import Switch
 from openholder.serving.shared_values import shared_values
 from openholder.settings import Settings
 from openholder.sources.kinds import find_kind
-from openholder.sources.registry import SourceRegistry
+from openholder.sources.registry import SourceRegistry, UnhealthySource
 
 log = logging.getLogger("openholder")
 
@@ -94,8 +94,8 @@ class RunningServer:
             return "no keys"
         try:
             await self.sources.check_health()
-        except Exception as exc:
-            return f"source not healthy: {type(exc).__name__}"
+        except UnhealthySource as exc:
+            return str(exc)
         try:
             await self.gate.check_store()
         except CannotJudge as exc:

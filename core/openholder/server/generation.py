@@ -45,10 +45,20 @@ def _add_open_members(operation: Operation, paths: Sequence[str]) -> Operation:
     return replace(operation, record=extend_record(operation.record, members))
 
 
-def make_sources(configuration: Configuration) -> SourceRegistry:
-    """Make the configured sources without opening them."""
+def make_sources(configuration: Configuration, *, observed: bool = False) -> SourceRegistry:
+    """Make the configured sources without opening them.
+
+    Args:
+        configuration: What it names.
+        observed: Whether observers are opened with them. Only a server does: a command, which others may run, must
+            not create their files.
+    """
     return SourceRegistry(
-        configuration.sources, configuration.serve, configuration.observers, configuration.settings.plugins
+        configuration.sources,
+        configuration.serve,
+        configuration.observers,
+        configuration.settings.plugins,
+        opens_observers=observed,
     )
 
 
@@ -73,7 +83,7 @@ class Generation:
         """Open the sources. Raises `Unreachable` if one of them cannot be opened."""
         settings = configuration.settings
         async with AsyncExitStack() as exits:
-            sources = await exits.enter_async_context(make_sources(configuration))
+            sources = await exits.enter_async_context(make_sources(configuration, observed=True))
             base_url = settings.public_url[0]
             service = Service(
                 gate,

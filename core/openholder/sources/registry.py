@@ -48,6 +48,10 @@ class UnusableSource(OpenholderError):
     """A configured source cannot be used: its class breaks the plugin interface, or it lacks a collection."""
 
 
+class UnhealthySource(OpenholderError):
+    """A source says that it cannot serve."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One configured source, with a caller for each of its hooks.
@@ -158,6 +162,8 @@ class SourceRegistry:
         serve: Mapping[str, str],
         observers: Mapping[str, ObserverEntry] | None = None,
         plugins: Sequence[str] = (),
+        *,
+        opens_observers: bool = True,
     ) -> None:
         self._serve = serve
         self._manager = pluggy.PluginManager(PROJECT)
@@ -169,7 +175,7 @@ class SourceRegistry:
         for kind in plugins:
             self._register(f"plugins.{kind}", f"plugins.{kind}", kind, None)
         self._sources = {name: self._make_source(name, entry) for name, entry in entries.items()}
-        self._opened_observers = [f"observers.{name}" for name in observers or ()]
+        self._opened_observers = [f"observers.{name}" for name in observers or ()] if opens_observers else []
         self.observers = self._make_observers(entries, observers or {})
         """Those who are told of requests."""
         self.on_query: Callable[[str, str, float], None] = lambda source, outcome, seconds: None
@@ -183,19 +189,20 @@ class SourceRegistry:
     def _register(self, key: str, name: str, kind: str, settings: SourceEntry | ObserverEntry | None) -> None:
         """Make the plugin, and check its hooks: names, arguments, and ``async def`` or ``def``."""
         plugin_class = find_kind(kind).load()
+        what = "source" if isinstance(settings, SourceEntry) else "observer"
         try:
             plugin = plugin_class(name, settings)
             self._manager.register(plugin, name=key)
             self._manager.check_pending()
         except pluggy.PluginValidationError as exc:
-            raise UnusableSource(f"source {name!r} of kind {kind!r}: {' '.join(str(exc).split())}") from exc
+            raise UnusableSource(f"{what} {name!r} of kind {kind!r}: {' '.join(str(exc).split())}") from exc
         except Exception as exc:
-            raise UnusableSource(f"source {name!r} of kind {kind!r} cannot be created: {describe(exc)}") from exc
+            raise UnusableSource(f"{what} {name!r} of kind {kind!r} cannot be created: {describe(exc)}") from exc
         for caller in self._manager.get_hookcallers(plugin) or []:
             (implementation,) = (hook for hook in caller.get_hookimpls() if hook.plugin is plugin)
             if inspect.iscoroutinefunction(implementation.function) != (caller.name in ASYNC_HOOKS):
                 keyword = "async def" if caller.name in ASYNC_HOOKS else "def"
-                raise UnusableSource(f"source {name!r} of kind {kind!r}: define {caller.name} with {keyword!r}")
+                raise UnusableSource(f"{what} {name!r} of kind {kind!r}: define {caller.name} with {keyword!r}")
 
     def _make_caller(self, name: str, hook: str) -> pluggy.HookCaller:
         """Make a caller of one hook of one plugin."""
@@ -319,4 +326,7 @@ class SourceRegistry:
     async def check_health(self) -> None:
         """Return if every source can serve; raise if one cannot."""
         for source in self._sources.values():
-            await source.check_health()
+            try:
+                await source.check_health()
+            except Exception as exc:
+                raise UnhealthySource(f"source {source.name!r} not healthy: {type(exc).__name__}") from exc
