@@ -157,12 +157,20 @@ class AlchemySource:
                 # With a zone of UTC, a DATETIME is a moment: the database itself can compare and sort it.
                 tables = await read_mysql_tables(self._select, self._dialect, is_utc=settings.time_zone in UTC)
             else:
+                await self._check_encoding()
                 async with self._get_engine().connect() as connection:
                     tables = await connection.run_sync(read_tables, settings.schema_name)
         if not tables:
             raise SourceFault("the database has no table or view that the user may read; grant SELECT on them")
         self._schema = Schema(self._dialect, tables, settings)
         self._read_at = time.monotonic()
+
+    async def _check_encoding(self) -> None:
+        """Raise `SourceFault` unless PostgreSQL sorts bytes in the order of code points, as it does in UTF8."""
+        if self._database == "postgresql":
+            ((encoding,),) = await self._select("SHOW server_encoding", ())
+            if encoding != "UTF8":
+                raise SourceFault(f"the database encoding is {encoding}; it must be UTF8")
 
     async def _select(self, statement: str, parameters: tuple[Any, ...]) -> Sequence[Any]:
         """Run one SELECT, and once more if that may help: reading twice is safe."""

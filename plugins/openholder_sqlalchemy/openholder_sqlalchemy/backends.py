@@ -39,6 +39,7 @@ class Backend:
     compares_numbers: bool = True
     """Whether the text of an exact number is the one that Python writes."""
     number_mark: str = ""
+    truth_mark: str = "{0}"
     folded: str = ""
     """A text with A-Z in lower case, and no other letter changed."""
     similar: str = ""
@@ -116,6 +117,7 @@ POSTGRESQL = Backend(
     text_mark="CAST({0} AS text)",
     integer_mark="CAST({0} AS bigint)",
     number_mark="CAST({0} AS numeric)",
+    truth_mark="CAST({0} AS boolean)",
     folded='lower(CAST({0} AS text) COLLATE "C")',
     contains="strpos({0}, {1}) > 0",
     moments={"moment": "{0}", "day": "(CAST({0} AS timestamp) AT TIME ZONE 'UTC')"},
@@ -151,6 +153,7 @@ ORACLE = Backend(
     ties={"clob": "DBMS_LOB.SUBSTR({0}, 1000)", "bytes": "RAWTOHEX(DBMS_LOB.SUBSTR({0}, 1000))"},
     largest=10**38,
     compares_numbers=False,  # 0.5 is .5
+    truth_mark="",
     similar="LOWER({0}) = LOWER({1})",
     page="OFFSET {offset} ROWS FETCH NEXT {limit} ROWS ONLY",
 )
@@ -170,6 +173,7 @@ MSSQL = Backend(
     filled="CASE WHEN DATALENGTH({0}) > 0 THEN {0} END",
     ties={"clob": "CAST({0} AS NVARCHAR(4000))"},
     compares_numbers=False,
+    truth_mark="CAST({0} AS BIT)",
     similar="LOWER({0} COLLATE Latin1_General_CI_AS) = LOWER({1} COLLATE Latin1_General_CI_AS)",
     page="OFFSET {offset} ROWS FETCH NEXT {limit} ROWS ONLY",
     unordered="ORDER BY (SELECT NULL)",

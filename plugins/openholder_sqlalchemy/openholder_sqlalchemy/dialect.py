@@ -191,7 +191,7 @@ class AlchemyDialect(Dialect):
         elif isinstance(value, Decimal) and _is_writable(value):
             mark, parts = backend.number_mark, self._express_all(table, condition.members, NUMBERS)
         elif isinstance(value, bool):
-            mark, parts = "{0}", self._express_all(table, condition.members, TRUTHS)
+            mark, parts = backend.truth_mark, self._express_all(table, condition.members, TRUTHS)
         else:
             return None
         if not mark or parts is None or condition.operator not in SIGNS:
