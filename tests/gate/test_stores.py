@@ -16,17 +16,16 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from redis import Redis
 
 from catalogue.rows import Request, invalid_token, mint, ok, send, status
 from helpers.commands import run_command
 from helpers.people import BALANCE
-from helpers.processes import PATIENCE, Server, configuration, free_port, openholder
+from helpers.processes import PATIENCE, Server, configuration, openholder
+from helpers.redis_server import RedisServer, skip_without_redis
 from helpers.support import SQLITE, World, sample_rows, start_with, write_sqlite
 from openholder.config import Configuration
 from openholder.errors import ConfigurationError
@@ -34,7 +33,6 @@ from openholder.fiskil.signer import DEVELOPMENT_KEY
 from openholder.gate.stores.redis import RedisSettings, RedisStore
 from openholder.server import app
 
-REDIS_SERVER = Path("/usr/bin/redis-server")
 PASSWORD = "correct-horse-battery"
 BENCH = Path(__file__).parents[2] / "bench" / "replay_memory.py"
 
@@ -42,60 +40,11 @@ BENCH = Path(__file__).parents[2] / "bench" / "replay_memory.py"
 # -- a Redis server -----------------------------------------------------------------------------------------------
 
 
-@dataclass
-class RedisServer:
-    """A Redis server without a disk, on a free local port."""
-
-    folder: Path
-    options: tuple[str, ...] = ()
-    password: str = ""
-    port: int = field(default_factory=free_port)
-
-    def __enter__(self) -> RedisServer:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
-        options = {"bind": "127.0.0.1", "port": self.port, "dir": self.folder, "save": "", "appendonly": "no"}
-        if self.password:
-            options["requirepass"] = self.password
-        command = [str(REDIS_SERVER), *self.options]
-        for name, value in options.items():
-            command += [f"--{name}", str(value)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        said = []
-        for line in self.process.stdout:
-            said.append(line)
-            if "Ready to accept connections" in line:
-                return
-        raise AssertionError("".join(said))
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        self.process.stdout.close()
-
-    @property
-    def url(self) -> str:
-        return f"redis://{f':{self.password}@' if self.password else ''}127.0.0.1:{self.port}/0"
-
-    def client(self) -> Redis:
-        return Redis.from_url(self.url)
-
-
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory):
     skip_without_redis()
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
-
-
-def skip_without_redis() -> None:
-    if not REDIS_SERVER.is_file():
-        pytest.skip(f"{REDIS_SERVER} is not installed (Debian: redis-server)")
 
 
 @pytest.fixture

@@ -75,6 +75,8 @@ class Load:
     context: ssl.SSLContext | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     sent: int = 0
+    accepted: list[tuple[str, str]] = field(default_factory=list)
+    """The path and the token of each request that was answered with data."""
 
     def __enter__(self) -> Load:
         self._ended = threading.Event()
@@ -130,6 +132,8 @@ class Load:
             async with session.get(URL(self.url + path, encoded=True), headers=headers) as answer:
                 status, body = answer.status, json.loads(await answer.read())
             value = self.paths[path](body) if status == 200 else body["errors"][0]["code"]
+            if status == 200:
+                self.accepted.append((path, token))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             status = type(exc).__name__
         self.outcomes.append(Outcome(sent, time.monotonic() - sent, status, value))
