@@ -74,6 +74,42 @@ async def test_the_core_banking_schema_is_served_through_its_views(world: World,
     assert (refused.status, refused.headers["X-Sharing-Refused"]) == (404, "true")
 
 
+def test_local_times_get_the_offset_of_their_moment(tmp_path):
+    core_db(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "core.db")) as connection:
+        assert [time for (time,) in connection.execute("SELECT POST_TM FROM TXN_TIME ORDER BY SEQ")] == [
+            "2026-01-15T09:30:00+11:00",
+            "2026-04-05T02:30:00+11:00",
+            "2026-04-05T03:00:00+10:00",
+            None,
+        ]
+        (view,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'TXN_TIME'").fetchone()
+        connection.executescript(f"DROP VIEW TXN_TIME; {view.replace('o.SINCE LIMIT', 'o.SINCE DESC LIMIT')}")
+        (second,) = connection.execute("SELECT POST_TM FROM TXN_TIME WHERE SEQ = 2").fetchone()
+        assert second == "2026-04-05T02:30:00+10:00"
+
+
+@pytest.mark.gen_test
+async def test_the_recipes_keep_what_is_unknown_unknown(world: World, tmp_path):
+    core_db(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "core.db")) as connection:
+        connection.executescript(
+            "INSERT INTO ACCT VALUES ('62-1', 'S1', NULL, 'A', 20200101, NULL, 0);"
+            "INSERT INTO ACCT VALUES ('62-2', 'S1', NULL, 'X', 20200101, 0, 0);"
+            "INSERT INTO ACCT_PTY VALUES ('62-1', 70013, 'OWN'), ('62-2', 70014, 'OWN');"
+            "INSERT INTO CUST (CUST_NO) VALUES (70014);"
+            "INSERT INTO TXN VALUES (3, '062000-11', '2026-10-05T00:10:00', '+11:00', 'D', 0, 'NOTHING', 'POS')"
+        )
+        amounts = dict(connection.execute('SELECT "transactionId", amount FROM banking_transactions'))
+        assert amounts == {1: "-7.05", 2: "2500.00", 3: "0.00"}
+        balances = connection.execute("SELECT current, available FROM balances WHERE accountId = '62-1'").fetchall()
+        assert balances == [(None, None)]
+    (configured,) = blocks(SQL, "toml")
+    await world.start(configured)
+    unknown = await world.call("/auth/v1/customer/70014/accounts")
+    assert unknown.status == 500  # a status that nobody has mapped
+
+
 @pytest.mark.gen_test
 async def test_the_nightly_exports_are_served_under_their_own_headers(world: World, tmp_path):
     exports(tmp_path)
