@@ -12,6 +12,8 @@ from helpers.commands import run_command
 from helpers.processes import configuration
 from helpers.support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
 
+pytestmark = pytest.mark.slow
+
 NOTHING = "DELETE FROM {}"
 
 
@@ -71,7 +73,6 @@ def test_a_served_collection_without_a_record_is_told(bank, table, severity, cod
     assert ended == code
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("more", [("--data", "--json"), ("--json",)], ids=["data", "plain"])
 def test_tables_that_are_no_collection_are_named(tmp_path, more):
     execute(

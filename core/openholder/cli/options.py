@@ -37,7 +37,7 @@ def sample_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.IntRange(1),
         default=20,
         show_default=True,
-        help="Number of customers to inspect, spread over all of them.",
+        help="Number of customers to inspect.",
     )(command)
 
 
