@@ -26,9 +26,14 @@ log = logging.getLogger(__name__)
 # for a view whose tables are gone.
 MYSQL_CATALOGUE = """
 SELECT c.TABLE_NAME, t.TABLE_TYPE LIKE '%%VIEW', c.COLUMN_NAME, c.DATA_TYPE, c.COLUMN_TYPE, c.COLLATION_NAME,
-       c.CHARACTER_OCTET_LENGTH, c.COLUMN_KEY = 'PRI'
+       c.CHARACTER_OCTET_LENGTH
 FROM information_schema.COLUMNS c JOIN information_schema.TABLES t USING (TABLE_SCHEMA, TABLE_NAME)
 WHERE c.TABLE_SCHEMA = DATABASE() AND c.PRIVILEGES LIKE '%%select%%' ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION
+"""
+# All of its columns, or none: COLUMNS has only those that the user may read, and a part of a key orders nothing.
+MYSQL_KEYS = """
+SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS
+WHERE TABLE_SCHEMA = DATABASE() AND INDEX_NAME = 'PRIMARY' ORDER BY TABLE_NAME, SEQ_IN_INDEX
 """
 MYSQL_KINDS = {
     **dict.fromkeys(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"), "text"),
@@ -64,14 +69,21 @@ KINDS: Sequence[tuple[type | tuple[type, ...], str]] = (
 async def read_mysql_tables(select: Rows, dialect: AlchemyDialect, *, is_utc: bool) -> list[Table]:
     """Return every table and view of the database. With ``is_utc``, a DATETIME is a time of UTC."""
     kinds = MYSQL_KINDS | ({"datetime": "moment"} if is_utc else {})
+    keys = {name: [column for _, column in rows] for name, rows in _group(await select(MYSQL_KEYS, ()))}
     found = await select(MYSQL_CATALOGUE, ())
-    return [_build_mysql_table(name, list(rows), kinds, dialect) for name, rows in groupby(found, key=itemgetter(0))]
+    return [_build_mysql_table(name, list(rows), kinds, keys.get(name, ()), dialect) for name, rows in _group(found)]
 
 
-def _build_mysql_table(name: str, rows: list[Any], kinds: Mapping[str, str], dialect: AlchemyDialect) -> Table:
-    types = {column: _name_mysql_type(kinds[kind], *more) for _, _, column, kind, *more, _ in rows if kind in kinds}
-    primary_key = [column for _, _, column, *_, is_key in rows if is_key]
-    return _order_rows(Table(name, types, is_view=bool(rows[0][1])), primary_key, dialect)
+def _group(rows: Iterable[Any]) -> Iterator[tuple[str, Iterator[Any]]]:
+    return groupby(rows, key=itemgetter(0))
+
+
+def _build_mysql_table(
+    name: str, rows: list[Any], kinds: Mapping[str, str], primary_key: Sequence[str], dialect: AlchemyDialect
+) -> Table:
+    types = {column: _name_mysql_type(kinds[kind], *more) for _, _, column, kind, *more in rows if kind in kinds}
+    is_known = types.keys() >= set(primary_key)
+    return _order_rows(Table(name, types, is_view=bool(rows[0][1])), primary_key if is_known else (), dialect)
 
 
 def _name_mysql_type(kind: str, column_type: str, collation: str | None, length: int | None) -> str:

@@ -74,6 +74,22 @@ def test_only_what_the_user_may_read_is_served(bank, maria):
         fetch_once(lambda: opened(url=url, password=None), Query(collection="customers"))
 
 
+def test_a_part_of_the_primary_key_is_no_order(bank, maria):
+    opened = bank(
+        "CREATE TABLE logins (customerId varchar(9), number int, email varchar(9), PRIMARY KEY (customerId, number));"
+        "INSERT INTO logins VALUES ('c1', 1, 'b'), ('c1', 2, 'a'), ('c1', 3, 'c');"
+        "CREATE OR REPLACE USER clerk@'127.0.0.1'; GRANT SELECT (customerId, email) ON own.logins TO clerk@'127.0.0.1'"
+    )
+    url = f"mysql+asyncmy://clerk@127.0.0.1:{maria.port}/own"
+
+    async def scenario(**more):
+        async with opened(**more) as source:
+            pages = [await source.fetch(Query(collection="logins", offset=offset, limit=1)) for offset in range(3)]
+            return "".join(record["email"] for page in pages for record in page.records)
+
+    assert (asyncio.run(scenario()), asyncio.run(scenario(url=url, password=None))) == ("bac", "abc")
+
+
 @pytest.mark.parametrize(
     "attempt", ["' OR ''='", "`; DROP TABLE own.customers; --", "%s", "\\", "\\' OR 1=1 -- ", "a\0b", "\ud800", "%"]
 )
