@@ -9,6 +9,7 @@
 #   make coverage      all tests with their coverage of lines and branches
 #   make docs          the site of the documents in site/, then their tests: links, commands and code blocks
 #   make pages         write the pages that are generated: docs/cli.md and docs/rules.md
+#   make messages      write tests/golden/messages.txt: what users read when something is wrong
 #   make pictures      make the screenshots and the recording in docs/pictures, with a real browser
 #   make lock          pin the dependencies of a production installation, with hashes
 #   make audit         look for advisories on them
@@ -114,6 +115,9 @@ pages: $(VENV)/installed
 	$(VENV)/bin/openholder rehearse --rules >$(BUILD).rules.md && mv $(BUILD).rules.md docs/rules.md
 	$(VENV)/bin/python tests/docs/conditions_page.py
 
+messages: $(VENV)/installed-for-tests
+	PYTHONPATH=tests $(VENV)/bin/python tests/golden/cases.py
+
 coverage: $(VENV)/installed-for-tests
 	rm -f .coverage*
 	$(VENV)/bin/python -m coverage run -m pytest -n auto --dist worksteal
@@ -191,4 +195,4 @@ $(VENV)/release/installed:
 	touch $@
 
 .PHONY: demo test quick test-plugins $(PLUGINS:%=test-%) check wheels test-wheels demos bench soak docs pages pictures \
-    coverage lock audit sbom dist services
+    messages coverage lock audit sbom dist services

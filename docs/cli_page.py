@@ -10,15 +10,15 @@ from collections.abc import Iterator
 import click
 
 from openholder.cli import COMMANDS, EXIT_CODES, commands
-from openholder.cli.rehearse import RehearseCommand
+from openholder.cli.rehearse import OPTIONS, RehearseCommand
 
 WIDTH = 100
 INTRODUCTION = """\
 # Commands
 
-`openholder COMMAND --help` prints the same. Results go to standard output, everything else to
-standard error. The file of the configuration is that of `-c`, else of `OPENHOLDER_CONFIG`, else
-`./openholder.toml`, else `/etc/openholder/openholder.toml`.
+`openholder COMMAND --help`, or `-h`, prints the same. Results go to standard output, everything
+else to standard error. The file of the configuration is that of `-c`, else of `OPENHOLDER_CONFIG`,
+else `./openholder.toml`, else `/etc/openholder/openholder.toml`.
 
 `openholder --version` prints the version.
 """
@@ -55,7 +55,8 @@ def format_command(command: click.Command, ctx: click.Context, level: str = "##"
             context = click.Context(sub, info_name=name, parent=ctx, help_option_names=["-h", "--help"])
             lines.append(format_command(sub, context, "###"))
         return "\n".join(lines)
-    lines += ["| option | meaning |", "|---|---|", *format_options(command, ctx), ""]
+    if any(isinstance(param, click.Option) for param in command.params):
+        lines += ["| option | meaning |", "|---|---|", *format_options(command, ctx), ""]
     return "\n".join(lines)
 
 
@@ -66,9 +67,9 @@ def read_help(command: click.Command) -> list[str]:
 
 def format_options(command: click.Command, ctx: click.Context) -> Iterator[str]:
     """Yield a row for each option, below the headings that the help has."""
-    groups = {"": [param for param in command.get_params(ctx) if isinstance(param, click.Option)]}
+    groups = {"": [param for param in command.params if isinstance(param, click.Option)]}
     if isinstance(command, RehearseCommand):
-        groups = {heading: list(options) for heading, options in command.group_options(ctx).items()}
+        groups = {heading: list(options) for heading, options in OPTIONS.items()}
     for heading, options in groups.items():
         if heading:
             yield f"| **{heading}** | |"

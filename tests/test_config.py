@@ -178,7 +178,7 @@ def test_the_environment_overrides_any_single_key(path, tmp_path, monkeypatch, v
     [
         ("OPENHOLDER_LISTN__PORT", "1", "listn", "'listen'"),
         ("OPENHOLDER_LISTEN__PROT", "1", "listen.prot", "'port'"),
-        ("OPENHOLDER_LISTEN__PORT", CANARY, "listen.port", "integer"),
+        ("OPENHOLDER_LISTEN__PORT", CANARY, "listen.port", "whole number"),
         ("OPENHOLDER_SOURCES__BANK__CONECTIONS", "1", "sources.bank.conections", "'connections'"),
         ("OPENHOLDER_FISKIL", CANARY, "fiskil", "JSON"),
         ("OPENHOLDER_OPEN_MEMBERS", f"banking.accounts.{CANARY}", "open_members", "must begin with one of fdx."),
@@ -217,7 +217,7 @@ def test_a_secret_is_read_from_its_place_and_never_printed(path, tmp_path, monke
         ('{ file = "binary-file" }', "binary-file"),
         ('{ variable = "PSEUDONYMS" }', "{ env = "),
         ("{}", "{ env = "),
-        ("12", "string"),
+        ("12", "expected text"),
     ],
 )
 def test_a_secret_that_is_not_there_is_a_mistake_and_never_empty(path, tmp_path, monkeypatch, written, word):
@@ -248,14 +248,14 @@ BROKEN = [
     ((DATA, ""), "sources.bank.path", "missing"),
     ((f"[sources.bank]\n{KIND}{DATA}", ""), "sources", "missing"),
     ((f"[sources.bank]\n{KIND}{DATA}", "[sources]\n"), "sources", "at least 1"),
-    ((f"[sources.bank]\n{KIND}{DATA}", "[sources]\nbank = 1\n"), "sources.bank", "dictionary"),
-    ((FISKIL, f"[listen]\nport = 'https'\n{FISKIL}"), "listen.port", "integer"),
+    ((f"[sources.bank]\n{KIND}{DATA}", "[sources]\nbank = 1\n"), "sources.bank", "expected a table"),
+    ((FISKIL, f"[listen]\nport = 'https'\n{FISKIL}"), "listen.port", "whole number"),
     ((FISKIL, f"[listen]\nport = 65536\n{FISKIL}"), "listen.port", "65535"),
-    ((FISKIL, f"auth_alias = 'perhaps'\n{FISKIL}"), "auth_alias", "boolean"),
+    ((FISKIL, f"auth_alias = 'perhaps'\n{FISKIL}"), "auth_alias", "true or false"),
     ((DATA, f"{DATA}timeout = 'soon'\n"), "sources.bank.timeout", "number"),
     # sources
     ((KIND, ""), "sources.bank.kind", "missing"),
-    ((KIND, "kind = 1\n"), "sources.bank.kind", "string"),
+    ((KIND, "kind = 1\n"), "sources.bank.kind", "expected text"),
     ((KIND, 'kind = "sqlit"\n'), "sources.bank.kind", "did you mean 'sqlite'"),
     ((DATA, 'path = "bnk.db"\n'), "sources.bank.path", "file not found"),
     ((KIND, 'kind = "csv"\n'), "sources.bank.path", "folder not found"),

@@ -14,12 +14,13 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from types import UnionType
+from typing import Any, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, SettingsError
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, is_typeddict
 
 from openholder.contract.operations import OPERATIONS
 from openholder.errors import ConfigurationError, Mistake
@@ -27,10 +28,42 @@ from openholder.host_settings import HostSettings, provide_host_settings
 from openholder.setting_types import paths_relative_to
 from openholder.settings import ENV_PREFIX, OutboundSettings, Replay, Settings, split_list
 from openholder.sources.entry import ObserverEntry, SourceEntry
-from openholder.sources.kinds import UnusableKind, find_kind
+from openholder.sources.kinds import UnusableKind, find_kind, list_kinds
 
 REPLAY_STORES = "openholder.replay_stores"
 """The entry-point group of replay stores."""
+_PHRASES = {
+    "bool_parsing": "found {found}, expected true or false",
+    "bool_type": "found {found}, expected true or false",
+    "dict_type": "found {found}, expected a table",
+    "float_parsing": "found {found}, expected a number",
+    "float_type": "found {found}, expected a number",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "int_from_float": "found {found}, expected a whole number",
+    "int_parsing": "found {found}, expected a whole number",
+    "int_type": "found {found}, expected a whole number",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "expected {expected}",
+    "model_attributes_type": "found {found}, expected a table",
+    "model_type": "found {found}, expected a table",
+    "path_type": "found {found}, expected a path, as text",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must not be empty",
+    "string_type": "found {found}, expected text",
+    "too_short": "must have at least {min_length} value",
+    "tuple_type": "found {found}, expected a list",
+}
+"""What is said instead of pydantic's own messages, by the type of the error."""
+_TYPE_NAMES: Mapping[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
 CANDIDATES = (Path("openholder.toml"), Path("/etc/openholder/openholder.toml"))
 """Where the file is looked for if neither an option nor the environment names one."""
 
@@ -184,7 +217,8 @@ def _find_plugin_types(
             if isinstance(kind, str):
                 types[name] = _combine_settings(find_kind(kind).load(), common)
                 continue
-            message = "is missing" if kind is None else "must be a string: the name of an installed kind"
+            known = ", ".join(sorted({kind.name for kind in list_kinds()}))
+            message = f"{'is missing' if kind is None else 'expected text'}: one of the installed kinds, {known}"
         except UnusableKind as exc:
             message = str(exc)
         types[name] = Any  # without a kind, its other keys cannot be checked
@@ -261,7 +295,7 @@ def _find_path_conflicts(raw: Mapping[str, Any], path: Path) -> Iterator[Mistake
 
 
 def _convert_errors(exc: ValidationError, path: Path, model: type[Settings]) -> list[Mistake]:
-    errors = exc.errors(include_input=False, include_url=False)
+    errors = exc.errors(include_url=False)
     # For a list with invalid items pydantic also reports that it is too short: the items say it all.
     parents = {error["loc"][:-1] for error in errors}
     return [_convert_error(error, path, model) for error in errors if error["loc"] not in parents]
@@ -270,22 +304,54 @@ def _convert_errors(exc: ValidationError, path: Path, model: type[Settings]) -> 
 def _convert_error(error: ErrorDetails, path: Path, model: type[Settings]) -> Mistake:
     location = error["loc"]
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
+    if error["type"] in _PHRASES:
+        found = _TYPE_NAMES.get(type(error["input"]), "a value of another type")  # never the value: it may be a secret
+        message = _PHRASES[error["type"]].format(found=found, **error.get("ctx", {}))
+    elif error["type"] == "extra_forbidden":
         message = _describe_unknown_key(str(location[-1]), _find_allowed_keys(location, model))
     elif error["type"] == "missing":
-        message = "is missing"
+        message = _describe_missing_key(location, model)
     return Mistake(_locate(location, path), ".".join(str(part) for part in location), message)
+
+
+def _describe_missing_key(location: tuple[int | str, ...], model: type[Settings]) -> str:
+    field = _find_allowed_keys(location, model).get(str(location[-1]))
+    examples = getattr(field, "examples", None) or ()
+    return "is missing: add it" + "".join(f", such as {example}" for example in examples)
 
 
 def _find_allowed_keys(location: tuple[int | str, ...], model: type[Settings]) -> Mapping[str, Any]:
     """Find the keys that are allowed beside an unknown one."""
-    fields: Mapping[str, Any] = model.model_fields
+    kinds: list[Any] = [model]
     for part in location[:-1]:
-        field = fields.get(str(part))
-        annotation = getattr(field, "annotation", field)
-        # A table is a model, except for `sources` and `observers`, which are a TypedDict.
-        fields = getattr(annotation, "model_fields", None) or getattr(annotation, "__annotations__", {})
-    return fields
+        # pydantic also names the type of a union that it tried, which is no key of the file.
+        kinds = [inner for kind in kinds for inner in _list_types_at(kind, str(part))] or kinds
+    return {key: field for kind in kinds for key, field in _list_keys(kind).items()}
+
+
+def _list_keys(kind: Any) -> Mapping[str, Any]:
+    """Return the keys of a table: a model, or a TypedDict as `sources` and `observers` are."""
+    return getattr(kind, "model_fields", None) or (kind.__annotations__ if is_typeddict(kind) else {})
+
+
+def _list_types_at(kind: Any, part: str) -> list[Any]:
+    """Return the types that the value of a key may have, or the items of a list."""
+    field = _list_keys(kind).get(part)
+    inner = getattr(field, "annotation", field)
+    if inner is None:
+        # A table whose keys are free, or a list: all values have the last of its types.
+        arguments = [each for each in get_args(kind) if each is not Ellipsis]
+        inner = arguments[-1] if arguments else None
+    return [] if inner is None else _split_union(inner)
+
+
+def _split_union(kind: Any) -> list[Any]:
+    """Return the members of a union, without what annotates them."""
+    if hasattr(kind, "__metadata__"):
+        return _split_union(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return [inner for each in get_args(kind) for inner in _split_union(each)]
+    return [kind]
 
 
 def _describe_unknown_key(key: str, allowed: Mapping[str, Any]) -> str:

@@ -51,13 +51,13 @@ def _make_absolute(path: Path) -> Path:
 
 def _check_file(path: Path) -> Path:
     if not path.is_file():
-        raise ValueError(f"file not found: {path}")
+        raise ValueError(f"file not found: {path}; create it, or correct the path")
     return path
 
 
 def _check_folder(path: Path) -> Path:
     if not path.is_dir():
-        raise ValueError(f"folder not found: {path}")
+        raise ValueError(f"folder not found: {path}; create it, or correct the path")
     return path
 
 
@@ -75,7 +75,7 @@ def _resolve_secret(value: Any) -> Any:
         name = str(value["env"])
         found = os.environ.get(name)
         if not found:
-            raise ValueError(f"the environment variable {name} is not set")
+            raise ValueError(f'the environment variable {name} is not set: set it, or write {{ file = "PATH" }}')
         return found
     if list(value) == ["file"]:
         path = _check_file(_make_absolute(Path(str(value["file"]))))
@@ -104,7 +104,7 @@ def split_url(url: str) -> SplitResult:
     except ValueError:
         is_valid = False
     if not is_valid:
-        raise ValueError("must be a URL of scheme, host and path")
+        raise ValueError("must be a URL of scheme, host and path, such as https://data.example.com")
     return parts
 
 

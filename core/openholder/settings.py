@@ -81,9 +81,9 @@ class Fiskil(Section):
     """``[fiskil]``: who signs the tokens, and where the keys are."""
 
     issuer: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(split_list)] = Field(
-        min_length=1
+        min_length=1, examples=['issuer = "examplebank.cdr.fiskil.com"']
     )
-    jwks_url: SecureURL
+    jwks_url: SecureURL = Field(examples=['jwks_url = "https://examplebank.cdr.fiskil.com/jwks.json"'])
     algorithms: Annotated[tuple[Literal["PS256", "RS256"], ...], NoDecode, BeforeValidator(split_list)] = Field(
         default=("PS256", "RS256"), min_length=1
     )
@@ -278,13 +278,15 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
     )
 
-    public_url: Annotated[tuple[BaseURL, ...], NoDecode, BeforeValidator(split_list)] = Field(min_length=1)
-    fiskil: Fiskil
+    public_url: Annotated[tuple[BaseURL, ...], NoDecode, BeforeValidator(split_list)] = Field(
+        min_length=1, examples=['public_url = "https://data.examplebank.com.au"']
+    )
+    fiskil: Fiskil = Field(examples=["a table [fiskil] with issuer and jwks_url"])
     outbound: OutboundSettings = OutboundSettings()
     listen: Listen = Listen()
     replay: Replay = Field(default_factory=Replay)
     log: Log = Log()
-    sources: dict[str, Any] = Field(min_length=1)
+    sources: dict[str, Any] = Field(min_length=1, examples=["a table [sources.bank] with a kind"])
     serve: dict[str, str] = {}
     observers: dict[str, Any] = {}
     plugins: Texts = ()

@@ -72,7 +72,9 @@ class CSVRows:
             if len(row) != width:
                 if not row and width > 1 and self._is_blank_to_the_end():
                     break
-                self._refuse(f"line {self.line}", f"found {len(row)} cells, expected {width}")
+                more, fewer = "quote a cell that contains the delimiter", "write every cell, or leave the line out"
+                hint = more if len(row) > width else fewer
+                self._refuse(f"line {self.line}", f"found {len(row)} cells, expected {width}; {hint}")
             cells += row
             characters += len(line)
             if len(cells) >= rows * width or characters > MAX_BATCH:
@@ -152,7 +154,7 @@ class CSVRows:
         for number, header in enumerate(headers, 1):
             folded = header.strip().casefold()  # to SQLite, column names that differ only in case are the same
             if not folded or folded in seen:
-                self._refuse(f"line 1, column {number}", "empty or repeated header")
+                self._refuse(f"line 1, column {number}", "empty or repeated header; give each column a name of its own")
             seen.add(folded)
         return headers
 
@@ -199,7 +201,10 @@ class CSVRows:
         # the cell was open before it.
         line, column = self._find_open_quote(self.line if self._is_at_end else self.line - 1)
         if self._is_at_end:
-            self._refuse(f"line {line}, column {column}", "the quote opened here is never closed")
+            self._refuse(
+                f"line {line}, column {column}",
+                "the quote opened here is never closed; write a quote inside a cell twice",
+            )
         cause = f"; the cell starts with a quote on line {line}, column {column}" if column else ""
         self._refuse(f"line {self.line}", f"{describe(error, SAFE_TEXTS)}{cause}")
 

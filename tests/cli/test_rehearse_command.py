@@ -174,9 +174,9 @@ def read_all(terminal):
         ((*WHO, "--dev"), "no development-key.pem in this folder: start `openholder serve --dev` in it first"),
         ((*WHO, "--dev", "--key", "made.pem"), "--dev is a key already"),
         ((*WHO, "--jwks", "data.txt"), "--jwks requires --key"),
-        ((*WHO, "--jwks", "data.txt", "--key", "made.pem"), "not a JWK Set"),
+        ((*WHO, "--jwks", "data.txt", "--key", "made.pem"), "expected a JWK Set"),
         ((*WHO, "--key", "data.txt"), "no RSA key"),
-        ((*WHO, "--ca", "data.txt"), "not a certificate"),
+        ((*WHO, "--ca", "data.txt"), "expected certificates"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(refused, arguments, told):

@@ -193,7 +193,7 @@ class RehearseOptions:
         if not self.emails and not self.customers:
             raise click.UsageError("nobody logs in: give --email or --customer")
         if bool(self.rate) != bool(self.duration):
-            raise click.UsageError("--rate and --for must be given together")
+            raise click.UsageError("--rate and --for must be given together, such as --rate 50 --for 60s")
         if self.dev and (self.key or self.jwks):
             raise click.UsageError("--dev is a key already: leave out --key and --jwks")
         if self.dev and not Path(DEVELOPMENT_KEY).exists():
@@ -232,14 +232,10 @@ class RehearseOptions:
 class RehearseCommand(click.Command):
     """A command whose help groups the options."""
 
-    def group_options(self, ctx: click.Context) -> Mapping[str, tuple[click.Option, ...]]:
-        """Return the options by heading."""
-        help_option = self.get_help_option(ctx)
-        return {**OPTIONS, "Help": (help_option,) if help_option else ()}
-
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options below their headings."""
-        groups = self.group_options(ctx)
+        help_option = self.get_help_option(ctx)
+        groups = {**OPTIONS, "Help": (help_option,) if help_option else ()}
         for heading, options in groups.items():
             with formatter.section(heading):
                 formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])

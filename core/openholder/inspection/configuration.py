@@ -138,7 +138,9 @@ async def _inspect_operation(sources: SourceRegistry, operation: Operation) -> S
         for row in filter(partial(has_needed, operation), rows or ()):
             to_record(row, operation.record, find_collection(operation.collection).owners.values())
     except (SourceFault, SourceError) as exc:
-        text = f"source {source.name!r}, collection {operation.collection!r}: {describe_fault(exc)}"
+        text = (
+            f"source {source.name!r}, collection {operation.collection!r}: {describe_fault(exc, operation.collection)}"
+        )
         return Step(what, "failed", text, operation.collection)
     except OpenholderError as exc:
         return Step(what, "failed", type(exc).__name__, operation.collection)

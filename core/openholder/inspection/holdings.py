@@ -75,14 +75,14 @@ async def _list_shareable_accounts(sources: SourceRegistry, customer_id: str) ->
     try:
         rows = await fetch_account_rows(sources, customer_id) if sources.find_source("accounts") else []
     except OpenholderError as exc:
-        return [], [describe_fault(exc)]
+        return [], [describe_fault(exc, "accounts")]
     for row in rows:
         try:
             link = read_link(row)
             if link.may_be_shared:
                 accounts.append(link.id)
         except OpenholderError as exc:
-            faults.append(f"record {read_key('accounts', row)!r}: {exc}")
+            faults.append(describe_fault(exc, "accounts"))
     return accounts, faults
 
 
@@ -97,15 +97,19 @@ async def _read_holding(sources: SourceRegistry, collection: str, ids: Mapping[s
             if not page.records or len(holding.rows) >= page.total:
                 break
     except OpenholderError as exc:
-        holding.fault = describe_fault(exc)
+        holding.fault = describe_fault(exc, holding.collection)
     holding.seconds = time.perf_counter() - started
     return holding
 
 
-def describe_fault(fault: OpenholderError) -> str:
-    """Return the message of a fault, with the id of the record at fault if it is known."""
+def describe_fault(fault: OpenholderError, collection: str = "") -> str:
+    """Return the message of a fault, with the id of the record at fault if it is known.
+
+    The message leaves out the collection that is given: its reader knows it already.
+    """
     record = fault.record if isinstance(fault, SourceFault) else ""
-    return f"record {record!r}: {fault}" if record else str(fault)
+    text = str(fault).removeprefix(f"collection {collection!r}: ")
+    return f"record {record!r}: {text}" if record else text
 
 
 def convert_records(holding: Holding, operations: Sequence[Operation]) -> Iterator[tuple[str, Any, Misfit | None]]:

@@ -72,7 +72,9 @@ def load_signer(key: Path | None, jwks: Path | None) -> Signer:
         published = parse_json(jwks.read_bytes())["keys"]
         kids = [key["kid"] for key in published if (key.get("n"), key.get("e")) == (own["n"], own["e"])]
     except (OSError, UntrustedJSON, LookupError, TypeError, AttributeError) as exc:
-        raise UnusableOption("--jwks", f"not a JWK Set with key ids: {type(exc).__name__}") from None
+        raise UnusableOption(
+            "--jwks", f"expected a JWK Set whose keys have a kid; found {type(exc).__name__}"
+        ) from None
     if not kids:
         raise UnusableOption("--jwks", "the key set does not contain the public key of --key")
     signer.kid = kids[0]
@@ -88,7 +90,7 @@ def load_trust(authority: Path | None) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=authority) if authority else True
     except (OSError, ssl.SSLError) as exc:
-        raise UnusableOption("--ca", f"not a certificate in PEM: {type(exc).__name__}") from None
+        raise UnusableOption("--ca", f"expected certificates in PEM; found {type(exc).__name__}") from None
 
 
 async def load_operations(
@@ -141,8 +143,10 @@ async def check_reachable(url: str, http: aiohttp.ClientSession) -> None:
         async with http.get(url, allow_redirects=False):
             pass
     except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-        hint = "; for a private certificate authority use --ca" if isinstance(exc, aiohttp.ClientSSLError) else ""
-        raise Unreachable(f"{redact_url(url)} does not answer: {type(exc).__name__}{hint}") from None
+        hint = "start the server, or correct the URL"
+        if isinstance(exc, aiohttp.ClientSSLError):
+            hint = "for a private certificate authority use --ca"
+        raise Unreachable(f"{redact_url(url)} does not answer ({type(exc).__name__}): {hint}") from None
 
 
 async def wait_until_ready(caller: Caller) -> None:

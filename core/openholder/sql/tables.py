@@ -94,7 +94,8 @@ class Table:
         try:
             return self.members[member]
         except KeyError:
-            raise SourceFault(f"table {self.name!r} has no column {member!r}") from None
+            advice = "name a column like it in a view, or name yours in `columns`"
+            raise SourceFault(f"table {self.name!r} has no column {member!r}: {advice}") from None
 
     def columns(self, members: tuple[str, ...]) -> tuple[str, ...]:
         """Return the columns of those members that the table has.

@@ -222,7 +222,7 @@ async def test_blank_lines_at_the_end_are_no_rows(io_loop, folder, end, blank):
 )
 @pytest.mark.gen_test
 async def test_a_line_that_may_hide_a_row_is_refused(io_loop, folder, content, reason):
-    await assert_refused(folder, content, reason)
+    await assert_refused(folder, content, f"{reason}; write every cell, or leave the line out")
 
 
 @pytest.mark.parametrize("quote", ['"', ""])
