@@ -20,6 +20,7 @@ from openholder.mapping import MappingSettings
 from openholder.sql import Schema, Table
 from openholder_sqlite.dialect import SQLiteDialect, compares_text, quote_identifier
 from openholder_sqlite.error_translation import FUNCTION_FAILED, LOCKED_TEXT, RETRY_AFTER, is_locked, translate
+from openholder_sqlite.index_advice import find_indexes
 from openholder_sqlite.on_loop import OnLoop
 from openholder_sqlite.sql_functions import make_functions
 
@@ -130,7 +131,17 @@ class Database:
         statement, parameters = self._schema.page(query)
         plan = await self.select(f"EXPLAIN QUERY PLAN {statement}", parameters)
         is_scan = any(str(detail).startswith("SCAN") for *_, detail in plan)
-        lacking = [self._schema.index(query)] if is_scan and query.filters else []
+        table = self._schema.table(query.collection)
+        if not is_scan or not query.filters:
+            lacking = []
+        elif table.is_view:
+            objects = await self.select("SELECT type, name, sql FROM sqlite_master")
+            column = table.members.get(query.filters[0].member, "")
+            found = await asyncio.to_thread(find_indexes, objects, statement, parameters, table.name, column)
+            none = f"each query reads all of view {table.name!r}, and no index changes that: let a job fill a table"
+            lacking = [none] if found is None else found
+        else:
+            lacking = [self._schema.index(query)]
         return [*lacking, *self._schema.describe_order(query)]
 
     async def select(self, statement: str, parameters: Iterable[Any] = ()) -> list[Any]:

@@ -180,7 +180,7 @@ class Watch:
     def _read_index(self) -> bytes:
         try:
             return self._read(self._beside("-shm"), _INDEX)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return b""
 
     def _read(self, path: Path, size: int) -> bytes:
