@@ -328,7 +328,7 @@ def test_mistakes_in_the_configuration_follow_the_list(tmp_path, broken, form):
     ended = openholder("plugins", "-c", "openholder.toml", *form, cwd=tmp_path, **broken)
     assert (ended.returncode, "sources.own.kind: kind 'broken' of acme 1.0" in ended.stderr) == (3, True)
     assert "no_such_driver" in ended.stdout
-    assert not form or len(json.loads(ended.stdout)) == 7
+    assert not form or len(json.loads(ended.stdout)) == 8
 
 
 def test_a_missing_configuration_is_reported(tmp_path):
