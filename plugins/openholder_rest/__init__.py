@@ -234,16 +234,20 @@ async def _run_together(requests: list[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 def _cut_page(whole: Page, query: Query) -> Page:
-    """Cut a page from a list of several, and sort the records that the order of the query leaves equal by their text.
+    """Cut a page from a list of several, and sort the records that the order of the query leaves equal by id and text.
 
     The next page is cut from another response. If that has equal records in another order, one of them would be on two
     pages and another on none.
     """
-    owners = find_collection(query.collection).owners.values()
+    collection = find_collection(query.collection)
 
     def write(record: MappedRow) -> tuple[str, ...]:
         text = json.dumps(record.origin, sort_keys=True, default=str)
-        return text, *[str(record.get(member)) for member in owners]
+        return (
+            str(record.get(collection.key or "")),
+            text,
+            *[str(record.get(member)) for member in collection.owners.values()],
+        )
 
     records: list[Any] = []
     for _, equal in groupby(whole.records, key=lambda record: [order.key(record) for order in query.order]):
