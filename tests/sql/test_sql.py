@@ -144,7 +144,8 @@ class Narrowing(Dialect):
     unordered = "ORDER BY (SELECT NULL)"
 
     def narrow(self, table, condition, bind):
-        return f"folded = {bind(condition.value)}" if condition.operator == "ieq" else None
+        is_column = condition.member in table.members
+        return f"folded = {bind(condition.value)}" if condition.operator == "ieq" and is_column else None
 
 
 def test_rows_that_a_narrowing_lets_pass_are_filtered_too():
@@ -157,7 +158,7 @@ def test_rows_that_a_narrowing_lets_pass_are_filtered_too():
     assert (page.total, page.records[0]["name"]) == (1, "\u00e9")
 
 
-def test_a_converted_member_is_not_narrowed():
+def test_a_converted_member_is_none_of_the_table():
     rules = {"things": {"name": {"column": "name", "codes": {"1": "Kim"}}}}
     schema = Schema(Narrowing(), [TABLE], SQLSettings(mapping=rules))
     statement, _ = schema.page(Query(collection="things", filters=(Filter("name", "ieq", "kim"),)))

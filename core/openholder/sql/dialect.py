@@ -132,8 +132,8 @@ class Dialect:
         openholder applies the filter itself to the rows that pass: an index can find them nevertheless.
 
         Args:
-            table: The table. Its ``strip`` and ``absent`` say how texts are read.
-            condition: The filter. A column holds each of its members.
+            table: The table. Its ``mapping``, ``strip`` and ``absent`` say how values are read.
+            condition: The filter. Members that are not among those of the table are converted, or have no column.
             bind: Adds a parameter.
 
         Returns:

@@ -89,8 +89,7 @@ class Select:
             if term is None:
                 is_exact = False
                 del parameters.values[bound:]
-                if table.converted.isdisjoint(condition.members):
-                    term = dialect.narrow(table, condition, parameters.bind)
+                term = dialect.narrow(table, condition, parameters.bind)
             if term is not None:
                 (unsafe if dialect.may_fail(table, condition) else safe).append(term)
         orders = [_express_order(dialect, table, order) for order in query.order]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
@@ -122,6 +123,8 @@ class AlchemyDialect(Dialect):
         return compare(table, condition, bind)
 
     def narrow(self, table: Table, condition: Filter, bind: Bind) -> str | None:
+        if isinstance(condition.value, datetime):
+            return self._narrow_window(table, condition, condition.value, bind)
         similar, value = self.backend.similar, str(condition.value)
         is_plain = condition.operator == "ieq" and not condition.otherwise and condition.absent is None
         column = table.members.get(condition.member)
@@ -231,6 +234,26 @@ class AlchemyDialect(Dialect):
         except OverflowError:  # at the ends of the years 1 and 9999
             return None
         return f"{_coalesce(parts)} {SIGNS[condition.operator]} {mark}"
+
+    def _narrow_window(self, table: Table, condition: Filter, value: datetime, bind: Bind) -> str | None:
+        """Compare local times as if they were of UTC, in a window that is a day longer: no zone is further from it."""
+        mapping = table.mapping
+        if mapping is None or table.absent or table.converted.isdisjoint(condition.members):
+            return None
+        columns = {}
+        for member in condition.members:
+            if member not in table.members and member not in table.converted:
+                continue
+            rule, column = mapping.rules.get(member), mapping.find_column(member)
+            if column is None or (rule and rule.model_fields_set - {"column", "repeated_hour"}):
+                return None
+            columns[member] = column
+        days = {name: "day" if kind == "local" else kind for name, kind in table.types.items()}
+        try:
+            wider = value + timedelta(days=-1 if condition.operator == "ge" else 1)
+        except OverflowError:
+            return None
+        return self._compare_moments(replace(table, members=columns, types=days), replace(condition, value=wider), bind)
 
     # -- expressions ------------------------------------------------------------------------------------------------
 

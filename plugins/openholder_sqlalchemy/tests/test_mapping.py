@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
 from mapping.words import SYDNEY, TRANSACTIONS, group_cases
 from maria import quote, write_value
-from openholder import Filter, Order, Query, SourceFault
+from openholder import Filter, Order, Query, SourceFault, select
 from sources import fetch_once, fetch_records
 
 NEWEST = (Order("postingDateTime", descending=True, reads="instant"), Order("transactionId"))
@@ -64,6 +65,35 @@ def test_a_datetime_is_a_time_in_the_zone(bank):
     assert fetch_once(lambda: opened(**SYDNEY), query).records[0]["postingDateTime"] == "2026-12-01T09:30:00+11:00"
     with pytest.raises(SourceFault, match="Australia/Sydney show twice"):
         fetch_once(lambda: opened(**SYDNEY), Query(collection=TRANSACTIONS))
+
+
+LOCAL = """
+CREATE TABLE banking_transactions (accountId varchar(9), transactionId int PRIMARY KEY, booked datetime, day date);
+INSERT INTO banking_transactions VALUES ('a1', 1, '2026-06-15 21:59:59', NULL), ('a1', 2, '2026-06-15 22:00:00', NULL),
+    ('a1', 3, NULL, '2026-06-15'), ('a1', 4, NULL, NULL), ('a1', 5, '2020-01-01 00:00:00', NULL),
+    ('a1', 6, '2030-01-01 00:00:00', '2020-01-01'), ('a1', 7, NULL, '2030-01-01');
+"""
+
+
+@pytest.mark.parametrize("operator", ["ge", "le"])
+@pytest.mark.parametrize("absent", [None, datetime(2026, 7, 1, tzinfo=UTC), datetime(2019, 7, 1, tzinfo=UTC)])
+def test_a_window_of_local_times_reads_a_day_more(bank, operator, absent):
+    opened = bank(LOCAL)
+    noon = datetime(2026, 6, 15, 12, tzinfo=UTC)
+    window = Filter("postingDateTime", operator, noon, otherwise=("valueDateTime",), absent=absent)
+    rules = {"postingDateTime": {"column": "booked", "repeated_hour": "first"}, "valueDateTime": "day"}
+    owner = Filter("accountId", "eq", "a1")
+    query = Query(collection=TRANSACTIONS, filters=(owner, window), order=NEWEST, limit=3)
+
+    async def scenario():
+        async with opened(mapping={TRANSACTIONS: rules}, **SYDNEY) as source:
+            stored = await fetch_records(source, Query(collection=TRANSACTIONS, filters=(owner,)))
+            read = await source._select(*source._schema.page(query))
+            return stored, len(read), await source.fetch(query)
+
+    stored, read, page = asyncio.run(scenario())
+    assert page == select(stored, query)
+    assert page.total <= read < len(stored)
 
 
 def test_exact_types_are_cents_and_codes_too(bank):
