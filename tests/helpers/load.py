@@ -22,6 +22,9 @@ from helpers.processes import PATIENCE
 from helpers.support import ISSUER
 from openholder.fiskil.signer import Signer
 
+AT_ONCE = 50
+"""Requests that may wait for an answer at the same time."""
+
 
 @contextmanager
 def serve_keys(signer: Signer) -> Iterator[int]:
@@ -62,7 +65,7 @@ class Load:
     """GET requests to ``url`` for the duration of the block.
 
     Every second request is sent on a connection of its own, the others on connections that stay open. A request is
-    sent when it is due, however many others have no answer yet.
+    sent when it is due, unless `AT_ONCE` others have no answer yet: then the machine allows no higher rate.
     """
 
     url: str
@@ -118,8 +121,10 @@ class Load:
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
                 self.sent += 1
-                due += 1 / self.rate
+                due = max(due + 1 / self.rate, time.monotonic() - 1)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
+                while len(tasks) >= AT_ONCE:
+                    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if tasks:
                 await asyncio.wait(tasks)
 

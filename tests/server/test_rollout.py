@@ -17,6 +17,7 @@ from openholder.server.connections import bind
 
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
 
+WORKERS = 2
 OLD, NEW = 1200.5, 77.0
 """The balance that the old version answers with, and the new one."""
 
@@ -41,25 +42,24 @@ def check_outcomes(load, ended):
     """Every request was answered, by the old version or the new one, and after its end not by the old."""
     assert set(load.count()) == {(200, repr(OLD)), (200, repr(NEW))}
     assert set(load.count(ended)) == {(200, repr(NEW))}
-    assert len(load.outcomes) == load.sent > 500
+    assert len(load.outcomes) == load.sent > 200
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_version_changes_on_the_same_socket(tmp_path, signer, workers):
+def test_a_version_changes_on_the_same_socket(tmp_path, signer):
     """As docs/deploy.md says for systemd: a second service on its socket stands in while the first one restarts."""
     with ExitStack() as stack:
-        write_versions(tmp_path, stack.enter_context(serve_keys(signer)), f"workers = {workers}")
+        write_versions(tmp_path, stack.enter_context(serve_keys(signer)), f"workers = {WORKERS}")
         sockets = [stack.enter_context(one) for one in bind("127.0.0.1", 0)]
 
         def start(version):
             server = stack.enter_context(Server(tmp_path, (), sockets=sockets, file=f"{version}.toml"))
-            for _ in range(workers - 1):
+            for _ in range(WORKERS - 1):
                 server.event("listening on")
             return server
 
         service = start("old")
         url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
-        with Load(url, signer, {BALANCE: read_balance}, "http://127.0.0.1:1", rate=300) as load:
+        with Load(url, signer, {BALANCE: read_balance}, "http://127.0.0.1:1", rate=150) as load:
             stand_in = start("new")
             assert service.stop() == 0
             ended = time.monotonic()
@@ -85,7 +85,7 @@ def test_versions_change_one_after_the_other_behind_a_proxy(tmp_path, signer, na
 
         servers = [start("old", number) for number in range(2)]
         stack.enter_context(run_balancer(name, balancer, ports))
-        with Load(balancer.url, signer, {BALANCE: read_balance}, rate=100, context=balancer.context) as load:
+        with Load(balancer.url, signer, {BALANCE: read_balance}, rate=50, context=balancer.context) as load:
             for number, server in enumerate(servers):
                 assert server.stop() == 0
                 ended = time.monotonic()

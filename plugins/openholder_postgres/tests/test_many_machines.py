@@ -114,7 +114,7 @@ def test_parts_are_killed_under_load_and_nothing_is_wrong(tmp_path):
         servers = [start(0), start(1)]
         stack.enter_context(run_balancer("nginx", balancer, [(port, 0) for port in ports]))
         paths = {path: lambda body, answer=answer: body == answer for path, answer in expected.items()}
-        with Load(balancer.url, signer, paths, rate=80, context=balancer.context) as load:
+        with Load(balancer.url, signer, paths, rate=60, context=balancer.context) as load:
 
             def note(part, began):
                 away.append((part, began, time.monotonic()))
