@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 from contextlib import closing, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 from helpers.processes import configuration
@@ -15,12 +16,14 @@ from openholder.inspection.selection import Selection
 from openholder.inspection.survey import Inspection, inspect_data
 
 EVERYBODY = Selection(all=True)
+NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
+"""The day of the sample data and of the generated banks."""
 
 
 def look(folder: Path, selection: Selection = EVERYBODY, source: str = SQLITE) -> Inspection:
     """Inspect the database in a folder."""
     loaded = Configuration.load(configuration(folder, more=source, jwks_port=1))
-    return asyncio.run(inspect_data(loaded, selection, nullcontext))
+    return asyncio.run(inspect_data(loaded, selection, nullcontext, NOW))
 
 
 def spoil(good: Path, folder: Path, *statements: str) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from openholder.config import Configuration
@@ -103,6 +104,9 @@ class _Surveyor:
             elif spec.account:
                 for account_id in new:
                     await self._look_at_holding(collection, {**owner, "accountId": account_id})
+        for judge in self._judges:
+            for finding in judge.leave_customer(customer_id):
+                self._collector.add([finding])
 
     async def conclude(self, survey: Survey) -> None:
         """Let the judges conclude, and list what they found."""
@@ -233,8 +237,10 @@ class _Surveyor:
         timing.add(time.perf_counter() - started)
 
 
-async def inspect_data(configuration: Configuration, selection: Selection, progress: Progress) -> Inspection:
-    """Inspect the data of the selected customers.
+async def inspect_data(
+    configuration: Configuration, selection: Selection, progress: Progress, now: datetime | None = None
+) -> Inspection:
+    """Inspect the data of the selected customers. ``now`` is the time from which ages count.
 
     Raises:
         Unreachable: A source cannot be opened.
@@ -263,6 +269,7 @@ async def inspect_data(configuration: Configuration, selection: Selection, progr
             surveyor.result.looked_at,
             is_complete=is_complete,
             is_named=bool(selection.named),
+            now=now or datetime.now(UTC),
         )
         await surveyor.conclude(survey)
         return surveyor.result

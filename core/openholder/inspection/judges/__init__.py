@@ -8,8 +8,20 @@ from openholder.inspection.judges.base import Judge
 from openholder.inspection.judges.conditions import ConditionJudge
 from openholder.inspection.judges.coverage import CoverageJudge
 from openholder.inspection.judges.form import FormJudge, IdentityJudge
+from openholder.inspection.judges.links import LinkJudge
+from openholder.inspection.judges.logins import LoginJudge
 from openholder.inspection.judges.owners import OwnerJudge
+from openholder.inspection.judges.references import ReferenceJudge
 
-JUDGES: tuple[type[Judge], ...] = (FormJudge, IdentityJudge, ConditionJudge, OwnerJudge, CoverageJudge)
+JUDGES: tuple[type[Judge], ...] = (
+    FormJudge,
+    IdentityJudge,
+    ConditionJudge,
+    OwnerJudge,
+    LoginJudge,
+    LinkJudge,
+    ReferenceJudge,
+    CoverageJudge,
+)
 
 __all__ = ["JUDGES", "Judge"]

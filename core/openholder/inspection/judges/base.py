@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -77,6 +78,7 @@ class Survey:
     """Whether all customers were looked at."""
     is_named: bool
     """Whether the customers were named, and are no sample."""
+    now: datetime
 
 
 class Judge:
@@ -107,6 +109,10 @@ class Judge:
 
     def see_holding(self, holding: SeenHolding) -> Iterable[Finding]:
         """Look at what was read of a collection for one owner, after its rows."""
+        return ()
+
+    def leave_customer(self, customer_id: str) -> Iterable[Finding]:
+        """Look back at a customer, after everything that the customer has."""
         return ()
 
     async def conclude(self, survey: Survey) -> Iterable[Finding]:

@@ -35,7 +35,7 @@ class OwnerJudge(Judge):
 async def _find_orphans(sources: SourceRegistry, collection: str) -> list[Finding]:
     """Find records whose customer or account does not exist. None if the source cannot list records or owners."""
     spec = find_collection(collection)
-    if collection in ("customers", "logins") or not (spec.customer or spec.account):
+    if collection == "customers" or not (spec.customer or spec.account):
         return []
     owners, member = ("customers", spec.customer) if spec.customer else (AUTHORITY, spec.account)
     if not sources.find_source(owners) or member is None:
@@ -52,7 +52,8 @@ async def _find_orphans(sources: SourceRegistry, collection: str) -> list[Findin
         Finding(
             "reference",
             "of-nobody",
-            "error",
+            # A login for nobody opens nothing, and is left behind where customers are deleted.
+            "warning" if collection == "logins" else "error",
             collection,
             member,
             wanted,
