@@ -10,10 +10,10 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import responses
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from tornado.httputil import (
     HTTPHeaders,
@@ -98,6 +98,28 @@ class Connection(Protocol):
         ...
 
 
+class _Begun(Coroutine[Any, Any, None]):
+    """A coroutine whose first step has been made already, for a task to go on with."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waiting: Any) -> None:
+        self._coroutine = coroutine
+        self._waiting = [waiting]
+        """What the first step has returned: the task has to wait for that first."""
+
+    def send(self, value: Any) -> Any:
+        return self._waiting.pop() if self._waiting else self._coroutine.send(value)
+
+    def throw(self, *exception: Any) -> Any:
+        self._waiting.clear()
+        return self._coroutine.throw(*exception)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        raise TypeError("only a task can go on with it")
+
+
 class RequestDelegate(HTTPMessageDelegate):
     """One request and its answer, on a path with the given operations; an unknown path has none."""
 
@@ -161,7 +183,14 @@ class RequestDelegate(HTTPMessageDelegate):
         if self._entry.status:
             self._connection.finish()
             return
-        self._task = asyncio.create_task(self._answer())
+        # Most requests wait for nothing: a task for each of them would only cost time. The first step is made here,
+        # outside of any task. What needs one, such as `asyncio.timeout`, therefore awaits `asyncio.sleep(0)` before.
+        answering = self._answer()
+        try:
+            waiting = answering.send(None)
+        except StopIteration:
+            return
+        self._task = asyncio.create_task(_Begun(answering, waiting))
         self._state.running[self._task] = self
         self._task.add_done_callback(self._state.running.pop)
         self._connection.set_close_callback(self.on_connection_close)
@@ -204,6 +233,7 @@ class RequestDelegate(HTTPMessageDelegate):
         """Return the answer, or another one if it could not be recorded."""
         self._note(error)
         self._entry.seconds = time.perf_counter() - self.started
+        await asyncio.sleep(0)  # from here on the request is a task
         if await self._state.journal.have_recorded(self._entry):
             return body, error
         return b"", build_unavailable("not_recorded", 1)
@@ -220,21 +250,9 @@ class RequestDelegate(HTTPMessageDelegate):
         if query and ("access_token" in query or "%" in query) and "access_token" in self._request.query_arguments:
             credentials.append("access_token")  # never read, but it counts as a second token (RFC 6750 section 2)
         request = IncomingRequest(
-            operation=self._operation,
-            path=self._request.path,
-            raw_ids=self._raw_ids,
-            authorization=credentials,
-            body=bytes(self._body),
-            query=query,
-            token=self._entry.token,
+            self._operation, self._request.path, query, self._raw_ids, credentials, bytes(self._body), self._entry
         )
-        try:
-            return await self._state.service.answer(request)
-        finally:
-            self._entry.ids = request.ids
-            self._entry.admitted = request.admitted
-            self._entry.source = request.source
-            self._entry.judged, self._entry.named, self._entry.rows = request.operation, request.named, request.rows
+        return await self._state.service.answer(request)
 
     def _refuse_body(self) -> None:
         self._closes = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,12 +17,12 @@ from openholder.contract.operation import BELOW_ACCOUNTS
 from openholder.contract.operations import Operation
 from openholder.contract.query_string import read_fields, read_parameters
 from openholder.errors import SharingRefused, SourceUnavailable
-from openholder.gate import CannotJudge, Gate, Reason, Refused, TokenFacts
-from openholder.query import Row
+from openholder.gate import CannotJudge, Gate, Reason, Refused
 from openholder.serving.access import ValidRequest, build_owner_query, find_records, is_served
 from openholder.serving.answers import Context, Listing, read_style
 from openholder.serving.body import read_body
 from openholder.serving.ids import compile_id_pattern, read_ids
+from openholder.serving.journal import Entry
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -32,26 +32,18 @@ _CHALLENGES = {Reason.NO_TOKEN: "", Reason.NOT_ONE_TOKEN: "invalid_request", Rea
 
 @dataclass(slots=True)
 class IncomingRequest:
-    """One request whose preconditions are met, and what becomes known of it on the way."""
+    """One request whose preconditions are met."""
 
     operation: Operation
     path: str
     """Exactly as in the request line, without the query."""
+    query: str
+    """What follows the question mark in the request line."""
     raw_ids: Mapping[str, bytes]
     authorization: Sequence[str]
     body: bytes
-    query: str = ""
-    """What follows the question mark in the request line."""
-    admitted: bool = False
-    """Whether the gate let it in, so that its token is used up."""
-    ids: dict[str, str] = field(default_factory=dict)
-    token: TokenFacts = field(default_factory=TokenFacts)
-    source: str = ""
-    """The name of the source that serves the collection."""
-    named: Sequence[str] = ()
-    """What the body names: an address, or ids of accounts."""
-    rows: Sequence[Row] = ()
-    """The rows in the answer."""
+    entry: Entry
+    """What becomes known of it on the way."""
 
 
 class Service:
@@ -91,14 +83,20 @@ class Service:
 
     async def answer(self, request: IncomingRequest) -> bytes:
         """Return the body of the answer. Raises `RequestError` for everything that is not the data."""
-        operation = request.operation
+        operation, entry = request.operation, request.entry
+        entry.judged = operation
         if not is_served(self._sources, operation):
             raise RequestError(ErrorKind.NOT_SERVED, "not_served")
-        await self._admit(request)
-        source = self._sources.find_source(operation.collection)
-        request.source = source.name if source else ""
         try:
+            await self._gate.admit(request.authorization, request.path, entry.token)
+            entry.admitted = True
+            source = self._sources.find_source(operation.collection)
+            entry.source = source.name if source else ""
             content = await self._render(request)
+        except Refused as exc:
+            raise self._to_error(exc.reason) from None
+        except CannotJudge as exc:
+            raise build_unavailable(f"cannot_judge: {exc}", exc.retry_after) from None
         except SharingRefused:
             kind = ErrorKind.ACCOUNT_REFUSED if operation.whose in BELOW_ACCOUNTS else ErrorKind.HARM
             status = 422 if operation.whose == "specific" else 0
@@ -106,15 +104,6 @@ class Service:
         except SourceUnavailable as exc:
             raise build_unavailable("source_unavailable", exc.retry_after) from None
         return content if isinstance(content, bytes) else _ENCODER.encode(content)
-
-    async def _admit(self, request: IncomingRequest) -> None:
-        try:
-            await self._gate.admit(request.authorization, request.path, request.token)
-            request.admitted = True
-        except Refused as exc:
-            raise self._to_error(exc.reason) from None
-        except CannotJudge as exc:
-            raise build_unavailable(f"cannot_judge: {exc}", exc.retry_after) from None
 
     def _to_error(self, reason: Reason) -> RequestError:
         error = _CHALLENGES.get(reason, "invalid_token")
@@ -125,15 +114,15 @@ class Service:
         return RequestError(ErrorKind.AUTHENTICATION_FAILED, reason, status=self._failure_status, headers=headers)
 
     async def _render(self, request: IncomingRequest) -> Any:
-        operation = request.operation
+        operation, entry = request.operation, request.entry
         fields, errors = read_fields(operation, request.query)
         query, query_errors = read_parameters(operation, fields, datetime.now(UTC))
         named, body_errors = read_body(operation, request.body)
         style, page_errors = read_style(self._context, Listing(operation, request.path, query.given, named), fields)
         raise_all([*errors, *query_errors, *page_errors, *body_errors])
-        request.ids, request.named = read_ids(request.raw_ids, self._ids), named
-        valid = ValidRequest(operation, request.ids, query, named, self._ids.fullmatch)
-        content, request.rows = await style.render(await find_records(self._sources, valid))
+        entry.ids, entry.named = read_ids(request.raw_ids, self._ids), named
+        valid = ValidRequest(operation, entry.ids, query, named, self._ids.fullmatch)
+        content, entry.rows = await style.render(await find_records(self._sources, valid))
         return content
 
 

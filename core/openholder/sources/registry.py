@@ -98,7 +98,7 @@ class Source:
             raise
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if task is not None and task.cancelling():
                 raise
             raise SourceFault(f"raised {describe(exc)} without having been cancelled") from exc
         except TimeoutError as exc:
@@ -108,6 +108,7 @@ class Source:
         return _check_page(page, query)
 
     async def _wait_for_page(self, query: Query) -> Any:
+        await asyncio.sleep(0)  # from here on the request is a task
         deadline = asyncio.timeout(self.settings.timeout)
         try:
             async with deadline, self.slots:
