@@ -87,7 +87,7 @@ def accepted_but_for_the_payload(token: str, table: KeyTable | None) -> bool:
         return False
     header, payload, signature = parts
     try:
-        _decode_base64url(payload)
+        _decode_base64url(payload.encode())
         parsed = parse_token(f"{header}.e30.{signature}", tuple(ALGORITHMS), TYPES)
     except Refused:
         return False

@@ -22,15 +22,15 @@ MAX_TOKEN = 8192
 MAX_KID = 256
 """Characters of a key id."""
 
-_ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+_ALPHABET = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_").encode()
 _LAST_CHARACTERS = (_ALPHABET, _ALPHABET[::4], _ALPHABET[::16])
 """What may come last, by the number of padding characters: the last two bits, or four, have to be zero."""
-_TO_BASE64 = str.maketrans("-_", "+/")
+_TO_BASE64 = bytes.maketrans(b"-_", b"+/")
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Token:
     """A well-formed token whose signature and claims have not been checked yet."""
 
@@ -68,14 +68,14 @@ def parse_token(text: str, algorithms: Collection[str], types: Collection[str]) 
     parts = _COMPACT.fullmatch(text)
     if parts is None:
         raise Refused(Reason.NOT_COMPACT_JWS)
-    header, payload, signature = parts.groups()
+    header, payload, signature = parts[1], parts[2].encode("ascii"), parts[3].encode("ascii")
     algorithm, kid, printable_kid = _read_header(header, tuple(algorithms), tuple(types))
     claims = _parse_object(_decode_base64url(payload), Reason.PAYLOAD_NOT_JSON)
     signed = text[: -len(signature) - 1].encode("ascii")
     return Token(algorithm, kid, printable_kid, claims, signed, _decode_base64url(signature))
 
 
-def _decode_base64url(part: str) -> bytes:
+def _decode_base64url(part: bytes) -> bytes:
     """Decode base64url; refuse spellings that no encoder produces (RFC 4648 section 3.5).
 
     ``part`` has characters of the alphabet only. So it is canonical if its last character has no bits that are unused.
@@ -84,7 +84,7 @@ def _decode_base64url(part: str) -> bytes:
     if padding == 3 or part[-1] not in _LAST_CHARACTERS[padding]:
         raise Refused(Reason.NOT_CANONICAL_BASE64URL)
     try:
-        return a2b_base64(part.translate(_TO_BASE64) + "=" * padding, strict_mode=True)
+        return a2b_base64(part.translate(_TO_BASE64) + b"=" * padding, strict_mode=True)
     except ValueError:
         raise Refused(Reason.NOT_CANONICAL_BASE64URL) from None
 
@@ -106,7 +106,7 @@ def _read_header(part: str, algorithms: tuple[str, ...], types: tuple[str, ...])
     Unknown members are ignored (RFC 7515 section 4). Cached, because the headers of all tokens that one key signs are
     the same bytes. Refusals are not.
     """
-    header = _parse_object(_decode_base64url(part), Reason.HEADER_NOT_JSON)
+    header = _parse_object(_decode_base64url(part.encode("ascii")), Reason.HEADER_NOT_JSON)
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise Refused(Reason.ALGORITHM_NOT_ALLOWED)
