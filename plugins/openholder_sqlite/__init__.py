@@ -107,24 +107,24 @@ class SQLiteSource(WatchedSource):
     @hookimpl
     def fetch_now(self, query: Query) -> Page | None:
         """Fetch one page on the event loop, if it takes no time. Raises `SourceFault` if the file is missing."""
-        self._check_file()
-        return super().fetch_now(query)
+        if time.monotonic() - self._checked_at > CHECK_INTERVAL:
+            self._check_file()
+        return None if query.document else self._watched.database.fetch_now(query)
 
     @hookimpl
     async def fetch(self, query: Query) -> Page:
         """Fetch one page with one or two SELECTs. Raises `SourceFault` if the file is missing."""
-        self._check_file()
+        if time.monotonic() - self._checked_at > CHECK_INTERVAL:
+            self._check_file()
         return await super().fetch(query)
 
     def _check_file(self) -> None:
         """Raise an exception if the file is missing or overwritten: its open connections would go on serving it."""
-        now = time.monotonic()
-        if now - self._checked_at > CHECK_INTERVAL:
-            if self._refusal:
-                raise SourceFault(self._refusal)
-            if self._current and not self._current.is_as_read():
-                raise SourceUnavailable("the file has been overwritten and is read anew", retry_after=1)
-            self._checked_at = now
+        if self._refusal:
+            raise SourceFault(self._refusal)
+        if self._current and not self._current.is_as_read():
+            raise SourceUnavailable("the file has been overwritten and is read anew", retry_after=1)
+        self._checked_at = time.monotonic()
 
     @hookimpl
     async def close(self) -> None:

@@ -52,7 +52,7 @@ async def test_a_future_that_the_first_step_waits_for_is_waited_for():
 
 
 @pytest.mark.gen_test
-async def test_a_task_that_is_cancelled_before_it_runs_tells_the_coroutine():
+async def test_a_task_cancelled_before_it_runs_tells_the_coroutine():
     future, seen = asyncio.get_running_loop().create_future(), []
     task = asyncio.create_task(await begin(future, seen))
     task.cancel()

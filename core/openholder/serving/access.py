@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import msgspec
+
 from openholder.contract.collections import find_collection, name_record
 from openholder.contract.errors import ErrorKind, RequestError, raise_all
 from openholder.contract.operation import BELOW_ACCOUNTS, JSON
@@ -241,8 +243,8 @@ async def fetch_account_rows(
     sources: SourceRegistry, customer_id: str, account_ids: Sequence[str] | None = None
 ) -> list[Row]:
     """Fetch the rows of the customer's accounts, as `fetch_account_links` does."""
-    query = build_owner_query(AUTHORITY, {"customerId": customer_id}, account_ids=account_ids)
-    rows = (await sources.fetch(query.cut(0, MAX_ROWS + 1))).records
+    query = build_owner_query(AUTHORITY, {"customerId": customer_id}, account_ids=account_ids, limit=MAX_ROWS + 1)
+    rows = (await sources.fetch(query)).records
     if len(rows) > MAX_ROWS:
         raise SourceFault(f"more than {MAX_ROWS} accounts of one customer")
     source = sources.find_source(AUTHORITY)
@@ -264,7 +266,10 @@ def read_link(row: Row) -> AccountLink:
         fault = SourceFault(f"collection {AUTHORITY!r}: member 'status' {reason}", row=row)
         name_record(fault, AUTHORITY)
         raise fault
-    return read_record(AUTHORITY, row, AccountLink)
+    try:
+        return msgspec.convert(row, AccountLink)
+    except msgspec.ValidationError:
+        return read_record(AUTHORITY, row, AccountLink)  # which converts what is no text, or says what is wrong
 
 
 async def fetch_all(sources: SourceRegistry, query: Query) -> list[Row]:
@@ -276,7 +281,12 @@ async def fetch_all(sources: SourceRegistry, query: Query) -> list[Row]:
 
 
 def build_owner_query(
-    collection: str, ids: Ids, filters: Iterable[Filter] = (), *, account_ids: Sequence[str] | None = None
+    collection: str,
+    ids: Ids,
+    filters: Iterable[Filter] = (),
+    *,
+    account_ids: Sequence[str] | None = None,
+    limit: int | None = None,
 ) -> Query:
     """Build the query for the records of the account in the path, of several accounts, or else of the customer.
 
@@ -285,6 +295,7 @@ def build_owner_query(
         ids: What the request fixes: ``customerId``, ``accountId``, and the ids of single records.
         filters: Further filters.
         account_ids: Several accounts in place of one in ``ids``; a single one counts as one in ``ids``.
+        limit: How many records to return at most; ``None`` is no limit.
 
     Returns:
         The query. Each id is a filter and a variable of URL templates, in which the last id of a single record is
@@ -298,18 +309,22 @@ def build_owner_query(
     fixed: list[Filter] = []
     # An account may have several customers: only a row with both ids says that this one is the customer's.
     if collection == AUTHORITY or not by_account:
-        fixed.append(Filter(owners["customerId"], "eq", ids["customerId"], variable="customerId"))
+        fixed.append(Filter(owners["customerId"], "eq", ids["customerId"], "customerId"))
     if by_account and account_ids is not None:
-        fixed.append(Filter(owners["accountId"], "in", tuple(account_ids), variable="accountId"))
+        fixed.append(Filter(owners["accountId"], "in", tuple(account_ids), "accountId"))
     elif by_account:
-        fixed.append(Filter(owners["accountId"], "eq", ids["accountId"], variable="accountId"))
-    others = [name for name in ids if name not in ("customerId", "accountId")]
-    fixed += [Filter(name, "eq", ids[name], variable="id" if name == others[-1] else name) for name in others]
+        fixed.append(Filter(owners["accountId"], "eq", ids["accountId"], "accountId"))
+    variables = ids
+    if len(ids) > ("customerId" in ids) + ("accountId" in ids):
+        others = [name for name in ids if name not in ("customerId", "accountId")]
+        fixed += [Filter(name, "eq", ids[name], "id" if name == others[-1] else name) for name in others]
+        variables = {**ids, "id": ids[others[-1]]}
     return Query(
         collection=collection,
         filters=(*fixed, *filters),
-        variables={**ids, "id": ids[others[-1]]} if others else ids,
+        variables=variables,
         order=described.order,
+        limit=limit,
     )
 
 
