@@ -42,10 +42,12 @@ class Shape:
     """Name, column if there is one, and empty value of each mandatory member that is empty if the row has nothing."""
     columns: Sequence[str]
     """All columns that it reads, those of its parts included."""
+    is_flat: bool
+    """Whether each member is in the column of its own name, so that a copy of the row has it there."""
 
     def arrange(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a row under the names of members. Raises `Misfit` if one cannot be converted."""
-        found = {name: row[column] for name, column in self.plain}
+        found = dict(row) if self.is_flat else {name: row[column] for name, column in self.plain}
         for name, column, fit in self.fitted:
             value = row[column]
             found[name] = value if value is None else fit(value, "")
@@ -113,8 +115,7 @@ def _compile_reader(record: type[Record], columns: tuple[str, ...], kinds: tuple
         shape = _compile(record, paths, types, checks)
     except Unreadable:
         return None
-    is_renamed = any(name != column for name, column in (*shape.plain, *record.columns.items()))
-    needs_shape = is_renamed or shape.fitted or shape.parts or shape.empties
+    needs_shape = not shape.is_flat or shape.fitted or shape.empties
     fields = {field.encode_name: field.name for field in msgspec.structs.fields(record)}
     any_of = tuple(fields[name] for name in record.any_of)
     return Reader(columns, shape if needs_shape else None, checks, list[record], any_of)  # type: ignore[valid-type]
@@ -155,7 +156,9 @@ def _compile(kind: Any, paths: Mapping[str, str], types: Mapping[str, type], che
         for field in described.fields
         if (make := find_empty(field.type))
     ]
-    return Shape(plain, fitted, parts, empties, covered)
+    # A column of another name could be taken for a member that the row does not have.
+    is_flat = not parts and all(path == column for column, path in paths.items())
+    return Shape(plain, fitted, parts, empties, covered, is_flat)
 
 
 def _unwrap(kind: inspect.Type) -> inspect.Type:
