@@ -51,8 +51,6 @@ class Database:
         self._connect = connect
         self._connect_on_loop = connect_on_loop
         self._on_loop: OnLoop | None = None
-        self.fetch_now: Callable[[Query], Page | None] = lambda query: None
-        """Fetches one page on the event loop, if it takes no time; returns None to leave it to the threads."""
         self._settings = settings
         self._size = connections
         self._idle: list[aiosqlite.Connection] = []
@@ -91,7 +89,6 @@ class Database:
             if self._connect_on_loop:
                 self._on_loop = OnLoop(self._connect_on_loop, self._schema)
                 self._exits.push_async_callback(self._on_loop.close)
-                self.fetch_now = self._on_loop.fetch
         except sqlite3.Error as exc:
             await self.close()
             raise translate(exc, "not a readable SQLite database") from None
@@ -116,6 +113,10 @@ class Database:
     def columns(self) -> dict[str, frozenset[str]]:
         """Return the columns of each table."""
         return self._schema.columns()
+
+    def fetch_now(self, query: Query) -> Page | None:
+        """Fetch one page on the event loop, if it takes no time; return None to leave it to the threads."""
+        return self._on_loop.fetch(query) if self._on_loop else None
 
     async def fetch(self, query: Query) -> Page:
         """Fetch one page with one or two SELECTs."""

@@ -161,10 +161,12 @@ def _complete_event(logger: Any, method: str, event: EventDict) -> EventDict:
 
 def encode_line(event: EventDict) -> bytes:
     """Encode an event as one line of JSON, with spaces as `json.dumps` writes them, in printable ASCII."""
-    with contextlib.suppress(UnicodeEncodeError):  # a lone surrogate
+    try:
         line = msgspec.json.format(_encode(event), indent=0)
         if line.isascii() and b"\x7f" not in line:
             return line + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate
+        pass
     return json.dumps(event, default=repr).encode() + b"\n"
 
 

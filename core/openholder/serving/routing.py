@@ -81,7 +81,7 @@ class OperationRouter(Router):
         place = None if segments[0] else _follow(self._root, segments, ids)
         if place is None:
             return (), {}
-        values = [unquote_to_bytes(value) if "%" in value else value.encode() for value in ids]
+        values = map(unquote_to_bytes, ids) if "%" in path else map(str.encode, ids)
         return place.operations, dict(zip(place.id_names, values, strict=True))
 
     def find_handler(self, request: HTTPServerRequest, **found: Any) -> HTTPMessageDelegate:
@@ -118,15 +118,11 @@ def _follow(place: Place | None, segments: Sequence[str], ids: list[str]) -> Pla
 
 
 class OperationApplication(Application):
-    """A Tornado application of one router, which it asks at once instead of looking through its rules for it."""
+    """A Tornado application of one router, which is asked at once instead of looking through rules for it."""
 
     def __init__(self, router: OperationRouter) -> None:
         super().__init__([Rule(AnyMatches(), router)])
-        self._router = router
-
-    def find_handler(self, request: HTTPServerRequest, **found: Any) -> HTTPMessageDelegate:  # type: ignore[override]
-        """Return the delegate of one request."""
-        return self._router.find_handler(request)
+        self.find_handler = router.find_handler  # type: ignore[method-assign,assignment]
 
 
 class Request(HTTPServerRequest):
@@ -160,7 +156,8 @@ class RoutingDelegate(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         """Route the request."""
         assert isinstance(start_line, RequestStartLine)
-        delegate = self._switch.find_handler(Request(self._server, self._connection, start_line, headers))
+        request = Request(self._server, self._connection, start_line, headers)
+        delegate: HTTPMessageDelegate = self._switch.application.find_handler(request)
         self.data_received = delegate.data_received  # type: ignore[method-assign]
         self.finish = delegate.finish  # type: ignore[method-assign]
         self.on_connection_close = delegate.on_connection_close  # type: ignore[method-assign]
