@@ -8,8 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,9 +19,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
 from openholder.contract.open_members import split_open_member
 from openholder.errors import UntrustedJSON
@@ -182,6 +177,9 @@ def _check_custom_path(path: str) -> str:
 
 def load_schema(path: Path) -> dict[str, Any]:
     """Read the JSON Schema of a record from a file. Raises `ValueError` if it is not one."""
+    from jsonschema import Draft202012Validator  # not above, for the reason in `openholder.contract.records.custom`
+    from jsonschema.exceptions import SchemaError
+
     try:
         schema = parse_json(path.read_bytes())
         Draft202012Validator.check_schema(schema)
@@ -197,6 +195,10 @@ def load_schema(path: Path) -> dict[str, Any]:
 
 def _check_references(schema: dict[str, Any], path: Path) -> None:
     """Look up every reference once: one that leads nowhere would fail each request. Nothing is fetched."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
     root = DRAFT202012.create_resource(schema)
     pending = [(root, Registry().resolver_with_root(root))]
     seen = set()

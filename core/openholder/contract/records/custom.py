@@ -7,9 +7,6 @@ from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import best_match
-from referencing import Registry
 
 from openholder.contract.formats import OpenRecord
 
@@ -26,6 +23,11 @@ _TYPES: Mapping[str, type] = {
 
 def make_record_type(schema: Mapping[str, Any]) -> type[OpenRecord]:
     """Make a record type that coerces members to the types of the schema's properties and validates against it."""
+    # Only here: jsonschema takes 3.5 MiB in each worker, and most holders have no schemas.
+    from jsonschema import Draft202012Validator, FormatChecker
+    from jsonschema.exceptions import best_match
+    from referencing import Registry
+
     # Without an explicit registry the validator would fetch a $ref from the network.
     validator = Draft202012Validator(schema, format_checker=FormatChecker(), registry=Registry())
 
