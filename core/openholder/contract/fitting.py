@@ -69,9 +69,9 @@ def _is_unicode(text: str) -> bool:
 
 
 def _fit_truth(value: Any, path: str) -> Any:
-    if isinstance(value, str):
-        return _TRUTH.get(value.lower(), value)
-    return _TRUTH.get(value, value) if isinstance(value, int) else value
+    if isinstance(value, int):
+        return _TRUTH.get(value, value)
+    return _TRUTH.get(value.lower(), value) if isinstance(value, str) else value
 
 
 def _fit_integer(value: Any, path: str) -> Any:

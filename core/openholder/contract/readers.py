@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import msgspec
@@ -18,8 +18,8 @@ from msgspec import inspect
 from openholder.contract.fitting import Fitter, Misfit, compile_fitter, find_empty
 from openholder.contract.formats import OpenRecord, Record
 
-Check = Callable[[str], object]
-"""Tells whether a text can be taken as it is. A false answer decides nothing."""
+Check = Callable[[Sequence[str]], bool]
+"""Tells whether texts can be taken as they are. A false answer decides nothing."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -83,15 +83,13 @@ class Reader:
             if tuple(row) != self.columns:  # a column that only this row has would be lost
                 raise Unreadable
         try:
-            for column, check in self.checks:
-                for row in rows:
-                    value = row[column]
-                    if value is not None and not (type(value) is str and check(value)):
-                        raise Unreadable
             found = msgspec.convert([self.shape.arrange(row) for row in rows] if self.shape else rows, self.records)
             _encode(found)  # a lone surrogate is found out here
         except (Misfit, msgspec.ValidationError, UnicodeEncodeError):
             raise Unreadable from None
+        for column, check in self.checks:
+            if not check([row[column] for row in rows if row[column] is not None]):
+                raise Unreadable
         for record in found if self.any_of else ():
             if all(getattr(record, name) is None for name in self.any_of):
                 raise Unreadable
@@ -175,8 +173,15 @@ def _find_check(kind: inspect.Type) -> tuple[bool, Check | None]:
     """Tell whether a member of that type is text, and return what to check apart from the type, if anything."""
     match kind:
         case inspect.Metadata(type=inner, extra=extra):
-            is_text, check = _find_check(inner)
-            return is_text, (extra or {}).get("quick") or (extra or {}).get("check") or check
+            is_text, inner_check = _find_check(inner)
+            extra = extra or {}
+            if "quick" in extra:
+                return is_text, extra["quick"]
+            return is_text, partial(_check_each, extra["check"]) if "check" in extra else inner_check
         case inspect.UnionType(types=(inner, inspect.NoneType())):
             return _find_check(inner)
     return isinstance(kind, inspect.StrType | inspect.LiteralType), None
+
+
+def _check_each(check: Callable[[str], bool], texts: Sequence[str]) -> bool:
+    return all(map(check, texts))
