@@ -17,12 +17,11 @@ from yarl import URL
 from openholder.contract.operation import JSON
 from openholder.errors import UntrustedJSON
 from openholder.fiskil.signer import LIFETIME, Signer
-from openholder.rehearsal.exchange import Exchange, Request
+from openholder.rehearsal.exchange import INTERACTION, Exchange, Request
 from openholder.strict_json import parse_json
 
 MAX_CONTENT = 33_554_432
 """The largest response that is read, in bytes: 32 MiB."""
-INTERACTION = "x-fapi-interaction-id"
 
 
 class AcceptedToken(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from openholder.contract.operations import OPERATIONS, Operation
@@ -14,6 +14,7 @@ from openholder.rehearsal.session import (
     build_request,
     choose_accounts,
     choose_path_ids,
+    is_not_offered,
     is_not_served,
 )
 
@@ -68,12 +69,14 @@ EVERY_ACCOUNT = Rule(
 SERVED = Rule(
     name="operation-served",
     severity="warning",
-    expected="Every operation of the sectors named with --sector is served.",
-    why="Fiskil answers recipients with an error for operations that the holder does not serve.",
+    expected="The accounts of the sectors named with --sector are served. Other operations may be left out.",
+    why="Without the list of accounts, recipients cannot read anything of the sector.",
     reference="Consumer Data Standards, endpoints of the sector",
-    how_to_fix="Serve the operation, or omit the sector if the product is not offered.",
-    example="GET /v1/banking/customer/{customerId}/payees: 404 cds-all:Resource/NotImplemented",
+    how_to_fix="Serve the list, or omit the sector. A product that is not offered needs no operation.",
+    example="POST /v1/banking/customer/{customerId}/accounts: 404 cds-all:Resource/NotImplemented",
 )
+FEW = 3
+"""The number of requests after which an operation that was never served is not asked for again."""
 LOGIN = ("searchCustomers", "getCustomerDetails")
 """Operations that are not used if customers log in with the holder's OpenID Connect provider."""
 _SEARCH = next(operation for operation in OPERATIONS if operation.whose == "search")
@@ -110,7 +113,7 @@ async def _choose_algorithm(session: Session) -> None:
     if not session.plan.emails:
         return
     for algorithm in ("RS256", "PS256"):
-        exchange = await session.caller.send(build_request(_SEARCH, {}, email=session.plan.emails[0]))
+        exchange = await session.send_patiently(build_request(_SEARCH, {}, email=session.plan.emails[0]))
         if exchange.status not in (401, 403):
             return
         session.caller.algorithm = algorithm
@@ -122,13 +125,28 @@ async def _call_operation(session: Session, run: CustomerRun, operation: Operati
     accounts = choose_accounts(operation, run)
     for ids in choose_path_ids(operation, run):
         sequence = await session.call_all_pages(operation, ids, accounts=accounts, **more)
+        if accounts and sequence.first.is_withheld and (open_accounts := await _drop_blocked(session, run, sequence)):
+            sequence = await session.call_all_pages(operation, ids, accounts=open_accounts, **more)
         run.sequences[operation.name].append(sequence)
-        if is_not_served(sequence.first):
+        # An operation may not be offered for the first kinds of accounts only.
+        last = run.sequences[operation.name][-FEW:]
+        if len(last) == FEW and all(is_not_served(each.first) for each in last):
             break
     if operation.whose == "search":
         _choose_customer(run)
     elif operation.whose == "consent":
         _choose_consent(session, run)
+
+
+async def _drop_blocked(session: Session, run: CustomerRun, sequence: CallSequence) -> Sequence[str]:
+    """Ask for each account of a bulk request that was withheld, and consent to the others only; return these."""
+    blocked = set()
+    for account in sequence.account_ids:
+        alone = await session.call(sequence.operation, sequence.ids, accounts=(account,), note="one account")
+        if alone.is_withheld:
+            blocked.add(account)
+    run.accounts = tuple(account for account in run.accounts if account not in blocked)
+    return [account for account in sequence.account_ids if account not in blocked]
 
 
 def _choose_customer(run: CustomerRun) -> None:
@@ -169,9 +187,9 @@ def _check_operation(session: Session, operation: Operation) -> Iterator[Result]
     route = format_route(operation)
     if not sequences:
         yield skip_rule(RETURNS_DATA, route, "earlier responses contain no id to ask for")
-    elif all(is_not_served(sequence.first) for sequence in sequences):
+    elif is_not_offered(sequences):
         first = sequences[0].first
-        if operation.sector in session.plan.sectors:
+        if _is_missed(session, operation):
             yield fail_rule(SERVED, route, first.status_text, first.request)
         else:
             yield skip_rule(SERVED, route, "not served")
@@ -182,9 +200,25 @@ def _check_operation(session: Session, operation: Operation) -> Iterator[Result]
                 yield _explain_missing_data(sequence)
 
 
+def _is_missed(session: Session, operation: Operation) -> bool:
+    """Return whether a named sector lacks its list of accounts, or all operations if it has no such list."""
+    of_sector = [each for each in session.plan.operations if each.sector == operation.sector]
+    lists = [each for each in of_sector if each.collection == f"{each.sector}.accounts" and each.reply.many]
+    needed = lists or of_sector
+    return (
+        operation.sector in session.plan.sectors
+        and operation in needed
+        and not any(each in session.served_operations for each in needed)
+    )
+
+
 def _explain_missing_data(sequence: CallSequence) -> Result:
     """Return a failure, or skip the rule if the customer may simply have no such data."""
     last = sequence.exchanges[-1]
+    if last.is_withheld:
+        return skip_rule(RETURNS_DATA, sequence.route, "the holder does not share an account")
+    if is_not_served(last):
+        return skip_rule(RETURNS_DATA, sequence.route, "not offered for an account")
     if last.status != 404 or sequence.operation.reply.many:
         return fail_rule(RETURNS_DATA, sequence.route, last.status_text, last.request)
     if {*sequence.ids} - {"customerId", "accountId"}:

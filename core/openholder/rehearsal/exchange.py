@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 
 from openholder.contract.operations import Operation
 
+INTERACTION = "x-fapi-interaction-id"
+REFUSED = "X-Sharing-Refused"
 HARMLESS_PARAMETERS = ("page", "page-size", "limit")
 """Query parameters whose values reports may show: all others may contain customer data."""
 OK = 200
 NO_RESPONSE = 0
+TOO_MANY = 429
 NOT_SERVED = "(a path that is not served)"
 _PLAIN_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-:/.+")
 _MAX_WORD = 80
+_MAX_HEADER = 1000
+_MAX_TARGET = 2000
+_MAX_BODY = 16_384
+_ODD_PATH = re.compile(r"%00|%0[ad]|%2f|%27|%ff|%c0|(?:^|/)\.\.(?:/|$)|\*", re.IGNORECASE)
+"""NUL, line ends, slashes and quotes in ids, bytes that are not UTF-8, and steps towards the root."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,20 @@ class Request:
     def route(self) -> str:
         """The method and path of the operation, with placeholders instead of ids."""
         return format_route(self.operation) if self.operation else NOT_SERVED
+
+    @property
+    def is_malformed(self) -> bool:
+        """Return whether only an attacker sends such a request, so that a proxy may refuse it by itself."""
+        names = [name.lower() for name, _ in self.headers]
+        return (
+            self.method not in ("GET", "POST")
+            or names.count("authorization") > 1
+            or "content-encoding" in names
+            or any(len(value) > _MAX_HEADER for _, value in self.headers)
+            or len(self.path) + len(self.query) > _MAX_TARGET
+            or len(self.body or b"") > _MAX_BODY
+            or bool(_ODD_PATH.search(self.path))
+        )
 
     @property
     def redacted_text(self) -> str:
@@ -68,11 +93,37 @@ class Exchange:
     """True if the connection was refused."""
     interaction_id: str = ""
     """The x-fapi-interaction-id of the request."""
+    waited: float = 0.0
+    """Seconds for which the request was put off, because the server answered 429 with Retry-After."""
+
+    @property
+    def is_of_proxy(self) -> bool:
+        """Return whether a proxy in front of the server seems to have refused a malformed request by itself."""
+        is_own = self.headers.get(INTERACTION, "").lower() == self.interaction_id.lower()
+        return self.request.is_malformed and self.status >= 400 and not is_own
 
     @property
     def is_ok(self) -> bool:
         """Return whether the status is 200."""
         return self.status == OK
+
+    @property
+    def is_withheld(self) -> bool:
+        """Return whether the holder refuses to share what exists: the account is blocked, for example."""
+        return self.status in (403, 404, 422) and (
+            self.headers.get(REFUSED, "").lower() == "true" or "Unavailable" in self.error_code
+        )
+
+    @property
+    def retry_after(self) -> float | None:
+        """Return the seconds to wait after 429; None if the response does not ask for that."""
+        text = self.headers.get("Retry-After", "").strip() if self.status == TOO_MANY else ""
+        if text.isdigit():
+            return float(text)
+        try:
+            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()) if text else None
+        except (ValueError, TypeError):
+            return None
 
     @property
     def media_type(self) -> str:
@@ -107,6 +158,12 @@ class CallSequence:
     exchanges: Sequence[Exchange]
     account_ids: Sequence[str] = ()
     """The account ids in the request body."""
+    pages: Sequence[int] = ()
+    """The number of each page that was read, in order; empty if all pages were."""
+    page_count: int = 0
+    """The number of pages that the list has, if not all were read; 0 if nobody knows."""
+    unread: str = ""
+    """Why not all pages were read; empty if they were."""
 
     @property
     def route(self) -> str:
@@ -117,6 +174,16 @@ class CallSequence:
     def is_complete(self) -> bool:
         """Return whether every page was answered with 200."""
         return all(exchange.is_ok for exchange in self.exchanges)
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether every page of the list was read, and answered with 200."""
+        return self.is_complete and not self.unread
+
+    @property
+    def numbered(self) -> list[tuple[int, Exchange]]:
+        """The number of each page that was read, and its exchange."""
+        return list(zip(self.pages or range(1, len(self.exchanges) + 1), self.exchanges, strict=True))
 
     @property
     def first(self) -> Exchange:
@@ -142,6 +209,12 @@ def read_records(exchange: Exchange) -> list[dict[str, Any]]:
     content = get_member(exchange.json, *operation.reply.envelope)
     records = content if operation.reply.many else [content]
     return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
+
+
+def read_page_size(request: Request) -> int:
+    """Return the requested page size; the default is 25 (CDS, pagination)."""
+    query = parse_qs(request.query)
+    return int((query.get("page-size") or query.get("limit") or ["25"])[0])
 
 
 def get_member(content: Any, *names: str) -> Any:

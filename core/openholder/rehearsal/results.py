@@ -58,6 +58,8 @@ class Result:
     failures: tuple[Failure, ...] = ()
     skipped: str = ""
     """Why the rule could not be checked."""
+    notes: tuple[Failure, ...] = ()
+    """What would break the rule if it were the server's, but a proxy may answer so to a malformed request."""
 
     @property
     def verdict(self) -> Verdict:
@@ -97,7 +99,8 @@ def merge_results(results: Iterable[Result]) -> list[Result]:
             # A rule that was checked at least once does not count as skipped.
             is_skipped = earlier.verdict == result.verdict == "skipped"
             reason = earlier.skipped if is_skipped else ""
-            result = Result(result.rule, result.subject, earlier.failures + result.failures, reason)
+            failures, notes = earlier.failures + result.failures, earlier.notes + result.notes
+            result = Result(result.rule, result.subject, failures, reason, notes)
         merged[key] = result
     return list(merged.values())
 
@@ -119,6 +122,10 @@ class Report:
     timings: tuple[Timing, ...] = ()
     """The response times before the attacks, one entry for each operation."""
     load: LoadResult | None = None
+    untried: tuple[tuple[str, str], ...] = ()
+    """What a limit of the rehearsal or of the server kept from being looked at: a subject, and why."""
+    is_finished: bool = True
+    """False if phases are missing because the server asked to wait too long."""
     options: tuple[tuple[str, str], ...] = ()
     """How the rehearsal was run: names and values for people to read."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)

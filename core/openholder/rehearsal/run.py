@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
+from dataclasses import replace
 
 from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.checks import check_exchange
 from openholder.rehearsal.checks.conditions import check_conditions
 from openholder.rehearsal.checks.json_schema import check_schema
-from openholder.rehearsal.checks.responses import RESPONSE_CHECKS
+from openholder.rehearsal.checks.responses import NOT_FAULTS, RESPONSE_CHECKS
 from openholder.rehearsal.conversation import TOKEN_ACCEPTED
-from openholder.rehearsal.exchange import NOT_SERVED, format_route
+from openholder.rehearsal.exchange import NOT_SERVED, Exchange, format_route
 from openholder.rehearsal.masking import collect_personal_values
 from openholder.rehearsal.measures import Timing
 from openholder.rehearsal.phases import PHASES, Phase
 from openholder.rehearsal.results import SERVER, Report, Result, Rule, fail_rule, merge_results, pass_rule
 from openholder.rehearsal.server_document import check_against_document
-from openholder.rehearsal.session import Plan, ServerGone, Session, is_not_served
+from openholder.rehearsal.session import MAX_WAIT, Plan, ServerBusy, ServerGone, Session, is_not_served
 
 SERVER_SURVIVES = Rule(
     name="server-survives-attacks",
@@ -29,6 +31,12 @@ SERVER_SURVIVES = Rule(
     reference="Consumer Data Standards, non-functional requirements: availability of 99.5 % a month",
     how_to_fix="Restart the server, send the request shown here, and find out where the process ends.",
     example="the server refuses connections after this request, which returned 200 with data",
+)
+
+PROXY_RULES = {"interaction-id", "error-form", "media-type", "no-server-fault", "allow-header", "www-authenticate"}
+"""Rules that nobody needs to keep but the server itself."""
+_PROXIES = re.compile(
+    r"nginx|openresty|cloudflare|awselb|AkamaiGHost|envoy|haproxy|BigIP|Microsoft-Azure", re.IGNORECASE
 )
 
 
@@ -50,6 +58,8 @@ async def run_rehearsal(
     started, clock = time.time(), time.perf_counter()
     results = [result async for result in _run_phases(session, phases)]
     results += [result async for result in _check_exchanges(session)]
+    of_proxy = {id(exchange.request) for exchange in session.exchanges if _is_note(exchange)}
+    results = [_note_answers_of_proxies(result, of_proxy) for result in results]
     return Report(
         target=caller.audience,
         started=started,
@@ -59,6 +69,8 @@ async def run_rehearsal(
         served=tuple(map(format_route, session.served_operations)),
         timings=tuple(Timing(subject, tuple(seconds)) for subject, seconds in session.timings.items()),
         load=session.load,
+        untried=tuple(session.unread.items()),
+        is_finished=not session.is_cut,
         secrets=collect_personal_values(session),
     )
 
@@ -73,10 +85,27 @@ async def _run_phases(session: Session, phases: Sequence[Phase]) -> AsyncIterato
                 if result.rule is TOKEN_ACCEPTED and result.failures:
                     return
         yield pass_rule(SERVER_SURVIVES, SERVER)
+    except ServerBusy:
+        session.is_cut = True
+        session.unread[SERVER] = f"not looked at further: it asks to wait for more than {MAX_WAIT:.0f} s (429)"
     except ServerGone:
         last = session.exchanges[-1]
         observed = f"the server refuses connections after this request, which returned {last.status_text}"
         yield fail_rule(SERVER_SURVIVES, SERVER, observed, last.request)
+
+
+def _is_note(exchange: Exchange) -> bool:
+    """Return whether a response is a proxy's to a malformed request. A server fault must name the proxy too."""
+    is_fault = exchange.status >= 500 and exchange.status not in NOT_FAULTS
+    return exchange.is_of_proxy and (not is_fault or bool(_PROXIES.match(exchange.headers.get("Server", ""))))
+
+
+def _note_answers_of_proxies(result: Result, of_proxy: Container[int]) -> Result:
+    """Turn failures of rules about the form of responses into notes if a proxy seems to have answered."""
+    if result.rule.name not in PROXY_RULES:
+        return result
+    notes = tuple(failure for failure in result.failures if id(failure.request) in of_proxy)
+    return replace(result, failures=tuple(each for each in result.failures if each not in notes), notes=notes)
 
 
 async def _check_exchanges(session: Session) -> AsyncIterator[Result]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
 from openholder.contract.operation import Sector
 from openholder.contract.operations import Operation
 from openholder.rehearsal.caller import Caller
-from openholder.rehearsal.exchange import CallSequence, Exchange, Request, get_member, read_records
+from openholder.rehearsal.exchange import CallSequence, Exchange, Request
 from openholder.rehearsal.measures import LoadResult
+from openholder.rehearsal.walking import walk_pages
 
 Ids = Mapping[str, str]
 PAGE_SIZE = 8
@@ -23,20 +26,25 @@ SMALL_PAGE = {None: "", "page": f"page-size={PAGE_SIZE}", "offset": f"limit={PAG
 """The query for the first small page, by the operation's style of paging."""
 LARGE_PAGE = {None: "", "page": "page-size=1000", "offset": "limit=1000"}
 """The query for the largest page that the CDS allow, by the operation's style of paging."""
-MAX_PAGES = 500
-"""The number of pages followed in one list."""
 UNKNOWN_ID = "no-such-id-7f3a"
 """An id that no server has."""
 MAX_LOAD_SECONDS = 3000
 """The longest load: its tokens, signed in advance, must outlive it, and many servers accept one hour at most."""
 MAX_LOAD_REQUESTS = 100_000
 """The largest load: its tokens are kept in memory and take about a minute to sign."""
-_NOT_SERVED_STATUSES = {404, 405, 501}
+MAX_WAIT = 120.0
+"""Seconds that all waiting after 429 may take together."""
+NOT_FOUND = 404
+_NOT_SERVED_STATUSES = {405, 501}
 _NOT_SERVED_CODES = ("NotImplemented", "NotFound", "not_found", "invalid_request")
 
 
 class ServerGone(Exception):
     """A server that had answered before refuses connections."""
+
+
+class ServerBusy(Exception):
+    """A server asks to wait longer than the rehearsal does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,14 @@ class Session:
     timings: dict[str, list[float]] = field(default_factory=dict)
     """Seconds of each response with data before the attacks, by route."""
     load: LoadResult | None = None
+    waited: float = 0.0
+    """Seconds for which the server asked to wait."""
+    is_cut: bool = False
+    """True if the server asked to wait too long."""
+    closed_until: float = 0.0
+    """When the next request may be sent, in seconds of the monotonic clock."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Why lists were not read to their end, by route."""
     on_progress: Callable[[str], None] = lambda _: None
     """Called with the name of each phase and the redacted text of each request."""
 
@@ -134,13 +150,35 @@ class Session:
         ]
 
     async def send(self, request: Request) -> Exchange:
-        """Send one request and record the exchange."""
+        """Send one request and record the exchange.
+
+        Raises:
+            ServerGone: The server refuses connections.
+            ServerBusy: The server asks to wait too long.
+        """
         self.on_progress(request.redacted_text)
-        exchange = await self.caller.send(request)
+        exchange = await self.send_patiently(request)
         if exchange.is_unreachable and any(earlier.status for earlier in self.exchanges):
             raise ServerGone
         self.exchanges.append(exchange)
         return exchange
+
+    async def send_patiently(self, request: Request) -> Exchange:
+        """Send one request, and again after the time for which the server asks (RFC 6585 section 4)."""
+        waited = 0.0
+        while True:
+            await asyncio.sleep(max(0.0, self.closed_until - time.monotonic()))
+            exchange = await self.caller.send(request)
+            wait = exchange.retry_after
+            if wait is None:
+                return replace(exchange, waited=waited)
+            waited += wait
+            now = time.monotonic()
+            if now + wait > self.closed_until:
+                self.waited += now + wait - max(now, self.closed_until)
+                self.closed_until = now + wait
+            if self.waited > MAX_WAIT:
+                raise ServerBusy
 
     async def call(self, operation: Operation, ids: Ids, **more: Any) -> Exchange:
         """Call an operation once; for ``more`` see `build_request`."""
@@ -149,20 +187,16 @@ class Session:
     async def call_all_pages(
         self, operation: Operation, ids: Ids, query: str | None = None, **more: Any
     ) -> CallSequence:
-        """Call an operation and follow its pages to the last."""
+        """Call an operation and follow its pages, all of them if the list is not too long (`walk_pages`)."""
         query = SMALL_PAGE[operation.reply.paging] if query is None else query
-        queries = [query]
-        exchanges = [await self.call(operation, ids, query=query, **more)]
-        while len(queries) < MAX_PAGES:
-            following = read_next_query(operation, exchanges[-1], query)
-            if not following or following in queries:
-                break
-            queries.append(following)
-            exchanges.append(await self.call(operation, ids, query=following, **more))
-            # A server that ignores the page would otherwise be followed to the limit.
-            if read_records(exchanges[-1]) == read_records(exchanges[0]):
-                break
-        return CallSequence(operation, ids, exchanges, more.get("accounts", ()))
+
+        async def send(query: str) -> Exchange:
+            return await self.call(operation, ids, query=query, **more)
+
+        sequence = await walk_pages(send, operation, ids, query, more.get("accounts", ()))
+        if sequence.unread:
+            self.unread.setdefault(sequence.route, sequence.unread)
+        return sequence
 
     async def repeat(self, sequence: CallSequence, query: str, **more: Any) -> CallSequence:
         """Call the operation of a sequence again, with another query, and follow its pages to the last."""
@@ -195,19 +229,27 @@ def build_request(
     return Request(method=operation.method, path=path, operation=operation, **more)
 
 
-def read_next_query(operation: Operation, exchange: Exchange, first_query: str) -> str:
-    """Return the query of the next page as Fiskil derives it from the response; empty after the last page."""
-    if operation.reply.paging == "offset":
-        cursor = get_member(exchange.json, "page", "nextOffset")
-        return f"{first_query}&offset={quote(str(cursor), safe='')}" if cursor else ""
-    link = get_member(exchange.json, "links", "next") if operation.reply.paging else None
-    return link.rpartition("?")[2] if isinstance(link, str) else ""
-
-
 def is_not_served(exchange: Exchange) -> bool:
     """Return whether the response means that the operation does not exist, with or without a CDS error code."""
     code = exchange.error_code.rpartition("/")[2]
-    return exchange.status in _NOT_SERVED_STATUSES and (not code or code in _NOT_SERVED_CODES)
+    return exchange.status in _NOT_SERVED_STATUSES or (
+        exchange.status == NOT_FOUND and not exchange.is_withheld and (not code or code in _NOT_SERVED_CODES)
+    )
+
+
+def is_not_offered(sequences: Sequence[CallSequence]) -> bool:
+    """Return whether no customer gets an operation. A list may be missing with an error code of the holder's own."""
+    return all(
+        is_not_served(sequence.first)
+        or (
+            sequence.operation.reply.many
+            and sequence.operation.whose not in ("search", "consent")
+            and sequence.first.status == NOT_FOUND
+            and not sequence.first.is_withheld
+            and "Invalid" not in sequence.first.error_code
+        )
+        for sequence in sequences
+    )
 
 
 def choose_path_ids(operation: Operation, run: CustomerRun) -> list[Ids]:
@@ -219,7 +261,10 @@ def choose_path_ids(operation: Operation, run: CustomerRun) -> list[Ids]:
         case []:
             return [{}]
         case [*_, "accountId"]:
-            return [{**own, "accountId": account} for account in run.find_accounts(operation.sector)]
+            ids = [{**own, "accountId": account} for account in run.find_accounts(operation.sector)]
+            # An account that was answered before comes first: an operation need not be offered for each kind.
+            answered = [each.ids for each in run.sequences.get(operation.name, ()) if each.is_complete]
+            return sorted(ids, key=lambda each: each not in answered)
         case [*_, "customerId"]:
             return [own]
         case [*_, name]:

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from openholder.rehearsal.attacks import bearer, jose, signature, wrong_audience, wrong_claims
 from openholder.rehearsal.attacks.target import Attack, Target, is_rejected, send_attempt, try_attack
 from openholder.rehearsal.checks import Check, run_checks
-from openholder.rehearsal.checks.responses import REFUSED
-from openholder.rehearsal.exchange import Exchange
+from openholder.rehearsal.exchange import REFUSED, Exchange
 from openholder.rehearsal.results import Result, Rule, judge_rule, pass_rule, skip_rule
 
 STATUS = Rule(

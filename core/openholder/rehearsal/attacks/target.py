@@ -150,6 +150,8 @@ async def try_attack(target: Target, attack: Attack) -> AsyncIterator[tuple[Resu
     """Make the attempts of an attack, one after the other."""
     for note, build in attack.attempts.items():
         exchange = await send_attempt(target, note, build(target))
+        if exchange.waited:  # the token may have been used up before the server asked to wait
+            exchange = await send_attempt(target, note, build(target))
         yield judge_attempt(attack.rule, target, exchange, attack.expect(exchange)), exchange
 
 

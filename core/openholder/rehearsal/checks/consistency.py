@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -69,6 +70,9 @@ STARTER_BALANCE = Rule(
     how_to_fix="Read both responses from the same rows.",
     example="GET …/balances: another current balance than the CDR operation",
 )
+RECENT = timedelta(minutes=15)
+"""The duration of a rehearsal, and a difference of the clocks."""
+NOW = "(a time of the last minutes)"
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
 _ID_MEMBERS = {
     "customerId": ("id", "customerId"),
@@ -121,7 +125,7 @@ def _compare_with_list(sequence: CallSequence, in_list: dict[str, Any], record: 
     missing = [name for name in in_list if name in allowed and name not in record]
     # Lists may contain shorter objects than details, so only plain values are compared.
     plain = [name for name, value in in_list.items() if name in record and not isinstance(value, dict | list)]
-    different = [name for name in plain if in_list[name] != record[name]]
+    different = [name for name in plain if encode_canonical(in_list[name]) != encode_canonical(record[name])]
     if missing:
         observed = f"members of the list are missing: {', '.join(missing)}"
     else:
@@ -142,9 +146,11 @@ def _check_bulk(session: Session, run: CustomerRun, operation: Operation, sequen
     if single is None:
         return
     parts = [part for part in run.sequences.get(single.name, ()) if part.ids["accountId"] in sequence.account_ids]
-    if not parts or not all(part.is_complete for part in parts):
+    if not parts or not sequence.is_whole or not all(part.is_whole for part in parts):
         return
-    bulk, singles = _count_records([sequence]), _count_records(parts)
+    # A detailed answer may have more members than one that lists many records.
+    listed = {name for record in sequence.records for name in record}
+    bulk, singles = _count_records([sequence]), _count_records(parts, listed)
     extra, missing = (bulk - singles).total(), (singles - bulk).total()
     observed = f"{extra} records that no single account has, {missing} missing"
     yield judge_rule(BULK_MATCHES_SINGLE, sequence.route, bulk == singles, observed, sequence.first.request)
@@ -201,18 +207,39 @@ def _check_payees(session: Session) -> Iterator[Result]:
                 yield fail_rule(PAYEE_OWNER, sequence.route, observed, sequence.first.request)
 
 
-def _count_records(sequences: list[CallSequence]) -> Counter[bytes]:
-    return Counter(encode_canonical(record) for sequence in sequences for record in sequence.records)
+def _count_records(sequences: list[CallSequence], members: Container[str] | None = None) -> Counter[bytes]:
+    """Count the different records; only these members of them, if any are named."""
+    records = (record for sequence in sequences for record in sequence.records)
+    if members is not None:
+        records = ({name: value for name, value in record.items() if name in members} for record in records)
+    return Counter(map(encode_canonical, records))
 
 
 def encode_canonical(record: Any) -> bytes:
-    """Encode a record as bytes that depend neither on the order of members nor on trailing zeros (1.5 and 1.50)."""
+    """Encode a record as bytes that depend on its meaning.
+
+    Neither the order of members counts, nor trailing zeros (1.5 and 1.50), nor times of the last minutes: a member may
+    have the time at which the record was read.
+    """
     return _ENCODER.encode(_normalize(record))
+
+
+def is_recent(text: str) -> bool:
+    """Return whether a text is a time of the last or next minutes, as that of a reading is."""
+    if text[10:11] != "T" or not text[:4].isdigit():
+        return False
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return moment.tzinfo is not None and abs(datetime.now(UTC) - moment) < RECENT
 
 
 def _normalize(content: Any) -> Any:
     if isinstance(content, Decimal):
         return content.normalize()
+    if isinstance(content, str):
+        return NOW if is_recent(content) else content
     if isinstance(content, dict):
         return {name: _normalize(value) for name, value in content.items()}
     if isinstance(content, list):

@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from openholder.contract.collections import find_collection
+from openholder.contract.limits import MAX_SIZE
 from openholder.errors import SourceFault
 from openholder.rehearsal.checks import Check, run_checks
-from openholder.rehearsal.exchange import CallSequence, Exchange, get_member, read_records
+from openholder.rehearsal.exchange import CallSequence, Exchange, get_member, read_page_size, read_records
 from openholder.rehearsal.results import Result, Rule
-from openholder.rehearsal.session import read_next_query
+from openholder.rehearsal.walking import read_next_query
 
 _CDS = "Consumer Data Standards, pagination"
 
@@ -85,15 +86,9 @@ OWN_ACCOUNT = Rule(
 
 
 def check_list(sequence: CallSequence) -> Iterator[Result]:
-    """Run all checks of a list, if it was received to the last page."""
+    """Run all checks of a list, if each of its pages that was requested was received."""
     if sequence.operation.reply.many and sequence.is_complete:
         yield from run_checks(LIST_CHECKS, sequence, sequence.route, sequence.exchanges[-1].request)
-
-
-def get_page_size(exchange: Exchange) -> int:
-    """Return the requested page size; the default is 25 (CDS, pagination)."""
-    query = parse_qs(exchange.request.query)
-    return int((query.get("page-size") or query.get("limit") or ["25"])[0])
 
 
 def get_total(exchange: Exchange) -> Any:
@@ -107,11 +102,19 @@ def get_account_id(record: dict[str, Any]) -> Any:
     return record.get("accountId") or get_member(record, "from", "accountId")
 
 
+def _count_pages(sequence: CallSequence) -> int:
+    """Return the number of pages of a list; 0 if the last one was not read."""
+    return sequence.page_count if sequence.unread else len(sequence.exchanges)
+
+
 def _find_wrong_sizes(sequence: CallSequence) -> Iterator[str]:
-    for number, exchange in enumerate(sequence.exchanges, 1):
-        count, size = len(read_records(exchange)), get_page_size(exchange)
-        if count > size or (count < size and number < len(sequence.exchanges)):
-            yield f"page {number} of {len(sequence.exchanges)} has {count} records; {size} were requested"
+    last = _count_pages(sequence)
+    # A holder may have a smaller limit for the pages of FDX: then all but the last are of that size.
+    capped = len(read_records(sequence.first)) if sequence.operation.reply.paging == "offset" else MAX_SIZE
+    for number, exchange in sequence.numbered:
+        count, size = len(read_records(exchange)), read_page_size(exchange.request)
+        if count > size or (count < min(size, capped) and number != last):
+            yield f"page {number} of {last or 'many'} has {count} records; {size} were requested"
 
 
 def _find_duplicates(sequence: CallSequence) -> Iterator[str]:
@@ -123,14 +126,22 @@ def _find_duplicates(sequence: CallSequence) -> Iterator[str]:
 
 
 def _find_wrong_totals(sequence: CallSequence) -> Iterator[str]:
-    count = len(sequence.records)
-    for number, exchange in enumerate(sequence.exchanges, 1):
+    count = len(sequence.records) if sequence.is_whole else _deduce_total(sequence)
+    for number, exchange in sequence.numbered:
         total = get_total(exchange)
+        if total is None and sequence.operation.reply.paging == "offset":
+            continue  # FDX API v6: totalElements is optional
         if total != count:
             yield f"page {number} claims {_format_count(total)} records; {count} were received"
-        pages, size = get_member(exchange.json, "meta", "totalPages"), get_page_size(exchange)
+        pages, size = get_member(exchange.json, "meta", "totalPages"), read_page_size(exchange.request)
         if sequence.operation.reply.paging == "page" and pages != -(-count // size):
             yield f"page {number} claims {_format_count(pages)} pages for {count} records of page size {size}"
+
+
+def _deduce_total(sequence: CallSequence) -> int:
+    """Return the number of records that a list has if its last page is the last one, and all others are full."""
+    last = sequence.exchanges[-1]
+    return (sequence.page_count - 1) * read_page_size(last.request) + len(read_records(last))
 
 
 def _format_count(value: object) -> str:
@@ -138,8 +149,8 @@ def _format_count(value: object) -> str:
 
 
 def _find_wrong_links(sequence: CallSequence) -> Iterator[str]:
-    last = len(sequence.exchanges)
-    for number, exchange in enumerate(sequence.exchanges, 1):
+    last = _count_pages(sequence)
+    for number, exchange in sequence.numbered:
         expected = {"first": 1, "prev": number - 1} if number > 1 else {}
         expected |= {"next": number + 1, "last": last} if number < last else {}
         place, links = f"page {number} of {last}", get_member(exchange.json, "links")
@@ -153,7 +164,7 @@ def _find_wrong_links(sequence: CallSequence) -> Iterator[str]:
                 query = parse_qs(str(link).rpartition("?")[2])
                 if query.get("page") != [str(expected[name])]:
                     yield f"{place}: `{name}` does not lead to page {expected[name]}"
-                if query.get("page-size") != [str(get_page_size(exchange))]:
+                if query.get("page-size") != [str(read_page_size(exchange.request))]:
                     yield f"{place}: `{name}` does not keep the page-size"
 
 
@@ -189,8 +200,12 @@ def _has_pages(sequence: CallSequence) -> bool:
     return sequence.operation.reply.paging is not None
 
 
+def _is_read_to_its_end(sequence: CallSequence) -> bool:
+    return _has_pages(sequence) and _count_pages(sequence) > 0
+
+
 def _has_page_numbers(sequence: CallSequence) -> bool:
-    return sequence.operation.reply.paging == "page"
+    return sequence.operation.reply.paging == "page" and _count_pages(sequence) > 0
 
 
 def _has_order(sequence: CallSequence) -> bool:
@@ -200,9 +215,9 @@ def _has_order(sequence: CallSequence) -> bool:
 LIST_CHECKS: Sequence[Check[CallSequence]] = (
     Check(PAGE_SIZE, _find_wrong_sizes, _has_pages),
     Check(UNIQUE, _find_duplicates),
-    Check(TOTAL, _find_wrong_totals, _has_pages),
+    Check(TOTAL, _find_wrong_totals, _is_read_to_its_end),
     Check(LINKS, _find_wrong_links, _has_page_numbers),
-    Check(ENDS, _find_endless_paging, _has_pages),
+    Check(ENDS, _find_endless_paging, _is_read_to_its_end),
     Check(ORDERED, _find_wrong_order, _has_order),
     Check(OWN_ACCOUNT, _find_other_accounts, _is_about_accounts),
 )

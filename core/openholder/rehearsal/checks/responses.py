@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from openholder.contract.operation import JSON, PDF
-from openholder.rehearsal.caller import INTERACTION
 from openholder.rehearsal.checks import Check
-from openholder.rehearsal.exchange import OK, Exchange, get_member, redact_word
+from openholder.rehearsal.exchange import INTERACTION, OK, REFUSED, Exchange, get_member, redact_word
 from openholder.rehearsal.results import Rule
-
-REFUSED = "X-Sharing-Refused"
 
 ANSWERED = Rule(
     name="answered",
@@ -103,7 +100,7 @@ _INTERNALS = re.compile(
 )
 """Stack traces, SQL statements and addresses of other machines, in the forms of common languages."""
 _REFUSALS = {403, 404, 422}
-_NOT_FAULTS = {501, 503}
+NOT_FAULTS = {501, 503}
 """An unknown method (RFC 9110 section 9.1), and too much load."""
 
 
@@ -113,7 +110,7 @@ def _find_missing_response(exchange: Exchange) -> Iterator[str]:
 
 
 def _find_server_fault(exchange: Exchange) -> Iterator[str]:
-    if exchange.status >= 500 and exchange.status not in _NOT_FAULTS:
+    if exchange.status >= 500 and exchange.status not in NOT_FAULTS:
         yield exchange.status_text
 
 

@@ -40,6 +40,8 @@ CLEAN = Rule(
     how_to_fix="Trim the values of CHAR columns; decode HTML entities; omit empty values; use UTF-8 throughout.",
     example="GET …/accounts/{accountId}/transactions: $.data.transactions[].description: an HTML entity",
 )
+_PERHAPS_EMPTY = ("reference", "payerReference")
+"""Members for which the CDS want an empty string if the holder has nothing."""
 _UNCLEAN = (
     ("an empty text", re.compile(r"\s*")),
     ("blanks at an end", re.compile(r"\s.*|.*\s", re.DOTALL)),
@@ -57,6 +59,8 @@ def find_spoilt_values(content: Any) -> Iterator[tuple[Rule, str]]:
             if not value.isascii() and _is_garbled(value):
                 yield ENCODING, f"{place}: text that was decoded with the wrong encoding"
             unclean = next((name for name, form in _UNCLEAN if form.fullmatch(value)), "")
+            if not value and place.rpartition(".")[2] in _PERHAPS_EMPTY:
+                continue
             if unclean:
                 yield CLEAN, f"{place}: {unclean}"
         elif _is_printed_double(value):

@@ -15,10 +15,11 @@ from openholder.contract.parameters import Choice, Parameter, ValueParameter, Wi
 from openholder.contract.query_string import read_parameters
 from openholder.errors import SourceFault
 from openholder.rehearsal.checks.lists import check_list, get_account_id
-from openholder.rehearsal.exchange import CallSequence, get_member
+from openholder.rehearsal.exchange import CallSequence, Exchange, get_member, read_records
 from openholder.rehearsal.probes import compare_records, find_fullest
 from openholder.rehearsal.results import Result, Rule, judge_rule, skip_rule
-from openholder.rehearsal.session import LARGE_PAGE, SMALL_PAGE, Session, read_next_query
+from openholder.rehearsal.session import LARGE_PAGE, SMALL_PAGE, Session
+from openholder.rehearsal.walking import read_next_query
 
 Query = Mapping[str, str]
 FILTERS_APPLIED = Rule(
@@ -86,10 +87,15 @@ async def probe_filters(session: Session) -> AsyncIterator[Result]:
             continue
         unfiltered = _disable_choices(operation)
         whole = await _request_list(session, sequence, unfiltered)
+        narrowed = _narrow_window(operation, whole)
+        if narrowed:
+            unfiltered |= narrowed
+            whole = await _request_list(session, sequence, unfiltered)
         combined: dict[str, str] = {}
         combined_count = 0
         for parameter in parameters:
             queries = list(_build_queries(parameter, whole.records)) if whole.is_complete else []
+            queries = [{**narrowed, **query} for query in queries]
             async for result in _probe_queries(session, whole, queries):
                 yield result
             async for result in _probe_invalid_values(session, sequence, parameter):
@@ -101,7 +107,9 @@ async def probe_filters(session: Session) -> AsyncIterator[Result]:
         async for result in _probe_queries(session, whole, [combined] if combined_count > 1 else []):
             yield result
         no_defaults = unfiltered | _widen_windows(operation)
-        if no_defaults:
+        if narrowed:
+            yield skip_rule(DEFAULT_FILTERS, sequence.route, "not looked at further: the list is too long")
+        elif no_defaults:
             everything = await _request_list(session, sequence, no_defaults)
             by_default = await _request_list(session, sequence, {})
             yield _compare_filtered(session, DEFAULT_FILTERS, everything, by_default, {})
@@ -120,6 +128,16 @@ def _widen_windows(operation: Operation) -> dict[str, str]:
     """Return the query that extends default windows of some months to all times."""
     windows = [parameter for parameter in operation.parameters if isinstance(parameter, Window)]
     return {window.oldest: _LONG_AGO[window.reads] for window in windows if window.months}
+
+
+def _narrow_window(operation: Operation, whole: CallSequence) -> dict[str, str]:
+    """Return the query that shortens a long list to about its first page; empty for a list that was read."""
+    windows = [parameter for parameter in operation.parameters if isinstance(parameter, Window)]
+    if not whole.unread or not whole.is_complete or not windows or windows[0].reads != "date-time":
+        return {}
+    # The times of a few records are later than those of the records before them: the earliest one counts.
+    times = sorted(_list_times(windows[0], read_records(whole.first)), key=_read_time)
+    return {windows[0].oldest: times[0]} if times else {}
 
 
 async def _request_list(session: Session, sequence: CallSequence, query: Query) -> CallSequence:
@@ -153,13 +171,21 @@ def _compare_filtered(
     session: Session, rule: Rule, whole: CallSequence, filtered: CallSequence, query: Query
 ) -> Result:
     """Compare a filtered list with the records of the whole list that match the query."""
-    if not whole.is_complete:
-        return skip_rule(rule, whole.route, "the whole list was not returned")
+    if not whole.is_whole:
+        return skip_rule(rule, whole.route, whole.unread or "the whole list was not returned")
+    query = _drop_unsupported(filtered.first, query)
     try:
         expected = [record for record in whole.records if _matches(session, whole.operation, record, query)]
     except SourceFault:
         return skip_rule(rule, whole.route, "a record has a value that cannot be compared")
     return compare_records(rule, filtered, expected, f"{', '.join(query)}: " if query else "")
+
+
+def _drop_unsupported(filtered: Exchange, query: Query) -> Query:
+    """Return the filters that the response applies: a holder need not offer `text` if it says so."""
+    if get_member(filtered.json, "meta", "isQueryParamUnsupported") is not True:
+        return query
+    return {name: value for name, value in query.items() if name != "text"}
 
 
 def _matches(session: Session, operation: Operation, record: dict[str, Any], query: Query) -> bool:
@@ -186,7 +212,8 @@ async def _probe_next_link(session: Session, sequence: CallSequence, query: Quer
     if get_member(exchange.json, "links", "next") is None:
         return skip_rule(LINKS_KEEP_FILTERS, sequence.route, "the list has a single record")
     following = parse_qs(read_next_query(sequence.operation, exchange, narrow))
-    lost = [name for name, value in query.items() if following and following.get(name) != [value]]
+    kept = _drop_unsupported(exchange, query)
+    lost = [name for name, value in kept.items() if following and following.get(name) != [value]]
     observed = f"the next link lacks {', '.join(lost)}"
     return judge_rule(LINKS_KEEP_FILTERS, sequence.route, not lost, observed, exchange.request)
 
@@ -238,13 +265,9 @@ def _read_amount(text: str) -> float:
 
 def _build_window_queries(window: Window, records: list[dict[str, Any]]) -> Iterator[Query]:
     """Yield windows that begin or end at the very time of the median record: both ends are inclusive."""
-    times: list[str] = []
-    for record in records:
-        values = [str(record[name]) for name in (window.member, *window.otherwise) if record.get(name)]
-        times += values[:1]
+    times = sorted(_list_times(window, records), key=_read_time)
     if not times:
         return
-    times.sort(key=_read_time)
     median, earliest = times[len(times) // 2], times[0]
     if window.reads == "date":
         median, earliest = (_read_time(text).astimezone(UTC).date().isoformat() for text in (median, earliest))
@@ -252,6 +275,12 @@ def _build_window_queries(window: Window, records: list[dict[str, Any]]) -> Iter
     if window.reads == "date-time":
         yield {window.oldest: _read_time(median).astimezone(_EASTERNMOST).isoformat()}
     yield {window.oldest: earliest, window.newest: median}
+
+
+def _list_times(window: Window, records: list[dict[str, Any]]) -> list[str]:
+    """Return the time by which a window selects each of the records that have one."""
+    values = ([record[name] for name in (window.member, *window.otherwise) if record.get(name)] for record in records)
+    return [str(found[0]) for found in values if found]
 
 
 def _read_time(text: str) -> datetime:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from openholder.contract.operations import Operation
 from openholder.rehearsal.checks.lists import get_account_id
-from openholder.rehearsal.checks.responses import REFUSED
-from openholder.rehearsal.exchange import Exchange, format_route, get_member, read_records, redact_word
+from openholder.rehearsal.exchange import REFUSED, Exchange, format_route, get_member, read_records, redact_word
 from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import UNKNOWN_ID, CustomerRun, Ids, Session, choose_accounts, choose_path_ids
 

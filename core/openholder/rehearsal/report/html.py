@@ -32,6 +32,7 @@ def render_html(report: Report) -> str:
         tag("h1", "Go-live rehearsal"),
         tag("p", summary.verdict, class_=f"verdict {'good' if summary.is_ready else 'critical'}"),
         tag("p", details, class_="soft"),
+        tag("p", f"Untried: {summary.untried_text}", class_="soft") if summary.untried_text else "",
     )
     body = join(header, tag("main", *_build_sections(summary)), tag("footer", _FOOTER))
     return f"{_HEAD}{CSS}</style></head>\n<body>{body}</body></html>\n"
@@ -40,6 +41,12 @@ def render_html(report: Report) -> str:
 def _build_sections(summary: Summary) -> Iterator[Markup]:
     broken = [_build_broken_rule(broken) for broken in summary.broken_rules]
     yield _build_section("Failures", *(broken or [tag("p", "No rule was broken.", class_="card")]))
+    if summary.notes:
+        lines = dict.fromkeys(
+            f"{each.example.request}: {each.example.response} ({each.rule})" for each in summary.notes
+        )
+        intro = "A proxy seems to answer these requests, which only attackers send, by itself."
+        yield _build_section("Notes", tag("p", intro), tag("ul", *(tag("li", line) for line in lines), class_="card"))
     if summary.conversation or summary.load:
         yield _build_section("Response times", *_build_response_times(summary))
     yield _build_section("Rules", *_build_rules(summary))

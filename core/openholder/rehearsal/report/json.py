@@ -6,6 +6,9 @@
     openholder  version of the program
     good        true if no rule is broken except those of severity "warning"
     verdict     the result in one line, for people
+    finished    false if the server asked to wait too long, so that not everything was looked at
+    untried     [{subject, reason}]: what was not looked at to the end
+    notes       [{rule, subject, asked, came}]: responses of a proxy to requests that only an attacker sends
     broken      {"critical": n, "error": n, "warning": n}: the number of broken rules
     target      URL, without user, query and fragment
     started     ISO 8601 with offset
@@ -62,6 +65,11 @@ def _build_document(summary: Summary) -> dict[str, Any]:
         "openholder": __version__,
         "good": summary.is_ready,
         "verdict": summary.verdict,
+        "finished": summary.is_finished,
+        "untried": [{"subject": subject, "reason": reason} for subject, reason in summary.untried],
+        "notes": [
+            {"rule": note.rule, "subject": note.subject, **_rename(asdict(note.example))} for note in summary.notes
+        ],
         "broken": {severity: summary.count_broken(severity) for severity in SEVERITIES},
         "target": summary.target,
         "started": summary.started,

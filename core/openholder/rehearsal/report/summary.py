@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -11,10 +11,14 @@ from urllib.parse import urlsplit
 from openholder._version import __version__
 from openholder.rehearsal.masking import build_mask
 from openholder.rehearsal.measures import LoadResult, Measure
-from openholder.rehearsal.results import SEVERITIES, Report, Rule, Severity, Verdict
+from openholder.rehearsal.results import SEVERITIES, Failure, Report, Rule, Severity, Verdict
 
 MAX_EXAMPLES = 3
 """The number of failures shown for one rule."""
+MAX_UNTRIED = 4
+"""The number of things that the line beside the verdict lists."""
+FURTHER = "not looked at further: "
+NOT_SERVED = "not served"
 NO_REQUEST = "(no single request)"
 _PLURALS: Mapping[Severity, str] = {"critical": "critical", "error": "errors", "warning": "warnings"}
 
@@ -66,6 +70,15 @@ class Omission:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A response that would break a rule, but seems to be a proxy's, to a request that only an attacker sends."""
+
+    rule: str
+    subject: str
+    example: Example
+
+
+@dataclass(frozen=True, slots=True)
 class RuleCount:
     """The number of subjects for which a rule passed, failed or was skipped."""
 
@@ -91,6 +104,11 @@ class Summary:
     conversation: tuple[Measure, ...]
     """The response times before the attacks and the load, the slowest operation first."""
     load: LoadResult | None
+    notes: tuple[Note, ...] = ()
+    untried: tuple[tuple[str, str], ...] = ()
+    """What was not looked at to the end: a subject, and why."""
+    is_finished: bool = True
+    """False if the server asked to wait too long."""
 
     @property
     def broken_rules(self) -> list[BrokenRule]:
@@ -136,7 +154,18 @@ class Summary:
             if count:
                 parts.append(f"{count} {severity if count == 1 else _PLURALS[severity]}")
         verdict = "Ready to go live" if self.is_ready else "Not ready"
+        if self.is_ready and not self.is_finished:
+            verdict = "Not looked at to the end"
         return f"{verdict}: {', '.join(parts)}" if parts else verdict
+
+    @property
+    def untried_text(self) -> str:
+        """What the verdict does not cover, in one line; empty if it covers everything."""
+        reasons = {each.reason: len(each.rules) for each in self.omissions if each.reason != NOT_SERVED}
+        parts = [f"{format_rules(count)} ({reason})" for reason, count in reasons.items()]
+        parts += [f"{subject} ({reason.removeprefix(FURTHER)})" for subject, reason in self.untried]
+        more = len(parts) - MAX_UNTRIED
+        return "; ".join(parts[:MAX_UNTRIED] + ([f"and {more} more"] if more > 0 else []))
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -171,10 +200,7 @@ def summarize(report: Report) -> Summary:
             subject=mask(result.subject),
             verdict=result.verdict,
             skipped=mask(result.skipped),
-            examples=tuple(
-                Example(mask(failure.request.redacted_text) if failure.request else NO_REQUEST, mask(failure.observed))
-                for failure in result.failures
-            ),
+            examples=tuple(_build_example(failure, mask) for failure in result.failures),
         )
         for result in report.results
     ]
@@ -192,9 +218,21 @@ def summarize(report: Report) -> Summary:
         options=tuple((name, mask(value)) for name, value in report.options),
         served=tuple(map(mask, report.served)),
         rows=tuple(rows),
+        notes=tuple(
+            Note(result.rule.name, mask(result.subject), _build_example(note, mask))
+            for result in report.results
+            for note in result.notes
+        ),
+        untried=tuple((mask(subject), mask(reason)) for subject, reason in report.untried),
+        is_finished=report.is_finished,
         conversation=tuple(sorted(measures, key=lambda measure: -measure.p95)),
         load=load,
     )
+
+
+def _build_example(failure: Failure, mask: Callable[[str], str]) -> Example:
+    request = mask(failure.request.redacted_text) if failure.request else NO_REQUEST
+    return Example(request, mask(failure.observed))
 
 
 def redact_url(url: str) -> str:
@@ -206,6 +244,11 @@ def redact_url(url: str) -> str:
 def format_seconds(seconds: float) -> str:
     """Format a response time in milliseconds."""
     return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
+
+
+def format_rules(count: int) -> str:
+    """Format a number of rules."""
+    return "one rule" if count == 1 else f"{count} rules"
 
 
 def format_times(times: int) -> str:

@@ -36,10 +36,14 @@ def render_text(report: Report, width: int = 80, colour: bool = False) -> str:
     """Render the report in lines of at most ``width`` columns, unless a single word is longer."""
     summary = summarize(report)
     page = _Page(max(MIN_WIDTH, width), colour)
-    page.add_line(summary.verdict, "good" if summary.is_ready else "critical")
+    verdict_role = "good" if summary.is_ready and summary.is_finished else "critical"
+    page.add_line(summary.verdict, verdict_role)
     page.add_line(f"{summary.target}, {summary.requests} requests in {summary.seconds:.1f} s", "soft")
+    if summary.untried_text:
+        page.add_line(f"Untried: {summary.untried_text}", "soft")
     for broken in summary.broken_rules:
         _add_broken_rule(page, broken)
+    _add_notes(page, summary)
     _add_omissions(page, summary)
     verdicts = [row.verdict for row in summary.rows]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("passed", "failed", "skipped"))
@@ -95,6 +99,14 @@ def _add_broken_rule(page: _Page, broken: BrokenRule) -> None:
     page.add_labelled("Why", rule.why)
     page.add_labelled("Reference", rule.reference)
     page.add_labelled("How to fix", rule.how_to_fix)
+
+
+def _add_notes(page: _Page, summary: Summary) -> None:
+    """Add the notes: the same response to several requests once."""
+    if summary.notes:
+        page.add_heading("Notes: a proxy seems to answer these requests, which only attackers send, by itself")
+    for rule, example in dict.fromkeys((note.rule, note.example) for note in summary.notes):
+        page.add_item(f"{example.request}: {example.response} ({rule})")
 
 
 def _add_omissions(page: _Page, summary: Summary) -> None:
