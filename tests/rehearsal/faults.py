@@ -441,6 +441,30 @@ def whose_the_account_is_does_not_matter(call: Call) -> None:
         as_another(call, parts[4], owner)
 
 
+@fault("foreign-data", TRANSACTIONS, on_request=True)
+def whose_the_account_is_matters_for_one_product_only(call: Call) -> None:
+    parts = call.path.split("/")
+    if parts[6] == "acc-2049" and parts[4] == "cust-1001":
+        as_another(call, parts[4], "cust-1003")
+
+
+@fault("foreign-data-body", ACCOUNTS, on_request=True)
+def the_first_account_of_the_body_is_not_looked_up(call: Call) -> None:
+    if b'["acc-2008", "acc-2001"' in call.body:
+        as_another(call, "cust-1001", "cust-1003")
+        call.body = b'{"data": {"accountIds": ["acc-2008"]}}'
+
+
+@fault("id-exact", TRANSACTIONS, on_request=True)
+def ids_are_compared_without_regard_to_case(call: Call) -> None:
+    respell(call, call.path.replace("ACC-", "acc-").replace("CUST-", "cust-"))
+
+
+@fault("id-exact", BALANCES, BALANCE, on_request=True)
+def ids_are_trimmed(call: Call) -> None:
+    respell(call, call.path.replace("%20", ""))
+
+
 @fault("foreign-data", PAYEES, PAYEE, on_request=True)
 def whose_the_payee_is_does_not_matter(call: Call) -> None:
     if call.name == PAYEE and "payee-1003" in call.path:
@@ -492,6 +516,13 @@ def as_another(call: Call, customer: str, owner: str) -> None:
     """Ask in another's name: the upstream is healthy, so it must have a token for that."""
     call.path = call.path.replace(customer, owner)
     call.headers["Authorization"] = f"Bearer {call.token(call.path)}"
+
+
+def respell(call: Call, path: str) -> None:
+    """Ask for the same with another spelling of the path."""
+    if path != call.path:
+        call.path = path
+        call.headers["Authorization"] = f"Bearer {call.token(path)}"
 
 
 # -- HTTP ---------------------------------------------------------------------------------------------------------

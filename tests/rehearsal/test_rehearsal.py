@@ -45,6 +45,7 @@ RULES_BY_PHASE = {
         "foreign-data",
         "foreign-data-body",
         "foreign-same-as-unknown",
+        "id-exact",
         "unknown-id",
         "unknown-id-body",
     },

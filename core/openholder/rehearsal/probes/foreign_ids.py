@@ -1,9 +1,16 @@
-"""Access to foreign data: ids of another customer, and unknown ids, must be refused."""
+"""Access to foreign data: ids of other customers, ids that only resemble the customer's own, and unknown ids.
+
+A server may give away the data of some accounts only: those of a product, of closed accounts, or of one person. So one
+account of each kind is tried of every other person, on every operation, up to `MAX_FOREIGN` ids.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from openholder.contract.operations import Operation
 from openholder.rehearsal.checks.lists import get_account_id
@@ -11,6 +18,8 @@ from openholder.rehearsal.exchange import REFUSED, Exchange, format_route, get_m
 from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import UNKNOWN_ID, CustomerRun, Ids, Session, choose_accounts, choose_path_ids
 
+MAX_FOREIGN = 40
+"""The largest number of foreign ids that one operation is called with, for each path parameter or body."""
 _FISKIL = "Fiskil, errors: 404 for an id in the path, 422 for one in the body"
 
 FOREIGN = Rule(
@@ -60,6 +69,24 @@ SAME_REFUSAL = Rule(
     example="GET …/accounts/{accountId}/transactions: another status, code, detail or header for an id of another"
     " customer",
 )
+EXACT_ID = Rule(
+    name="id-exact",
+    severity="warning",
+    expected="An id in another letter case, or with a blank at its end, is not found. UUIDs are the same in any case.",
+    why="If ids of two customers differ in such a way only, one of them receives the data of the other.",
+    reference="Consumer Data Standards, ID permanence: ids are opaque; OWASP API Security 2023, API1",
+    how_to_fix="Compare ids byte by byte: in MySQL and SQL Server with a binary collation, and never trimmed.",
+    example="GET …/accounts/{accountId}/transactions (the accountId in another letter case): 200 with data",
+)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+"""The same id in any letter case (RFC 9562 section 4)."""
+KIND_MEMBERS = (
+    *("type", "status", "complexAccountType", "openStatus", "productCategory", "accountOwnership", "payeeUType"),
+    *("accountCategory", "accountType", "specificAccountUType", "transactionType", "documentType"),
+)
+"""Members with codes: records that differ in one of them may take another way through a server."""
+ACCOUNT_LISTS = ("accounts", "banking.accounts", "energy.accounts", "fdx.accounts")
+"""The collections whose records say of which kind an account is."""
 _ONE_CUSTOMER = ("customer", "consent", "all_accounts")
 """Operations on all records of the customer: they have no id that could be another customer's."""
 
@@ -85,26 +112,42 @@ class Attempt:
     ids: Ids
     body_accounts: Sequence[str] = ()
     """Account ids that the body contains beside the customer's own."""
+    is_first: bool = False
+    """Whether these accounts come before the customer's own."""
 
 
 async def probe_foreign_ids(session: Session) -> AsyncIterator[Result]:
     """Call every served operation with ids of other customers, and with unknown ids."""
     own, others = session.runs[0], session.runs[1:]
+    compared: set[tuple[str, str]] = set()
     for operation in session.served_operations:
         if operation.whose == "search" or not choose_path_ids(operation, own):
             continue
         route = format_route(operation)
         attempts = list(_build_attempts(operation, own, others))
+        if sum(attempt.is_foreign for attempt in attempts) > MAX_FOREIGN:
+            kept = _choose_some([attempt for attempt in attempts if attempt.is_foreign])
+            reason = f"other customers have more kinds of records: {MAX_FOREIGN} of their ids were tried"
+            yield skip_rule(FOREIGN, f"{route}, further ids", reason)
+            attempts = [attempt for attempt in attempts if not attempt.is_foreign or attempt in kept]
         if not any(attempt.is_foreign for attempt in attempts) and operation.whose not in _ONE_CUSTOMER:
             yield skip_rule(FOREIGN, route, "needs a second --email, of a customer with such data")
         foreign: set[Refusal] = set()
         unknown: set[Refusal] = set()
         for attempt in attempts:
             accounts = (*choose_accounts(operation, own), *attempt.body_accounts)
+            if attempt.is_first:
+                accounts = (*attempt.body_accounts, *choose_accounts(operation, own))
             exchange = await session.call(operation, attempt.ids, accounts=accounts, note=attempt.note)
             if not exchange.is_ok:
                 (foreign if attempt.is_foreign else unknown).add(_read_refusal(attempt, exchange))
             yield _judge_attempt(operation, attempt, exchange)
+        ids = choose_path_ids(operation, own)[0]
+        # One operation of a sector is enough: letter case is a property of its tables.
+        new = {name: value for name, value in ids.items() if (operation.sector, name) not in compared}
+        compared |= {(operation.sector, name) for name in new}
+        async for result in _try_similar_ids(session, operation, ids, new):
+            yield result
         if foreign and unknown:
             different = sorted(foreign - unknown, key=lambda refusal: (refusal.status, refusal.code))
             observed = ""
@@ -114,21 +157,28 @@ async def probe_foreign_ids(session: Session) -> AsyncIterator[Result]:
             yield judge_rule(SAME_REFUSAL, route, not different, observed)
 
 
+def _choose_some(attempts: list[Attempt]) -> list[Attempt]:
+    """Choose `MAX_FOREIGN` attempts, from all parts of the list: it is in the order of people and of their accounts."""
+    return [attempts[number * len(attempts) // MAX_FOREIGN] for number in range(MAX_FOREIGN)]
+
+
 def _build_attempts(operation: Operation, own: CustomerRun, others: Sequence[CustomerRun]) -> Iterator[Attempt]:
     ids = choose_path_ids(operation, own)[0]
-    foreign_accounts = [account for other in others for account in other.offered if account not in own.offered][:1]
+    foreign_accounts = _find_foreign_accounts(own, others)
     yield Attempt("an unknown customerId", False, {**ids, "customerId": UNKNOWN_ID})
     if operation.whose == "specific":
         yield Attempt("an unknown account in the body", False, ids, (UNKNOWN_ID,))
         for account in foreign_accounts:
             yield Attempt("another customer's account in the body", True, ids, (account,))
+        if foreign_accounts:
+            yield Attempt("another customer's account, first in the body", True, ids, foreign_accounts[:1], True)
     for name in list(ids)[1:]:
         yield Attempt(f"an unknown {name}", False, {**ids, name: UNKNOWN_ID})
         if name == "accountId":
             for account in foreign_accounts:
                 yield Attempt("another customer's accountId", True, {**ids, name: account})
         else:
-            for value in _find_foreign_ids(operation, name, own, others)[:1]:
+            for value in _find_foreign_ids(operation, name, own, others):
                 yield Attempt(f"another customer's {name}", True, {**ids, name: value})
             for value in _find_ids_of_other_accounts(operation, name, ids, own)[:1]:
                 yield Attempt(f"the {name} of another account", True, {**ids, name: value})
@@ -138,11 +188,41 @@ def _build_attempts(operation: Operation, own: CustomerRun, others: Sequence[Cus
                 yield Attempt("another customer's customerId", True, {**ids, "customerId": other.customer_id})
 
 
+def _find_foreign_accounts(own: CustomerRun, others: Sequence[CustomerRun]) -> list[str]:
+    """Return one account of each kind of every other customer: those that this one does not have."""
+    found: list[str] = []
+    for other in others:
+        kinds: dict[str, list[object]] = defaultdict(list)
+        for collection in ACCOUNT_LISTS:
+            for _, record in other.find_records(collection):
+                account = record.get("accountId", record.get("id"))
+                kinds[str(account)] += describe_kind(record)
+        foreign = {str(kinds[account]): account for account in reversed(other.offered) if account not in own.offered}
+        found += reversed(foreign.values())
+    return list(dict.fromkeys(found))
+
+
+def describe_kind(record: dict[str, Any]) -> list[object]:
+    """Return what makes a record one of a kind: its truth values and the members that have codes, not texts."""
+    return [
+        (name, value)
+        for name, value in sorted(record.items())
+        if isinstance(value, bool) or (name in KIND_MEMBERS and isinstance(value, str))
+    ]
+
+
 def _find_foreign_ids(operation: Operation, name: str, own: CustomerRun, others: Sequence[CustomerRun]) -> list[str]:
-    """Return the ids of that name that other customers have, and this one does not."""
-    foreign = [record.get(name) for other in others for _, record in other.find_records(operation.collection)]
+    """Return an id of each kind of record that another customer has, and this one does not."""
     known = {record.get(name) for _, record in own.find_records(operation.collection)}
-    return [value for value in foreign if isinstance(value, str) and value not in known]
+    found: list[str] = []
+    for other in others:
+        kinds: dict[str, str] = {}
+        for _, record in other.find_records(operation.collection):
+            value = record.get(name)
+            if isinstance(value, str) and value not in known:
+                kinds.setdefault(str(describe_kind(record)), value)
+        found += kinds.values()
+    return list(dict.fromkeys(found))
 
 
 def _find_ids_of_other_accounts(operation: Operation, name: str, ids: Ids, own: CustomerRun) -> list[str]:
@@ -152,6 +232,20 @@ def _find_ids_of_other_accounts(operation: Operation, name: str, ids: Ids, own: 
     ]
     here = {value for account, value in pairs if account == ids.get("accountId")}
     return [value for account, value in pairs if account and isinstance(value, str) and value not in here]
+
+
+async def _try_similar_ids(session: Session, operation: Operation, ids: Ids, changed: Ids) -> AsyncIterator[Result]:
+    """Call an operation with ids of which one differs from the customer's own in letter case, or by a blank."""
+    accounts = choose_accounts(operation, session.runs[0])
+    for name, value in changed.items():
+        similar = {f"the {name} in another letter case": value.swapcase(), f"the {name} with a blank": f"{value} "}
+        for note, text in similar.items():
+            if text.lower() == value.lower() and (text == value or _UUID.fullmatch(value)):
+                continue
+            exchange = await session.call(operation, {**ids, name: text}, accounts=accounts, note=note)
+            is_found = exchange.is_ok and (exchange.json is None or bool(read_records(exchange)))
+            observed = f"{exchange.status_text}: {note}"
+            yield judge_rule(EXACT_ID, format_route(operation), not is_found, observed, exchange.request)
 
 
 def _judge_attempt(operation: Operation, attempt: Attempt, exchange: Exchange) -> Result:
