@@ -32,6 +32,7 @@ COMMANDS = (
     "serve",
     "check",
     "columns",
+    "map",
     "diff",
     "rehearse",
     "init",

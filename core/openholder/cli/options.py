@@ -6,11 +6,15 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
+
+from openholder.contract.collections import COLLECTIONS
+from openholder.mapping.settings import name_table
 
 configuration_option = click.option(
     "-c",
@@ -39,6 +43,21 @@ def sample_options(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="Number of customers to inspect.",
     )(command)
+
+
+def parse_collection(value: str) -> str:
+    """Return the name of a collection as the standard writes it.
+
+    It may be in any case, and with the underscore of its table instead of the dot. An unknown one is a usage error
+    that names the most similar.
+    """
+    names = {name_table(name): name for name in COLLECTIONS}
+    key = name_table(value.casefold())
+    if key not in names:
+        close = get_close_matches(key, names, n=1, cutoff=0.5)
+        hint = f"did you mean {names[close[0]]}? " if close else ""
+        raise click.BadParameter(f"there is no such collection; {hint}`openholder columns` lists all")
+    return names[key]
 
 
 def format_table(rows: Sequence[Sequence[str]], headings: Sequence[str] = ()) -> str:

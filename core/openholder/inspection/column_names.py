@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple, get_args
 
 from msgspec import inspect
 
 from openholder.contract.collections import COLLECTIONS, find_collection
+from openholder.contract.conditions import list_conditions
+from openholder.contract.conditions.kinds import Always
 from openholder.contract.fitting import find_empty
 from openholder.contract.formats import (
     AmountString,
@@ -20,7 +24,10 @@ from openholder.contract.formats import (
     RateString,
     Record,
 )
+from openholder.contract.meanings import find_meaning, load_meanings
 from openholder.contract.members import list_record_types
+from openholder.contract.operations import OPERATIONS
+from openholder.contract.parameters import Choice, Parameter
 from openholder.query import Row
 
 SIMILARITY = 0.85
@@ -49,22 +56,56 @@ class Column(NamedTuple):
 
     name: str
     required: str
-    """``yes``, ``within`` (required once the object that it belongs to is present), or empty."""
+    """``yes``, ``within`` (required once the object that it belongs to is present), ``if`` (required in some cases), or
+    empty."""
     type: str
+    condition: str = ""
+    """When the standard wants it, or wants it masked or absent: "if status is POSTED", "masked a card number …"."""
+    filters: tuple[str, ...] = ()
+    """The query parameters that select records by it."""
+    meaning: str = ""
+    """What it means, in one sentence."""
 
 
-def list_columns(collection: str) -> list[Column]:
+@cache
+def list_columns(collection: str) -> tuple[Column, ...]:
     """Return the owner columns of a collection, then the members of each record type that is made from it."""
-    columns = {name: Column(name, "yes", "text") for name in COLLECTIONS[collection].owners.values()}
+    owners = COLLECTIONS[collection].owners
+    columns = {
+        name: Column(name, "yes", "text", meaning=load_meanings()["owner"][owner]) for owner, name in owners.items()
+    }
+    filters = _list_filters(collection)
     for record, needed in list_record_types(collection):
         for column in _walk_members(record, "", "yes"):
-            if column.name == needed:
+            if column.name == needed and column.required == "yes":
                 # Without it a row is 404 for this one operation, and still a record for the others.
                 column = column._replace(required="")
+            column = column._replace(filters=tuple(filters.get(column.name, ())))
             known = columns.get(column.name)
-            if known is None or (column.required and not known.required):
+            if known is None or (column.required, known.required) == ("yes", ""):
                 columns[column.name] = column
-    return list(columns.values())
+            elif column.condition and not known.condition:
+                columns[column.name] = known._replace(condition=column.condition, required=known.required or "if")
+    return tuple(columns.values())
+
+
+def _list_filters(collection: str) -> dict[str, dict[str, None]]:
+    """List the query parameters that read each member of a collection."""
+    found: dict[str, dict[str, None]] = {}
+    for operation in OPERATIONS:
+        parameters: tuple[Parameter, ...] = operation.parameters if operation.collection == collection else ()
+        if collection == f"{operation.sector}.accounts":
+            parameters += operation.account_parameters
+        for parameter in parameters:
+            for member in _list_read_members(parameter):
+                found.setdefault(member, {}).update(dict.fromkeys(parameter.names))
+    return found
+
+
+def _list_read_members(parameter: Parameter) -> set[str]:
+    if isinstance(parameter, Choice):
+        return {chosen.member for chosen in parameter.filters.values() if chosen}
+    return {parameter.member, *parameter.otherwise}
 
 
 def find_misspelt(collection: str, rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
@@ -96,21 +137,38 @@ def _simplify(name: str) -> str:
     return name.replace("_", "").casefold()
 
 
-def _walk_members(record: type[Record], prefix: str, required: str) -> Iterator[Column]:
-    """Yield a column for each member, followed by the members of the object, or list of objects, that it holds."""
+def _walk_members(
+    record: type[Record], prefix: str, required: str, cases: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> Iterator[Column]:
+    """Yield a column for each member, followed by the members of the object, or list of objects, that it holds.
+
+    Args:
+        record: The record type.
+        prefix: The path of the object, with a dot at its end.
+        required: The word for members that the type requires.
+        cases: The conditions of objects further out that concern a member of this one, in words, by path.
+    """
     struct = inspect.type_info(record)
     assert isinstance(struct, inspect.StructType)
     columns = {member: column for column, member in record.columns.items()}
+    found = dict(cases)
+    for row in list_conditions(record):
+        word: str = row.must if row.must != "present" else "as" if isinstance(row.when, Always) else "if"
+        path = prefix + row.member
+        found[path] = (*found.get(path, ()), f"{word} {row.when.describe()}")
     for member in struct.fields:
         kind = _unwrap(member.type)
         name = prefix + columns.get(member.encode_name, member.encode_name)
         is_required = member.required and not find_empty(member.type)
-        yield Column(name, required if is_required else "", _name_type(kind))
+        said = found.get(name, ())
+        word = required if is_required else "if" if any(words.startswith(("if ", "as ")) for words in said) else ""
+        meaning = find_meaning(record, member.encode_name)
+        yield Column(name, word, _name_type(kind), "; ".join(said), meaning=meaning)
         inner, separator = kind, "."
         if isinstance(kind, inspect.ListType):
             inner, separator = _unwrap(kind.item_type), "[]."
         if isinstance(inner, inspect.StructType) and issubclass(inner.cls, Record):
-            yield from _walk_members(inner.cls, name + separator, "within")
+            yield from _walk_members(inner.cls, name + separator, "within", found)
 
 
 def _unwrap(kind: inspect.Type) -> inspect.Type:

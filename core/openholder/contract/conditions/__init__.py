@@ -6,7 +6,7 @@ to the rate of a fee, which has no members of these names. The tables have the 1
 """
 
 from openholder.contract.conditions.banking import BANKING
-from openholder.contract.conditions.checking import Broken, Checker, compile_checker
+from openholder.contract.conditions.checking import Broken, Checker, compile_checker, list_conditions
 from openholder.contract.conditions.common import COMMON
 from openholder.contract.conditions.energy import ENERGY
 from openholder.contract.conditions.kinds import STANDARD, Condition, Severity, Unseen
@@ -23,4 +23,5 @@ __all__ = [
     "Severity",
     "Unseen",
     "compile_checker",
+    "list_conditions",
 ]

@@ -6,7 +6,7 @@ a reading of one member each, and no call of a function. A record type without c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from operator import attrgetter, methodcaller
@@ -163,7 +163,9 @@ def _compile(kind: inspect.Type, path: str, access: _Access) -> _Node | None:
     assert isinstance(kind, inspect.StructType)
     tests: dict[str, list[_Test]] = {"owed": [], "surplus": [], "others": []}
     members: dict[str, set[str]] = {"owed": set(), "surplus": set()}
-    for row in _list_conditions(kind.cls):
+    for row in list_conditions(kind.cls):
+        if isinstance(row.when, Unseen):
+            continue
         for group, test in _make_tests(kind, row, path, access):
             tests[group].append(test)
             members.get(group, set()).add(row.member)
@@ -180,9 +182,9 @@ def _compile(kind: inspect.Type, path: str, access: _Access) -> _Node | None:
     return _Node(tuple(tests["owed"]), owed, tuple(tests["surplus"]), surplus, tuple(tests["others"]), tuple(inner))
 
 
-def _list_conditions(record: type) -> Iterable[Condition]:
-    conditions = (*BANKING, *ENERGY, *COMMON)
-    return [row for row in conditions if issubclass(record, row.record) and not isinstance(row.when, Unseen)]
+def list_conditions(record: type) -> list[Condition]:
+    """List the conditions that look at a type of object, those too that no record shows."""
+    return [row for row in (*BANKING, *ENERGY, *COMMON) if issubclass(record, row.record)]
 
 
 def _make_tests(kind: inspect.StructType, row: Condition, path: str, access: _Access) -> Iterator[tuple[str, _Test]]:
