@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from helpers.lender import make_lender
 from helpers.rich_bank import CUSTOMERS, make_rich_bank
 from helpers.support import sample_rows, write_sqlite
 from inspection.looking import look
@@ -34,3 +35,13 @@ def test_the_rich_bank_has_every_kind_of_account():
     assert {row["specificAccountUType"] for row in rows["banking.accounts"]} >= {"creditCard", "loan", "termDeposit"}
     assert {row["status"] for row in rows["accounts"]} == {"open", "closed", "blocked"}
     assert {row["customerUType"] for row in rows["common.customers"]} == {"person", "organisation"}
+
+
+@pytest.mark.parametrize("selection", [Selection(all=True), Selection(number=12)], ids=["all", "sample"])
+def test_a_lender_that_fills_little_gives_no_warning(tmp_path, selection):
+    """Repayments are positive, fees are reversed, a loan is overpaid, and some customers have no online access."""
+    write_sqlite(tmp_path / "bank.db", make_lender())
+    inspection = look(tmp_path, selection)
+    assert [finding for finding in inspection.findings if finding.severity != "note"] == []
+    if selection.all:
+        assert {finding.fault for finding in inspection.findings} == {"no-login", "positive-fee"}

@@ -25,6 +25,7 @@ from openholder.inspection.findings import Collector, Finding, LookedAt
 from openholder.inspection.holdings import Progress
 from openholder.inspection.judges import JUDGES, Judge
 from openholder.inspection.judges.base import SeenCustomer, SeenHolding, SeenRecord, SeenRow, Survey
+from openholder.inspection.profile import Profile
 from openholder.inspection.selection import Selection, select_customers
 from openholder.query import Query, Row
 from openholder.server.generation import list_operations, make_sources
@@ -64,6 +65,7 @@ class Inspection:
     findings: Sequence[Finding] = ()
     timings: dict[str, Timing] = field(default_factory=dict)
     """By collection."""
+    profile: Profile = field(default_factory=Profile)
 
 
 class _RecordType(NamedTuple):
@@ -77,10 +79,12 @@ class _RecordType(NamedTuple):
 class _Surveyor:
     """Reads, shows what it reads to the judges, and collects what they find."""
 
-    def __init__(self, configuration: Configuration, sources: SourceRegistry, operations: Sequence[Operation]) -> None:
+    def __init__(
+        self, configuration: Configuration, sources: SourceRegistry, operations: Sequence[Operation], now: datetime
+    ) -> None:
         self._sources = sources
         self._operations = operations
-        self._judges: list[Judge] = [judge(configuration.settings, operations) for judge in JUDGES]
+        self._judges: list[Judge] = [judge(configuration.settings, operations, now) for judge in JUDGES]
         self._collector = Collector()
         self._types: dict[str, list[_RecordType]] = {}
         self._met: dict[str, set[tuple[str, ...]]] = {}
@@ -251,8 +255,9 @@ async def inspect_data(
         for operation in list_operations(configuration.settings)
         if not selection.sectors or operation.sector in {"auth", *selection.sectors}
     ]
+    now = now or datetime.now(UTC)
     async with make_sources(configuration) as sources:
-        surveyor = _Surveyor(configuration, sources, operations)
+        surveyor = _Surveyor(configuration, sources, operations, now)
         try:
             customers, is_complete = await select_customers(sources, selection)
         except SourceFault as exc:
@@ -269,7 +274,8 @@ async def inspect_data(
             surveyor.result.looked_at,
             is_complete=is_complete,
             is_named=bool(selection.named),
-            now=now or datetime.now(UTC),
+            now=now,
+            profile=surveyor.result.profile,
         )
         await surveyor.conclude(survey)
         return surveyor.result

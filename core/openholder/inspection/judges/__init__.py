@@ -11,6 +11,7 @@ from openholder.inspection.judges.form import FormJudge, IdentityJudge
 from openholder.inspection.judges.links import LinkJudge
 from openholder.inspection.judges.logins import LoginJudge
 from openholder.inspection.judges.owners import OwnerJudge
+from openholder.inspection.judges.profile import ProfileJudge
 from openholder.inspection.judges.references import ReferenceJudge
 
 JUDGES: tuple[type[Judge], ...] = (
@@ -21,6 +22,7 @@ JUDGES: tuple[type[Judge], ...] = (
     LoginJudge,
     LinkJudge,
     ReferenceJudge,
+    ProfileJudge,
     CoverageJudge,
 )
 

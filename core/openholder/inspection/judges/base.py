@@ -12,6 +12,7 @@ import msgspec
 from openholder.contract.formats import Record
 from openholder.contract.operations import Operation
 from openholder.inspection.findings import Finding, LookedAt
+from openholder.inspection.profile import Profile
 from openholder.query import Row
 from openholder.settings import Settings
 from openholder.sources.registry import SourceRegistry
@@ -79,6 +80,8 @@ class Survey:
     is_named: bool
     """Whether the customers were named, and are no sample."""
     now: datetime
+    profile: Profile
+    """Filled in by the judge that counts."""
 
 
 class Judge:
@@ -88,9 +91,10 @@ class Judge:
     its id in ``ids``: the collector groups and counts them. An instance looks at one survey.
     """
 
-    def __init__(self, settings: Settings, operations: Sequence[Operation]) -> None:
+    def __init__(self, settings: Settings, operations: Sequence[Operation], now: datetime) -> None:
         self.settings = settings
         self.operations = operations
+        self.now = now
 
     def see_customer(self, customer: SeenCustomer) -> Iterable[Finding]:
         """Look at a customer, before anything that the customer has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from openholder.contract.operations import Operation
@@ -60,8 +61,8 @@ KINDS = (
 class CoverageJudge(Judge):
     """Yields what the survey has not met, so that nothing is good because nobody looked."""
 
-    def __init__(self, settings: Settings, operations: Sequence[Operation]) -> None:
-        super().__init__(settings, operations)
+    def __init__(self, settings: Settings, operations: Sequence[Operation], now: datetime) -> None:
+        super().__init__(settings, operations, now)
         self._met: set[str] = set()
         self._accounts = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from openholder.contract.collections import find_collection
 from openholder.contract.operations import Operation
@@ -17,8 +18,8 @@ from openholder.settings import Settings
 class FormJudge(Judge):
     """Yields each fault that keeps a row from being a record, and what could not be read at all."""
 
-    def __init__(self, settings: Settings, operations: Sequence[Operation]) -> None:
-        super().__init__(settings, operations)
+    def __init__(self, settings: Settings, operations: Sequence[Operation], now: datetime) -> None:
+        super().__init__(settings, operations, now)
         self._has_faults = False
 
     def see_record(self, seen: SeenRecord) -> Iterator[Finding]:
@@ -45,8 +46,8 @@ class FormJudge(Judge):
 class IdentityJudge(Judge):
     """Yields ids that are there twice, ids that no request can have, and several records where one is returned."""
 
-    def __init__(self, settings: Settings, operations: Sequence[Operation]) -> None:
-        super().__init__(settings, operations)
+    def __init__(self, settings: Settings, operations: Sequence[Operation], now: datetime) -> None:
+        super().__init__(settings, operations, now)
         self._pattern = compile_id_pattern(settings.id_characters)
         self._met: dict[str, int] = {}
         self._named: dict[str, dict[str, None]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -36,8 +37,8 @@ _CDS_ACCOUNTS = "CDS 1.36.0, accounts"
 class LinkJudge(Judge):
     """Yields accounts of which one collection says what another denies. It keeps what one customer has."""
 
-    def __init__(self, settings: Settings, operations: Sequence[Operation]) -> None:
-        super().__init__(settings, operations)
+    def __init__(self, settings: Settings, operations: Sequence[Operation], now: datetime) -> None:
+        super().__init__(settings, operations, now)
         self._states: dict[str, str] = {}
         self._consent: dict[str, Row] = {}
         self._unlisted: dict[str, None] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from openholder.contract.operations import Operation
 from openholder.inspection.findings import Finding, Severity
@@ -21,8 +22,8 @@ _MANY, _LEAST = 0.2, 5
 class LoginJudge(Judge):
     """Yields addresses that no search finds, and customers who have none."""
 
-    def __init__(self, settings: Settings, operations: Sequence[Operation]) -> None:
-        super().__init__(settings, operations)
+    def __init__(self, settings: Settings, operations: Sequence[Operation], now: datetime) -> None:
+        super().__init__(settings, operations, now)
         self._without = Tally()
         self._has_address: bool | None = None
         self._knows_logins = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from openholder.contract.collections import find_collection
@@ -48,8 +49,8 @@ class _Named(NamedTuple):
 class ReferenceJudge(Judge):
     """Yields references to nothing, and to what belongs to others."""
 
-    def __init__(self, settings: Settings, operations: Sequence[Operation]) -> None:
-        super().__init__(settings, operations)
+    def __init__(self, settings: Settings, operations: Sequence[Operation], now: datetime) -> None:
+        super().__init__(settings, operations, now)
         self._own: dict[str, set[str]] = {}
         self._named: dict[_Named, None] = {}
         self._kept: dict[_Named, None] = {}
