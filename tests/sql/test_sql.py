@@ -52,6 +52,9 @@ class Standing(KimbaseSource):
         self._schema = Schema(Kimbase(), tables, {})
 
     async def rows(self, statement, parameters):
+        return await asyncio.to_thread(self.read, statement, parameters)
+
+    def read(self, statement, parameters):
         with closing(sqlite3.connect(self.path)) as connection:
             named = {f"p{number}": value for number, value in enumerate(parameters, 1)}
             return connection.execute(statement, named).fetchall()

@@ -21,6 +21,7 @@ from openholder.testing import AMOUNTS, COLLECTIONS, LISTS, MOMENTS, TRUTHS, Sou
 from openholder_csv import CSVSettings, CSVSource
 from openholder_rest import RESTSettings, RESTSource
 from openholder_sqlite import SQLiteSettings, SQLiteSource
+from testing.conduct_faults import ALONE
 from testing.faults import FAULTS, FloatMoney
 from testing.reference import Reference
 
@@ -96,6 +97,7 @@ class TestSQLite(SourceContract):
 @pytest.mark.slow
 class TestSQLiteOverOneConnection(TestSQLite):
     connections = 1
+    at_once = 1
 
 
 @pytest.mark.slow
@@ -263,6 +265,33 @@ def test_an_inexact_float_is_found_without_exact_types(tmp_path):
     Lenient(Reference).test_amounts_are_exact(tmp_path)
     with pytest.raises(AssertionError, match="member 'amount'"):
         Lenient(FloatMoney).test_amounts_are_exact(tmp_path)
+
+
+class Brief(Contract):
+    """The contract of fewer collections, for faults that do not depend on them."""
+
+    collections = ("accounts", "balances", "banking.transactions", "fdx.statements")
+
+
+def list_findings(tmp_path, faulty, tests):
+    """Return which tests of the kit find a fault in a source."""
+    found = []
+    for test in tests:
+        folder = tmp_path / test
+        folder.mkdir()
+        try:
+            getattr(Brief(faulty), test)(folder)
+        except (AssertionError, pytest.fail.Exception):
+            found.append(test)
+        except pytest.skip.Exception:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("faulty", ALONE, ids=lambda faulty: faulty.__name__)
+def test_no_other_test_would_have_found_the_fault(tmp_path, faulty):
+    others = [test for test in TESTS if test != FAULTS[faulty]]
+    assert list_findings(tmp_path, faulty, others) == []
 
 
 def test_every_test_of_the_kit_finds_a_fault():

@@ -9,6 +9,7 @@ sets of member names: numbers, times, booleans and lists of objects. Use them to
 
 from __future__ import annotations
 
+from openholder.testing.conduct import ConductTests
 from openholder.testing.lifecycle import LifecycleTests
 from openholder.testing.pages import PageTests
 from openholder.testing.query_results import ResultTests
@@ -17,7 +18,7 @@ from openholder.testing.sample_rows import AMOUNTS, COLLECTIONS, LISTS, MOMENTS,
 __all__ = ["AMOUNTS", "COLLECTIONS", "LISTS", "MOMENTS", "TRUTHS", "Rows", "SourceContract"]
 
 
-class SourceContract(ResultTests, PageTests, LifecycleTests):
+class SourceContract(ResultTests, PageTests, LifecycleTests, ConductTests):
     """The contract between openholder and a source: everything that the server relies on.
 
     Subclass it, implement `make_source`, and override the attributes whose default does not fit your source. Override
@@ -31,6 +32,8 @@ class SourceContract(ResultTests, PageTests, LifecycleTests):
             order is only stable. Default: True.
         documents: True if ``fdx.statements`` has documents: its rows then hold them as bytes under ``document``.
             Default: False.
+        at_once: How many queries reach the backend at the same time, at least; 1 if the source asks one at a time on
+            purpose. Default: 2.
         patience: Seconds that a hook may take before the test fails. Default: 10.
 
     Example::

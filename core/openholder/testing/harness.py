@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import selectors
 from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
@@ -26,9 +27,12 @@ LONGEST_VALUE = 80
 """Characters of a filter's value in a message; longer ones are shortened."""
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a new event loop. Unlike `asyncio.run`, close the loop even if some tasks never end."""
-    loop = asyncio.new_event_loop()
+def run(main: Coroutine[Any, Any, T], selector: selectors.BaseSelector | None = None) -> T:
+    """Run a coroutine on a new event loop. Unlike `asyncio.run`, close the loop even if some tasks never end.
+
+    A *selector* of the caller's own sees when the loop waits for events.
+    """
+    loop = asyncio.SelectorEventLoop(selector) if selector else asyncio.new_event_loop()
     try:
         return loop.run_until_complete(main)
     finally:
@@ -79,6 +83,10 @@ class SourceUnderTest:
             is_async = inspect.iscoroutinefunction(function)
             assert is_async == (hook in ASYNC_HOOKS), f"the hook {hook!r} must be defined with {keyword!r}"
 
+    def has(self, hook: str) -> bool:
+        """Tell whether the source implements a hook."""
+        return hook in self._find_hooks()
+
     def _find_hooks(self) -> Mapping[str, object]:
         callers = self._manager.get_hookcallers(self.plugin) or []
         return {caller.name: found.function for caller in callers for found in caller.get_hookimpls()}
@@ -106,6 +114,11 @@ class SourceUnderTest:
         (answer,) = cast(list[Awaitable[Page]], self._manager.hook.fetch(query=query))
         return await answer
 
+    def fetch_at_once(self, query: Query) -> Page | None:
+        """Call ``fetch_now``; None if the source does not implement it, or has no answer at once."""
+        pages = cast(list[Page], self._manager.hook.fetch_now(query=query))
+        return pages[0] if pages else None
+
     async def fetch(self, query: Query) -> Page:
         """Fetch a page within the time limit. `NotFound` counts as an empty page, as in the server."""
         try:
@@ -118,7 +131,7 @@ class SourceUnderTest:
         is_sequence = isinstance(page.records, Sequence)
         assert is_sequence, f"{describe_query(query)}: Page.records is {type(page.records).__name__}, not a sequence"
         with errors_as_failures(f"fetch_now, {describe_query(query)}"):
-            for now in cast(list[Page], self._manager.hook.fetch_now(query=query)):
+            if (now := self.fetch_at_once(query)) is not None:
                 is_same = (list(now.records), now.total) == (list(page.records), page.total)
                 assert is_same, f"{describe_query(query)}: fetch_now returned another page than fetch"
         return page

@@ -195,7 +195,7 @@ class LifecycleTests(ContractBase):
         """A query can be cancelled while the backend hangs, and the source recovers. Needs `hanging`."""
         backend_hangs = self.hanging(source.plugin)
         if backend_hangs is None:
-            pytest.skip("cannot make the backend hang (`hanging` is not implemented)")
+            pytest.skip("`hanging` is not implemented: unproven that the source recovers from a backend that hangs")
         with backend_hangs:
             queries = self._list_longest_queries()
             tasks = [asyncio.ensure_future(source.fetch_unchecked(query)) for query in queries]

@@ -200,7 +200,7 @@ class ResultTests(ContractBase):
     async def test_documents_come_only_when_they_are_asked_for(self, source: SourceUnderTest) -> None:
         """``document`` is returned only if the query asks for it: documents may be large. Needs `documents`."""
         if not self.documents:
-            pytest.skip("the source has no documents (`documents` is False)")
+            pytest.skip("`documents` is False: unproven that documents come, and only when they are asked for")
         self._require_any([STATEMENTS])
         for row in self._get_rows(STATEMENTS):
             for wanted in (True, False):

@@ -1,0 +1,249 @@
+"""The contract of a source's conduct: it blocks nobody, leaves nothing behind, and ends when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from openholder.errors import NotFound
+from openholder.query import Page, Query
+from openholder.testing.base import ContractBase, with_source, with_unopened_source
+from openholder.testing.harness import SourceUnderTest, describe_query, failures_naming, wait_within
+from openholder.testing.observing import Belongings, LoopWatch, count_waiting_for_a_turn, temporary_files_in
+
+BLOCKED = 0.02
+"""Seconds for which a hook may block the event loop: every other request waits for it."""
+ATTEMPTS = 5
+"""How often something slow is tried again: what a source does itself, it does each time."""
+SETTLING = 1.0
+"""Seconds after ``close`` until connections and threads have ended."""
+CANCELLED_WITHIN = 0.5
+"""Seconds in which a cancelled query must have ended."""
+HANG_TIME = 0.05
+"""Seconds to wait until queries have reached a backend that hangs."""
+TURNS = (0, 1, 2, 3, 5, 8, 13, 50)
+"""Turns of the event loop before a query is cancelled."""
+CYCLES = 2
+
+
+class ConductTests(ContractBase):
+    """The event loop, what is left behind, cancellation, and what a closed source does."""
+
+    at_once: ClassVar[int] = 2
+    """How many queries reach the backend at the same time, at least; 1 if the source has one connection."""
+
+    # -- the event loop -----------------------------------------------------------------------------------------
+
+    def test_it_never_blocks_the_event_loop(self, tmp_path: Path) -> None:
+        """No hook blocks the event loop for 20 ms, neither by computing nor by waiting: every request would wait.
+
+        The time for which other processes had the processor does not count, and only what is slow each time fails.
+        """
+        watch = LoopWatch()
+        self._run_with_source(tmp_path, partial(self._measure_hooks, watch), opened=False, selector=watch)
+
+    async def _measure_hooks(self, watch: LoopWatch, source: SourceUnderTest) -> None:
+        blocked: dict[str, float] = {}
+        for _ in range(ATTEMPTS):  # each time opened anew: a source may answer from memory later
+            for hook, work in self._list_hooks(source).items():
+                took = await watch.measure(work)
+                blocked[hook] = min(took, blocked.get(hook, took))
+            await source.call("close")
+            if max(blocked.values()) < BLOCKED:
+                return
+        hook = max(blocked, key=blocked.__getitem__)
+        took = round(1000 * blocked[hook])
+        pytest.fail(f"{hook} blocks the event loop for {took} ms, at most {BLOCKED * 1000:g}: use asyncio.to_thread")
+
+    def _list_hooks(self, source: SourceUnderTest) -> Mapping[str, Callable[[], Awaitable[object]]]:
+        """Return what to measure, in the order in which it can be called."""
+        queries = self._list_longest_queries()
+
+        async def name_collections() -> None:
+            source.get_collections()
+
+        async def fetch_now(query: Query) -> None:
+            source.fetch_at_once(query)
+
+        asked = {f"fetch, {describe_query(query)},": partial(source.fetch_unchecked, query) for query in queries}
+        at_once = {f"fetch_now, {describe_query(query)},": partial(fetch_now, query) for query in queries}
+        opening: dict[str, Callable[[], Awaitable[object]]] = {
+            "open": partial(source.call, "open"),
+            "collections": name_collections,
+        }
+        return {**opening, **at_once, **asked, "health": partial(source.call, "health")}
+
+    @with_source
+    async def test_questions_do_not_queue_up_behind_one_another(self, source: SourceUnderTest) -> None:
+        """A second query reaches the backend while the first waits for it. See `at_once`; better with `hanging`."""
+        if self.at_once < 2:
+            pytest.skip("`at_once` is 1: unproven that one slow answer does not delay all others")
+        for query in self._list_longest_queries():
+            for _ in range(ATTEMPTS):
+                if not await self._is_queueing(source, query):
+                    break
+            else:
+                with failures_naming(query):
+                    pytest.fail("of two queries at the same time, one waits until the other has ended")
+
+    async def _is_queueing(self, source: SourceUnderTest, query: Query) -> bool:
+        """Tell whether one of some simultaneous queries waits for its turn for as long as they are observed."""
+        with self.hanging(source.plugin) or nullcontext():
+            tasks = [asyncio.ensure_future(source.fetch_unchecked(query)) for _ in range(self.at_once)]
+            has_waited = False
+            try:
+                for turn in range(max(TURNS)):
+                    await asyncio.sleep(0 if turn < max(TURNS) // 2 else HANG_TIME / max(TURNS))
+                    if any(task.done() for task in tasks):
+                        break
+                    if turn > 1 and not count_waiting_for_a_turn():
+                        return False
+                    has_waited = count_waiting_for_a_turn() > 0
+                return has_waited
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks, timeout=self.patience)
+
+    # -- what is left behind ------------------------------------------------------------------------------------
+
+    def test_nothing_is_left_behind(self, tmp_path: Path) -> None:
+        """After ``close`` no task, thread, open descriptor or file is left: each reload would add some."""
+        temporary, own = tmp_path / "temporary files", tmp_path / "source"
+        temporary.mkdir()
+        own.mkdir()
+        with temporary_files_in(temporary):
+            self._run_with_source(own, partial(self._open_and_close, tmp_path), opened=False)
+
+    async def _open_and_close(self, folder: Path, source: SourceUnderTest) -> None:
+        before = Belongings.take_stock(folder)
+        await self._use_once(source)  # what is made once in a process, such as by an import, is made now
+        once = Belongings.take_stock(folder)
+        before = Belongings(before.tasks, before.threads, before.files, max(before.descriptors, once.descriptors))
+        for _ in range(CYCLES):
+            await self._use_once(source)
+        excess = ""
+        for _ in range(ATTEMPTS * 10):
+            excess = Belongings.take_stock(folder).describe_excess(before)
+            if not excess:
+                return
+            await asyncio.sleep(SETTLING / (ATTEMPTS * 10))
+        pytest.fail(f"left behind after close(): {excess}")
+
+    async def _use_once(self, source: SourceUnderTest) -> None:
+        await source.call("open")
+        await asyncio.gather(*map(source.fetch, self._list_longest_queries()))
+        await source.call("health")
+        await source.call("close")
+
+    # -- after close --------------------------------------------------------------------------------------------
+
+    @with_source
+    async def test_a_closed_source_answers_nothing(self, source: SourceUnderTest) -> None:
+        """After ``close`` every query raises: rows that were kept in memory are those of an earlier time."""
+        queries = self._list_longest_queries()
+        for query in queries:
+            await source.fetch(query)
+        await source.call("close")
+        for query in queries:
+            found = await self._describe_answer(source, query)
+            with failures_naming(query):
+                assert not found, f"{found} after close(), expected SourceFault"
+
+    async def _describe_answer(self, source: SourceUnderTest, query: Query) -> str:
+        """Say how a query was answered that should have been refused; empty if it was refused."""
+        try:
+            await wait_within(self.patience, source.fetch_unchecked(query), "the query")
+        except NotFound:
+            return "raised NotFound, which is an empty page,"
+        except AssertionError:
+            raise
+        except Exception:  # whichever: the client gets 500
+            return ""
+        return "returned a page"
+
+    @with_source
+    async def test_a_closed_source_answers_nothing_at_once_either(self, source: SourceUnderTest) -> None:
+        """After ``close`` ``fetch_now`` raises, or leaves the query to ``fetch`` by returning None."""
+        queries = self._list_longest_queries()
+        for query in queries:
+            await source.fetch(query)
+        await source.call("close")
+        for query in queries:
+            page = None
+            with suppress(Exception):
+                page = source.fetch_at_once(query)
+            with failures_naming(query):
+                assert page is None, "fetch_now returned a page after close()"
+
+    @with_unopened_source
+    async def test_health_fails_if_the_source_is_not_open(self, source: SourceUnderTest) -> None:
+        """``health()`` raises once the source is closed: one that never fails keeps a broken server in service."""
+        if not source.has("health"):
+            pytest.skip("the source has no hook `health`: unproven that /ready tells when it cannot serve")
+        await source.call("open")
+        await source.call("close")
+        try:
+            await source.call("health")
+        except AssertionError:
+            return
+        pytest.fail("health() returned after close(), expected an exception: it does not look at the backend")
+
+    # -- cancelled queries --------------------------------------------------------------------------------------
+
+    @with_source
+    async def test_a_question_that_is_given_up_has_no_other_answer(self, source: SourceUnderTest) -> None:
+        """A cancelled query that returns a page all the same returns the right one.
+
+        A source that swallows the cancellation turns a time-out into "no records", which looks complete.
+        """
+        for query in self._list_longest_queries():
+            for turns in TURNS:
+                task = asyncio.ensure_future(source.fetch_unchecked(query))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait({task}, timeout=self.patience)
+                if task.done() and not task.cancelled() and task.exception() is None:
+                    with failures_naming(query):
+                        self._check_cancelled(query, task.result())
+
+    def _check_cancelled(self, query: Query, page: Page) -> None:
+        found, expected = (len(page.records), page.total), self._select_expected(query).total
+        assert found == (expected, expected), f"cancelled, it returned {found}, expected {(expected, expected)}"
+
+    @with_source
+    async def test_a_hanging_question_ends_as_cancelled_within_half_a_second(self, source: SourceUnderTest) -> None:
+        """`asyncio.CancelledError` leaves ``fetch`` in half a second. Needs `hanging`."""
+        slow = 0
+        for _ in range(ATTEMPTS):
+            backend_hangs = self.hanging(source.plugin)
+            if backend_hangs is None:
+                pytest.skip("`hanging` is not implemented: unproven that time limits end queries to a silent backend")
+            with backend_hangs:
+                slow = await self._cancel_hanging(source)
+            if not slow:
+                return
+        pytest.fail(f"{slow} queries still running {CANCELLED_WITHIN:g} s after they were cancelled")
+
+    async def _cancel_hanging(self, source: SourceUnderTest) -> int:
+        """Cancel queries that hang, check that each ends as cancelled, and return how many took too long."""
+        queries = self._list_longest_queries()
+        tasks = [asyncio.ensure_future(source.fetch_unchecked(query)) for query in queries]
+        await asyncio.wait(tasks, timeout=HANG_TIME)
+        for task in tasks:
+            task.cancel()
+        _, running = await asyncio.wait(tasks, timeout=CANCELLED_WITHIN)
+        if running:
+            await asyncio.wait(running, timeout=self.patience)
+        for query, task in zip(queries, tasks, strict=True):
+            with failures_naming(query):
+                is_cancelled = not task.done() or task.cancelled()
+                assert is_cancelled, "cancelled while the backend hangs, it ended otherwise: let CancelledError pass"
+        return len(running)
