@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from importlib.resources import files
 
 import pytest
@@ -13,6 +15,7 @@ from jsonschema import Draft202012Validator
 from helpers.commands import run_command
 from helpers.processes import configuration
 from helpers.support import CSV, SQLITE, sample_rows, write_csv, write_sqlite
+from openholder.inspection.differences import compare_values
 
 pytestmark = pytest.mark.slow
 
@@ -138,7 +141,7 @@ def test_a_sector_can_be_looked_at_alone(bank):
 
 def compare(bank, *arguments):
     ended = run_command("diff", "openholder.toml", "new.toml", "--json", *arguments, cwd=bank)
-    return ended.returncode, json.loads(ended.stdout)
+    return ended.returncode, json.loads(ended.stdout)["differences"]
 
 
 def put_new(bank, source):
@@ -164,15 +167,81 @@ def test_each_difference_names_customer_record_and_member(bank):
     put_new(bank, SQLITE.replace("bank.db", "new.db"))
     code, found = compare(bank, "--customer", "cust-1001", "--customer", "cust-3001")
     assert code == 1
-    told = {(row["customer"], row["collection"], row["record"]): row["difference"] for row in found}
-    assert told["cust-1001", "banking.transactions", "txn-2002-0005"] == "differs in amount"
-    assert told["cust-1001", "banking.payees", "payee-1001-01"] == "is missing"
-    assert ("cust-3001", "energy.invoices", "?") in told
+    told = {(row["customer"], row["collection"], row["record"], row["member"]): row["difference"] for row in found}
+    assert told["cust-1001", "banking.transactions", "txn-2002-0005", "amount"] == "differs"
+    assert told["cust-1001", "banking.payees", "payee-1001-01", ""] == "is missing"
+    assert ("cust-3001", "energy.invoices", "?", "") in told
     assert {row["collection"] for row in found} == {"banking.transactions", "banking.payees", "energy.invoices"}
     assert "SECRET" not in str(found)
+
+
+def test_a_summary_counts_and_the_ids_are_in_a_file(bank):
+    write_sqlite(bank / "new.db", sample_rows())
+    change(bank / "new.db", "UPDATE banking_transactions SET amount = '1.00' WHERE accountId = 'acc-2002'", None)
+    change(bank / "new.db", "DELETE FROM banking_payees WHERE payeeId = 'payee-1001-01'")
+    put_new(bank, SQLITE.replace("bank.db", "new.db"))
+    arguments = ("diff", "openholder.toml", "new.toml", "--customer", "cust-1001")
+    ended = run_command(*arguments, "--ids", "ids.csv", cwd=bank)
+    heading, *rows, last = ended.stdout.splitlines()
+    assert heading.split() == ["COLLECTION", "MEMBER", "DIFFERENCE", "COUNT"]
+    (amounts,) = [row.split() for row in rows if row.startswith("banking.transactions")]
+    assert amounts[1:3] == ["amount", "differs"] and int(amounts[3]) > 1
+    assert (ended.returncode, last) == (1, f"{int(amounts[3]) + 1} differences")
+    assert "txn-2002" not in ended.stdout + ended.stderr
+    with open(bank / "ids.csv", encoding="utf-8", newline="") as file:
+        written = list(csv.DictReader(file))
+    assert len(written) == int(amounts[3]) + 1
+    assert {row["customer"] for row in written} == {"cust-1001"}
+    assert (bank / "ids.csv").stat().st_mode & 0o077 == 0
+    ended = run_command(*arguments, "--ids", "nowhere/ids.csv", cwd=bank)
+    assert (ended.returncode, "cannot be written: No such file or directory" in ended.stderr) == (1, True)
+
+
+def test_equal_moments_and_numbers_differ_in_spelling_alone(bank):
+    write_sqlite(bank / "new.db", sample_rows())
+    in_utc = "strftime('%Y-%m-%dT%H:%M:%SZ', postingDateTime)"
+    change(bank / "new.db", f"UPDATE banking_transactions SET postingDateTime = {in_utc}", None)
+    change(bank / "new.db", "UPDATE banking_balances SET currentBalance = currentBalance || '0'", None)
+    put_new(bank, SQLITE.replace("bank.db", "new.db"))
+    assert compare(bank, "--customer", "cust-1001") == (0, [])
     ended = run_command("diff", "openholder.toml", "new.toml", "--customer", "cust-1001", cwd=bank)
-    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (1, "2 differences")
-    assert "differs in amount" in ended.stdout
+    assert (ended.returncode, ended.stdout) == (0, "0 differences\n")
+    assert "spelt differently: see --spelling" in ended.stderr
+    code, found = compare(bank, "--customer", "cust-1001", "--spelling")
+    assert code == 1
+    assert {row["member"] for row in found} == {"postingDateTime", "currentBalance"}
+
+
+EQUAL = (
+    ("amount", "1200.5", "1200.50"),
+    ("amount", "-0.00", "0.00"),
+    ("schedule.amount", [{"amount": "1"}], [{"amount": "1.0"}]),
+    ("posted", "2026-10-01T09:30:00+10:00", "2026-09-30T23:30:00Z"),
+    ("rate", 4.75, Decimal("4.750")),
+)
+UNEQUAL = (
+    ("amount", "1200.5", "1200.51"),
+    ("posted", "2026-10-01T09:30:00+10:00", "2026-10-01T09:30:00Z"),
+    ("number", "0123", "123"),  # text that looks like a number
+    ("number", "2026-10-01T09:30:00+10:00", "2026-09-30T23:30:00Z"),
+    ("flag", True, 1),
+    ("flag", False, "false"),
+    ("amount", "1200.5", None),
+)
+KINDS = {"amount": "amount", "schedule.amount": "amount", "posted": "time", "rate": "amount", "flag": "truth"}
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(EQUAL, "is spelt differently"), (UNEQUAL, "differs")])
+def test_values_are_compared_by_what_their_member_means(rows, expected):
+    for path, old, new in rows:
+        name = path.partition(".")[0]
+        assert [how for _, how in compare_values(old, new, name, KINDS)] == [expected], path
+        assert list(compare_values(old, old, name, KINDS)) == []
+    assert list(compare_values({"a": 1, "l": [1]}, {"b": 1, "l": [1, 2]}, "", {})) == [
+        ("a", "is missing"),
+        ("l", "differs"),
+        ("b", "is new"),
+    ]
 
 
 def test_another_order_is_a_difference_too(bank):
@@ -184,5 +253,13 @@ def test_another_order_is_a_difference_too(bank):
     put_new(bank, SQLITE.replace("bank.db", "new.db"))
     assert compare(bank, "--customer", "cust-1001") == (
         1,
-        [{"customer": "cust-1001", "collection": "banking.payees", "record": "*", "difference": "order differs"}],
+        [
+            {
+                "customer": "cust-1001",
+                "collection": "banking.payees",
+                "record": "*",
+                "member": "",
+                "difference": "order differs",
+            }
+        ],
     )
