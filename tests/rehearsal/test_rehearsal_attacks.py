@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hmac
 import json
 import re
+import time
 import uuid
 from collections import defaultdict
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +30,7 @@ from openholder.rehearsal.attacks import (
     headers,
     jose,
     methods,
+    precedence,
     refusals,
     replayed_tokens,
     run_attacks,
@@ -95,6 +98,10 @@ class Standin(RequestHandler):
             "x-fapi-customer-ip-address", ""
         ):
             raise HTTPError(403)
+        if self.has("looks up ids first") and "no-such-id" in self.request.path:
+            raise HTTPError(404)
+        if self.has("reads bodies first") and self.request.body == b"{email":
+            raise HTTPError(400)
         if not (self.has("an open route") and self.request.path.endswith("/balances")):
             self.check_token()
         if self.has("reads X-HTTP-Method-Override"):
@@ -115,6 +122,13 @@ class Standin(RequestHandler):
 
     def log_exception(self, *_):
         """Nothing: faults are meant."""
+
+    def finish(self, chunk=None):
+        if self.has("always compresses") and chunk is None and self._write_buffer:
+            content, self._write_buffer = b"".join(self._write_buffer), []
+            self.set_header("Content-Encoding", "gzip")
+            chunk = gzip.compress(content)
+        return super().finish(chunk)
 
     # -- the token
 
@@ -141,9 +155,15 @@ class Standin(RequestHandler):
             self.refuse()
         if isinstance(claims.get("aud"), list) and len(claims["aud"]) > 1 and not self.has("aud among others"):
             self.refuse()
+        if self.has("UUIDs only") and not UUID.fullmatch(claims["jti"]):
+            self.refuse()
+        if self.has("no old tokens") and claims.get("iat", time.time()) < time.time() - 600:
+            self.refuse()
         if self.has("aud is a text") and not isinstance(claims["aud"], str):
             self.refuse()
         if not self.has("replay") and not self.has("jti first"):
+            expiry = claims.get("exp")
+            self.expired = isinstance(expiry, int) and expiry < time.time()
             self.use_up(claims.get("jti"))
 
     def refuse(self):
@@ -154,6 +174,12 @@ class Standin(RequestHandler):
             return
         process = self.request.connection.stream if self.has("a record for each process") else None
         used = self.application.used[self.request.path if self.has("a jti counts for its path only") else process]
+        if self.has("a jti in any case"):
+            token_id = token_id.lower()
+        if self.has("a jti is cut"):
+            token_id = token_id[:64]
+        if self.has("forgets at exp") and self.expired:
+            return
         if token_id in used:
             self.refuse()
         used[token_id] = None
@@ -166,6 +192,8 @@ class Standin(RequestHandler):
             self.refuse()
         if self.has("jti first"):
             self.use_up(jwt.decode(token, options={"verify_signature": False})["jti"])
+        claims = jwt.decode(token, options={"verify_signature": False})
+        ignored = {name for name in ("nbf", "iat") if self.has("takes milliseconds") and claims.get(name, 0) > 10**12}
         return jwt.decode(
             token,
             self.key(header),
@@ -174,7 +202,7 @@ class Standin(RequestHandler):
             subject=ISSUER,
             audience=self.audience(token),
             leeway={"no tolerance": 0, "much tolerance": 300}.get(self.application.fault, 30),
-            options={f"verify_{name}": not self.has(f"no {name}") for name in CHECKED}
+            options={f"verify_{name}": name not in ignored and not self.has(f"no {name}") for name in CHECKED}
             | {"require": [name for name in ("exp", "iss", "sub", "aud") if not self.has(f"no {name}")]}
             | {"verify_signature": not self.unsigned(token, header)},
         )
@@ -206,6 +234,7 @@ class Standin(RequestHandler):
         near = {
             "aud by its beginning": lambda: claimed.startswith(good),
             "aud of the server": lambda: good.startswith(claimed),
+            "aud in any case": lambda: claimed.lower() == good.lower(),
             "aud without slashes behind": lambda: claimed.rstrip("/") == good,
             "aud of any account": lambda: re.sub("accounts/[^/]+", "", claimed) == re.sub("accounts/[^/]+", "", good),
         }
@@ -272,9 +301,13 @@ class Standin(RequestHandler):
         if self.has("data alone") and set(body) != {"data"}:
             raise HTTPError(400)
         ids = data.get("accountIds") if isinstance(data, dict) else None
+        if self.has("ids may be numbers") and isinstance(ids, list):
+            ids = ["a-1" if isinstance(one, int) else one for one in ids]
         if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
             raise HTTPError(400)
-        if ids != ["a-1"]:
+        if self.has("a hundred ids") and len(ids) > 100:
+            raise HTTPError(413)
+        if set(ids) != {"a-1"}:
             raise HTTPError(422)
         return {"data": {"accounts": [BANKING]}, **ONE_PAGE}
 
@@ -328,7 +361,7 @@ async def test_openholder_stands_all_attacks(world):
     rows = [note for attack in refusals.ATTACKS for note in attack.attempts]
     assert len(set(rows)) == len(rows) > 100
     assert [note for note in rows if sum(line.endswith(f" ({note})") for line in told) != 1] == []
-    assert report.requests < 240 + 6 * len(PLAN.operations)
+    assert report.requests < 275 + 6 * len(PLAN.operations)
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -400,6 +433,15 @@ FAULTS = (
     (wrong_audience, "aud is a text", {"aud-list"}),
     (wrong_audience, "aud from Host", {"host-header"}),
     (wrong_audience, "aud from X-Forwarded-Host", {"host-header"}),
+    (wrong_audience, "aud in any case", {"aud-exact"}),
+    (wrong_claims, "takes milliseconds", {"nbf", "iat"}),
+    (wrong_claims, "no old tokens", {"good-token"}),
+    (wrong_claims, "UUIDs only", {"jti-any-form"}),
+    (precedence, "looks up ids first", {"token-before-data"}),
+    (precedence, "reads bodies first", {"token-before-body"}),
+    (replayed_tokens, "a jti in any case", {"jti-whole"}),
+    (replayed_tokens, "a jti is cut", {"jti-whole"}),
+    (replayed_tokens, "forgets at exp", {"replay-in-tolerance"}),
     (everywhere, "an open route", {"gate-everywhere"}),
     (replayed_tokens, "replay", {"replay"}),
     (replayed_tokens, "a jti counts for its path only", {"replay"}),
@@ -415,12 +457,15 @@ FAULTS = (
     (bodies, "bad JSON is nothing", {"broken-body", "strict-body"}),
     (bodies, "types of members", {"body-types"}),
     (bodies, "last member wins", {"strict-body"}),
+    (bodies, "ids may be numbers", {"body-types"}),
+    (bodies, "a hundred ids", {"body-as-agreed"}),
     (bodies, "any content type", {"content-type"}),
     (bodies, "search by pattern", {"search-injection"}),
     (bodies, "data alone", {"body-as-agreed"}),
     (headers, "ids by pattern", {"id-injection"}),
     (headers, "ids in headers", {"id-injection"}),
     (headers, "no patience with addresses", {"odd-headers"}),
+    (headers, "always compresses", {"unasked-compression"}),
     (headers, "echoes interaction ids", {"interaction-id"}),
     (wire, "no limits", {"request-bounds"}),
 )

@@ -15,6 +15,7 @@ from openholder.rehearsal.attacks import (
     headers,
     jose,
     methods,
+    precedence,
     refusals,
     replayed_tokens,
     signature,
@@ -75,7 +76,7 @@ GROUPS = (
     RuleGroup("Attacks: signature and header of the token", (signature, jose)),
     RuleGroup("Attacks: claims of the token", (wrong_claims, wrong_audience)),
     RuleGroup("Attacks: replayed tokens", (replayed_tokens,)),
-    RuleGroup("Attacks: how tokens are refused", (everywhere, refusals)),
+    RuleGroup("Attacks: how tokens are refused", (everywhere, precedence, refusals)),
     RuleGroup("Attacks: methods, bodies, headers and bytes", (methods, bodies, headers, wire, run)),
 )
 """Every rule belongs to the first group that has it: modules also import rules of each other."""

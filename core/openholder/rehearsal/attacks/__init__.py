@@ -1,4 +1,4 @@
-"""Attacks with known outcomes: about 240 requests plus six for each operation.
+"""Attacks with known outcomes: about 270 requests plus six for each operation.
 
 They are sent one after the other, except for one race. Each module has tables of attempts, and the rules that an
 attempt can show to be broken.
@@ -10,7 +10,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
-from openholder.rehearsal.attacks import bodies, everywhere, headers, methods, refusals, replayed_tokens, wire
+from openholder.rehearsal.attacks import (
+    bodies,
+    everywhere,
+    headers,
+    methods,
+    precedence,
+    refusals,
+    replayed_tokens,
+    wire,
+)
 from openholder.rehearsal.attacks.target import Target, find_target, get_untrusted_signer, is_json_get
 from openholder.rehearsal.results import SERVER, Result, Rule, skip_rule
 from openholder.rehearsal.session import Session
@@ -27,6 +36,7 @@ class AttackGroup(NamedTuple):
 GROUPS: tuple[AttackGroup, ...] = (
     AttackGroup("tokens", refusals.RULES, refusals.run),
     AttackGroup("tokens for each operation", everywhere.RULES, everywhere.run),
+    AttackGroup("what is judged first", precedence.RULES, precedence.run),
     AttackGroup("replayed tokens", replayed_tokens.RULES, replayed_tokens.run),
     AttackGroup("methods and paths", methods.RULES, methods.run),
     AttackGroup("bodies", bodies.RULES, bodies.run),

@@ -70,8 +70,8 @@ WILDCARDS = Rule(
 AGREED = Rule(
     name="body-as-agreed",
     severity="error",
-    expected="A body may have the `meta` member of the standard, and application/json may have a charset.",
-    why="Both are allowed. As soon as they are sent, every request for several accounts fails.",
+    expected="A body may have the `meta` member of the standard and 500 ids, and application/json may have a charset.",
+    why="All are allowed. As soon as they are sent, requests for several accounts fail.",
     reference="Consumer Data Standards, payload conventions: meta; RFC 9110 section 8.3.1: parameters of a media type",
     how_to_fix="Ignore unknown members, and compare the media type without its parameters.",
     example="POST /v1/banking/customer/{customerId}/accounts (meta in the body): 400",
@@ -195,6 +195,10 @@ ACCOUNTS_ATTACKS = (
             "a string as accountIds": _rewrite_member(lambda ids: "".join(ids[:1]), *ACCOUNT_IDS),
             "an object as accountIds": _rewrite_member(lambda ids: {"$ne": None}, *ACCOUNT_IDS),
             "numbers in accountIds": _rewrite_member(lambda ids: [1, 2], *ACCOUNT_IDS),
+            "a number among accountIds": _rewrite_member(lambda ids: [*ids, 7], *ACCOUNT_IDS),
+            "accountIds as numbers": _rewrite_member(
+                lambda ids: [int(value) if value.isdecimal() else 7 for value in ids], *ACCOUNT_IDS
+            ),
             "null in accountIds": _rewrite_member(lambda ids: [*ids, None], *ACCOUNT_IDS),
             "a list in accountIds": _rewrite_member(lambda ids: [ids], *ACCOUNT_IDS),
         },
@@ -204,6 +208,7 @@ ACCOUNTS_ATTACKS = (
         expect=is_accepted,
         attempts={
             "meta in the body": partial(_rewrite_body, lambda body: body[:-1] + b', "meta": {}}'),
+            "500 accountIds": _rewrite_member(lambda ids: (ids * 500)[:500], *ACCOUNT_IDS),
             "application/json with a charset": partial(_set_content_type, "application/json; charset=utf-8"),
         },
     ),

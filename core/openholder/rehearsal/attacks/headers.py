@@ -30,7 +30,16 @@ IDS = Rule(
     how_to_fix="Bind ids as parameters and compare with =; restrict their characters; never build a URL from them.",
     example="GET /auth/v1/customer/{customerId} (a percent sign as customerId): 200 with data",
 )
-RULES = (HEADERS, IDS)
+COMPRESSION = Rule(
+    name="unasked-compression",
+    severity="error",
+    expected="A response is not compressed if the request forbids it.",
+    why="The recipient reads compressed bytes as JSON, and fails.",
+    reference="RFC 9110 section 12.5.3: Accept-Encoding",
+    how_to_fix="Let the server or the proxy choose a coding that Accept-Encoding lists.",
+    example="GET /auth/v1/customer/{customerId} (Accept-Encoding: identity): 200 with data",
+)
+RULES = (HEADERS, IDS, COMPRESSION)
 LONG = 4096
 """Characters: fewer than the limit of most proxies for a line."""
 
@@ -55,6 +64,17 @@ HEADER_ATTACK = Attack(
         "Accept: text/html": partial(_set_header, "Accept", "text/html"),
         "an invalid version": partial(_set_header, "x-v", "-1; x"),
     },
+)
+
+
+def _is_not_compressed(exchange: Exchange) -> bool:
+    return exchange.headers.get("Content-Encoding", "identity").lower() == "identity"
+
+
+COMPRESSION_ATTACK = Attack(
+    rule=COMPRESSION,
+    expect=_is_not_compressed,
+    attempts={"Accept-Encoding: identity": partial(_set_header, "Accept-Encoding", "identity")},
 )
 INVALID_IDS = {
     "two dots": "..",
@@ -91,7 +111,7 @@ def _has_id(operation: Operation, name: str) -> bool:
 
 async def run(target: Target) -> AsyncIterator[Result]:
     """Try the headers, and the ids in place of customer and account ids."""
-    async for result in try_attacks(target, [HEADER_ATTACK]):
+    async for result in try_attacks(target, [HEADER_ATTACK, COMPRESSION_ATTACK]):
         yield result
     for name in ("customerId", "accountId"):
         operations = [operation for operation in target.session.served_operations if _has_id(operation, name)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 
 from openholder.rehearsal.attacks.target import (
@@ -52,7 +52,34 @@ BURNED = Rule(
     how_to_fix="Record the jti last, after the signature and all other claims are verified.",
     example="GET /auth/v1/customer/{customerId} (a valid token after forgeries with its jti): 401",
 )
-RULES = (REPLAY, RACE, BURNED)
+IN_TOLERANCE = Rule(
+    name="replay-in-tolerance",
+    severity="critical",
+    expected="A token that is accepted a few seconds after its exp is accepted once only.",
+    why="A store that forgets a jti at exp lets a copied token in for as long as the tolerance lasts.",
+    reference=_GUIDE,
+    how_to_fix="Store each jti until the token's exp plus the tolerance.",
+    example="GET /auth/v1/customer/{customerId} (a token that expired 10 seconds ago, again): 200 with data",
+)
+DISTINCT = Rule(
+    name="jti-whole",
+    severity="error",
+    expected="Two tokens are both accepted, however little their jti differ: in letter case, or in the last character.",
+    why="Otherwise valid requests are refused now and then, and nobody can tell why.",
+    reference="RFC 7519 section 4.1.7: jti is a case-sensitive string",
+    how_to_fix="Store the whole jti, or a cryptographic hash of it, and compare it byte by byte.",
+    example="GET /auth/v1/customer/{customerId} (a jti that differs in letter case): 401",
+)
+SIMILAR: Mapping[str, Callable[[str], str]] = {
+    "in letter case": str.upper,
+    "in its 37th character": lambda jti: f"{jti[:36]}y",
+    "in its 65th character": lambda jti: f"{jti[:64]}y",
+    "in its 129th character": lambda jti: f"{jti[:128]}y",
+    "in its last character, the 200th": lambda jti: f"{jti[:199]}y",
+    "by a blank at its end": lambda jti: f"{jti} ",
+}
+"""Changes of a jti of 200 characters that a store may fail to notice."""
+RULES = (REPLAY, RACE, BURNED, IN_TOLERANCE, DISTINCT)
 LATER = Rule(
     name="replay-later",
     severity="critical",
@@ -70,10 +97,18 @@ async def run(target: Target) -> AsyncIterator[Result]:
     for result in replays:
         yield result
     if all(result.verdict == "passed" for result in replays):
-        yield await _try_race(target)
+        race = await _try_race(target)
+        replays.append(race)
+        yield race
     else:
         yield skip_rule(RACE, target.subject, f"implied by the result for {REPLAY.name}")
     yield await _try_after_forgeries(target)
+    if all(result.verdict == "passed" for result in replays):
+        yield await _try_in_tolerance(target)
+    else:
+        yield skip_rule(IN_TOLERANCE, target.subject, f"implied by the result for {REPLAY.name}")
+    async for result in _try_similar_jtis(target):
+        yield result
 
 
 async def replay_first_token(session: Session) -> AsyncIterator[Result]:
@@ -149,3 +184,26 @@ async def _try_after_forgeries(target: Target) -> Result:
     token = target.sign(target.build_header(), claims)
     exchange = await send_attempt(target, "a valid token after forgeries with its jti", token)
     return judge_attempt(BURNED, target, exchange, exchange.is_ok)
+
+
+async def _try_in_tolerance(target: Target) -> Result:
+    """Use a token twice whose exp has gone by, but not for longer than the tolerance of the guide."""
+    token = target.build_token(exp=int(time.time()) - 10)
+    once = await send_attempt(target, "a token that expired 10 seconds ago", token)
+    if not once.is_ok:
+        return skip_rule(IN_TOLERANCE, target.subject, "the server has no tolerance")
+    again = await send_attempt(target, "a token that expired 10 seconds ago, again", token)
+    return judge_attempt(IN_TOLERANCE, target, again, is_rejected(again))
+
+
+async def _try_similar_jtis(target: Target) -> AsyncIterator[Result]:
+    """Use a token, and then others whose jti differs from that of the first in one place."""
+    jti = uuid.uuid4().hex.ljust(200, "x")
+    first = await send_attempt(target, "a jti, to compare others with", target.build_token(jti=jti))
+    if not first.is_ok:
+        yield skip_rule(DISTINCT, target.subject, "a jti of 200 characters is refused")
+        return
+    for difference, change in SIMILAR.items():
+        other = target.build_token(jti=change(jti))
+        exchange = await send_attempt(target, f"a jti that differs {difference}", other)
+        yield judge_attempt(DISTINCT, target, exchange, exchange.is_ok)

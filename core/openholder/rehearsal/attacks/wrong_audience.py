@@ -71,6 +71,12 @@ def _use_token_of_other_account(target: Target) -> Request:
     return on_account.build_request(token=on_account.build_token(aud=target.session.caller.audience + other))
 
 
+def _swap_case_of_path(uri: str) -> str:
+    """Change the letters of the path: those of scheme and host are the same in any case (RFC 3986 section 6.2.2.1)."""
+    *origin, path = uri.split("/", 3)
+    return "/".join((*origin, path.swapcase()))
+
+
 def _send_query_in_aud(target: Target) -> Request:
     return target.build_request(query="page=1", token=target.build_token(aud=f"{target.uri}?page=1"))
 
@@ -113,6 +119,7 @@ ATTACKS = (
             "an aud with a double slash": partial(_rewrite_aud, lambda uri: "//".join(uri.rsplit("/", 1))),
             "an aud with a query": partial(_rewrite_aud, lambda uri: f"{uri}?page=1"),
             "an aud with the query of the request": _send_query_in_aud,
+            "an aud with its path in another letter case": partial(_rewrite_aud, _swap_case_of_path),
             "an aud with a fragment": partial(_rewrite_aud, lambda uri: f"{uri}#x"),
             "an aud with a second URI": partial(_rewrite_aud, lambda uri: [uri, f"https://{STRANGER}/"]),
         },

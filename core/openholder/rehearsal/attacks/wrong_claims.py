@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from functools import partial
 
@@ -103,6 +104,15 @@ TOKEN_ID = Rule(
     how_to_fix="Require jti: a string that is not empty.",
     example="GET /auth/v1/customer/{customerId} (no jti): 200 with data",
 )
+ANY_TOKEN_ID = Rule(
+    name="jti-any-form",
+    severity="error",
+    expected="A jti is accepted in any form, such as a short text, one with signs, or one of 200 characters.",
+    why="Fiskil may change how it makes them at any time; then every request fails.",
+    reference="RFC 7519 section 4.1.7: a case-sensitive string, of no particular form",
+    how_to_fix="Check that jti is a string that is not empty; do not expect a UUID.",
+    example="GET /auth/v1/customer/{customerId} (a jti that is not a UUID): 401",
+)
 GOOD = Rule(
     name="good-token",
     severity="error",
@@ -124,6 +134,11 @@ HEADERS = (
 def _shift_times(target: Target, seconds: float, *names: str) -> str:
     """Set these claims to the current time plus this number of seconds."""
     return target.build_token(**dict.fromkeys(names, int(time.time()) + seconds))
+
+
+def _send_milliseconds(name: str, target: Target) -> str:
+    """Write a time as JavaScript does: as seconds it is some fifty thousand years ahead."""
+    return target.build_token(**{name: int(time.time()) * 1000})
 
 
 def _build_year_old_token(target: Target) -> str:
@@ -181,12 +196,18 @@ ATTACKS = (
     Attack(
         rule=NOT_BEFORE,
         expect=is_rejected,
-        attempts={"nbf in 50 minutes": lambda target: _shift_times(target, 3000, "nbf")},
+        attempts={
+            "nbf in 50 minutes": lambda target: _shift_times(target, 3000, "nbf"),
+            "nbf in milliseconds": partial(_send_milliseconds, "nbf"),
+        },
     ),
     Attack(
         rule=ISSUED,
         expect=is_rejected,
-        attempts={"iat in 50 minutes": lambda target: _shift_times(target, 3000, "iat")},
+        attempts={
+            "iat in 50 minutes": lambda target: _shift_times(target, 3000, "iat"),
+            "iat in milliseconds": partial(_send_milliseconds, "iat"),
+        },
     ),
     Attack(
         rule=NUMBERS,
@@ -201,7 +222,10 @@ ATTACKS = (
     Attack(
         rule=LIFETIME,
         expect=is_rejected,
-        attempts={"exp in ten years": lambda target: _shift_times(target, 315_360_000, "exp")},
+        attempts={
+            "exp in ten years": lambda target: _shift_times(target, 315_360_000, "exp"),
+            "exp in milliseconds": partial(_send_milliseconds, "exp"),
+        },
         implied_by=EXPIRED,
     ),
     Attack(
@@ -222,6 +246,16 @@ ATTACKS = (
         },
     ),
     Attack(
+        rule=ANY_TOKEN_ID,
+        expect=is_accepted,
+        attempts={
+            "a jti that is not a UUID": lambda target: target.build_token(jti=f"rehearsal {uuid.uuid4().hex}"),
+            "a jti of 8 characters": lambda target: target.build_token(jti=uuid.uuid4().hex[:8]),
+            "a jti with signs": lambda target: target.build_token(jti=f"+/=:'\"{{é}}{uuid.uuid4().hex}"),
+            "a jti of 200 characters": lambda target: target.build_token(jti=uuid.uuid4().hex.ljust(200, "x")),
+        },
+    ),
+    Attack(
         rule=GOOD,
         expect=is_accepted,
         attempts={
@@ -229,6 +263,7 @@ ATTACKS = (
                 Target.build_token, scope="a b", rehearsal={"a": [1, None]}, **{"https://example/claim": "é"}
             ),
             "an exp with a fraction": lambda target: _shift_times(target, 300.5, "exp"),
+            "an iat 50 minutes ago": lambda target: _shift_times(target, -3000, "iat"),
             "no iat": partial(Target.build_token, iat=None),
             "no typ": lambda target: target.build_token({"typ": None}),
             "headers of the standard": partial(Target.build_request, headers=HEADERS),
