@@ -219,8 +219,7 @@ class Filter:
         Raises:
             SourceFault: The row's value cannot be read as the filter's type. The message names the member only.
         """
-        self._require_operator()
-        return self._admits(row)
+        return self.admits_all((row,))
 
     def admits_all(self, rows: Sequence[Row]) -> bool:
         """Tell whether all rows pass: the same as `admits` for each of them, at less cost.
@@ -231,12 +230,16 @@ class Filter:
         Raises:
             SourceFault: A row's value cannot be read as the filter's type. The message names the member only.
         """
-        self._require_operator()
+        if self.operator not in _COMPARISONS:
+            raise SourceFault(f"unknown operator {self.operator!r}")
         member, value = self.member, self.value
         if self.operator == "eq" and isinstance(value, str):
-            # Nearly every row has the very text; only the others need a closer look.
-            rows = [row for row in rows if row.get(member) != value]
-        elif self.operator in ("ge", "le") and isinstance(value, datetime):
+            # Nearly every row has the very text, and only the others need a call.
+            for row in rows:  # noqa: SIM110
+                if row.get(member) != value and not self._admits(row):
+                    return False
+            return True
+        if self.operator in ("ge", "le") and isinstance(value, datetime):
             try:
                 moments = [instant(row[member]) for row in rows]
             except (KeyError, TypeError, SourceFault):
@@ -245,10 +248,6 @@ class Filter:
                 worst = min if self.operator == "ge" else max
                 return not moments or _COMPARISONS[self.operator](worst(moments), microseconds(value))
         return all(map(self._admits, rows))
-
-    def _require_operator(self) -> None:
-        if self.operator not in _COMPARISONS:
-            raise SourceFault(f"unknown operator {self.operator!r}")
 
     def _admits(self, row: Row) -> bool:
         try:

@@ -89,7 +89,8 @@ def read_parameters(
                 filters += _read_filters(parameter, fields, now)
             except RequestError as error:
                 errors += [error, *error.others]
-    parsed.given = {name: value for name, value in fields.items() if name not in PAGING[operation.reply.paging]}
+    if fields:
+        parsed.given = {name: value for name, value in fields.items() if name not in PAGING[operation.reply.paging]}
     return parsed, errors
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any, cast
 
 import msgspec
@@ -70,8 +71,8 @@ class Reader:
     """Columns with texts that `msgspec` cannot check, and what does."""
     records: Any
     """The type of a list of the records."""
-    any_of: Sequence[str]
-    """Attributes of which one must have a value."""
+    read_any_of: Callable[[Any], tuple[Any, ...]] | None
+    """Returns the values of which there must be one."""
 
     def read(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Return the objects.
@@ -90,9 +91,10 @@ class Reader:
         for column, check in self.checks:
             if not check([row[column] for row in rows if row[column] is not None]):
                 raise Unreadable
-        for record in found if self.any_of else ():
-            if all(getattr(record, name) is None for name in self.any_of):
-                raise Unreadable
+        if self.read_any_of:
+            for values in map(self.read_any_of, found):
+                if values.count(None) == len(values):
+                    raise Unreadable
         return cast(list[Any], found)
 
 
@@ -115,8 +117,9 @@ def _compile_reader(record: type[Record], columns: tuple[str, ...], kinds: tuple
         return None
     needs_shape = not shape.is_flat or shape.fitted or shape.empties
     fields = {field.encode_name: field.name for field in msgspec.structs.fields(record)}
-    any_of = tuple(fields[name] for name in record.any_of)
-    return Reader(columns, shape if needs_shape else None, checks, list[record], any_of)  # type: ignore[valid-type]
+    any_of = [fields[name] for name in record.any_of]
+    read_any_of = attrgetter(*any_of, any_of[0]) if any_of else None  # of one name alone it would be no tuple
+    return Reader(columns, shape if needs_shape else None, checks, list[record], read_any_of)  # type: ignore[valid-type]
 
 
 def _compile(kind: Any, paths: Mapping[str, str], types: Mapping[str, type], checks: list[tuple[str, Check]]) -> Shape:

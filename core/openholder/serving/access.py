@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from operator import methodcaller
+from typing import Any, Protocol
 
 import msgspec
 
@@ -33,6 +34,9 @@ PRODUCTS = "banking.accounts"
 """The collection that knows category, state and ownership of bank accounts."""
 
 Ids = Mapping[str, str]
+
+_read_status: Callable[[Row], Any] = methodcaller("get", "status", "")
+"""Returns the status of an account: None where it has no value, and an empty text where there is no column for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +240,7 @@ async def fetch_account_links(
     Raises:
         SourceFault: The source returned more than `MAX_ROWS` accounts, or one in a state that nobody knows.
     """
-    return [read_link(row) for row in await fetch_account_rows(sources, customer_id, account_ids)]
+    return list(map(read_link, await fetch_account_rows(sources, customer_id, account_ids)))
 
 
 async def fetch_account_rows(
@@ -247,10 +251,11 @@ async def fetch_account_rows(
     rows = (await sources.fetch(query)).records
     if len(rows) > MAX_ROWS:
         raise SourceFault(f"more than {MAX_ROWS} accounts of one customer")
-    source = sources.find_source(AUTHORITY)
-    absent_status = source.settings.absent_status if source else None
-    if absent_status:
-        return [{**row, "status": absent_status} if row.get("status", "") is None else row for row in rows]
+    if None in map(_read_status, rows):
+        source = sources.find_source(AUTHORITY)
+        absent_status = source.settings.absent_status if source else None
+        if absent_status:
+            return [{**row, "status": absent_status} if _read_status(row) is None else row for row in rows]
     return list(rows)
 
 
@@ -259,7 +264,7 @@ def read_link(row: Row) -> AccountLink:
 
     Without a column for it, all accounts are open. But a value that is missing may be that of a blocked account.
     """
-    if row.get("status", "") is None:
+    if _read_status(row) is None:
         reason = (
             'has no value: fill it (open, closed, blocked or suspended), or set absent_status = "open" for the source'
         )

@@ -271,7 +271,15 @@ class RequestDelegate(HTTPMessageDelegate):
         content_type = JSON_UTF8 if media == JSON else media
         close = self._closes or self._state.closing
         headers = AnswerHeaders(content_type, self._entry.interaction_id, len(body), more, close=close)
-        self._send(headers, body)
+        start_line = ResponseStartLine("HTTP/1.1", self._entry.status, responses[self._entry.status])
+        written = self._connection.write_headers(start_line, headers, b"" if self._request.method == "HEAD" else body)
+        if written.done():
+            written.exception()  # a caller who has gone meanwhile is not an error
+        else:
+            # Nothing waits for the bytes to leave, but a caller who never reads them is disconnected.
+            deadline = asyncio.get_running_loop().call_later(WRITE_TIMEOUT, self._connection.close)
+            written.add_done_callback(lambda _: deadline.cancel())
+            written.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._log()
 
     def _note(self, error: RequestError | None) -> Mapping[str, str]:
@@ -284,18 +292,6 @@ class RequestDelegate(HTTPMessageDelegate):
         more = error.all_headers
         self._entry.refused = "X-Sharing-Refused" in more
         return more
-
-    def _send(self, headers: AnswerHeaders, body: bytes) -> None:
-        status = self._entry.status
-        start_line = ResponseStartLine("HTTP/1.1", status, responses[status])
-        written = self._connection.write_headers(start_line, headers, b"" if self._request.method == "HEAD" else body)
-        if written.done():
-            written.exception()  # a caller who has gone meanwhile is not an error
-            return
-        # Nothing waits for the bytes to leave, but a caller who never reads them is disconnected.
-        deadline = asyncio.get_running_loop().call_later(WRITE_TIMEOUT, self._connection.close)
-        written.add_done_callback(lambda _: deadline.cancel())
-        written.add_done_callback(lambda future: future.cancelled() or future.exception())
 
     def _log(self) -> None:
         self._entry.seconds = time.perf_counter() - self.started

@@ -235,7 +235,19 @@ class Schema:
 
     def _list_statements(self, query: Query) -> tuple[Columns, Statement, Statement] | None:
         """Return what the SELECT of a page reads, that SELECT, and the one that counts; None if SQL cannot answer."""
-        prepared = self._prepare(query)
+        # All of a filter but its values.
+        form: list[Any] = [query.collection, query.document, query.limit is None, query.order]
+        for condition in query.filters:
+            value = condition.value
+            form += condition.member, condition.operator, condition.otherwise, condition.item
+            form += type(value), type(value) is tuple and len(value), type(condition.absent)
+        key = tuple(form)
+        try:
+            prepared = self._prepared[key]
+        except KeyError:
+            if len(self._prepared) >= MAX_PREPARED:
+                self._prepared.clear()
+            prepared = self._prepared[key] = self._prepare(query)
         if prepared is None:
             compiled = self._compile(query)
             return (compiled.columns, compiled.page(), compiled.count()) if compiled.is_exact else None
@@ -244,30 +256,7 @@ class Schema:
         return prepared.columns, (prepared.page, (*values, limit, query.offset)), (prepared.count, values)
 
     def _prepare(self, query: Query) -> Prepared | None:
-        """Return the SELECTs for queries of this form; ``None`` if the text depends on the values."""
-        # All of a filter but its values. Spelt out here, because it runs for each query.
-        kinds = [
-            (
-                condition.member,
-                condition.operator,
-                type(condition.value),
-                type(condition.value) is tuple and len(condition.value),
-                condition.otherwise,
-                type(condition.absent),
-                condition.item,
-            )
-            for condition in query.filters
-        ]
-        form = (query.collection, query.document, query.limit is None, query.order, *kinds)
-        try:
-            return self._prepared[form]
-        except KeyError:
-            if len(self._prepared) >= MAX_PREPARED:
-                self._prepared.clear()
-            prepared = self._prepared[form] = self._compose(query)
-            return prepared
-
-    def _compose(self, query: Query) -> Prepared | None:
+        """Compose the SELECTs for queries of this form; return ``None`` if the text depends on the values."""
         limit, offset = _CUT
         compiled = self._compile(replace(query, limit=None if query.limit is None else limit, offset=offset))
         table = self.table(query.collection)
