@@ -56,7 +56,7 @@ class OnLoop:
 
     def fetch(self, query: Query) -> Page | None:
         """Answer a query, or return None to leave it to the threads."""
-        if self._paused and (self._is_paused(query.collection) or self._is_paused("")):
+        if self._paused and self._is_paused(query.collection, ""):
             return None
         self._deadline = 0.0
         try:
@@ -76,13 +76,13 @@ class OnLoop:
     def _select(self, statement: str, parameters: tuple[Any, ...]) -> list[Any]:
         return self._connection.execute(statement, parameters).fetchall()
 
-    def _is_paused(self, name: str) -> bool:
-        until = self._paused.get(name)
-        if until is None:
-            return False
-        if time.perf_counter() < until:
-            return True
-        del self._paused[name]
+    def _is_paused(self, *names: str) -> bool:
+        """Tell whether one of these is left to the threads. Forget what was, and is not any more."""
+        now = time.perf_counter()
+        for name in names:
+            if now < self._paused.get(name, now):
+                return True
+            self._paused.pop(name, None)
         return False
 
     def _fetch_by_time(self, query: Query) -> Page | None:

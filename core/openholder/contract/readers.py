@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, cast
 
 import msgspec
@@ -33,8 +33,10 @@ class Unreadable(Exception):
 class Shape:
     """What the values of an object are made of. Names are those of its members."""
 
-    plain: Sequence[tuple[str, str]]
-    """Name and column of each member whose values need no conversion."""
+    plain: Sequence[str]
+    """The names of the members whose values need no conversion."""
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    """Returns their values, and perhaps more."""
     fitted: Sequence[tuple[str, str, Fitter]]
     """Name, column and conversion of each other member."""
     parts: Sequence[tuple[str, Shape]]
@@ -48,7 +50,7 @@ class Shape:
 
     def arrange(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a row under the names of members. Raises `Misfit` if one cannot be converted."""
-        found = dict(row) if self.is_flat else {name: row[column] for name, column in self.plain}
+        found = dict(row if self.is_flat else zip(self.plain, self.pick(row), strict=False))
         for name, column, fit in self.fitted:
             value = row[column]
             found[name] = value if value is None else fit(value, "")
@@ -84,7 +86,7 @@ class Reader:
             if tuple(row) != self.columns:  # a column that only this row has would be lost
                 raise Unreadable
         try:
-            found = msgspec.convert([self.shape.arrange(row) for row in rows] if self.shape else rows, self.records)
+            found = msgspec.convert(list(map(self.shape.arrange, rows)) if self.shape else rows, self.records)
             _encode(found)  # a lone surrogate is found out here
         except (Misfit, msgspec.ValidationError, UnicodeEncodeError):
             raise Unreadable from None
@@ -128,9 +130,10 @@ def _compile(kind: Any, paths: Mapping[str, str], types: Mapping[str, type], che
     columns = {path: column for column, path in paths.items()}
     if not isinstance(described, inspect.StructType) or issubclass(described.cls, OpenRecord):
         raise Unreadable
-    if len(columns) != len(paths):
+    if not paths or len(columns) != len(paths):
         raise Unreadable
-    plain, fitted, parts = [], [], []
+    plain: dict[str, str] = {}
+    fitted, parts = [], []
     covered: list[str] = []
     for field in described.fields:
         name = field.encode_name
@@ -146,7 +149,7 @@ def _compile(kind: Any, paths: Mapping[str, str], types: Mapping[str, type], che
             column = columns[name]
             is_text, check = _find_check(field.type)
             if is_text and types[column] in (str, type(None)):
-                plain.append((name, column))
+                plain[name] = column
                 if check:
                     checks.append((column, check))
             else:
@@ -159,7 +162,9 @@ def _compile(kind: Any, paths: Mapping[str, str], types: Mapping[str, type], che
     ]
     # A column of another name could be taken for a member that the row does not have.
     is_flat = not parts and all(path == column for column, path in paths.items())
-    return Shape(plain, fitted, parts, empties, covered, is_flat)
+    some = next(iter(paths))
+    pick = itemgetter(*plain.values(), some, some)  # of one column alone it would be no tuple
+    return Shape(tuple(plain), pick, fitted, parts, empties, covered, is_flat)
 
 
 def _unwrap(kind: inspect.Type) -> inspect.Type:

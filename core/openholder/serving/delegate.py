@@ -178,7 +178,7 @@ class RequestDelegate(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """Answer the request, which is complete now, unless too many others are being answered."""
-        if not self._entry.status and self._state.is_full:
+        if not self._entry.status and self._state.running and self._state.is_full:
             self._write(b"", build_unavailable("overloaded", 1))
         if self._entry.status:
             self._connection.finish()
@@ -209,7 +209,8 @@ class RequestDelegate(HTTPMessageDelegate):
             if not self.late:
                 self._entry.status = 499  # nginx's code for a client that closed the request
                 self._entry.reason = "caller_went_away"
-                self._log()
+                self._entry.seconds = time.perf_counter() - self.started
+                self._state.journal.record(self._entry)
                 raise
             self._entry.fault = "took longer than listen.request_timeout"
             body, error = b"", RequestError(ErrorKind.UNEXPECTED, "request_timeout")
@@ -218,7 +219,20 @@ class RequestDelegate(HTTPMessageDelegate):
 
     async def _find_answer(self) -> tuple[bytes, RequestError | None]:
         try:
-            return await self._call_service(), None
+            if not self._operations:
+                raise RequestError(ErrorKind.PATH_UNKNOWN, "path_unknown")
+            if self._operation is None:
+                allowed = ", ".join(sorted(operation.method for operation in self._operations))
+                raise RequestError(ErrorKind.METHOD_NOT_ALLOWED, "method_not_allowed", headers={"Allow": allowed})
+            check_preconditions(self._operation, self._request.headers)
+            credentials = self._request.headers.get_list("Authorization")
+            query = self._request.query
+            if query and ("access_token" in query or "%" in query) and "access_token" in self._request.query_arguments:
+                credentials.append("access_token")  # never read, but it counts as a second token (RFC 6750 section 2)
+            request = IncomingRequest(
+                self._operation, self._request.path, query, self._raw_ids, credentials, bytes(self._body), self._entry
+            )
+            return await self._state.service.answer(request), None
         except RequestError as exc:
             return b"", exc
         except SourceFault as exc:
@@ -237,22 +251,6 @@ class RequestDelegate(HTTPMessageDelegate):
         if await self._state.journal.have_recorded(self._entry):
             return body, error
         return b"", build_unavailable("not_recorded", 1)
-
-    async def _call_service(self) -> bytes:
-        if not self._operations:
-            raise RequestError(ErrorKind.PATH_UNKNOWN, "path_unknown")
-        if self._operation is None:
-            allowed = ", ".join(sorted(operation.method for operation in self._operations))
-            raise RequestError(ErrorKind.METHOD_NOT_ALLOWED, "method_not_allowed", headers={"Allow": allowed})
-        check_preconditions(self._operation, self._request.headers)
-        credentials = self._request.headers.get_list("Authorization")
-        query = self._request.query
-        if query and ("access_token" in query or "%" in query) and "access_token" in self._request.query_arguments:
-            credentials.append("access_token")  # never read, but it counts as a second token (RFC 6750 section 2)
-        request = IncomingRequest(
-            self._operation, self._request.path, query, self._raw_ids, credentials, bytes(self._body), self._entry
-        )
-        return await self._state.service.answer(request)
 
     def _refuse_body(self) -> None:
         self._closes = True
@@ -280,7 +278,8 @@ class RequestDelegate(HTTPMessageDelegate):
             deadline = asyncio.get_running_loop().call_later(WRITE_TIMEOUT, self._connection.close)
             written.add_done_callback(lambda _: deadline.cancel())
             written.add_done_callback(lambda future: future.cancelled() or future.exception())
-        self._log()
+        self._entry.seconds = time.perf_counter() - self.started
+        self._state.journal.record(self._entry)
 
     def _note(self, error: RequestError | None) -> Mapping[str, str]:
         """Note what the answer will be. Return the headers that it has because of an error."""
@@ -292,7 +291,3 @@ class RequestDelegate(HTTPMessageDelegate):
         more = error.all_headers
         self._entry.refused = "X-Sharing-Refused" in more
         return more
-
-    def _log(self) -> None:
-        self._entry.seconds = time.perf_counter() - self.started
-        self._state.journal.record(self._entry)

@@ -119,7 +119,8 @@ class Service:
         query, query_errors = read_parameters(operation, fields, datetime.now(UTC))
         named, body_errors = read_body(operation, request.body)
         style, page_errors = read_style(self._context, Listing(operation, request.path, query.given, named), fields)
-        raise_all([*errors, *query_errors, *page_errors, *body_errors])
+        if errors or query_errors or page_errors or body_errors:
+            raise_all([*errors, *query_errors, *page_errors, *body_errors])
         entry.ids, entry.named = read_ids(request.raw_ids, self._ids), named
         valid = ValidRequest(operation, entry.ids, query, named, self._ids.fullmatch)
         content, entry.rows = await style.render(await find_records(self._sources, valid))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from openholder.mapping import RowMapping
@@ -51,12 +52,12 @@ class Columns:
 
     def read(self, rows: Sequence[Sequence[Any]]) -> list[Row]:
         """Return the rows of a SELECT under the names of members."""
-        named: list[Row] = [dict(zip(self.members, row, strict=True)) for row in rows]
+        named: list[Row] = list(map(dict, map(partial(zip, self.members, strict=True), rows)))
         return [self.mapping.read(row) for row in named] if self.mapping else named
 
     def open(self, rows: Sequence[Sequence[Any]]) -> list[Row]:
         """Return the same rows. Members are converted when they are read."""
-        named: list[Row] = [dict(zip(self.members, row, strict=True)) for row in rows]
+        named: list[Row] = list(map(dict, map(partial(zip, self.members, strict=True), rows)))
         return [self.mapping.open(row) for row in named] if self.mapping else named
 
 
