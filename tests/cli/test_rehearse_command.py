@@ -110,7 +110,7 @@ def test_a_refused_token_fails_with_what_to_configure(server, tmp_path):
     ended = run_command("rehearse", server.public_url, *WHO, *MODEST, "--listen", f"127.0.0.1:{port}", cwd=tmp_path)
     assert ended.returncode == 1
     assert ended.stdout.startswith("Not ready: 1 critical\n")
-    assert "CRITICAL token-accepted" in ended.stdout
+    assert "Rule        token-accepted" in ended.stdout
     assert f"http://127.0.0.1:{port}/jwks.json" in ended.stderr
     assert re.search(r"iss, sub +examplebank\.cdr\.fiskil\.com\n", ended.stderr)
     assert f"{server.public_url} plus the path of the request" in ended.stderr

@@ -544,10 +544,43 @@ def an_unknown_id_is_a_fault(call: Call) -> None:
         refuse(call, 500)
 
 
-@fault("operation-returns-data")
+@fault("answers-each-time")
 def every_seventh_answer_is_a_refusal(call: Call) -> None:
     if call.name == TRANSACTIONS and call.number % 7 == 0:
         refuse(call, 503)
+
+
+@fault("answers-each-time")
+def now_and_then_a_token_is_refused(call: Call) -> None:
+    if call.name == TRANSACTIONS and call.number % 5 == 3:
+        refuse(call, 401)
+
+
+@fault("answers-each-time", BALANCE)
+def now_and_then_the_database_is_away(call: Call) -> None:
+    if call.number == 2:
+        refuse(call, 500)
+
+
+@fault("error-status", TRANSACTIONS)
+def errors_have_the_status_of_data(call: Call) -> None:
+    if call.status == 404:
+        call.status = 200
+
+
+@fault("login-answered", SEARCH)
+def a_search_creates_something(call: Call) -> None:
+    call.status = 201
+
+
+@fault("login-answered", SEARCH)
+def a_version_is_demanded(call: Call) -> None:
+    refuse(call, 406)
+
+
+@fault("strict-json", SEARCH)
+def a_byte_order_mark_comes_first(call: Call) -> None:
+    call.content = b"\xef\xbb\xbf" + call.content
 
 
 @fault("operation-returns-data")

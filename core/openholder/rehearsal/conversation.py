@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from openholder.contract.operations import OPERATIONS, Operation
-from openholder.rehearsal.exchange import NO_RESPONSE, CallSequence, format_route
+from openholder.rehearsal.exchange import NO_RESPONSE, CallSequence, Exchange, format_route, get_member
 from openholder.rehearsal.results import SERVER, Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import (
     CustomerRun,
@@ -29,6 +29,16 @@ TOKEN_ACCEPTED = Rule(
     " has cached the keys of an earlier rehearsal reloads them later: keep the key with --key, or restart the server.",
     example="POST /auth/v1/customer/search: 401",
 )
+LOGIN_ANSWERED = Rule(
+    name="login-answered",
+    severity="critical",
+    expected="The search, a POST with a valid token and an address in JSON, is answered with 200 and a list `data`.",
+    why="Nobody can log in.",
+    reference="Fiskil, end-user authentication: the search",
+    how_to_fix="Answer with 200, not 201. Demand no header that Fiskil does not send, such as x-v or Accept (406), and"
+    " take application/json (415). Write the list as `data` in strict JSON, even if it is empty.",
+    example="POST /auth/v1/customer/search: 406",
+)
 CUSTOMER_FOUND = Rule(
     name="customer-found",
     severity="critical",
@@ -36,7 +46,7 @@ CUSTOMER_FOUND = Rule(
     why="The person cannot log in.",
     reference="Fiskil, end-user authentication: the search returns every customer behind the address",
     how_to_fix="Give the address of a customer that the server knows; compare addresses without regard to case (A-Z).",
-    example="POST /auth/v1/customer/search: no list of customers with ids",
+    example="POST /auth/v1/customer/search: nobody was found",
 )
 DISTINCT_CUSTOMERS = Rule(
     name="distinct-customers",
@@ -97,15 +107,26 @@ async def run_conversation(session: Session) -> AsyncIterator[Result]:
                     yield fail_rule(TOKEN_ACCEPTED, SERVER, first.status_text, first.request)
                     return
         if not run.customer_id:
-            last = session.exchanges[-1]
-            observed = "no list of customers with ids" if last.is_ok else last.status_text
-            yield fail_rule(CUSTOMER_FOUND, format_route(_SEARCH), observed, last.request)
+            yield _explain_missing_customer(run, session.exchanges[-1])
         await _call_unconsented_accounts(session, run)
     yield _check_distinct_customers(session)
     yield pass_rule(TOKEN_ACCEPTED, SERVER)
     for operation in session.plan.operations:
         for result in _check_operation(session, operation):
             yield result
+
+
+def _explain_missing_customer(run: CustomerRun, last: Exchange) -> Result:
+    """Tell a search that is not answered well from one that finds nobody."""
+    answered = next((sequence.first for sequence in run.sequences["searchCustomers"]), last)
+    if not answered.is_ok:
+        return fail_rule(LOGIN_ANSWERED, format_route(_SEARCH), answered.status_text, answered.request)
+    found = get_member(answered.json, "data")
+    if not isinstance(found, list):
+        observed = "200 without a list `data` in JSON"
+        return fail_rule(LOGIN_ANSWERED, format_route(_SEARCH), observed, answered.request)
+    observed = "a customer without a string `id`" if found else "nobody was found"
+    return fail_rule(CUSTOMER_FOUND, format_route(_SEARCH), observed, answered.request)
 
 
 async def _choose_algorithm(session: Session) -> None:

@@ -16,9 +16,13 @@ INTERACTION = "x-fapi-interaction-id"
 REFUSED = "X-Sharing-Refused"
 HARMLESS_PARAMETERS = ("page", "page-size", "limit")
 """Query parameters whose values reports may show: all others may contain customer data."""
+OWN_VALUES = ("yesterday", "a lot", "%", "2026-02-30", "2026-01-01", "2026-02-01", "1990-01-01")
+"""Values that the rehearsal makes up."""
+_CODE = re.compile(r"[A-Z]+(_[A-Z]+)*")
 OK = 200
 NO_RESPONSE = 0
 TOO_MANY = 429
+NOT_IMPLEMENTED = 501
 NOT_SERVED = "(a path that is not served)"
 _PLAIN_CHARACTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-:/.+")
 _MAX_WORD = 80
@@ -52,6 +56,11 @@ class Request:
         return format_route(self.operation) if self.operation else NOT_SERVED
 
     @property
+    def is_ordinary(self) -> bool:
+        """Return whether it is a request as Fiskil sends it, with a valid token."""
+        return self.token is None and self.operation is not None and not self.headers and not self.is_malformed
+
+    @property
     def is_malformed(self) -> bool:
         """Return whether only an attacker sends such a request, so that a proxy may refuse it by itself."""
         names = [name.lower() for name, _ in self.headers]
@@ -69,7 +78,7 @@ class Request:
     def redacted_text(self) -> str:
         """The request as reports show it: with placeholders instead of ids and query values."""
         pairs = parse_qsl(self.query, keep_blank_values=True)
-        query = "&".join(f"{name}={value if name in HARMLESS_PARAMETERS else '…'}" for name, value in pairs)
+        query = "&".join(f"{name}={value if _is_harmless(name, value) else '…'}" for name, value in pairs)
         return self.route + (query and f"?{query}") + (self.note and f" ({self.note})")
 
 
@@ -113,6 +122,12 @@ class Exchange:
         return self.status in (403, 404, 422) and (
             self.headers.get(REFUSED, "").lower() == "true" or "Unavailable" in self.error_code
         )
+
+    @property
+    def is_hiccup(self) -> bool:
+        """Return whether the response may be better if the request is sent again: a server fault, or a bad token."""
+        is_fault = self.status >= 500 and self.status != NOT_IMPLEMENTED
+        return bool(self.transport_error) or is_fault or self.status in (401, 403)
 
     @property
     def retry_after(self) -> float | None:
@@ -196,6 +211,11 @@ class CallSequence:
         return [record for exchange in self.exchanges for record in read_records(exchange)]
 
 
+def _is_harmless(name: str, value: str) -> bool:
+    """Return whether the value of a query parameter is the rehearsal's own or the standard's, not a customer's."""
+    return name in HARMLESS_PARAMETERS or value in OWN_VALUES or (name != "text" and bool(_CODE.fullmatch(value)))
+
+
 def format_route(operation: Operation) -> str:
     """Return the name of an operation in reports: method and path."""
     return f"{operation.method} {operation.path}"
@@ -207,6 +227,8 @@ def read_records(exchange: Exchange) -> list[dict[str, Any]]:
     if operation is None or not exchange.is_ok:
         return []
     content = get_member(exchange.json, *operation.reply.envelope)
+    if isinstance(exchange.json, dict) and isinstance(exchange.json.get("errors"), list):
+        return []  # an error with the wrong status
     records = content if operation.reply.many else [content]
     return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
 

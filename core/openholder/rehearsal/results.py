@@ -46,6 +46,12 @@ class Failure:
     observed: str
     """What was answered instead, without any customer value."""
     request: Request | None = None
+    interaction_id: str = ""
+    """The x-fapi-interaction-id of the request, to find it in the log of the server."""
+    who: str = ""
+    """Whose data was requested, such as ``customer 1, account 3 of 5``: no id, no name."""
+    order: int = 0
+    """The number of the request in the rehearsal, from 1; 0 if the failure is not about one request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.caller import Caller
@@ -19,6 +20,7 @@ from openholder.rehearsal.exchange import NOT_SERVED, Exchange, format_route
 from openholder.rehearsal.masking import collect_personal_values
 from openholder.rehearsal.measures import Timing
 from openholder.rehearsal.phases import PHASES, Phase
+from openholder.rehearsal.places import Places
 from openholder.rehearsal.results import SERVER, Report, Result, Rule, fail_rule, merge_results, pass_rule
 from openholder.rehearsal.server_document import check_against_document
 from openholder.rehearsal.session import MAX_WAIT, Plan, ServerBusy, ServerGone, Session, is_not_served
@@ -37,6 +39,18 @@ PROXY_RULES = {"interaction-id", "error-form", "media-type", "no-server-fault", 
 """Rules that nobody needs to keep but the server itself."""
 _PROXIES = re.compile(
     r"nginx|openresty|cloudflare|awselb|AkamaiGHost|envoy|haproxy|BigIP|Microsoft-Azure", re.IGNORECASE
+)
+
+ANSWERS_EACH_TIME = Rule(
+    name="answers-each-time",
+    severity="error",
+    expected="A valid request is answered whenever it is sent.",
+    why="Recipients get errors now and then, which nobody can repeat, and which count against the availability.",
+    reference="Consumer Data Standards, non-functional requirements: availability of 99.5 % a month",
+    how_to_fix="Search the log for the interaction id. Look for what requests share: pools of connections, a cache, one"
+    " process of several that differs, a limit that answers without 429 and Retry-After.",
+    example="GET …/accounts/{accountId}/transactions: 503 now and then: 6 of 41 requests; each was answered when sent"
+    " again",
 )
 
 
@@ -58,8 +72,11 @@ async def run_rehearsal(
     started, clock = time.time(), time.perf_counter()
     results = [result async for result in _run_phases(session, phases)]
     results += [result async for result in _check_exchanges(session)]
+    results += _judge_hiccups(session)
     of_proxy = {id(exchange.request) for exchange in session.exchanges if _is_note(exchange)}
     results = [_note_answers_of_proxies(result, of_proxy) for result in results]
+    places = Places(session)
+    results = [replace(result, failures=tuple(map(places.place, result.failures))) for result in results]
     return Report(
         target=caller.audience,
         started=started,
@@ -92,6 +109,23 @@ async def _run_phases(session: Session, phases: Sequence[Phase]) -> AsyncIterato
         last = session.exchanges[-1]
         observed = f"the server refuses connections after this request, which returned {last.status_text}"
         yield fail_rule(SERVER_SURVIVES, SERVER, observed, last.request)
+
+
+def _judge_hiccups(session: Session) -> Iterator[Result]:
+    """Report responses that failed once and were good when the request was sent again."""
+    for route, some in groupby(sorted(session.hiccups, key=_get_route), _get_route):
+        failed = list(some)
+        sent = sum(each.request.route == route and each.request.is_ordinary for each in session.exchanges)
+        observed = (
+            f"{failed[0].status_text} now and then: {len(failed)} of {sent} requests; each was answered when sent again"
+        )
+        yield fail_rule(ANSWERS_EACH_TIME, route, observed, failed[0].request)
+    if not session.hiccups:
+        yield pass_rule(ANSWERS_EACH_TIME, SERVER)
+
+
+def _get_route(exchange: Exchange) -> str:
+    return exchange.request.route
 
 
 def _is_note(exchange: Exchange) -> bool:

@@ -32,6 +32,8 @@ MAX_LOAD_SECONDS = 3000
 """The longest load: its tokens, signed in advance, must outlive it, and many servers accept one hour at most."""
 MAX_LOAD_REQUESTS = 100_000
 """The largest load: its tokens are kept in memory and take about a minute to sign."""
+MAX_RETRIES = 60
+"""The number of failed requests that are sent again, to tell a fault that is always there from one that is not."""
 MAX_WAIT = 120.0
 """Seconds that all waiting after 429 may take together."""
 NOT_FOUND = 404
@@ -135,6 +137,9 @@ class Session:
     """True if the server asked to wait too long."""
     closed_until: float = 0.0
     """When the next request may be sent, in seconds of the monotonic clock."""
+    hiccups: list[Exchange] = field(default_factory=list)
+    """Failed responses to requests that were answered when they were sent again."""
+    retries: int = 0
     unread: dict[str, str] = field(default_factory=dict)
     """Why lists were not read to their end, by route."""
     on_progress: Callable[[str], None] = lambda _: None
@@ -161,6 +166,13 @@ class Session:
         if exchange.is_unreachable and any(earlier.status for earlier in self.exchanges):
             raise ServerGone
         self.exchanges.append(exchange)
+        if request.is_ordinary and exchange.is_hiccup and self.retries < MAX_RETRIES:
+            self.retries += 1
+            again = await self.send_patiently(request)
+            self.exchanges.append(again)
+            if not again.is_hiccup:
+                self.hiccups.append(exchange)
+                return again
         return exchange
 
     async def send_patiently(self, request: Request) -> Exchange:

@@ -66,6 +66,15 @@ ERROR_FORM = Rule(
     example="GET /auth/v1/customer/{customerId} (an unknown customerId): application/json without a list `errors`,"
     " status 404",
 )
+ERROR_STATUS = Rule(
+    name="error-status",
+    severity="error",
+    expected="An error has the status of an error: 4xx or 5xx.",
+    why="Fiskil passes a body with status 200 on as data.",
+    reference="Fiskil, errors; RFC 9110 section 15",
+    how_to_fix="Set the status where the error is written.",
+    example="GET …/accounts/{accountId}/transactions (an unknown accountId): a list `errors` with status 200",
+)
 NO_INTERNALS = Rule(
     name="no-internals",
     severity="critical",
@@ -158,6 +167,11 @@ def _find_wrong_error_form(exchange: Exchange) -> Iterator[str]:
                 yield f"errors[{number}] has no string `{name}`, status {exchange.status}"
 
 
+def _find_error_as_data(exchange: Exchange) -> Iterator[str]:
+    if isinstance(get_member(exchange.json, "errors"), list):
+        yield "a list `errors` with status 200"
+
+
 def _find_internals(exchange: Exchange) -> Iterator[str]:
     if _INTERNALS.search(exchange.content):
         yield f"text that looks like a stack trace or statement, status {exchange.status}"
@@ -196,6 +210,7 @@ RESPONSE_CHECKS = (
     Check(STRICT_JSON, _find_bad_json, _has_body),
     Check(INTERACTION_ID, _find_wrong_interaction_id, _is_answered),
     Check(ERROR_FORM, _find_wrong_error_form, _is_error),
+    Check(ERROR_STATUS, _find_error_as_data, _is_ok),
     Check(NO_INTERNALS, _find_internals, _is_error),
     Check(REFUSAL_HEADER, _find_misplaced_header, _is_answered),
     Check(NOT_CACHEABLE, _find_public_caching, _is_ok),

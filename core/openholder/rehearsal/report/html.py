@@ -33,13 +33,14 @@ def render_html(report: Report) -> str:
         tag("p", summary.verdict, class_=f"verdict {'good' if summary.is_ready else 'critical'}"),
         tag("p", details, class_="soft"),
         tag("p", f"Untried: {summary.untried_text}", class_="soft") if summary.untried_text else "",
+        tag("p", "First broken: ", tag_code(summary.first), class_="soft") if summary.first else "",
     )
     body = join(header, tag("main", *_build_sections(summary)), tag("footer", _FOOTER))
     return f"{_HEAD}{CSS}</style></head>\n<body>{body}</body></html>\n"
 
 
 def _build_sections(summary: Summary) -> Iterator[Markup]:
-    broken = [_build_broken_rule(broken) for broken in summary.broken_rules]
+    broken = [_build_broken_rule(broken) for broken in summary.findings]
     yield _build_section("Failures", *(broken or [tag("p", "No rule was broken.", class_="card")]))
     if summary.notes:
         lines = dict.fromkeys(
@@ -66,7 +67,12 @@ def _build_section(heading: str, *content: Markup) -> Markup:
 def _build_broken_rule(broken: BrokenRule) -> Markup:
     rule = broken.rule
     examples = [
-        tag("li", _build_line("Request", tag_code(each.request)), _build_line("Response", tag_code(each.response)))
+        tag(
+            "li",
+            _build_line("Request", join(tag_code(each.request), f", {each.who}" if each.who else "")),
+            _build_line("Response", tag_code(each.response)),
+            _build_line("In your log", tag_code(each.interaction_id)) if each.interaction_id else "",
+        )
         for each in broken.examples
     ]
     places = [
@@ -76,14 +82,17 @@ def _build_broken_rule(broken: BrokenRule) -> Markup:
     further = places[MAX_PLACES:]
     return tag(
         "article",
-        tag("p", f"{rule.severity}, {format_times(broken.times)}", class_="badge"),
-        tag("h3", tag_code(rule.name)),
-        _build_line("Expected", rule.expected),
+        tag("p", f"{broken.severity}, {format_times(broken.times)}", class_="badge"),
+        tag("h3", rule.expected),
+        _build_line("Rule", tag_code(rule.name)),
         tag("ol", *examples, class_="examples"),
         tag("ul", *places[:MAX_PLACES]),
         tag("details", tag("summary", f"{len(further)} more"), tag("ul", *further)) if further else "",
         tag_definitions([("Why", rule.why), ("Reference", rule.reference), ("How to fix", rule.how_to_fix)]),
-        class_=f"card {rule.severity}",
+        _build_line("Follows from this", tag_code(", ".join(each.rule.name for each in broken.consequences)))
+        if broken.consequences
+        else "",
+        class_=f"card {broken.severity}",
     )
 
 

@@ -19,7 +19,9 @@
     rules       {name: {severity, expected, why, written, mend, example}}: all rules that were checked or skipped;
                 `written` is the reference, `mend` how to fix it, `example` a failure as a report shows it
     findings    broken rules, the worst first: [{rule, times, places: [{subject, times}], examples: [{asked,
-                came}]}]: the request and the response
+                came, who, interaction_id}], follows_from}]: the request and the response, whose data was
+                requested (by number), and the rule of which this one is a consequence, if there is one
+    first       the rule that the earliest request broke, or null
     outcomes    results in the order of the checks: [{rule, subject, verdict: "passed" | "found" | "skipped", times,
                 reason}]; times is the number of failures, and reason is present if the verdict is "skipped"
     timings     response times without load, in seconds: [{subject, tier, limit, count, p50, p95, p99, max}]
@@ -82,6 +84,7 @@ def _build_document(summary: Summary) -> dict[str, Any]:
             for rule in rules
         },
         "findings": [_build_finding(broken) for broken in summary.broken_rules],
+        "first": summary.first or None,
         "outcomes": [_build_outcome(row) for row in summary.rows],
         "timings": [_build_timing(measure) for measure in summary.conversation],
         "load": _build_load(summary.load) if summary.load else None,
@@ -94,6 +97,7 @@ def _build_finding(broken: BrokenRule) -> dict[str, Any]:
         "times": broken.times,
         "places": [{"subject": subject, "times": times} for subject, times in broken.places],
         "examples": [_rename(asdict(example)) for example in broken.examples],
+        "follows_from": broken.cause or None,
     }
 
 

@@ -33,18 +33,18 @@ def render_junit(report: Report) -> str:
             value = f"{measures[subject].p95 * 1000:.1f}"
             SubElement(properties, "property", {"name": "p95 in milliseconds", "value": value})
         for row in rows:
-            _add_test_case(suite, row)
+            _add_test_case(suite, row, summary.causes.get(row.rule.name, ""))
     indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def _add_test_case(suite: Element, row: ResultRow) -> None:
+def _add_test_case(suite: Element, row: ResultRow, cause: str) -> None:
     case = SubElement(suite, "testcase", {"classname": row.subject, "name": row.rule.name, "time": "0"})
     if row.verdict == "skipped":
         SubElement(case, "skipped", {"message": row.skipped})
     elif _is_failure(row):
         failure = SubElement(case, "failure", {"message": row.rule.expected, "type": row.rule.severity})
-        failure.text = _describe_failures(row)
+        failure.text = (f"Follows from: {cause}\n" if cause else "") + _describe_failures(row)
     elif row.verdict == "failed":
         SubElement(case, "system-out").text = f"warning\n{_describe_failures(row)}"
 
@@ -65,7 +65,9 @@ def _count_verdicts(rows: Sequence[ResultRow]) -> dict[str, str]:
 def _describe_failures(row: ResultRow) -> str:
     lines = []
     for example in row.examples[:MAX_EXAMPLES]:
-        lines += [f"Request: {example.request}", f"Response: {example.response}"]
+        lines += [f"Request: {example.request}, {example.who}" if example.who else f"Request: {example.request}"]
+        lines += [f"Response: {example.response}"]
+        lines += [f"In your log: {example.interaction_id}"] if example.interaction_id else []
     if len(row.examples) > MAX_EXAMPLES:
         lines.append(f"and {len(row.examples) - MAX_EXAMPLES} more")
     rule = row.rule

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from openholder._version import __version__
+from openholder.rehearsal.causes import find_causes, find_first
 from openholder.rehearsal.masking import build_mask
 from openholder.rehearsal.measures import LoadResult, Measure
 from openholder.rehearsal.results import SEVERITIES, Failure, Report, Rule, Severity, Verdict
@@ -29,6 +30,9 @@ class Example:
 
     request: str
     response: str
+    who: str = ""
+    """Whose data was requested, by number."""
+    interaction_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,16 @@ class BrokenRule:
     """Each subject with its number of failures, the largest first."""
     examples: tuple[Example, ...]
     """At most `MAX_EXAMPLES` of the failures."""
+    cause: str = ""
+    """The broken rule that this one follows from; empty if it is a cause itself."""
+    consequences: tuple[BrokenRule, ...] = ()
+    """The broken rules that follow from this one."""
+
+    @property
+    def severity(self) -> Severity:
+        """The severity of the rule, or of the worst one that follows from it."""
+        severities = [self.rule.severity, *(each.rule.severity for each in self.consequences)]
+        return min(severities, key=SEVERITIES.index)
 
     @property
     def times(self) -> int:
@@ -104,6 +118,10 @@ class Summary:
     conversation: tuple[Measure, ...]
     """The response times before the attacks and the load, the slowest operation first."""
     load: LoadResult | None
+    causes: Mapping[str, str] = field(default_factory=dict)
+    """The broken rule from which another one follows, by name."""
+    first: str = ""
+    """The rule that the earliest request broke."""
     notes: tuple[Note, ...] = ()
     untried: tuple[tuple[str, str], ...] = ()
     """What was not looked at to the end: a subject, and why."""
@@ -114,11 +132,22 @@ class Summary:
     def broken_rules(self) -> list[BrokenRule]:
         """The broken rules, by severity and then by number of failures."""
         broken = [
-            BrokenRule(rule, _count_places(rows), _choose_examples(rows))
+            BrokenRule(rule, _count_places(rows), _choose_examples(rows), self.causes.get(rule.name, ""))
             for rule, rows in self._group_by_rule()
             if any(row.examples for row in rows)
         ]
         return sorted(broken, key=lambda each: (SEVERITIES.index(each.rule.severity), -each.times))
+
+    @property
+    def findings(self) -> list[BrokenRule]:
+        """The broken rules that follow from no other one, with those that follow from them; the worst first."""
+        broken = self.broken_rules
+        found = [
+            replace(each, consequences=tuple(other for other in broken if other.cause == each.rule.name))
+            for each in broken
+            if not each.cause
+        ]
+        return sorted(found, key=lambda each: (SEVERITIES.index(each.severity), -each.times))
 
     @property
     def omissions(self) -> list[Omission]:
@@ -150,7 +179,7 @@ class Summary:
         """The result of the rehearsal in one line."""
         parts = []
         for severity in SEVERITIES:
-            count = self.count_broken(severity)
+            count = sum(found.severity == severity for found in self.findings)
             if count:
                 parts.append(f"{count} {severity if count == 1 else _PLURALS[severity]}")
         verdict = "Ready to go live" if self.is_ready else "Not ready"
@@ -218,6 +247,8 @@ def summarize(report: Report) -> Summary:
         options=tuple((name, mask(value)) for name, value in report.options),
         served=tuple(map(mask, report.served)),
         rows=tuple(rows),
+        causes=find_causes(report.results),
+        first=find_first(report.results),
         notes=tuple(
             Note(result.rule.name, mask(result.subject), _build_example(note, mask))
             for result in report.results
@@ -232,7 +263,7 @@ def summarize(report: Report) -> Summary:
 
 def _build_example(failure: Failure, mask: Callable[[str], str]) -> Example:
     request = mask(failure.request.redacted_text) if failure.request else NO_REQUEST
-    return Example(request, mask(failure.observed))
+    return Example(request, mask(failure.observed), failure.who, mask(failure.interaction_id))
 
 
 def redact_url(url: str) -> str:
@@ -263,9 +294,10 @@ def _count_places(rows: Sequence[ResultRow]) -> tuple[tuple[str, int], ...]:
 
 def _choose_examples(rows: Sequence[ResultRow]) -> tuple[Example, ...]:
     """Choose different examples: the first of each subject, then the second of each, and so on."""
-    chosen: dict[Example, None] = {}
+    chosen: dict[tuple[str, str], Example] = {}
     for turn in range(MAX_EXAMPLES):
         for row in rows:
             if turn < len(row.examples):
-                chosen.setdefault(row.examples[turn])
-    return tuple(chosen)[:MAX_EXAMPLES]
+                example = row.examples[turn]
+                chosen.setdefault((example.request, example.response), example)
+    return tuple(chosen.values())[:MAX_EXAMPLES]

@@ -41,7 +41,9 @@ def render_text(report: Report, width: int = 80, colour: bool = False) -> str:
     page.add_line(f"{summary.target}, {summary.requests} requests in {summary.seconds:.1f} s", "soft")
     if summary.untried_text:
         page.add_line(f"Untried: {summary.untried_text}", "soft")
-    for broken in summary.broken_rules:
+    if summary.first:
+        page.add_line(f"First broken: {summary.first}", "soft")
+    for broken in summary.findings:
         _add_broken_rule(page, broken)
     _add_notes(page, summary)
     _add_omissions(page, summary)
@@ -87,18 +89,23 @@ class _Page:
 
 def _add_broken_rule(page: _Page, broken: BrokenRule) -> None:
     rule = broken.rule
-    page.add_heading(f"{rule.severity.upper()} {rule.name} ({format_times(broken.times)})", rule.severity)
+    page.add_heading(f"{broken.severity.upper()} {rule.expected}", broken.severity)
+    page.add_labelled("Rule", f"{rule.name} ({format_times(broken.times)})")
     for subject, times in broken.places[:MAX_PLACES]:
         page.add_item(f"{subject} ({format_times(times)})" if times > 1 else subject)
     if len(broken.places) > MAX_PLACES:
         page.add_item(f"and {len(broken.places) - MAX_PLACES} more")
     for example in broken.examples:
-        page.add_labelled("Request", example.request)
+        page.add_labelled("Request", f"{example.request}, {example.who}" if example.who else example.request)
         page.add_labelled("Response", example.response)
-    page.add_labelled("Expected", rule.expected)
+        if example.interaction_id:
+            page.add_labelled("In your log", example.interaction_id)
     page.add_labelled("Why", rule.why)
     page.add_labelled("Reference", rule.reference)
     page.add_labelled("How to fix", rule.how_to_fix)
+    if broken.consequences:
+        follows = ", ".join(f"{each.rule.name} ({format_times(each.times)})" for each in broken.consequences)
+        page.add_labelled("Follows", f"from this: {follows}")
 
 
 def _add_notes(page: _Page, summary: Summary) -> None:
