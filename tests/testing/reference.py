@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import contextmanager
 
 from openholder import Page, SourceFault, hookimpl, select
@@ -12,9 +13,23 @@ class Reference:
     """Serves rows in memory, after a few turns of the event loop, like a source that waits for its backend."""
 
     def __init__(self, rows):
-        self.rows = rows
+        self.replace_rows(rows)
         self.is_open = False
         self.free = None
+
+    def replace_rows(self, rows):
+        self.rows = {name: [self.write_row(row) for row in found] for name, found in rows.items()}
+
+    def write_row(self, row):
+        return {key: self.write_value(value) for key, value in row.items()}
+
+    def write_value(self, value):
+        """Write a value of a type as the text that records have."""
+        if isinstance(value, bool | list):
+            return json.dumps(value)
+        if hasattr(value, "isoformat"):
+            return value.isoformat()
+        return value if value is None or isinstance(value, str | bytes) else str(value)
 
     @hookimpl
     async def open(self):

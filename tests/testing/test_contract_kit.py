@@ -21,6 +21,7 @@ from openholder.testing import AMOUNTS, COLLECTIONS, LISTS, MOMENTS, TRUTHS, Sou
 from openholder_csv import CSVSettings, CSVSource
 from openholder_rest import RESTSettings, RESTSource
 from openholder_sqlite import SQLiteSettings, SQLiteSource
+from testing import special_faults  # noqa: F401
 from testing.conduct_faults import ALONE
 from testing.faults import FAULTS, FloatMoney
 from testing.reference import Reference
@@ -35,9 +36,13 @@ TESTS = sorted(name for name in dir(SourceContract) if name.startswith("test_"))
 class TestReference(SourceContract):
     exact_types = True
     documents = True
+    typed = True
 
     def make_source(self, tmp_path, rows):
         return Reference(rows)
+
+    def change_rows(self, source, rows):
+        source.replace_rows(rows)
 
     def hanging(self, source):
         return source.hanging()
@@ -77,13 +82,21 @@ class TestSQLite(SourceContract):
 
     def make_source(self, tmp_path, rows):
         self.path = tmp_path / "bank.db"
+        self.write(self.path, rows)
+        return SQLiteSource("bank", SQLiteSettings(path=self.path, connections=self.connections, reload=0.2))
+
+    def change_rows(self, source, rows):
+        """Let another file take the place of the first."""
+        self.write(self.path.with_suffix(".new"), rows)
+        self.path.with_suffix(".new").replace(self.path)
+
+    def write(self, path, rows):
         plain = {name: [{**row, "document": None} if "document" in row else row for row in rows[name]] for name in rows}
-        write_sqlite(self.path, plain)
-        with closing(sqlite3.connect(self.path)) as connection, connection:
+        write_sqlite(path, plain)
+        with closing(sqlite3.connect(path)) as connection, connection:
             for row in rows.get("fdx.statements", ()):
                 values = row["document"], row["statementId"]
                 connection.execute("UPDATE fdx_statements SET document = ? WHERE statementId = ?", values)
-        return SQLiteSource("bank", SQLiteSettings(path=self.path, connections=self.connections))
 
     @contextmanager
     def hanging(self, source):
@@ -103,20 +116,26 @@ class TestSQLiteOverOneConnection(TestSQLite):
 @pytest.mark.slow
 class TestCSV(SourceContract):
     exact_types = True
+    nul_text = False  # a NUL in a CSV file is a sign of another encoding: the file is refused
     documents = True
 
     def make_source(self, tmp_path, rows):
-        folder = tmp_path / "bank"
-        folder.mkdir()
+        self.folder = tmp_path / "bank"
+        self.folder.mkdir()
+        self.change_rows(None, rows)
+        return CSVSource("bank", self.settings(self.folder))
+
+    def change_rows(self, source, rows):
         for name, records in rows.items():
-            with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            new = self.folder / "new"
+            with new.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, list(records[0]))
                 writer.writeheader()
-                writer.writerows(self.write_documents(folder, records))
-        return CSVSource("bank", self.settings(folder))
+                writer.writerows(self.write_documents(self.folder, records))
+            new.rename(self.folder / f"{name}.csv")
 
     def settings(self, folder):
-        return CSVSettings(path=folder)
+        return CSVSettings(path=folder, reload=0.2)
 
     def write_documents(self, folder, records):
         """Write documents to files, and yield the records with the names of these files."""
@@ -133,7 +152,7 @@ class TestCSVOnDisk(TestCSV):
     """A folder large enough to be indexed on disk."""
 
     def settings(self, folder):
-        return CSVSettings(path=folder, memory_bytes=0)
+        return CSVSettings(path=folder, memory_bytes=0, reload=0.2)
 
 
 class KitUpstream(Upstream):
@@ -222,6 +241,9 @@ class TestREST(SourceContract):
         with provide_host_settings(HostSettings("/?=&#+ ")):  # ids of the kit have signs that lead elsewhere in a path
             return RESTSource("api", RESTSettings.model_validate(settings))
 
+    def change_rows(self, source, rows):
+        self.bank.rows = rows
+
     @contextmanager
     def hanging(self, source):
         """Make the upstream accept requests without answering them."""
@@ -240,6 +262,7 @@ class Contract(SourceContract):
 
     exact_types = True
     documents = True
+    typed = True
     patience = 1.0
 
     def __init__(self, source_class):
@@ -247,6 +270,9 @@ class Contract(SourceContract):
 
     def make_source(self, tmp_path, rows):
         return self.source_class(rows)
+
+    def change_rows(self, source, rows):
+        source.replace_rows(rows)
 
     def hanging(self, source):
         return source.hanging()
@@ -270,7 +296,7 @@ def test_an_inexact_float_is_found_without_exact_types(tmp_path):
 class Brief(Contract):
     """The contract of fewer collections, for faults that do not depend on them."""
 
-    collections = ("accounts", "balances", "banking.transactions", "fdx.statements")
+    collections = ("balances", "banking.transactions", "fdx.statements")
 
 
 def list_findings(tmp_path, faulty, tests):

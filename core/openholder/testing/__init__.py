@@ -14,15 +14,16 @@ from openholder.testing.lifecycle import LifecycleTests
 from openholder.testing.pages import PageTests
 from openholder.testing.query_results import ResultTests
 from openholder.testing.sample_rows import AMOUNTS, COLLECTIONS, LISTS, MOMENTS, TRUTHS, Rows
+from openholder.testing.special import SpecialRowTests
 
 __all__ = ["AMOUNTS", "COLLECTIONS", "LISTS", "MOMENTS", "TRUTHS", "Rows", "SourceContract"]
 
 
-class SourceContract(ResultTests, PageTests, LifecycleTests, ConductTests):
+class SourceContract(ResultTests, PageTests, LifecycleTests, ConductTests, SpecialRowTests):
     """The contract between openholder and a source: everything that the server relies on.
 
     Subclass it, implement `make_source`, and override the attributes whose default does not fit your source. Override
-    `hanging` to test that hanging queries can be cancelled.
+    `hanging` to test that hanging queries can be cancelled, and `change_rows` to find stale caches.
 
     Attributes:
         collections: The collections that the source serves, out of the kit's ``COLLECTIONS``; all by default. Tests
@@ -32,6 +33,11 @@ class SourceContract(ResultTests, PageTests, LifecycleTests, ConductTests):
             order is only stable. Default: True.
         documents: True if ``fdx.statements`` has documents: its rows then hold them as bytes under ``document``.
             Default: False.
+        typed: True if `make_source` also takes values of types: ``Decimal``, ``bool``, ``datetime``, ``date``, lists.
+            Default: False.
+        any_text: True if every member can hold any text. False if the backend has types, and refuses an amount that
+            is none. Default: True.
+        nul_text: True if text can hold a NUL character. Default: True.
         at_once: How many queries reach the backend at the same time, at least; 1 if the source asks one at a time on
             purpose. Default: 2.
         patience: Seconds that a hook may take before the test fails. Default: 10.

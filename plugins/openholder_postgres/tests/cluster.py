@@ -236,6 +236,13 @@ TYPES = {
 """For each type of a column, how to convert a cell."""
 
 
+def write_text(value: Any) -> Any:
+    """Write a cell as text, if it has a type of Python's."""
+    if isinstance(value, bool | list):
+        return json.dumps(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
 def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -254,7 +261,7 @@ async def create_tables(cluster: Cluster, schema: str, rows: Any, types: Any) ->
             marks = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
             values = [
                 [
-                    None if record.get(key) is None else TYPES[kind](record[key])
+                    None if record.get(key) is None else TYPES[kind](write_text(record[key]))
                     for key, kind in zip(columns, kinds, strict=True)
                 ]
                 for record in records

@@ -24,20 +24,21 @@ TYPED = {
 
 class Contract(SourceContract):
     documents = True
+    nul_text = False  # PostgreSQL has no such text
     types: ClassVar = {}
     made: ClassVar = {}
-    """The rows of each schema: tables are created once for all tests with the same rows."""
+    """The schemas by their rows: tables are created once for all tests with the same rows."""
 
     @pytest.fixture(autouse=True)
     def _cluster(self, cluster):
         self.cluster = cluster
 
     def make_source(self, tmp_path, rows):
-        self.schema = f"{type(self).__name__}-{len(rows)}"
-        if self.schema not in self.made:
-            asyncio.run(create_tables(self.cluster, self.schema, rows, self.types))
-            self.made[self.schema] = rows
-        assert self.made[self.schema] == rows
+        key = type(self), repr(rows)
+        if key not in self.made:
+            self.made[key] = f"{type(self).__name__}-{len(self.made)}"
+            asyncio.run(create_tables(self.cluster, self.made[key], rows, self.types))
+        self.schema = self.made[key]
         self.tables = [f"{quote(self.schema)}.{quote(name.replace('.', '_'))}" for name in rows]
         settings = self.cluster.settings(schema_name=self.schema, connections=4)
         return PostgresSource("bank", PostgresSettings.model_validate(settings))
@@ -54,4 +55,6 @@ class TestText(Contract):
 
 
 class TestTyped(Contract):
+    typed = True
+    any_text = False
     types: ClassVar = TYPED

@@ -17,6 +17,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from cluster import write_text
+
 PASSWORD = "correct-horse-battery"
 STARTED = 60.0
 """Seconds that the server may take to start."""
@@ -205,7 +207,7 @@ def write_tables(database: str, rows: Any, types: Any) -> str:
         names = ", ".join(map(quote, columns))
         for record in records:
             cells = [
-                None if record.get(key) is None else TYPES[kind](record[key])
+                None if record.get(key) is None else TYPES[kind](write_text(record[key]))
                 for key, kind in zip(columns, kinds, strict=True)
             ]
             parts.append(f"INSERT INTO {table} ({names}) VALUES ({', '.join(map(write_value, cells))});")

@@ -21,18 +21,18 @@ class Maria(SourceContract):
     documents = True
     types: ClassVar = {}
     made: ClassVar = {}
-    """The rows of each database: tables are created once for all tests with the same rows."""
+    """The databases by their rows: tables are created once for all tests with the same rows."""
 
     @pytest.fixture(autouse=True)
     def _maria(self, maria):
         self.maria = maria
 
     def make_source(self, tmp_path, rows):
-        database = f"{type(self).__name__}-{len(rows)}"
-        if database not in self.made:
-            self.maria.execute(mariadb.write_tables(database, rows, self.types))
-            self.made[database] = rows
-        assert self.made[database] == rows
+        key = type(self), repr(rows)
+        if key not in self.made:
+            self.made[key] = f"{type(self).__name__}-{len(self.made)}"
+            self.maria.execute(mariadb.write_tables(self.made[key], rows, self.types))
+        database = self.made[key]
         self.tables = [f"{mariadb.quote(database)}.{mariadb.quote(name.replace('.', '_'))}" for name in rows]
         return make_source(self.maria.settings(database, connections=4))
 
@@ -48,6 +48,8 @@ class TestMariaText(Maria):
 
 
 class TestMariaTyped(Maria):
+    typed = True
+    any_text = False
     types: ClassVar = {
         **dict.fromkeys(AMOUNTS, "DECIMAL(30, 3)"),
         **dict.fromkeys(TRUTHS, "BOOLEAN"),
@@ -59,6 +61,7 @@ class TestMariaTyped(Maria):
 
 class Postgres(SourceContract):
     documents = True
+    nul_text = False  # PostgreSQL has no such text
     types: ClassVar = {}
     made: ClassVar = {}
 
@@ -67,11 +70,11 @@ class Postgres(SourceContract):
         self.cluster = cluster
 
     def make_source(self, tmp_path, rows):
-        schema = f"{type(self).__name__}-{len(rows)}"
-        if schema not in self.made:
-            asyncio.run(postgres.create_tables(self.cluster, schema, rows, self.types))
-            self.made[schema] = rows
-        assert self.made[schema] == rows
+        key = type(self), repr(rows)
+        if key not in self.made:
+            self.made[key] = f"{type(self).__name__}-{len(self.made)}"
+            asyncio.run(postgres.create_tables(self.cluster, self.made[key], rows, self.types))
+        schema = self.made[key]
         self.tables = [f"{postgres.quote(schema)}.{postgres.quote(name.replace('.', '_'))}" for name in rows]
         url = f"postgresql+asyncpg://reader@127.0.0.1:{self.cluster.port}/postgres"
         settings = {"url": url, "password": postgres.PASSWORD, "tls": "disable", "schema_name": schema}
@@ -84,6 +87,8 @@ class Postgres(SourceContract):
 
 
 class TestPostgresTyped(Postgres):
+    typed = True
+    any_text = False
     types: ClassVar = {
         **dict.fromkeys(AMOUNTS, "numeric"),
         **dict.fromkeys(TRUTHS, "boolean"),
