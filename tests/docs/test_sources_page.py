@@ -203,7 +203,8 @@ def test_check_finds_no_mistake_and_no_missing_index(tmp_path):
     checked = run_command("check", "--dev", "--data", "--json", cwd=tmp_path)
     found = json.loads(checked.stdout)
     assert found["looked_at"]["collections"].keys() >= {"customers", "banking.transactions"}
-    said = [row["wanted"] for row in found["findings"]]
+    # The records of the page become older each day.
+    said = [row["wanted"] for row in found["findings"] if row["fault"] != "nothing-new"]
     assert [text.partition(",")[0] for text in said] == [
         f"view 'banking_{name}' has no order of its own" for name in ("accounts", "balances", "transactions")
     ]

@@ -186,8 +186,9 @@ def inspect(folder: Path, text: str) -> str:
     lines = []
     for finding in found:
         where = ".".join(finding[name] for name in ("collection", "member") if name in finding)
-        # These two are about the small data that the cases have in common.
-        if finding["fault"] != "filters-unavailable" and not finding["wanted"].startswith("keys at "):
+        # These three are about the small data that the cases have in common, and its age.
+        is_common = finding["fault"] in ("filters-unavailable", "nothing-new")
+        if not is_common and not finding["wanted"].startswith("keys at "):
             lines.append(f"{finding['severity']}: {where}: {finding['fault']}; wanted: {finding['wanted']}")
     return "\n".join(lines)
 
