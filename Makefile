@@ -15,6 +15,7 @@
 #   make audit         look for advisories on them
 #   make sbom          list what a production installation of each distribution consists of, as CycloneDX
 #   make dist          all that is installed from: wheels, sdists, lock files, SBOMs and their digests
+#   make soak          load for DURATION=30m while keys, certificate, database and workers change
 #   make services      what the tests start: Redis, PostgreSQL, nginx, HAProxy, Chromium, from the distribution's packages
 #
 # Each target makes its own virtual environment below VENV. WHEELS is a folder of wheels to test instead of the
@@ -27,7 +28,7 @@ SITE ?= site
 HERE ?= .
 WHEELS ?=
 SELECT ?=
-DURATION ?= 600
+DURATION ?= 30m
 
 PLUGINS := $(patsubst plugins/openholder_%/setup.cfg,%,$(wildcard plugins/*/setup.cfg))
 PACKAGE := $(if $(WHEELS),$(wildcard $(WHEELS)/openholder-[0-9]*.whl),-e .)
@@ -95,9 +96,10 @@ demos: $(VENV)/installed
 bench: $(VENV)/installed
 	$(VENV)/bin/python bench/serve.py
 
-# A server under load for DURATION seconds: every request is answered, and memory and open files do not grow.
-soak: $(VENV)/installed
-	$(VENV)/bin/python bench/soak.py --seconds $(DURATION)
+# A server under load for DURATION (such as 60s, 30m or 4h), while keys, certificate, database and workers change: every
+# answer has the expected records, none is lost, and memory and open files do not grow.
+soak: $(VENV)/installed-for-tests
+	$(VENV)/bin/python bench/soak.py --for $(DURATION)
 
 # Strict: a link or an anchor that leads nowhere, or a page that is not in the navigation, fails it.
 docs: $(VENV)/docs/installed

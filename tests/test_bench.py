@@ -37,3 +37,29 @@ def test_the_page_has_a_row_for_each_measured_variant(serve):
     for variant, multiples in baseline["multiples"].items():
         assert f"| {variant} " in page
         assert set(multiples) == set(serve.OPERATIONS)
+
+
+@pytest.mark.slow
+def test_the_soak_finds_answers_of_two_databases_and_old_ones(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    from soak_bank import Asked, Generation, write_first
+    from soak_load import SETTLING, Load
+
+    records = write_first(tmp_path / "first.db")
+    old, new = Generation(records, 1), Generation(records, 2)
+    load = Load("https://localhost", None, None, [(0.0, old), (100.0, new)])
+    account = next(iter(records.bookings))
+    asked = Asked("transactions", "GET", "/", "", None, 200, (account, "1"))
+    before, after = (generation.expect(asked.operation, asked.key) for generation in (old, new))
+    mixed = json.loads(json.dumps(after))
+    mixed["data"]["transactions"][3] = before["data"]["transactions"][3]
+    lacking = json.loads(json.dumps(after))
+    del lacking["data"]["transactions"][3]
+    for answer, sent, right in (
+        (after, 100.0, True),
+        (before, 100.0, True),
+        (before, 100.0 + SETTLING, False),
+        (mixed, 100.0, False),
+        (lacking, 100.0, False),
+    ):
+        assert load._is_expected(asked, sent, dict(answer)) is right
