@@ -12,12 +12,12 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, SettingsError
 from typing_extensions import TypedDict, is_typeddict
@@ -183,7 +183,14 @@ def _read_host_settings(raw: Mapping[str, Any]) -> HostSettings:
         outbound = OutboundSettings.model_validate(raw.get("outbound", {}))
     except ValidationError:
         outbound = OutboundSettings()
-    return HostSettings(characters if isinstance(characters, str) else "", outbound.build())
+    try:
+        traced = TypeAdapter(bool).validate_python(raw.get("tracing", False))
+    except ValidationError:
+        traced = False
+    return HostSettings(
+        characters if isinstance(characters, str) else "",
+        replace(outbound.build(), traced=traced),
+    )
 
 
 def _make_model(raw: Mapping[str, Any], path: Path) -> tuple[type[Settings], list[Mistake]]:

@@ -7,8 +7,11 @@ import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import SplitResult, urlsplit
+
+if TYPE_CHECKING:
+    import aiohttp
 
 from openholder._version import __version__
 from openholder.errors import OpenholderError
@@ -46,6 +49,28 @@ class Outbound:
     """The URL of the proxy for http and https, instead of ``HTTP_PROXY`` and ``HTTPS_PROXY``."""
     no_proxy: tuple[str, ...] | None = None
     """Hosts to reach directly, instead of those in ``NO_PROXY``."""
+    traced: bool = False
+    """Whether requests are traced."""
+
+    def make_trace_configs(self) -> list[aiohttp.TraceConfig]:
+        """Return the ``trace_configs`` of a session of aiohttp whose requests carry ``traceparent``.
+
+        Returns:
+            None at all unless requests are traced. Only ``traceparent`` is sent: no ``tracestate``, no ``baggage``.
+        """
+        if not self.traced:
+            return []
+        import aiohttp
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        propagator = TraceContextTextMapPropagator()
+
+        async def add_traceparent(session: object, context: object, request: aiohttp.TraceRequestStartParams) -> None:
+            propagator.inject(request.headers)
+
+        config = aiohttp.TraceConfig()
+        config.on_request_start.append(add_traceparent)
+        return [config]
 
     def find_proxy(self, url: str) -> str | None:
         """Find the proxy for requests to a URL.

@@ -110,6 +110,12 @@ def _check_proxy(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _check_tracing(is_on: bool) -> bool:
+    if is_on and not find_spec("opentelemetry"):
+        raise ValueError("needs the extra otel, which is not installed: in a checkout, pip install '.[otel]'")
+    return is_on
+
+
 class OutboundSettings(Section):
     """``[outbound]``: the proxy that requests to other hosts go through."""
 
@@ -304,6 +310,8 @@ class Settings(BaseSettings):
     """Links to other pages of a CDR list: query strings that Fiskil completes, or full URIs."""
     open_members: Annotated[Texts, AfterValidator(_check_open_members)] = ()
     """Members that records of FDX may have beside the declared ones: ``fdx.accounts.branch``."""
+    tracing: Annotated[bool, AfterValidator(_check_tracing)] = False
+    """Whether requests have spans of OpenTelemetry, whose variables ``OTEL_*`` say where they go."""
     state_folder: ExistingFolder | None = None
     """Where the files that the server writes are, unless they have settings of their own. Default: beside the file."""
     cursor_key: NewFile = Field(default_factory=partial(place_state_file, "cursor.key"), validate_default=True)

@@ -136,6 +136,7 @@ def _create_session(settings: RESTSettings) -> aiohttp.ClientSession:
         headers=headers,
         connector=aiohttp.TCPConnector(limit=settings.connections, ssl=_create_tls(settings)),
         cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=settings.host.outbound.make_trace_configs(),
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(
             total=None, sock_connect=settings.connect_timeout, sock_read=settings.read_timeout

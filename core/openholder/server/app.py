@@ -226,10 +226,16 @@ async def serve(
         stack.push_async_callback(store.close)
         secret = settings.log.pseudonym_key
         metrics = Metrics(stack.enter_context(shared_values(worker)))
-        journal = Journal(secret.get_secret_value().encode() if secret else b"", metrics)
+        journal_type, gate_type = Journal, Gate
+        if settings.tracing:
+            from openholder.server.tracing import TracedGate, TracedJournal, start_tracing
+
+            stack.push_async_callback(asyncio.to_thread, start_tracing())
+            journal_type, gate_type = TracedJournal, TracedGate
+        journal = journal_type(secret.get_secret_value().encode() if secret else b"", metrics)
         keys = _make_key_cache(settings, journal.count_key_event)
         stack.push_async_callback(keys.close)
-        gate = Gate(settings.fiskil, settings.public_url, keys, store, lost_before=lost_before)
+        gate = gate_type(settings.fiskil, settings.public_url, keys, store, lost_before=lost_before)
         generation = await Generation.open(configuration, gate, journal)
         journal.follow(generation.sources)
         switch = Switch(generation.application)

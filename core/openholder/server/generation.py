@@ -20,14 +20,16 @@ from openholder.server.endpoints import make_operation
 from openholder.serving.answers import Context
 from openholder.serving.conditions import ConditionPolicy
 from openholder.serving.cursors import Cursors
-from openholder.serving.delegate import ServingState
+from openholder.serving.delegate import RequestDelegate, ServingState
 from openholder.serving.journal import Journal
 from openholder.serving.routing import add_alias, build_application
 from openholder.serving.service import Service
 from openholder.settings import Settings
 from openholder.sources.registry import SourceRegistry
 
-FIXED = frozenset({"public_url", "fiskil", "outbound", "listen", "replay", "log", "cursor_key", "state_folder"})
+FIXED = frozenset(
+    {"public_url", "fiskil", "outbound", "listen", "replay", "log", "cursor_key", "state_folder", "tracing"}
+)
 """Settings that take effect only at a restart: the gate, the ports and the files on disk depend on them."""
 
 
@@ -53,13 +55,27 @@ def make_sources(configuration: Configuration, *, observed: bool = False) -> Sou
         observed: Whether observers are opened with them. Only a server does: a command, which others may run, must
             not create their files.
     """
-    return SourceRegistry(
+    registry = SourceRegistry
+    if observed and configuration.settings.tracing:
+        from openholder.server.tracing import TracedSources  # who does not trace need not have its library
+
+        registry = TracedSources
+    return registry(
         configuration.sources,
         configuration.serve,
         configuration.observers,
         configuration.settings.plugins,
         opens_observers=observed,
     )
+
+
+def choose_delegate(settings: Settings) -> type[RequestDelegate]:
+    """Choose what answers a request: with spans or without."""
+    if not settings.tracing:
+        return RequestDelegate
+    from openholder.server.tracing import TracedDelegate
+
+    return TracedDelegate
 
 
 def list_fixed_changes(old: Settings, new: Settings) -> list[str]:
@@ -100,7 +116,7 @@ class Generation:
             proxies = TrustedProxies(settings.listen.trusted_proxies)
             state = ServingState(service, journal, settings.listen.max_requests, gate.count_waiting, proxies)
             operations = list_operations(settings)
-            public = build_application(state, operations)
+            public = build_application(state, operations, choose_delegate(settings))
             service.prepare(operations)
             return cls(configuration, sources, state, public, exits.pop_all())
 

@@ -78,6 +78,10 @@ class Entry:
     """What the body names: an address, or ids of accounts. Never logged."""
     rows: Sequence[Row] = ()
     """The rows in the answer. Never logged."""
+    trace: str = ""
+    """The id of the trace, if requests are traced."""
+    span: Any = None
+    """The span of OpenTelemetry then."""
 
     def describe(self) -> FinishedRequest:
         """Describe the request and its answer for observers."""
@@ -281,6 +285,8 @@ class Journal:
             fields["token_life"] = token.life
         if entry.source:
             fields["source"] = entry.source
+        if entry.trace:
+            fields["trace_id"] = entry.trace
         if self._unlogged:
             fields["unlogged_before"] = self._unlogged
             self._unlogged = 0

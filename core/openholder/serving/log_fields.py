@@ -40,6 +40,7 @@ LOG_FIELDS = (
     LogField("jti", "request", "A digest of the token's id", "8a31c5e0f2b7"),
     LogField("token_life", "request", "Seconds until the token expires", "287"),
     LogField("source", "request", "The name of the source", "bank"),
+    LogField("trace_id", "request, with `tracing`", "The id of the trace of OpenTelemetry", "4bf92f35…"),
     LogField("collection", "`condition broken`", "The collection of the records", "banking.accounts"),
     LogField("member", "`condition broken`", "The member that is wrong", "creditCard"),
     LogField("severity", "`condition broken`", "`error` or `warning`", "error"),

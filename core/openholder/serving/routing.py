@@ -47,8 +47,14 @@ class OperationRouter(Router):
     first one counts.
     """
 
-    def __init__(self, state: ServingState, operations: Iterable[Operation]) -> None:
+    def __init__(
+        self,
+        state: ServingState,
+        operations: Iterable[Operation],
+        delegate: type[RequestDelegate] = RequestDelegate,
+    ) -> None:
         self._state = state
+        self._delegate = delegate
         self._root = Place()
         for operation in operations:
             self._add(operation)
@@ -86,7 +92,7 @@ class OperationRouter(Router):
 
     def find_handler(self, request: HTTPServerRequest, **found: Any) -> HTTPMessageDelegate:
         """Return the delegate of one request."""
-        return RequestDelegate(self._state, request, *self.find_operations(request.path))
+        return self._delegate(self._state, request, *self.find_operations(request.path))
 
 
 def _follow(place: Place | None, segments: Sequence[str], ids: list[str]) -> Place | None:
@@ -190,6 +196,8 @@ def add_alias(operations: Iterable[Operation]) -> list[Operation]:
     return operations + [replace(each, path=each.path.replace(AUTH_PREFIX, AUTH_ALIAS, 1)) for each in aliased]
 
 
-def build_application(state: ServingState, operations: Iterable[Operation]) -> Application:
+def build_application(
+    state: ServingState, operations: Iterable[Operation], delegate: type[RequestDelegate] = RequestDelegate
+) -> Application:
     """Build the Tornado application of the public port."""
-    return OperationApplication(OperationRouter(state, operations))
+    return OperationApplication(OperationRouter(state, operations, delegate))
