@@ -35,6 +35,7 @@ FLOORS = (
     ("query", "the language of queries"),
     ("host_settings", "what the configuration says to all plugins"),
     ("outbound", "requests that the server makes of others"),
+    ("reports", "HTML reports, without scripts and network"),
     ("setting_types", "types that settings of plugins use"),
     ("pseudonyms", "ids that cannot be read back"),
     ("ratelimit", "a token bucket"),

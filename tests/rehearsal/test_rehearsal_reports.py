@@ -17,10 +17,10 @@ from openholder.rehearsal.measures import LoadResult, Measure, Second, Timing
 from openholder.rehearsal.report.html import render_html
 from openholder.rehearsal.report.json import render_json
 from openholder.rehearsal.report.junit import render_junit
-from openholder.rehearsal.report.style import CSS
 from openholder.rehearsal.report.terminal import render_text
 from openholder.rehearsal.results import Report, Rule, fail_rule, merge_results, pass_rule, skip_rule
 from openholder.rehearsal.server_document import parse_document, select_operations
+from openholder.reports.document import CSS
 
 HOSTILE = "\"'><script>alert(1)</script><img src=https://evil.example/x>&amp;]]>\x1b[31m\x00\u202e"
 SECRETS = frozenset({"jane.citizen@example.com", "cust-1001", "acc/2001"})

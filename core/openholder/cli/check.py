@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +19,7 @@ from openholder.contract.operation import Sector
 from openholder.fiskil.development import development_keys
 from openholder.inspection.configuration import inspect_configuration
 from openholder.inspection.findings import Finding
+from openholder.inspection.page import render_page
 from openholder.inspection.report import render_json, render_text
 from openholder.inspection.selection import Selection
 from openholder.inspection.steps import Step, Verdict
@@ -46,6 +48,12 @@ SOURCES = "sources"
 @sample_options
 @click.option("--all", "everybody", is_flag=True, help="With --data: inspect all customers.")
 @click.option(
+    "--html",
+    "html_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --data: write findings and a profile of the data to an HTML file.",
+)
+@click.option(
     "--sector",
     "sectors",
     multiple=True,
@@ -60,6 +68,7 @@ def check(
     sample: int,
     customers: tuple[str, ...],
     everybody: bool,
+    html_path: Path | None,
     sectors: tuple[str, ...],
 ) -> int:
     """Check the configuration, keys and sources, and with --data the records.
@@ -69,6 +78,8 @@ def check(
     Exit code: 0 no failure, 1 a check failed, 3 configuration error, 4 keys, store or source unreachable. With --data,
     keys and store do not count: 4 says that no data could be looked at.
     """
+    if html_path and not data:
+        raise click.UsageError("--html needs --data")
     configuration = Configuration.load(path)
     configure_for_command(sys.stderr)
     steps = asyncio.run(_inspect(configuration, dev, sectors))
@@ -85,6 +96,8 @@ def check(
     if not is_closed:
         inspection = asyncio.run(inspect_data(configuration, selection, show_progress))
     others = _list_findings(steps, inspection)
+    if html_path:
+        html_path.write_text(render_page(inspection, others, datetime.now(UTC)), encoding="utf-8")
     if as_json:
         click.echo(json.dumps(render_json(inspection, others), indent=2, ensure_ascii=False))
     else:

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from openholder.rehearsal.measures import LoadResult, Measure
-from openholder.rehearsal.report.markup import Markup, join, tag, tag_code, tag_definitions, tag_table
 from openholder.rehearsal.report.plot import draw_latencies, draw_timeline
-from openholder.rehearsal.report.style import CSS
 from openholder.rehearsal.report.summary import BrokenRule, Summary, format_seconds, format_times, summarize
 from openholder.rehearsal.results import Report
+from openholder.reports.document import write_document
+from openholder.reports.markup import Markup, join, tag, tag_code, tag_definitions, tag_table
 
 MAX_PLACES = 5
 """The number of routes shown for a broken rule; further ones unfold."""
-# The policy (CSP Level 3) forbids loading or running anything, even if a hostile text were not escaped.
-_HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer"><title>Rehearsal report</title>
-<style>"""
 _FOOTER = "This report contains no record, id, address or token: failures name places, types and numbers only."
 
 
@@ -36,7 +29,7 @@ def render_html(report: Report) -> str:
         tag("p", "First broken: ", tag_code(summary.first), class_="soft") if summary.first else "",
     )
     body = join(header, tag("main", *_build_sections(summary)), tag("footer", _FOOTER))
-    return f"{_HEAD}{CSS}</style></head>\n<body>{body}</body></html>\n"
+    return write_document("Rehearsal report", body)
 
 
 def _build_sections(summary: Summary) -> Iterator[Markup]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from openholder.rehearsal.measures import LoadResult, Measure, Second
-from openholder.rehearsal.report.markup import Markup, join, tag, tag_code
 from openholder.rehearsal.report.summary import Summary, format_seconds
+from openholder.reports.markup import Markup, join, tag, tag_code
 
 SHORTEST = 0.001
 """Seconds at the left end of the axis."""

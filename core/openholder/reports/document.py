@@ -1,4 +1,8 @@
-"""The style sheet of the HTML report: one column, system fonts, light and dark, from phones to wide screens."""
+"""The document of an HTML report: one column, system fonts, light and dark, from phones to wide screens."""
+
+from __future__ import annotations
+
+from openholder.reports.markup import join, tag
 
 CSS = """
 :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1b2330; --soft: #566072; --line: #d9dee6;
@@ -58,3 +62,14 @@ footer { padding: 32px 16px; }
 }
 @media print { body { background: none; } .card { break-inside: avoid; } }
 """
+# The policy (CSP Level 3) forbids loading or running anything, even if a hostile text were not escaped.
+_HEAD = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">"""
+
+
+def write_document(title: str, body: str, style: str = "") -> str:
+    """Write a report as one HTML document. ``body`` is markup, and ``style`` is added to the style sheet."""
+    return f"{_HEAD}{join(tag('title', title))}\n<style>{CSS}{style}</style></head>\n<body>{body}</body></html>\n"

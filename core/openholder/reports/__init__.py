@@ -1,0 +1,1 @@
+"""HTML reports: elements, and the document around them, without scripts and network."""
