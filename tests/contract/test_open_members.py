@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from openholder.contract.open_members import OPENABLE, extend_record, split_open_member
+from openholder.contract.open_members import OPENABLE, extend_record, list_open_members, split_open_member
 from openholder.contract.operations import OPERATIONS
 from openholder.contract.records import fdx
 from openholder.contract.rows import Misfit, to_record
@@ -46,6 +46,15 @@ def test_named_persons_and_numbers_leave_only_if_listed():
     assert encode({"holders": holder}, fdx.Contact) == {"holders": [{"name": {"first": "A"}}]}
     opened = extend_record(fdx.Contact, frozenset({"holders.taxId"}))
     assert encode({"holders": holder}, opened) == {"holders": [{"name": {"first": "A"}, "taxId": "1"}]}
+
+
+def test_a_list_leaves_out_what_belongs_to_the_detail():
+    row = {"holdings": '[{"units": 2}]', "principalBalance": "120.50", "nickname": "Rent", "branch": "Carlton"}
+    assert encode(row, fdx.Account) == {"accountId": "a1", "nickname": "Rent"}
+    paths = [f"fdx.accounts.{name}" for name in ("holdings", "principalBalance", "branch")]
+    opened = list_open_members(paths, "fdx.accounts")
+    assert encode(row, extend_record(fdx.Account, opened)).keys() == {"accountId", "nickname", "branch"}
+    assert encode(row, extend_record(fdx.AccountDetail, opened)).keys() == {"accountId", *row}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from openholder.config import Configuration
 from openholder.contract.collections import COLLECTIONS
 from openholder.contract.meanings import find_meaning, load_meanings, name_type
 from openholder.contract.operations import OPERATIONS
+from openholder.contract.parameters import list_names
 from openholder.inspection.column_names import list_columns
 from openholder.inspection.skeletons import SKELETONS, list_flat_members, wrap_words
 from openholder.mapping.settings import name_table
@@ -73,7 +74,7 @@ def test_every_filter_is_told_at_a_member(sector):
         for operation in OPERATIONS
         if operation.sector == sector
         for parameter in (*operation.parameters, *operation.account_parameters)
-        for name in parameter.names
+        for name in list_names(parameter)
     }
     assert told == named
 

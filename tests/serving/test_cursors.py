@@ -71,6 +71,7 @@ class FDXBank(Bank):
             found += [record[key] for record in answer[name]]
             totals.append(answer["page"].pop("totalElements"))
             following = answer["page"].pop("nextOffset", "")
+            assert answer["page"].pop("nextPageKey", "") == following
             assert answer["page"] == {} and following.isascii()
             if not following:
                 return found, totals
@@ -106,6 +107,51 @@ async def refused(bank, offset, path=TRANSACTIONS, query="", body=None):
     return True
 
 
+# -- names of FDX 6.3 ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_a_page_key_is_an_offset_of_another_name(bank):
+    bank.add("transactions", *transactions(*range(5)))
+    first = (await bank.get(TRANSACTIONS, "limit=2")).json
+    key = first["page"]["nextPageKey"]
+    second = (await bank.get(TRANSACTIONS, f"limit=2&pageKey={key}")).json
+    assert [row["transactionId"] for row in second["transactions"]] == ["t2", "t1"]
+    both = await bank.get(TRANSACTIONS, f"limit=2&pageKey={key}&offset={key}")
+    assert both.json["transactions"] == second["transactions"]
+    for query, detail in (("pageKey=x", "pageKey"), (f"offset={key}&pageKey=x", "pageKey")):
+        answer = await bank.get(TRANSACTIONS, query)
+        assert (answer.status, answer.json["errors"][0]["detail"]) == (400, detail)
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_dates_have_two_names(bank):
+    bank.add("transactions", *transactions(0, 2000, 4000))  # 2000 minutes are more than a day
+    days = [(DAY + timedelta(minutes=n)).date().isoformat() for n in (0, 2000, 4000)]
+
+    async def ids(query):
+        return [row["transactionId"] for row in (await bank.get(TRANSACTIONS, query)).json["transactions"]]
+
+    assert await ids(f"startDate={days[1]}") == await ids(f"startTime={days[1]}") == ["t4000", "t2000"]
+    assert await ids(f"startDate={days[1]}&endTime={days[1]}&endDate={days[1]}") == ["t2000"]
+    for query, detail in (("endDate=x", "endDate"), (f"startTime={days[0]}&startDate={days[1]}", "startDate")):
+        answer = await bank.get(TRANSACTIONS, query)
+        assert (answer.status, answer.json["errors"][0]["detail"]) == (400, detail)
+
+
+@pytest.mark.parametrize(
+    "name", ["page", "page-size", "pageNumber", "page_token", "cursor", "OFFSET", "pagekey", "skip"]
+)
+@pytest.mark.gen_test(timeout=20)
+async def test_a_foreign_parameter_of_paging_is_refused(bank, name):
+    """Never page 1: whoever asks for page 2 in words of another API would take it for the whole list."""
+    bank.add("transactions", *transactions(*range(3)))
+    answer = await bank.get(TRANSACTIONS, f"{name}=2")
+    (error,) = answer.json["errors"]
+    assert (answer.status, error["code"], error["detail"]) == (400, "invalid_request", name)
+    assert (await bank.get(TRANSACTIONS, "x-unheard-of=2&filter=3")).status == 200
+
+
 # -- limit --------------------------------------------------------------------------------------------------------
 
 
@@ -121,7 +167,7 @@ async def refused(bank, offset, path=TRANSACTIONS, query="", body=None):
         (1001, "limit=1000", 1000, True),
         (1001, "limit=1001", 1000, True),
         (1000, "limit=999999999999999999", 1000, False),
-        (3, "limit=2&page=9&page-size=1&x=1", 2, True),
+        (3, "limit=2&x-page=9&y=1&x=1", 2, True),
     ],
 )
 @pytest.mark.gen_test

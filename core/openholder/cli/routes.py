@@ -12,6 +12,7 @@ from openholder.cli.options import configuration_option, format_table, json_opti
 from openholder.config import Configuration
 from openholder.contract.operation import JSON
 from openholder.contract.operations import OPERATIONS
+from openholder.contract.parameters import list_names
 from openholder.server.generation import list_operations, make_sources
 from openholder.serving.access import is_served
 
@@ -67,7 +68,7 @@ def format_supported() -> str:
         parameters = [
             f"`{name}`"
             for parameter in (*operation.parameters, *operation.account_parameters)
-            for name in parameter.names
+            for name in list_names(parameter)
         ]
         cells = (
             operation.method,

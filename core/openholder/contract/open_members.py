@@ -35,8 +35,14 @@ def split_open_member(path: str) -> tuple[str, str]:
 
 
 def list_open_members(paths: Iterable[str], collection: str) -> frozenset[str]:
-    """List the members that the configuration adds to the records of a collection."""
-    return frozenset(member for name, member in map(split_open_member, paths) if name == collection)
+    """List the members that the configuration adds to the records of a collection.
+
+    What one of its records declares is not added to another: a list leaves out what belongs to the detail.
+    """
+    records = {operation.record for operation in OPERATIONS if operation.collection == collection}
+    declared = {field.encode_name for record in records for field in msgspec.structs.fields(record)}
+    members = (member for name, member in map(split_open_member, paths) if name == collection)
+    return frozenset(member for member in members if member not in declared)
 
 
 @cache

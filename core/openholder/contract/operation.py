@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from openholder.contract.formats import Record
 from openholder.contract.limits import MAX_ACCOUNTS_BODY, MAX_BODY
-from openholder.contract.parameters import Choice, Parameter
+from openholder.contract.parameters import Choice, Parameter, list_names
 
 Method = Literal["GET", "POST"]
 Sector = Literal["auth", "banking", "energy", "common", "fdx", "custom"]
@@ -29,8 +29,43 @@ Whose = Literal["search", "customer", "consent", "account", "specific", "all_acc
 BELOW_ACCOUNTS = ("account", "specific", "all_accounts")
 """The values of ``whose`` for which the collection ``accounts`` decides on access."""
 
-PAGING: Mapping[str | None, tuple[str, ...]] = {None: (), "page": ("page", "page-size"), "offset": ("offset", "limit")}
+CURSOR = ("offset", "pageKey")
+"""The names of a cursor in a query: that of FDX up to 6.2, which Fiskil's pages show, and that of FDX 6.3."""
+PAGING: Mapping[str | None, tuple[str, ...]] = {
+    None: (),
+    "page": ("page", "page-size"),
+    "offset": (*CURSOR, "limit"),
+}
 """The parameters that choose a page, for each style of paging."""
+FOREIGN_PAGING = frozenset(
+    {
+        "continuationtoken",
+        "cursor",
+        "limit",
+        "nextcursor",
+        "nextoffset",
+        "nextpage",
+        "nextpagekey",
+        "nexttoken",
+        "offset",
+        "page",
+        "pagekey",
+        "pagelimit",
+        "pagenumber",
+        "pageoffset",
+        "pagesize",
+        "pagetoken",
+        "perpage",
+        "prevoffset",
+        "skip",
+        "startingafter",
+    }
+)
+"""What parameters that choose a page are called anywhere, in lower case and without signs.
+
+An FDX list refuses those that it does not have: whoever sends one, and receives page 1 again and again, takes it for
+the whole list.
+"""
 
 
 class Tier(NamedTuple):
@@ -117,14 +152,15 @@ class Operation:
     """Scopes that users must have granted. They appear in the OpenAPI document of custom endpoints."""
 
     query_names: frozenset[str] = field(init=False, repr=False)
-    """The parameters that a query string may have. All others are ignored, and not repeated in links."""
+    """The parameters that a query string may have. All others are ignored, and not repeated in links, but for those
+    of `FOREIGN_PAGING`."""
 
     max_body: int = field(init=False, repr=False)
     """The bytes that a body may have."""
 
     def __post_init__(self) -> None:
         parameters = (*self.parameters, *self.account_parameters)
-        names = (name for parameter in parameters for name in parameter.names)
+        names = (name for parameter in parameters for name in list_names(parameter))
         object.__setattr__(self, "max_body", MAX_ACCOUNTS_BODY if self.whose == "specific" else MAX_BODY)
         object.__setattr__(self, "query_names", frozenset({*PAGING[self.reply.paging], *names}))
 

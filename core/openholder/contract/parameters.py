@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,11 +54,36 @@ class Window:
     member: str
     otherwise: tuple[str, ...] = ()
     months: int | None = None
+    later_names: tuple[str, str] | None = None
+    """The names that a later version of the standard gives both. The earlier ones stay."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the parameters."""
         return (self.oldest, self.newest)
 
+    @property
+    def ends(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """All names of the oldest time, and all names of the newest."""
+        later = self.later_names
+        return ((self.oldest, later[0]), (self.newest, later[1])) if later else ((self.oldest,), (self.newest,))
+
 
 Parameter = Choice | ValueParameter | Window
+
+
+def list_names(parameter: Parameter) -> tuple[str, ...]:
+    """List all names under which a parameter is read, those of a later version of the standard last."""
+    return (*parameter.names, *((parameter.later_names or ()) if isinstance(parameter, Window) else ()))
+
+
+def find_name(names: Sequence[str], fields: Mapping[str, str]) -> str | None:
+    """Return the name under which a query has a parameter of several names; None if it has none of them.
+
+    Raises:
+        ValueError: It has several that do not agree. The argument is the last of them.
+    """
+    found = [name for name in names if name in fields]
+    if len({fields[name] for name in found}) > 1:
+        raise ValueError(found[-1])
+    return found[0] if found else None

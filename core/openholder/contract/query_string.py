@@ -1,6 +1,7 @@
 """Read a request's query string: turn parameters into filters, and report all errors at once.
 
-Parameters that the operation does not have are ignored and not repeated in links.
+Parameters that the operation does not have are ignored and not repeated in links. Only an FDX list refuses those that
+would choose a page.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from urllib.parse import parse_qsl
 
 from openholder.contract.errors import ErrorKind, RequestError, raise_all
 from openholder.contract.limits import CONTROL, MAX_FIELDS, MAX_TEXT
-from openholder.contract.operation import PAGING, Operation
-from openholder.contract.parameters import Choice, Parameter, ValueParameter, Window
+from openholder.contract.operation import FOREIGN_PAGING, PAGING, Operation
+from openholder.contract.parameters import Choice, Parameter, ValueParameter, Window, find_name
 from openholder.errors import SourceFault
 from openholder.query import DATE_TIME, Filter, Value, parse_moment
 
@@ -50,7 +51,7 @@ class ParsedQuery:
 
 
 def read_fields(operation: Operation, query: str) -> tuple[dict[str, str], list[RequestError]]:
-    """Read the parameters of a query string that the operation has, and an error for each repeated one.
+    """Read the parameters of a query string that the operation has, and an error for each repeated or foreign one.
 
     Raises:
         RequestError: The query string is malformed.
@@ -65,13 +66,16 @@ def read_fields(operation: Operation, query: str) -> tuple[dict[str, str], list[
         raise RequestError(ErrorKind.FIELD_INVALID, "query_malformed", detail="query") from None
     fields: dict[str, str] = {}
     repeated: set[str] = set()
+    foreign: dict[str, RequestError] = {}
     for name, value in pairs:
         if name in fields:
             repeated.add(name)
         if name in operation.query_names:
             # The plus sign of an offset is decoded as a space if the caller did not escape it.
             fields[name] = value.replace(" ", "+") if name in _TIMES else value
-    return fields, [_make_error(name) for name in fields if name in repeated]
+        elif operation.reply.paging == "offset" and re.sub(r"[-_ ]", "", name.lower()) in FOREIGN_PAGING:
+            foreign[name] = _make_error(name)
+    return fields, [*(_make_error(name) for name in fields if name in repeated), *foreign.values()]
 
 
 def read_parameters(
@@ -131,10 +135,13 @@ def _read_window(window: Window, fields: Mapping[str, str], now: datetime) -> li
     is_date = window.reads == "date"
     ends: list[datetime | None] = []
     errors: list[RequestError] = []
-    names: tuple[tuple[str, End], ...] = ((window.oldest, "first"), (window.newest, "last"))
-    for name, end in names:
+    places: tuple[End, End] = ("first", "last")
+    for names, end in zip(window.ends, places, strict=True):
         try:
-            ends.append(_read_end(fields[name], name, end, is_date) if name in fields else None)
+            name = find_name(names, fields)
+            ends.append(_read_end(fields[name], name, end, is_date) if name else None)
+        except ValueError as exc:
+            errors.append(_make_error(exc.args[0]))
         except RequestError as error:
             errors.append(error)
     if errors:

@@ -27,7 +27,7 @@ from openholder.contract.formats import (
 from openholder.contract.meanings import find_meaning, load_meanings
 from openholder.contract.members import list_record_types
 from openholder.contract.operations import OPERATIONS
-from openholder.contract.parameters import Choice, Parameter
+from openholder.contract.parameters import Choice, Parameter, list_names
 from openholder.query import Row
 
 SIMILARITY = 0.85
@@ -98,7 +98,7 @@ def _list_filters(collection: str) -> dict[str, dict[str, None]]:
             parameters += operation.account_parameters
         for parameter in parameters:
             for member in _list_read_members(parameter):
-                found.setdefault(member, {}).update(dict.fromkeys(parameter.names))
+                found.setdefault(member, {}).update(dict.fromkeys(list_names(parameter)))
     return found
 
 

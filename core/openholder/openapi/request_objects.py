@@ -50,6 +50,12 @@ _PAGING: Mapping[str | None, tuple[ParameterRow, ...]] = {
         ),
         ParameterRow(
             location="query",
+            name="pageKey",
+            schema=TEXT,
+            description="The same as `offset`, by its name of FDX 6.3: `page.nextPageKey` of the previous response.",
+        ),
+        ParameterRow(
+            location="query",
             name="limit",
             schema=_AT_LEAST_ONE | {"default": DEFAULT_SIZE},
             description=f"Records per page. Values above {MAX_SIZE} count as {MAX_SIZE}.",
@@ -116,8 +122,9 @@ def _list_query_parameters(parameter: Parameter) -> Iterator[ParameterRow]:
             if parameter.months:
                 oldest += f" Default: {parameter.months} months before `{parameter.newest}`, or before now."
                 newest += " Default: the end of today, in the time zone that is furthest ahead."
-            yield ParameterRow("query", parameter.oldest, schema, oldest)
-            yield ParameterRow("query", parameter.newest, schema, newest)
+            for names, description in zip(parameter.ends, (oldest, newest), strict=True):
+                for name in names:
+                    yield ParameterRow("query", name, schema, description)
 
 
 def _describe_choice(choice: Choice) -> Schema:

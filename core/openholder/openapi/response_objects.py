@@ -45,7 +45,7 @@ _PAGING: Mapping[str | None, Mapping[str, tuple[str, Schema]]] = {
         "meta": ("Meta", build_object({"totalRecords": COUNT, "totalPages": COUNT})),
     },
     "offset": {
-        "page": ("Page", build_object({"totalElements": COUNT}, {"nextOffset": TEXT})),
+        "page": ("Page", build_object({"totalElements": COUNT}, {"nextOffset": TEXT, "nextPageKey": TEXT})),
     },
 }
 """The members beside the list, by style of paging: the name and the content of each schema."""

@@ -61,8 +61,11 @@ async def walk_pages(
 def read_next_query(operation: Operation, exchange: Exchange, first_query: str) -> str:
     """Return the query of the next page as Fiskil derives it from the response; empty after the last page."""
     if operation.reply.paging == "offset":
-        cursor = get_member(exchange.json, "page", "nextOffset")
-        return f"{first_query}&offset={quote(str(cursor), safe='')}" if cursor else ""
+        # Up to FDX 6.2 it is an offset, from 6.3 on a page key. A server of both versions has both.
+        for member, parameter in (("nextOffset", "offset"), ("nextPageKey", "pageKey")):
+            if cursor := get_member(exchange.json, "page", member):
+                return f"{first_query}&{parameter}={quote(str(cursor), safe='')}"
+        return ""
     link = get_member(exchange.json, "links", "next") if operation.reply.paging else None
     return link.rpartition("?")[2] if isinstance(link, str) else ""
 

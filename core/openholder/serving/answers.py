@@ -12,8 +12,9 @@ from openholder.contract.collections import find_collection
 from openholder.contract.conditions import compile_checker
 from openholder.contract.errors import ErrorKind, RequestError
 from openholder.contract.limits import MAX_SIZE
-from openholder.contract.operation import PDF
+from openholder.contract.operation import CURSOR, PDF
 from openholder.contract.operations import Operation
+from openholder.contract.parameters import find_name
 from openholder.contract.rows import read_records
 from openholder.errors import SourceFault
 from openholder.query import Filter, Page, Row, moment
@@ -137,7 +138,8 @@ class CursorList(Single):
         content: dict[str, Any] = {"page": {"totalElements": total}} | self.wrap(self.to_records(page.records))
         if page.records and skipped + len(page.records) < page.total:
             following = self._build_following(skipped, page.records, total)
-            content["page"]["nextOffset"] = self.context.cursors.seal(following, self.listing.scope)
+            sealed = self.context.cursors.seal(following, self.listing.scope)
+            content["page"] |= dict.fromkeys(("nextOffset", "nextPageKey"), sealed)  # of FDX up to 6.2, and of 6.3
         return content, page.records
 
     async def _fetch_part(self, found: Found) -> tuple[int, Page]:
@@ -224,8 +226,11 @@ def read_style(context: Context, listing: Listing, fields: Mapping[str, str]) ->
             limit, errors = read_limit(fields)
             cursor = Cursor()
             try:
-                if "offset" in fields:
-                    cursor = context.cursors.open(fields["offset"], listing.scope)
+                name = find_name(CURSOR, fields)
+                if name:
+                    cursor = context.cursors.open(fields[name], listing.scope, name)
+            except ValueError as exc:
+                errors.append(RequestError(ErrorKind.FIELD_INVALID, "parameter_invalid", detail=exc.args[0]))
             except RequestError as error:
                 errors.append(error)
             return CursorList(context, listing, limit, cursor), errors

@@ -61,8 +61,17 @@ class Cursors:
         content = json.dumps([*astuple(cursor), _digest(scope)], ensure_ascii=False)
         return self._fernet.encrypt(content.encode()).decode("ascii").rstrip("=")
 
-    def open(self, text: str, scope: Sequence[object]) -> Cursor:
-        """Decrypt a cursor. Raises `RequestError` for one that was not issued here for this list."""
+    def open(self, text: str, scope: Sequence[object], name: str = "offset") -> Cursor:
+        """Decrypt a cursor.
+
+        Args:
+            text: The cursor.
+            scope: What makes this list different from others.
+            name: The parameter that had it, for the error.
+
+        Raises:
+            RequestError: It was not issued here for this list.
+        """
         try:
             if len(text) > MAX_CURSOR:
                 raise ValueError
@@ -72,7 +81,7 @@ class Cursors:
                 raise ValueError
             return Cursor(*members)
         except (InvalidToken, ValueError, TypeError):
-            raise RequestError(ErrorKind.FIELD_INVALID, "offset_invalid", detail="offset") from None
+            raise RequestError(ErrorKind.FIELD_INVALID, "offset_invalid", detail=name) from None
 
 
 def load_key(path: Path) -> bytes:

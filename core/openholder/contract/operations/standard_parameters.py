@@ -53,5 +53,7 @@ PLAN_STATUS = Choice(
 BILLING_TIMES = Window("oldest-time", "newest-time", "date-time", "executionDateTime", months=12)
 INVOICE_DATES = Window("oldest-date", "newest-date", "date", "issueDate", months=24)
 
-POSTED_DAYS = Window("startTime", "endTime", "date", _POSTED, otherwise=(_TRANSACTED,))
-STATEMENT_DAYS = Window("startTime", "endTime", "date", "statementDate")
+# FDX 6.3 has startDate and endDate. Fiskil's pages show the names of before, which 6.3 still has.
+_DAYS = ("startDate", "endDate")
+POSTED_DAYS = Window("startTime", "endTime", "date", _POSTED, otherwise=(_TRANSACTED,), later_names=_DAYS)
+STATEMENT_DAYS = Window("startTime", "endTime", "date", "statementDate", later_names=_DAYS)
