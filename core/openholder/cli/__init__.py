@@ -65,7 +65,10 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="openholder")
 def commands() -> None:
-    """Resource server for data holders on the Fiskil platform (unofficial)."""
+    """Resource server for data holders on the Fiskil platform (unofficial).
+
+    For banks, non-bank lenders, providers of buy now, pay later (BNPL), energy retailers and US banks.
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from openholder.cli.options import format_table
 from openholder.fiskil import sample
 from openholder.fiskil.signer import DEVELOPMENT_KEY
 
@@ -35,7 +36,8 @@ While it serves, in another terminal:
 def init(source: str) -> int:
     """Write a configuration and sample data.
 
-    They are written into the current folder. Existing files are never overwritten.
+    They are written into the current folder. Existing files are never overwritten. The command prints who stands for
+    which case: a joint account, a business with a nominated representative, loans only, a blocked account and so on.
     """
     data = Path("sample.db" if source == "sqlite" else "sample")
     existing = [str(path) for path in (CONFIGURATION, data) if path.exists()]
@@ -49,5 +51,6 @@ def init(source: str) -> int:
     if not Path(".gitignore").exists():
         Path(".gitignore").write_text(IGNORED, encoding="utf-8")
     click.echo(f"Wrote {CONFIGURATION} and {data}: fictional customers of a bank, an energy retailer and a US bank.")
+    click.echo(f"\n{format_table(sample.PERSONAS, sample.Persona._fields)}")
     click.echo(NEXT_STEPS)
     return 0

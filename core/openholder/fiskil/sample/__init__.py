@@ -15,12 +15,42 @@ from datetime import date
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 EMAIL = "jane.citizen@example.com"
 """Somebody who has a personal customer record and one for a business."""
 
 PEOPLE = (EMAIL, "robin.citizen@example.com", "asha.sundaravel@example.com", "dana.holbrook@example.com")
 """People whose data covers every operation; the first two share an account."""
+
+
+class Persona(NamedTuple):
+    """Somebody in the sample data who stands for a case that a holder has to serve."""
+
+    case: str
+    customer: str
+    email: str
+    accounts: str
+    """What shows the case."""
+
+
+PERSONAS = (
+    Persona("single", "cust-1010", "sulastri@example.net", "acc-2020"),
+    Persona("joint", "cust-1007", "xiaohe.ouyang@example.net", "acc-2014, with cust-1006"),
+    Persona("nominated representative", "cust-1002", "head.baker@example.net", "acc-2006 of a business"),
+    Persona("secondary user", "cust-1034", "wren.fernhollow@example.net", "acc-2052 of cust-1034"),
+    Persona("loans only", "cust-1033", "mira.tolsenbrook@example.com", "acc-2050, acc-2051"),
+    Persona("lease", "cust-1033", "mira.tolsenbrook@example.com", "acc-2051"),
+    Persona("overdraft", "cust-1034", "otis.fernhollow@example.net", "acc-2052"),
+    Persona("card", "cust-1004", "niamh.o'brien-d'arcy@example.com", "acc-2010"),
+    Persona("buy now, pay later", "cust-1003", "robin.citizen@example.com", "acc-2049"),
+    Persona("closed account", "cust-1019", "pru.holloworth@example.net", "acc-2034"),
+    Persona("blocked account", "cust-1001", EMAIL, "acc-2004"),
+    Persona("little data", "cust-1026", "newcomer@example.org", "no account"),
+    Persona("energy", "cust-3001", "asha.sundaravel@example.com", "acc-3001, acc-3002"),
+    Persona("US bank", "cust-5001", "dana.holbrook@example.com", "acc-5001 to acc-5005"),
+)
+"""The cases, with whom to log in for each."""
 
 WRITTEN = date(2026, 11, 22)
 """The day on which the data is current."""
