@@ -17,6 +17,7 @@ TRANSACTIONS, PAYEES, PAYEE = "listBankingTransactions", "listPayees", "getPayee
 DEBITS, BULK_DEBITS = "listBankingDirectDebits", "listBankingDirectDebitsSpecific"
 STARTER, SEARCH, CUSTOMER, CONSENT = "getStarterBalance", "searchCustomers", "getCustomerDetails", "listConsentAccounts"
 FDX_ACCOUNTS, FDX_TRANSACTIONS = "fdxFetchSpecificAccounts", "fdxListTransactions"
+ROBIN = "robin.citizen@example.com"
 OWNERS = {"acc-2001": "cust-1001", "acc-2002": "cust-1001", "acc-2008": "cust-1003", "acc-2049": "cust-1003"}
 
 
@@ -646,6 +647,83 @@ def a_member_is_repeated(call: Call) -> None:
 def an_answer_is_empty(call: Call) -> None:
     if call.name == BALANCE or call.name == TRANSACTIONS:
         call.content = b"" if call.status == 200 else call.content
+
+
+# -- what does not belong there ------------------------------------------------------------------------------------
+
+
+@fault("no-cookies", TRANSACTIONS)
+def a_session_is_begun(call: Call) -> None:
+    call.answer["Set-Cookie"] = "session=1; HttpOnly"
+
+
+@fault("no-versions", TRANSACTIONS)
+def the_framework_tells_its_version(call: Call) -> None:
+    call.answer["X-Powered-By"] = "PHP/8.1.2"
+
+
+@fault("internal-members", CUSTOMER)
+def the_row_of_the_customer_leaves_as_it_is(call: Call) -> None:
+    put(call, "passwordHash", "$2b$10$abc")
+
+
+@fault("internal-members", TRANSACTIONS)
+def transactions_have_the_score_of_the_bank(call: Call) -> None:
+    call.with_records([{**row, "fraudScore": 3} for row in call.records])
+
+
+@fault("plausible-values", TRANSACTIONS)
+def a_debit_of_nothing_is_negative(call: Call) -> None:
+    edit_records(call, "amount", lambda _: "-0.00")
+
+
+@fault("plausible-values", TRANSACTIONS)
+def what_has_no_time_has_the_first_of_all(call: Call) -> None:
+    call.with_records([{**row, "valueDateTime": "0001-01-01T00:00:00Z"} for row in call.records])
+
+
+@fault("country-codes", ACCOUNTS, DETAIL)
+def countries_have_two_letters(call: Call) -> None:
+    call.content = call.content.replace(b'"AUS"', b'"AU"')
+
+
+@fault("ids-of-others", ACCOUNTS, DETAIL)
+def an_account_names_that_of_a_stranger(call: Call) -> None:
+    if call.name == DETAIL and "cust-1001" in call.path:
+        put(call, "data.relatedAccountId", "acc-2008")
+
+
+@fault("joint-owners", CONSENT)
+def one_owner_of_a_joint_account_cannot_share_it(call: Call) -> None:
+    user = {"id": "1", "email": ROBIN, "isAccountHolder": True}
+    if "cust-1001" in call.path:
+        joint = {"users": [user], "complexAccountType": "joint"}
+        call.with_records([{**row, **joint} if row["id"] == "acc-2003" else row for row in call.records])
+    else:
+        call.with_records([row for row in call.records if row["id"] != "acc-2003"])
+
+
+@fault("offered-accounts-listed", ACCOUNTS, DETAIL)
+def an_account_is_lost_on_the_way_to_the_list(call: Call) -> None:
+    if call.name == ACCOUNTS:
+        call.with_records([row for row in call.records if row["accountId"] != "acc-2001"])
+
+
+@fault("link-hosts", TRANSACTIONS)
+def links_lead_into_the_network_of_the_bank(call: Call) -> None:
+    if call.status == 200:
+        links = {name: f"http://10.0.0.5:3000/list?{link}" for name, link in call.json["links"].items()}
+        put(call, "links", links)
+
+
+@fault("link-hosts", TRANSACTIONS)
+def links_lead_to_two_hosts(call: Call) -> None:
+    if call.status == 200:
+        hosts = {"next": "one.example", "prev": "two.example"}
+        links = {
+            name: f"https://{hosts.get(name, 'one.example')}/x?{link}" for name, link in call.json["links"].items()
+        }
+        put(call, "links", links)
 
 
 # -- login --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,17 @@ from openholder.contract.operations import OPERATIONS
 from openholder.fiskil import sample
 from openholder.rehearsal import conversation
 from openholder.rehearsal.caller import open_caller
-from openholder.rehearsal.checks import conditions, consistency, json_schema, lists, responses, texts
+from openholder.rehearsal.checks import (
+    conditions,
+    consistency,
+    disclosures,
+    json_schema,
+    lists,
+    owners,
+    plausibility,
+    responses,
+    texts,
+)
 from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
 from openholder.rehearsal.probes import bulk, concurrency, filtering, foreign_ids, repetition
 from openholder.rehearsal.report.summary import summarize
@@ -147,6 +157,9 @@ def test_every_rule_about_answers_has_a_fault_that_breaks_it():
         filtering,
         responses,
         lists,
+        disclosures,
+        owners,
+        plausibility,
         foreign_ids,
         repetition,
         json_schema,

@@ -87,7 +87,10 @@ class Standin(RequestHandler):
     # -- what every answer has
 
     def set_default_headers(self):
+        self.clear_header("Server")
         sent = self.request.headers.get("x-fapi-interaction-id", "")
+        if self.has("pages may read it"):
+            self.set_header("Access-Control-Allow-Origin", self.request.headers.get("Origin", "*"))
         if self.has("ids in headers") and "X-Injected" in self.request.path:
             self.set_header("X-Injected", "1")
         as_sent = UUID.fullmatch(sent) or self.has("echoes interaction ids")
@@ -465,6 +468,7 @@ FAULTS = (
     (headers, "ids by pattern", {"id-injection"}),
     (headers, "ids in headers", {"id-injection"}),
     (headers, "no patience with addresses", {"odd-headers"}),
+    (headers, "pages may read it", {"no-cors"}),
     (headers, "always compresses", {"unasked-compression"}),
     (headers, "echoes interaction ids", {"interaction-id"}),
     (wire, "no limits", {"request-bounds"}),

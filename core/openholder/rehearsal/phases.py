@@ -10,6 +10,7 @@ from openholder.rehearsal.attacks.replayed_tokens import replay_first_token
 from openholder.rehearsal.checks.consistency import check_consistency
 from openholder.rehearsal.checks.latency import check_latency
 from openholder.rehearsal.checks.lists import check_list
+from openholder.rehearsal.checks.owners import check_owners
 from openholder.rehearsal.conversation import run_conversation
 from openholder.rehearsal.load import run_load
 from openholder.rehearsal.probes.bulk import probe_bulk_requests
@@ -35,8 +36,9 @@ async def check_content(session: Session) -> AsyncIterator[Result]:
             for sequence in sequences:
                 for result in check_list(sequence):
                     yield result
-    for result in check_consistency(session):
-        yield result
+    for check in (check_consistency, check_owners):
+        for result in check(session):
+            yield result
 
 
 PHASES: tuple[Phase, ...] = (

@@ -23,7 +23,18 @@ from openholder.rehearsal.attacks import (
     wrong_audience,
     wrong_claims,
 )
-from openholder.rehearsal.checks import conditions, consistency, json_schema, latency, lists, responses, texts
+from openholder.rehearsal.checks import (
+    conditions,
+    consistency,
+    disclosures,
+    json_schema,
+    latency,
+    lists,
+    owners,
+    plausibility,
+    responses,
+    texts,
+)
 from openholder.rehearsal.probes import bulk, concurrency, filtering, foreign_ids, repetition
 from openholder.rehearsal.results import Rule
 
@@ -65,11 +76,11 @@ class RuleGroup(NamedTuple):
 
 GROUPS = (
     RuleGroup("Login, consent and data", (conversation,)),
-    RuleGroup("Every response", (responses, server_document)),
-    RuleGroup("Records and their members", (json_schema, conditions, texts)),
+    RuleGroup("Every response", (responses, disclosures, server_document)),
+    RuleGroup("Records and their members", (json_schema, conditions, plausibility, texts)),
     RuleGroup("Lists and pages", (lists, repetition)),
     RuleGroup("Filters", (filtering,)),
-    RuleGroup("Responses that must agree", (consistency, bulk, concurrency)),
+    RuleGroup("Responses that must agree", (consistency, owners, bulk, concurrency)),
     RuleGroup("Access to foreign data", (foreign_ids,)),
     RuleGroup("Response times and load", (latency, load)),
     RuleGroup("Attacks: transport of the token", (bearer,)),

@@ -13,7 +13,9 @@ from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.checks import check_exchange
 from openholder.rehearsal.checks.conditions import check_conditions
+from openholder.rehearsal.checks.disclosures import DISCLOSURE_CHECKS
 from openholder.rehearsal.checks.json_schema import check_schema
+from openholder.rehearsal.checks.plausibility import check_plausibility
 from openholder.rehearsal.checks.responses import NOT_FAULTS, RESPONSE_CHECKS
 from openholder.rehearsal.conversation import TOKEN_ACCEPTED
 from openholder.rehearsal.exchange import NOT_SERVED, Exchange, format_route
@@ -148,10 +150,12 @@ async def _check_exchanges(session: Session) -> AsyncIterator[Result]:
     for exchange in session.exchanges:
         await asyncio.sleep(0)  # the demo serves from the same event loop
         is_served = exchange.request.route in served or not is_not_served(exchange)
-        for result in check_exchange(RESPONSE_CHECKS, exchange, exchange.request.route if is_served else NOT_SERVED):
+        for result in check_exchange(
+            (*RESPONSE_CHECKS, *DISCLOSURE_CHECKS), exchange, exchange.request.route if is_served else NOT_SERVED
+        ):
             yield result
         # The contract covers the standard operations; custom ones are checked against the server's own document.
         is_standard = exchange.request.operation in OPERATIONS
-        for check in (check_schema, check_conditions) if is_standard else (check_against_document,):
+        for check in (check_schema, check_conditions, check_plausibility) if is_standard else (check_against_document,):
             for result in check(exchange):
                 yield result

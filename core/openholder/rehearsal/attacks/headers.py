@@ -39,7 +39,17 @@ COMPRESSION = Rule(
     how_to_fix="Let the server or the proxy choose a coding that Accept-Encoding lists.",
     example="GET /auth/v1/customer/{customerId} (Accept-Encoding: identity): 200 with data",
 )
-RULES = (HEADERS, IDS, COMPRESSION)
+CORS = Rule(
+    name="no-cors",
+    severity="warning",
+    expected="A response does not allow the pages of other sites to read it.",
+    why="Fiskil calls from its servers. A page in a browser that reads responses has a stolen token.",
+    reference="Fetch Standard, CORS protocol: Access-Control-Allow-Origin; OWASP ASVS 5.0, section 3.4",
+    how_to_fix="Remove the CORS middleware, or list the origins that need it.",
+    example="GET /auth/v1/customer/{customerId} (Origin: another site): 200 with data",
+)
+RULES = (HEADERS, IDS, COMPRESSION, CORS)
+ORIGIN = "https://stranger.example"
 LONG = 4096
 """Characters: fewer than the limit of most proxies for a line."""
 
@@ -76,6 +86,17 @@ COMPRESSION_ATTACK = Attack(
     expect=_is_not_compressed,
     attempts={"Accept-Encoding: identity": partial(_set_header, "Accept-Encoding", "identity")},
 )
+
+
+def _is_same_origin(exchange: Exchange) -> bool:
+    return exchange.headers.get("Access-Control-Allow-Origin", "") not in ("*", ORIGIN)
+
+
+CORS_ATTACK = Attack(
+    rule=CORS,
+    expect=_is_same_origin,
+    attempts={"Origin: another site": partial(_set_header, "Origin", ORIGIN)},
+)
 INVALID_IDS = {
     "two dots": "..",
     "a path": "..%2F..%2Fetc%2Fpasswd",
@@ -111,7 +132,7 @@ def _has_id(operation: Operation, name: str) -> bool:
 
 async def run(target: Target) -> AsyncIterator[Result]:
     """Try the headers, and the ids in place of customer and account ids."""
-    async for result in try_attacks(target, [HEADER_ATTACK, COMPRESSION_ATTACK]):
+    async for result in try_attacks(target, [HEADER_ATTACK, COMPRESSION_ATTACK, CORS_ATTACK]):
         yield result
     for name in ("customerId", "accountId"):
         operations = [operation for operation in target.session.served_operations if _has_id(operation, name)]
