@@ -13,6 +13,7 @@ from rehearsal.proxy import Call, Change, nothing
 
 ACCOUNTS, DETAIL = "listBankingAccountsSpecific", "getBankingAccount"
 BALANCES, BALANCE = "listBankingBalancesSpecific", "getBankingBalance"
+TRANSACTION = "getBankingTransaction"
 TRANSACTIONS, PAYEES, PAYEE = "listBankingTransactions", "listPayees", "getPayee"
 DEBITS, BULK_DEBITS = "listBankingDirectDebits", "listBankingDirectDebitsSpecific"
 STARTER, SEARCH, CUSTOMER, CONSENT = "getStarterBalance", "searchCustomers", "getCustomerDetails", "listConsentAccounts"
@@ -192,6 +193,14 @@ def the_order_changes_from_call_to_call(call: Call) -> None:
         call.with_records([call.records[1], call.records[0], *call.records[2:]])
 
 
+@fault("page-limits", TRANSACTIONS)
+def one_page_more_is_the_last_one_again(call: Call) -> None:
+    if call.status == 200:
+        SEEN["page"] = call.content
+    elif call.status == 422 and int(query_of(call)["page"]) < 100:
+        call.status, call.content = 200, SEEN["page"]
+
+
 @fault("page-limits", TRANSACTIONS, on_request=True)
 def page_nought_is_the_first_page(call: Call) -> None:
     call.query = call.query.replace("page=0", "page=1")
@@ -240,6 +249,33 @@ def the_later_end_of_the_window_is_exclusive(call: Call) -> None:
     newest = query_of(call).get("newest-time")
     if newest:
         call.with_records([row for row in call.records if row.get("postingDateTime") != newest])
+
+
+@fault("filters-applied", TRANSACTIONS, on_request=True)
+def a_window_begins_with_its_day(call: Call) -> None:
+    query = query_of(call)
+    if "T" in query.get("oldest-time", ""):
+        call.query = urlencode({**query, "oldest-time": f"{query['oldest-time'][:10]}T00:00:00Z"})
+
+
+@fault("filters-applied", TRANSACTIONS)
+def fractions_of_seconds_are_refused(call: Call) -> None:
+    if "." in query_of(call).get("oldest-time", ""):
+        refuse(call, 400)
+
+
+@fault("filters-applied", TRANSACTIONS)
+def a_text_is_a_regular_expression(call: Call) -> None:
+    if query_of(call).get("text") == ".*" and call.status == 200:
+        call.with_records(SEEN.get(TRANSACTIONS, []))
+        put(call, "meta.totalRecords", len(SEEN.get(TRANSACTIONS, [])))
+    elif call.records:
+        SEEN[TRANSACTIONS] = call.records
+
+
+@fault("invalid-parameter", TRANSACTIONS, on_request=True)
+def the_thirtieth_of_february_is_in_march(call: Call) -> None:
+    call.query = call.query.replace("2026-02-30", "2026-03-02")
 
 
 @fault("filters-applied", ACCOUNTS, on_request=True)
@@ -726,6 +762,25 @@ def links_lead_to_two_hosts(call: Call) -> None:
         put(call, "links", links)
 
 
+@fault("operation-returns-data", TRANSACTIONS, TRANSACTION)
+def details_of_one_record_only_are_there(call: Call) -> None:
+    if call.name == TRANSACTION and call.number > 2:
+        refuse(call, 404)
+
+
+@fault("list-and-detail-agree", TRANSACTIONS, TRANSACTION)
+def details_of_old_records_have_another_time(call: Call) -> None:
+    if call.name == TRANSACTION and call.number > 2 and call.status == 200:
+        put(call, "data.postingDateTime", "2020-02-02T00:00:00Z")
+
+
+@fault("detail-flag", TRANSACTIONS, TRANSACTION)
+def details_are_there_and_the_list_denies_them(call: Call) -> None:
+    if call.name == TRANSACTION and call.status == 404:
+        call.status = 200
+        call.json = {"data": {"transactionId": call.path.split("/")[-1], "extendedData": {"payer": "x"}}}
+
+
 # -- login --------------------------------------------------------------------------------------------------------
 
 
@@ -745,6 +800,22 @@ def an_address_that_nobody_has_is_not_found(call: Call) -> None:
 def the_beginning_of_an_address_is_enough(call: Call) -> None:
     if b"jane.citizen@example.co" in call.body and b".com" not in call.body:
         call.json = {"data": [{"id": "cust-1001", "name": "Jane Citizen"}]}
+
+
+@fault("similar-email", SEARCH, on_request=True)
+def dots_in_an_address_do_not_count(call: Call) -> None:
+    call.body = call.body.replace(b"j.ane", b"jane").replace(b"janecitizen", b"jane.citizen")
+
+
+@fault("similar-email", SEARCH, on_request=True)
+def what_stands_behind_a_plus_sign_does_not_count(call: Call) -> None:
+    call.body = call.body.replace(b"+rehearsal", b"")
+
+
+@fault("no-server-fault", SEARCH)
+def an_apostrophe_ends_the_statement(call: Call) -> None:
+    if b"o'" in call.body:
+        refuse(call, 500)
 
 
 @fault("customer-found", SEARCH)

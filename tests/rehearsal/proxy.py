@@ -120,7 +120,8 @@ class _Handler(RequestHandler):
         call = Call(next(found, None), request.method, path, request.query, request.body, headers, 0)
         await self.proxy.pass_on(call)
         self.set_status(call.status)
-        self.clear_header("Content-Type")
+        for name in ("Content-Type", "Server"):
+            self.clear_header(name)
         for name, value in call.answer.items():
             self.set_header(name, value)
         if call.content:

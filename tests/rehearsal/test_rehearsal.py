@@ -25,7 +25,7 @@ from openholder.rehearsal.checks import (
     texts,
 )
 from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
-from openholder.rehearsal.probes import bulk, concurrency, filtering, foreign_ids, repetition
+from openholder.rehearsal.probes import bulk, concurrency, details, filtering, foreign_ids, repetition
 from openholder.rehearsal.report.summary import summarize
 from openholder.rehearsal.results import Rule
 from openholder.rehearsal.run import run_rehearsal
@@ -52,6 +52,7 @@ def plan_for(fault: Fault) -> Plan:
 
 
 RULES_BY_PHASE = {
+    "Details": {"detail-flag"},
     "Access to foreign data": {
         "foreign-data",
         "foreign-data-body",
@@ -66,6 +67,7 @@ RULES_BY_PHASE = {
     "Pages and repeated requests": {
         "default-page-size",
         "email-case-insensitive",
+        "similar-email",
         "unknown-email-empty",
         "page-limits",
         "pages-match-list",
@@ -81,6 +83,8 @@ def phases_for(fault: Fault) -> list[Phase]:
     """Return the conversation and the phase that must find the fault: all phases for each fault would take minutes."""
     needed = {name for name, rules in RULES_BY_PHASE.items() if fault.rule in rules}
     needed |= {"Access to foreign data"} if fault.rule in PROVOKING or "refusals" in fault.name else set()
+    needed |= {"Pages and repeated requests"} if "apostrophe" in fault.name else set()
+    needed |= {"Details"} if fault.name.startswith("details") else set()
     needed |= {"Filters"} if "filtered" in fault.name else set()
     return [phase for phase in PHASES if phase.name in {"Login, consent and data", "Content of the responses", *needed}]
 
@@ -157,6 +161,7 @@ def test_every_rule_about_answers_has_a_fault_that_breaks_it():
         filtering,
         responses,
         lists,
+        details,
         disclosures,
         owners,
         plausibility,

@@ -15,6 +15,7 @@ from openholder.rehearsal.conversation import run_conversation
 from openholder.rehearsal.load import run_load
 from openholder.rehearsal.probes.bulk import probe_bulk_requests
 from openholder.rehearsal.probes.concurrency import probe_concurrency
+from openholder.rehearsal.probes.details import probe_details
 from openholder.rehearsal.probes.filtering import probe_filters
 from openholder.rehearsal.probes.foreign_ids import probe_foreign_ids
 from openholder.rehearsal.probes.repetition import probe_repetition
@@ -44,6 +45,7 @@ async def check_content(session: Session) -> AsyncIterator[Result]:
 PHASES: tuple[Phase, ...] = (
     Phase("Login, consent and data", run_conversation),
     Phase("Content of the responses", check_content),
+    Phase("Details", probe_details),
     Phase("Access to foreign data", probe_foreign_ids),
     Phase("Bulk requests", probe_bulk_requests),
     Phase("Filters", probe_filters),

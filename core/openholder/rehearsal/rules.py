@@ -35,7 +35,7 @@ from openholder.rehearsal.checks import (
     responses,
     texts,
 )
-from openholder.rehearsal.probes import bulk, concurrency, filtering, foreign_ids, repetition
+from openholder.rehearsal.probes import bulk, concurrency, details, filtering, foreign_ids, repetition
 from openholder.rehearsal.results import Rule
 
 WIDTH = 100
@@ -80,7 +80,7 @@ GROUPS = (
     RuleGroup("Records and their members", (json_schema, conditions, plausibility, texts)),
     RuleGroup("Lists and pages", (lists, repetition)),
     RuleGroup("Filters", (filtering,)),
-    RuleGroup("Responses that must agree", (consistency, owners, bulk, concurrency)),
+    RuleGroup("Responses that must agree", (consistency, details, owners, bulk, concurrency)),
     RuleGroup("Access to foreign data", (foreign_ids,)),
     RuleGroup("Response times and load", (latency, load)),
     RuleGroup("Attacks: transport of the token", (bearer,)),

@@ -89,7 +89,7 @@ def check_consistency(session: Session) -> Iterator[Result]:
         for operation in session.plan.operations:
             sequences = [sequence for sequence in run.sequences.get(operation.name, ()) if sequence.is_complete]
             if sequences and not operation.reply.many:
-                yield from _check_details(run, operation, sequences)
+                yield from check_details(run, operation, sequences)
             if sequences and operation.whose == "specific":
                 yield from _check_bulk(session, run, operation, sequences[0])
         yield from _check_starter_balances(run)
@@ -97,7 +97,7 @@ def check_consistency(session: Session) -> Iterator[Result]:
     yield from _check_payees(session)
 
 
-def _check_details(run: CustomerRun, operation: Operation, sequences: list[CallSequence]) -> Iterator[Result]:
+def check_details(run: CustomerRun, operation: Operation, sequences: list[CallSequence]) -> Iterator[Result]:
     """Check the ids of single records, and compare them with the records of the lists."""
     key = find_collection(operation.collection).key or ""
     listed = {

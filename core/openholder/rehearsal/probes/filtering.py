@@ -68,7 +68,13 @@ UNKNOWN_PARAMETER = Rule(
     how_to_fix="Ignore unknown parameters.",
     example="GET …/accounts/{accountId}/transactions?x-unheard-of=…: 400",
 )
-_INVALID_VALUES = {"date-time": "yesterday", "date": "2026-02-30", "amount": "a lot"}
+_INVALID_VALUES = {
+    "date-time": ("yesterday", "2026-02-30T00:00:00Z", "2026-02-01T25:00:00Z", "2026-02-01"),
+    "date": ("2026-02-30", "01/02/2026"),
+    "amount": ("a lot", "NaN"),
+}
+_PATTERNS = ("%", "_", ".*", "[a-z]", "\\")
+"""Texts that match much as an SQL wildcard or as a regular expression, and must match themselves only."""
 _EASTERNMOST = timezone(timedelta(hours=14))
 """The same time written in this zone is the greatest as text: it shows whether a server compares texts."""
 _REVERSED_ENDS = {
@@ -222,8 +228,8 @@ async def _probe_invalid_values(
     session: Session, sequence: CallSequence, parameter: Parameter
 ) -> AsyncIterator[Result]:
     """Request the list with invalid values of a parameter, and with a window that ends before it begins."""
-    invalid = "NO_SUCH_VALUE" if isinstance(parameter, Choice) else _INVALID_VALUES.get(parameter.reads)
-    queries: list[Query] = [{name: invalid} for name in parameter.names] if invalid else []
+    invalid = ("NO_SUCH_VALUE",) if isinstance(parameter, Choice) else _INVALID_VALUES.get(parameter.reads, ())
+    queries: list[Query] = [{name: value} for name in parameter.names for value in invalid]
     if isinstance(parameter, Window):
         later, earlier = _REVERSED_ENDS[parameter.reads]
         queries.append({parameter.oldest: later, parameter.newest: earlier})
@@ -245,7 +251,7 @@ def _build_queries(parameter: Parameter, records: list[dict[str, Any]]) -> Itera
 
 
 def _build_value_queries(parameter: ValueParameter, records: list[dict[str, Any]]) -> Iterator[Query]:
-    """Yield the median of amounts, a word of texts, and the SQL wildcard, which must match itself only."""
+    """Yield the median of amounts, a word of texts, and patterns, which must match themselves only."""
     for name in (parameter.member, *parameter.otherwise):
         values = [str(record[name]) for record in records if record.get(name) not in (None, "")]
         if values and parameter.reads == "amount":
@@ -253,7 +259,7 @@ def _build_value_queries(parameter: ValueParameter, records: list[dict[str, Any]
         elif values:
             yield {parameter.name: max(values[0].split(), key=len, default=values[0])}
     if records and parameter.reads == "text":
-        yield {parameter.name: "%"}
+        yield from ({parameter.name: text} for text in _PATTERNS)
 
 
 def _read_amount(text: str) -> float:
@@ -273,7 +279,13 @@ def _build_window_queries(window: Window, records: list[dict[str, Any]]) -> Iter
         median, earliest = (_read_time(text).astimezone(UTC).date().isoformat() for text in (median, earliest))
     yield {window.oldest: median}
     if window.reads == "date-time":
-        yield {window.oldest: _read_time(median).astimezone(_EASTERNMOST).isoformat()}
+        moment = _read_time(median)
+        yield {window.oldest: moment.astimezone(_EASTERNMOST).isoformat()}
+        # Fractions of seconds are allowed (RFC 3339); a window does not begin with the day, or the minute, of its time.
+        yield {window.oldest: (moment + timedelta(milliseconds=1)).isoformat(timespec="milliseconds")}
+        before = moment - timedelta(seconds=1)
+        if before > _read_time(earliest):
+            yield {window.oldest: earliest, window.newest: before.isoformat(timespec="seconds")}
     yield {window.oldest: earliest, window.newest: median}
 
 

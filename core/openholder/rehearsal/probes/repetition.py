@@ -11,7 +11,7 @@ from openholder.rehearsal.checks.lists import check_list
 from openholder.rehearsal.exchange import CallSequence, read_page_size, read_records
 from openholder.rehearsal.probes import compare_records, find_fullest
 from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule
-from openholder.rehearsal.session import LARGE_PAGE, Session
+from openholder.rehearsal.session import LARGE_PAGE, PAGE_SIZE, CustomerRun, Session
 
 UNKNOWN_EMAIL = "nobody@no-such-host.invalid"
 PAGES_MATCH_LIST = Rule(
@@ -60,6 +60,15 @@ CASE_INSENSITIVE = Rule(
     reference="Fiskil, end-user authentication; RFC 5321 section 2.4 (domains), common practice for the rest",
     how_to_fix="Convert A-Z to lower case on both sides of the comparison.",
     example="POST /auth/v1/customer/search: 0 records, expected 2: 0 too many, 2 missing",
+)
+SIMILAR_EMAIL = Rule(
+    name="similar-email",
+    severity="error",
+    expected="A search does not find the customer of an address that has other dots, or a suffix behind a plus sign.",
+    why="These are addresses of other people at most mail hosts: they would log in as this customer.",
+    reference="RFC 5321 section 2.3.11: only the host of an address may interpret the part before the @",
+    how_to_fix="Compare the whole address, and change nothing but the letter case.",
+    example="POST /auth/v1/customer/search (an address with a dot more): 200 with data",
 )
 UNKNOWN_EMAIL_EMPTY = Rule(
     name="unknown-email-empty",
@@ -147,7 +156,8 @@ async def _probe_default_size(session: Session, sequence: CallSequence) -> Async
 
 
 async def _probe_invalid_pages(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
-    for query, status in INVALID_PAGES.items():
+    after_last = {} if sequence.unread else {f"page={len(sequence.exchanges) + 1}&page-size={PAGE_SIZE}": 422}
+    for query, status in {**INVALID_PAGES, **after_last}.items():
         exchange = await session.repeat_once(sequence, query)
         is_kept = exchange.status == status
         yield judge_rule(PAGE_LIMITS, sequence.route, is_kept, exchange.status_text, exchange.request)
@@ -161,10 +171,13 @@ async def _probe_search(session: Session) -> AsyncIterator[Result]:
         "an address without its last letter": run.email[:-1],
         "an address without its first letter": run.email[1:],
         "an address with an SQL wildcard": f"_{run.email[1:]}",
+        "an address with an apostrophe": f"o'{UNKNOWN_EMAIL}",
     }
     for sequence in run.sequences.get("searchCustomers", ()):
         other_case = await session.call_all_pages(sequence.operation, sequence.ids, email=run.email.swapcase())
         yield compare_records(CASE_INSENSITIVE, other_case, sequence.records)
+        async for result in _probe_similar_addresses(session, run, sequence):
+            yield result
         for note, email in unknown.items():
             exchange = await session.call(sequence.operation, sequence.ids, email=email, note=note)
             is_empty = exchange.is_ok and not read_records(exchange)
@@ -172,3 +185,21 @@ async def _probe_search(session: Session) -> AsyncIterator[Result]:
             is_refused = email != UNKNOWN_EMAIL and exchange.status == 400
             observed = f"{exchange.status_text}: {note}"
             yield judge_rule(UNKNOWN_EMAIL_EMPTY, sequence.route, is_empty or is_refused, observed, exchange.request)
+
+
+async def _probe_similar_addresses(session: Session, run: CustomerRun, sequence: CallSequence) -> AsyncIterator[Result]:
+    """Search for addresses that some mail hosts, and careless servers, take for the same."""
+    name, _, host = run.email.rpartition("@")
+    similar = {
+        "an address with a dot more": f"{name[:1]}.{name[1:]}@{host}",
+        "an address without its dots": f"{name.replace('.', '')}@{host}",
+        "an address with a suffix": f"{name}+rehearsal@{host}",
+        "an address with a list of two": f"{UNKNOWN_EMAIL},{run.email}",
+    }
+    found = {str(record.get("id")) for record in sequence.records}
+    for note, email in similar.items():
+        if email != run.email and name:
+            exchange = await session.call(sequence.operation, sequence.ids, email=email, note=note)
+            # Somebody else may have that very address.
+            is_kept = not found & {str(record.get("id")) for record in read_records(exchange)}
+            yield judge_rule(SIMILAR_EMAIL, sequence.route, is_kept, exchange.status_text, exchange.request)
