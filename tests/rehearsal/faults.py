@@ -725,7 +725,7 @@ def countries_have_two_letters(call: Call) -> None:
 
 @fault("ids-of-others", ACCOUNTS, DETAIL)
 def an_account_names_that_of_a_stranger(call: Call) -> None:
-    if call.name == DETAIL and "cust-1001" in call.path:
+    if call.name == DETAIL and "acc-2001" in call.path:
         put(call, "data.relatedAccountId", "acc-2008")
 
 
@@ -743,6 +743,7 @@ def one_owner_of_a_joint_account_cannot_share_it(call: Call) -> None:
 def an_account_is_lost_on_the_way_to_the_list(call: Call) -> None:
     if call.name == ACCOUNTS:
         call.with_records([row for row in call.records if row["accountId"] != "acc-2001"])
+        put(call, "meta.totalRecords", len(call.records))
 
 
 @fault("link-hosts", TRANSACTIONS)
@@ -776,9 +777,10 @@ def details_of_old_records_have_another_time(call: Call) -> None:
 
 @fault("detail-flag", TRANSACTIONS, TRANSACTION)
 def details_are_there_and_the_list_denies_them(call: Call) -> None:
+    SEEN.update({row["transactionId"]: row for row in call.records})
     if call.name == TRANSACTION and call.status == 404:
         call.status = 200
-        call.json = {"data": {"transactionId": call.path.split("/")[-1], "extendedData": {"payer": "x"}}}
+        call.json = {"data": {**SEEN[call.path.split("/")[-1]], "extendedData": {"payer": "x", "payee": "x"}}}
 
 
 # -- login --------------------------------------------------------------------------------------------------------

@@ -118,7 +118,8 @@ MORE_CAUSES = {
     "the later end of the window is exclusive": ["no-server-fault"],
     "a window that ends before it begins is turned round": ["no-server-fault"],
     # The proxy leaves records out, and leaves the total as it was.
-    "an account that was closed is in no list": ["total-records", "bulk-all-accounts"],
+    "an account that was closed is in no list": ["total-records", "offered-accounts-listed", "bulk-all-accounts"],
+    "a text is a regular expression": ["total-records"],
     "everybody has the same payees": ["payee-has-one-owner", "total-records"],
     "times are compared as text": ["total-records"],
     # The rule that the fault is named for follows from a worse one.

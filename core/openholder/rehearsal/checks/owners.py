@@ -50,6 +50,7 @@ LINK_HOSTS = Rule(
 )
 _ACCOUNT = re.compile(r".*account_?ids?", re.IGNORECASE)
 _CUSTOMER = re.compile(r".*customer_?ids?", re.IGNORECASE)
+_OWN_MEMBERS = ("id", "accountId", "account_id", "customerId")
 _PRIVATE_NAMES = (".local", ".internal", ".lan", ".corp", ".home.arpa", ".svc", "localhost")
 _LISTS = ("banking.accounts", "energy.accounts", "fdx.accounts")
 
@@ -72,8 +73,10 @@ def _check_ids_of_others(session: Session, run: CustomerRun) -> Iterator[Result]
         return
     for sequence in _list_sequences(run):
         names: dict[str, None] = {}
-        for exchange in sequence.exchanges:
-            for name, value in _walk_ids(exchange.json if exchange.is_ok else None):
+        for record in sequence.records:
+            # Whose the record itself is, other rules check.
+            inner = {name: value for name, value in record.items() if name not in _OWN_MEMBERS}
+            for name, value in _walk_ids(inner):
                 if (value in accounts and _ACCOUNT.fullmatch(name)) or (
                     value in customers and _CUSTOMER.fullmatch(name)
                 ):
