@@ -18,6 +18,7 @@ What a running server shows, what it means, and what to do. The tables are writt
 - **Metrics:** `http://127.0.0.1:9443/metrics`, for Prometheus. The admin listener of each worker
   answers for all of them, so scrape one: `listen.admin_port`. Counters survive the end of a worker;
   one that is killed loses at most its last quarter of a second.
+- **Console:** [one page](console.md) at the root of the same address, for people.
 - **Log:** one line of JSON for each event, on standard output. A customer has the pseudonym that
   `openholder pseudonym ID` prints.
 - **Audit trail:** who got what, and what was refused: [how to set it

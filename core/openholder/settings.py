@@ -136,6 +136,10 @@ class Listen(Section):
     tls_key: ExistingFile | None = None
     admin_address: str = "127.0.0.1"
     admin_port: int = Field(default=9443, ge=0, le=65_535)
+    console: bool = True
+    """Whether the admin listener has a page that shows the server to its operator."""
+    console_hosts: Texts = ()
+    """Names by which browsers reach the page, besides addresses, ``localhost`` and ``admin_address``."""
     http: Annotated[Literal["auto", "llhttp", "tornado"], AfterValidator(_check_transport)] = "auto"
     """Who parses requests: llhttp, which is an extra, or Tornado. ``auto`` is llhttp where it is installed."""
     workers: int = Field(default=1, ge=1, le=64)

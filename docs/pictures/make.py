@@ -1,14 +1,17 @@
 """Make the screenshots and the recording of the documents: `make pictures` does. Needs chromium.
 
 The drawings beside this file are written by hand. `report.png` is the report on a server with two faults,
-`stand-in.png` the page of a running demo, and `demo.cast` its terminal, as asciicast 2, which `asciinema play` shows.
+`stand-in.png` the page of a running demo, `console.png` the console of a server with one faulty record, and `demo.cast`
+the demo's terminal, as asciicast 2, which `asciinema play` shows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import itertools
 import json
+import math
 import os
 import pty
 import re
@@ -23,8 +26,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from helpers.browser import open_page, start_chromium
-from helpers.support import ISSUER, SQLITE, World, sample_rows, write_sqlite
+from helpers.browser import Page, open_page, start_chromium
+from helpers.support import ISSUER, SQLITE, UPSTREAM_TOKEN, World, sample_rows, start_with, write_sqlite
 from openholder.contract.operations import OPERATIONS
 from openholder.fiskil import sample
 from openholder.fiskil.signer import Signer
@@ -94,9 +97,41 @@ def write_cast(path: Path, events: list[tuple[float, str]]) -> None:
     path.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines), encoding="utf-8")
 
 
+async def call_on(world: World) -> None:
+    """Request data again and again, some of which a server does not give."""
+    bank = "/v1/banking/customer/cust-1001/accounts"
+    usual = [f"{bank}/acc-2001/balance", f"{bank}/acc-2002/transactions", "/auth/v1/customer/cust-1001/accounts"]
+    for number in itertools.count():
+        for path in (*usual, "/auth/v1/customer/cust-1001", *(["/auth/v1/customer/nobody"] if number % 7 == 0 else [])):
+            await world.call(path)
+        if number % 100 == 20:
+            await world.call(f"{bank}/acc-2001/transactions")
+        await asyncio.sleep(0.05 + 0.04 * math.sin(number / 40))
+
+
+async def take_console(page: Page, folder: Path) -> None:
+    """Take a picture of the console of a server that has been busy for half a minute."""
+    folder.mkdir()
+    world = World(folder, Signer.generate("fiskil-2026"))
+    rows = sample_rows()
+    (spoiled, *_) = (row for row in rows["banking.transactions"] if row["accountId"] == "acc-2001")
+    spoiled["amount"] = "many"
+    await start_with(world, "mixed", rows)
+    calls = asyncio.create_task(call_on(world))
+    assert world.holder is not None
+    await page.resize(1300, 1150)
+    await page.open(f"http://127.0.0.1:{world.holder.admin_port}/")
+    await asyncio.sleep(35)
+    await page.take_screenshot(HERE / "console.png")
+    calls.cancel()
+    await asyncio.gather(calls, return_exceptions=True)
+    await world.stop()
+
+
 async def main() -> None:
-    """Make all three."""
+    """Make all of them."""
     configure_logging(Log(level="error"), sys.stderr)
+    os.environ["UPSTREAM_TOKEN"] = UPSTREAM_TOKEN
     events: list[tuple[float, str]] = []
     # The browser's helper processes may write for a moment after it has ended.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, start_chromium(Path(name)) as debugger:
@@ -105,6 +140,7 @@ async def main() -> None:
             await page.resize(900, 640)
             await page.open(f"file://{name}/report.html")
             await page.take_screenshot(HERE / "report.png")
+            await take_console(page, Path(name) / "console")
             async with record_demo(events) as url:
                 await page.resize(1300, 900)
                 await page.open(url)

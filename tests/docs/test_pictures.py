@@ -42,7 +42,7 @@ def test_a_drawing_loads_and_runs_nothing(path):
     assert [value for one in drawing.iter() for value in one.attrib.values() if "//" in value] == []
 
 
-@pytest.mark.parametrize("name", ["report.png", "stand-in.png"])
+@pytest.mark.parametrize("name", ["console.png", "report.png", "stand-in.png"])
 def test_a_screenshot_is_small_and_wide_enough(name):
     content = (PICTURES / name).read_bytes()
     width, _ = struct.unpack(">II", content[16:24])

@@ -29,6 +29,7 @@ from openholder.contract.operations import Operation
 from openholder.fiskil.examples import describe_operations
 from openholder.fiskil.signer import Signer
 from openholder.server.connections import bind
+from openholder.server.pages import PAGE_HEADERS, is_of_another_site
 from openholder.setting_types import is_loopback
 
 CLAIMS_HEADER = "Openholder-Token"
@@ -46,18 +47,6 @@ ASSETS = {
     "/page.js": ("page.js", "text/javascript"),
 }
 """The files of the page by path."""
-# CSP Level 3: nothing of another origin, nothing inline. Trusted Types: no text is ever parsed as HTML.
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none';"
-        " form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +99,7 @@ class _Handler(RequestHandler):
         self._stand_in = stand_in
 
     def set_default_headers(self) -> None:
-        for name, value in _HEADERS.items():
+        for name, value in PAGE_HEADERS.items():
             self.set_header(name, value)
         self.clear_header("Server")
 
@@ -210,9 +199,7 @@ def find_foreign_origin(request: HTTPServerRequest, hosts: frozenset[str]) -> st
     host = request.host.lower()
     if host not in hosts:  # a name of somebody else that leads to this machine: DNS rebinding
         return f"the header Host must be one of {', '.join(sorted(hosts))}"
-    origins = request.headers.get_list("Origin")
-    sites = request.headers.get_list("Sec-Fetch-Site")  # Fetch Metadata; absent outside of browsers
-    if any(origin.lower() != f"http://{host}" for origin in origins) or not {"same-origin", "none"}.issuperset(sites):
+    if is_of_another_site(request):
         return "requests of other sites are refused"
     return ""
 

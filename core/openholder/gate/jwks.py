@@ -58,6 +58,7 @@ class JWKSCache:
         self._fresh_for = refresh
         self._failures = 0
         self._retry_at = 0.0
+        self._due_at = 0.0
         self._pending: asyncio.Task[None] | None = None
         self._patience_ended = asyncio.Event()
         self._patience: asyncio.TimerHandle | None = None
@@ -90,6 +91,11 @@ class JWKSCache:
     def kids(self) -> frozenset[str]:
         """The ids of the usable keys."""
         return self._table.kids if self._table else frozenset()
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until the next fetch in the background."""
+        return max(0.0, self._due_at - self._clock())
 
     def find_table(self, kid: str) -> KeyTable | None:
         """Return the key table if it is in use and has the kid: then nothing needs to be fetched."""
@@ -213,5 +219,6 @@ class JWKSCache:
                 delay = max(0.1, self._retry_at - self._clock())
             else:
                 delay = self._fresh_for * random.uniform(0.72, 0.88)  # jitter keeps several processes apart
+            self._due_at = self._clock() + delay
             await asyncio.sleep(delay)
             await self._renew()

@@ -1,4 +1,4 @@
-"""The operator's listener: liveness, readiness and metrics. Never expose it to the public."""
+"""The operator's listener: liveness, readiness, metrics and the console. Never expose it to the public."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from tornado.web import Application, RequestHandler
 
+from openholder.server.console.handlers import ASSETS, EVENTS, AssetHandler, EventsHandler
+from openholder.server.console.watching import Watching
 from openholder.serving.metrics import Metrics
+from openholder.settings import Listen
 
 CheckReadiness = Callable[[], Awaitable[str]]
 """Returns why the server cannot serve requests, or an empty string if it can."""
@@ -73,13 +76,26 @@ class MetricsHandler(_PlainTextHandler):
         self.finish(rendered)
 
 
-def make_admin_application(check_readiness: CheckReadiness, metrics: Metrics) -> Application:
-    """Make the Tornado application of the admin listener."""
+def make_admin_application(
+    check_readiness: CheckReadiness, metrics: Metrics, watching: Watching | None, listen: Listen
+) -> Application:
+    """Make the Tornado application of the admin listener.
+
+    Args:
+        check_readiness: What ``/ready`` asks.
+        metrics: What ``/metrics`` shows.
+        watching: What the console shows; None if there is to be none.
+        listen: The settings, of which the console needs the names that a browser may use for it.
+    """
+    hosts = frozenset(map(str.lower, ("localhost", listen.admin_address, *listen.console_hosts)))
+    given = {"watching": watching, "hosts": hosts}
+    console: list[Any] = [(path.replace(".", r"\."), AssetHandler, given) for path in ASSETS]
     return Application(
         [
             ("/live", LiveHandler),
             ("/ready", ReadyHandler, {"check_readiness": check_readiness}),
             ("/metrics", MetricsHandler, {"metrics": metrics}),
+            *([*console, (EVENTS, EventsHandler, given)] if watching else ()),
         ],
         default_handler_class=NotFoundHandler,
         log_function=lambda _: None,

@@ -12,6 +12,7 @@ import logging
 import signal
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,10 +29,13 @@ from openholder.gate.jwks import JWKSCache
 from openholder.gate.replay import ReplayStore
 from openholder.server.admin import make_admin_application
 from openholder.server.connections import ConnectionReport, bind, choose_server, find_exposures, limit_connections
+from openholder.server.console.panels import Reload
+from openholder.server.console.watching import Watching
 from openholder.server.generation import Generation, list_fixed_changes, list_operations
 from openholder.server.lag import watch_loop
 from openholder.server.logs import batch_lines, log_loop_errors
 from openholder.server.measuring import count_entries, set_limits, watch_admission, watch_process
+from openholder.server.recent import recent_faults
 from openholder.server.systemd import READY, STOPPING, notify
 from openholder.server.tls import CertificateFiles, UnusableCertificate, list_hosts
 from openholder.serving.delegate import ServingState
@@ -75,6 +79,8 @@ class RunningServer:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     retiring: set[asyncio.Task[None]] = field(default_factory=set)
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    certificate: CertificateFiles | None = None
+    last_reload: Reload | None = None
 
     @property
     def state(self) -> ServingState:
@@ -130,14 +136,14 @@ class RunningServer:
             except Exception as exc:
                 reason = exc if isinstance(exc, OpenholderError) else type(exc).__name__
                 log.error("reload failed; keeping the current configuration: %s", reason)
-                self.state.journal.metrics.count("openholder_reloads", "refused")()
+                self._note_reload("refused")
                 return
             old = self.generation
             self.generation = fresh
             self.switch.application = fresh.application
             fresh.state.journal.follow(fresh.sources)
             self.note_configuration(old)
-            self.state.journal.metrics.count("openholder_reloads", "good")()
+            self._note_reload("good")
             _start_task(partial(_retire, old), self.retiring)
             log.info("configuration reloaded")
 
@@ -148,6 +154,10 @@ class RunningServer:
             metrics.set("openholder_configuration_info", 0, old.configuration.digest)
         metrics.set("openholder_configuration_info", 1, self.generation.configuration.digest)
         set_limits(metrics, list_operations(self.generation.configuration.settings))
+
+    def _note_reload(self, result: str) -> None:
+        self.state.journal.metrics.count("openholder_reloads", result)()
+        self.last_reload = Reload(time.time(), result)
 
     async def _open_next_generation(self) -> Generation:
         current = self.generation.configuration
@@ -225,7 +235,10 @@ async def serve(
             raise Unreachable(f"the replay store cannot be opened: {type(exc).__name__}") from exc
         stack.push_async_callback(store.close)
         secret = settings.log.pseudonym_key
-        metrics = Metrics(stack.enter_context(shared_values(worker)))
+        shared = stack.enter_context(shared_values(worker))
+        if shared:
+            recent_faults.share(shared.folder, str(worker))
+        metrics = Metrics(shared)
         journal_type, gate_type = Journal, Gate
         if settings.tracing:
             from openholder.server.tracing import TracedGate, TracedJournal, start_tracing
@@ -252,7 +265,7 @@ async def serve(
         stack.push_async_callback(_cancel, asyncio.create_task(watch))
         late = _give_up_late_requests(running, settings.listen.request_timeout)
         stack.push_async_callback(_cancel, asyncio.create_task(late))
-        certificate = _load_certificate(settings)
+        certificate = running.certificate = _load_certificate(settings)
         if certificate:
             certificate.log_problems()
             metrics.watch("openholder_tls_certificate_days_left", certificate.count_days_left)
@@ -298,9 +311,13 @@ def _load_certificate(settings: Settings) -> CertificateFiles | None:
 
 
 def _start_admin_listener(running: RunningServer, settings: Settings, worker: int, stack: AsyncExitStack) -> None:
-    server = HTTPServer(make_admin_application(running.check_readiness, running.state.journal.metrics))
-    port = settings.listen.admin_port
-    sockets = bind(settings.listen.admin_address, port + worker if port else 0)
+    listen, metrics = settings.listen, running.state.journal.metrics
+    watching = Watching(running) if listen.console else None
+    if watching:
+        stack.push_async_callback(watching.close)
+    server = HTTPServer(make_admin_application(running.check_readiness, metrics, watching, listen))
+    port = listen.admin_port
+    sockets = bind(listen.admin_address, port + worker if port else 0)
     server.add_sockets(sockets)
     stack.push_async_callback(server.close_all_connections)
     stack.callback(server.stop)
@@ -310,6 +327,7 @@ def _start_admin_listener(running: RunningServer, settings: Settings, worker: in
 def _report_lag(metrics: Metrics, seconds: float) -> None:
     metrics.set("openholder_loop_lag_seconds", seconds)
     metrics.refresh()
+    recent_faults.flush()
 
 
 async def _give_up_late_requests(running: RunningServer, limit: float) -> None:

@@ -21,6 +21,7 @@ from structlog.typing import EventDict
 from openholder.errors import describe
 from openholder.ratelimit import TokenBucket
 from openholder.server.log_lines import LineWriter
+from openholder.server.recent import SEVERE, recent_faults
 from openholder.settings import Log
 
 PROGRESS = "openholder.progress"
@@ -156,6 +157,8 @@ def _complete_event(logger: Any, method: str, event: EventDict) -> EventDict:
     event["level"] = method
     event["logger"] = logger.name
     event["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    if method in SEVERE:
+        recent_faults.note(event)
     return event
 
 

@@ -140,12 +140,16 @@ class CertificateFiles:
         """Return the days until the certificate in use expires, negative if it has."""
         return (self.current.not_after - self._now()) / DAY
 
-    def log_problems(self) -> None:
-        """Log what is wrong with the certificate in use, and with files that were not taken into use."""
-        self._told = self._now().date()
+    def find_problems(self) -> Iterator[tuple[int, str]]:
+        """Find what is wrong with the certificate in use, and with files that were not taken into use."""
         if self._failure:
-            log.error("TLS certificate not reloaded, the previous one stays in use: %s", self._failure)
-        for level, text in self.current.find_problems(self._hosts, self._now()):
+            yield logging.ERROR, f"not reloaded, the previous one stays in use: {self._failure}"
+        yield from self.current.find_problems(self._hosts, self._now())
+
+    def log_problems(self) -> None:
+        """Log what is wrong with certificate and files."""
+        self._told = self._now().date()
+        for level, text in self.find_problems():
             log.log(level, "TLS certificate %s", text)
 
     async def follow(self, use: Callable[[ssl.SSLContext], None], interval: float = INTERVAL) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from openholder.config import Configuration
 from openholder.server.app import run
 from openholder.server.logs import batch_lines
+from openholder.server.recent import recent_faults
 from openholder.server.systemd import READY, STOPPING, notify
 from openholder.serving.shared_values import forget_worker, shared_folder
 
@@ -66,6 +67,7 @@ async def supervise(configuration: Configuration, shared: Sequence[socket.socket
     SIGHUP is passed on to the workers, which then reload the configuration. systemd is told when all workers answer.
     """
     with shared_folder() as folder, batch_lines():
+        recent_faults.share(folder, "parent")
         workers = Workers(configuration, shared, folder)
         for signum, handle in (
             (signal.SIGTERM, workers.end),
@@ -130,6 +132,7 @@ class Workers:
                 return process.returncode
             forget_worker(self._metrics, number)
             log.error("worker %d exited with code %s; restarting it", number, process.returncode)
+            recent_faults.flush()
             await asyncio.sleep(RESTART_DELAY)
         return 0
 

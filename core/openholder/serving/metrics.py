@@ -314,7 +314,11 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return the metrics of all workers in Prometheus' text format. It may run in a thread."""
-        return generate_latest(self._shared.collect() if self._shared else self.registry)
+        return generate_latest(self.collect())
+
+    def collect(self) -> CollectorRegistry:
+        """Return the metrics of all workers as they were last written. It may run in a thread."""
+        return self._shared.collect() if self._shared else self.registry
 
 
 class Recorders(dict[Any, Callable[..., None]]):

@@ -33,7 +33,8 @@ class SharedValues:
     """The values of one worker, in its files of a folder."""
 
     def __init__(self, folder: Path, worker: int) -> None:
-        self._folder = folder
+        self.folder = folder
+        """The folder of all workers."""
         self._worker = worker
         self._files: dict[str, Any] = {}
         self._changed: set[Any] = set()
@@ -51,21 +52,21 @@ class SharedValues:
     def collect(self) -> CollectorRegistry:
         """Return a registry of what all workers have written."""
         registry = CollectorRegistry()
-        _read_files(registry, str(self._folder))
+        _read_files(registry, str(self.folder))
         return registry
 
     def close(self) -> None:
         """Write the rest, let go of the files, and take this worker's gauges out of the sums."""
         self.flush()
         values.ValueClass = values.MutexValue
-        forget_worker(self._folder, self._worker)
+        forget_worker(self.folder, self._worker)
         for file in self._files.values():
             file.close()
 
     def open_file(self, kind: str) -> Any:
         """Return this worker's file of values of one kind."""
         if kind not in self._files:
-            self._files[kind] = _open_file(str(self._folder / f"{kind}_{self._worker}.db"))
+            self._files[kind] = _open_file(str(self.folder / f"{kind}_{self._worker}.db"))
         return self._files[kind]
 
     def _make_class(self) -> type[Any]:
