@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -118,6 +120,15 @@ async def test_without_the_setting_nothing_is_sent_or_kept(world, spans):
 def test_nothing_is_loaded_while_it_is_off():
     code = "import sys, openholder.server.app, openholder_rest; print([m for m in sys.modules if 'opentelemetry' in m])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+def test_an_exporter_that_is_not_installed_is_named():
+    code = "from openholder.server.tracing import start_tracing; start_tracing()"
+    environment = {**os.environ, "OTEL_TRACES_EXPORTER": "nope"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert re.search(r"OTEL_TRACES_EXPORTER: names an exporter .*; allowed are .*console.*none.*otlp", ended.stderr)
 
 
 def test_a_missing_library_is_a_mistake_of_the_configuration(tmp_path, monkeypatch):

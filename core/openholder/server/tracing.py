@@ -32,6 +32,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from openholder._version import __version__
+from openholder.errors import ConfigurationError, Mistake
 from openholder.gate import Gate, TokenFacts
 from openholder.query import Page, Query
 from openholder.serving.delegate import RequestDelegate
@@ -47,15 +48,21 @@ def start_tracing() -> Callable[[], None]:
 
     Returns:
         What exports the last spans; it may block.
+
+    Raises:
+        ConfigurationError: ``OTEL_TRACES_EXPORTER`` names an exporter that is not installed.
     """
     if isinstance(get_tracer_provider(), TracerProvider):
         return lambda: None
-    provider = TracerProvider()
+    provider, exporters = TracerProvider(), {entry.name: entry for entry in entry_points(group=EXPORTERS)}
     for name in environ.get("OTEL_TRACES_EXPORTER", "otlp").split(","):
         if name.strip() == "none":
             continue
-        wanted = {"otlp": "otlp_proto_http"}.get(name.strip(), name.strip())
-        (entry,) = entry_points(group=EXPORTERS, name=wanted)
+        entry = exporters.get({"otlp": "otlp_proto_http"}.get(name.strip(), name.strip()))
+        if entry is None:
+            allowed = ", ".join(sorted({"none", "otlp", *exporters}))
+            message = f"names an exporter that is not installed; allowed are {allowed}"
+            raise ConfigurationError([Mistake("the environment", "OTEL_TRACES_EXPORTER", message)])
         provider.add_span_processor(BatchSpanProcessor(entry.load()()))
     set_tracer_provider(provider)
     return provider.shutdown
