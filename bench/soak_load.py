@@ -106,23 +106,30 @@ class Load:
         return self.signer.sign_token(ISSUER, self.base_url + path)
 
     async def _send(self, session: aiohttp.ClientSession, asked: Asked, due: float) -> None:
-        sent = time.monotonic()
-        try:
-            status, body = await self._exchange(session, asked)
-        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            if time.monotonic() - self.ended_at > AFTERMATH or isinstance(exc, TimeoutError):
-                self.lost[f"{asked.operation}: {type(exc).__name__}"] += 1
-                return
+        """Send a request, and once more with a new token if the worker that had it was ended.
+
+        aiohttp repeats a GET by itself when its connection breaks. The token is used then if the worker that was ended
+        had got as far, and the repeated request is refused.
+        """
+        sent, found = time.monotonic(), await self._try(session, asked)
+        is_broken = isinstance(found, Exception) or (asked.status == 200 and found[0] == 401)
+        if is_broken and time.monotonic() - self.ended_at < AFTERMATH and not isinstance(found, TimeoutError):
             self.interrupted += 1
-            again = asked._replace(token=self._sign(asked.path.partition("?")[0])) if asked.status == 200 else asked
-            try:
-                status, body = await self._exchange(session, again)
-            except (aiohttp.ClientError, OSError, TimeoutError) as second:
-                self.lost[f"{asked.operation}: {type(second).__name__} twice"] += 1
-                return
-        self._judge(asked, sent, status, body)
-        if asked.status == status == 200:
+            if asked.status == 200:
+                asked = asked._replace(token=self._sign(asked.path.partition("?")[0]))
+            found = await self._try(session, asked)
+        if isinstance(found, Exception):
+            self.lost[f"{asked.operation}: {type(found).__name__}"] += 1
+            return
+        self._judge(asked, sent, *found)
+        if asked.status == found[0] == 200:
             self.seconds[asked.operation].append(time.monotonic() - due)
+
+    async def _try(self, session: aiohttp.ClientSession, asked: Asked) -> tuple[int, bytes] | Exception:
+        try:
+            return await self._exchange(session, asked)
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            return exc
 
     async def _exchange(self, session: aiohttp.ClientSession, asked: Asked) -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {asked.token}"} if asked.token else {}
