@@ -7,6 +7,7 @@
 #   make check         all static checks: layout, lint, types, the sources' own rules, workflows
 #   make wheels        the distributions, in DIST; then make test-wheels tests them away from the sources
 #   make coverage      all tests with their coverage of lines and branches
+#   make mutants       break the sources in small ways, and see whether the contract kit notices, for DURATION seconds
 #   make docs          the site of the documents in site/, then their tests: links, commands and code blocks
 #   make pages         write the pages that are generated: docs/cli.md and docs/rules.md
 #   make messages      write tests/golden/messages.txt: what users read when something is wrong
@@ -100,6 +101,10 @@ bench: $(VENV)/installed
 # answer has the expected records, none is lost, and memory and open files do not grow.
 soak: $(VENV)/installed-for-tests
 	$(VENV)/bin/python bench/soak.py --for $(DURATION)
+
+# The sources broken in small ways, a sample with a seed: does the contract kit notice? bench/mutants.md has a run.
+mutants: $(VENV)/installed-for-tests
+	$(VENV)/bin/python bench/mutants.py --seconds $(DURATION)
 
 # Strict: a link or an anchor that leads nowhere, or a page that is not in the navigation, fails it.
 docs: $(VENV)/docs/installed
@@ -196,5 +201,5 @@ $(VENV)/release/installed:
 	$(@D)/bin/python -m pip install --quiet "cyclonedx-bom >= 7, < 8" "pip-audit >= 2.9, < 3" "uv >= 0.9, < 1"
 	touch $@
 
-.PHONY: demo test quick test-plugins $(PLUGINS:%=test-%) check wheels test-wheels demos bench soak docs pages pictures \
+.PHONY: demo test quick test-plugins $(PLUGINS:%=test-%) check wheels test-wheels demos bench soak mutants docs pages pictures \
     messages coverage lock audit sbom dist services

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
@@ -63,3 +64,24 @@ def test_the_soak_finds_answers_of_two_databases_and_old_ones(monkeypatch, tmp_p
         (lacking, 100.0, False),
     ):
         assert load._is_expected(asked, sent, dict(answer)) is right
+
+
+@pytest.fixture
+def mutants(monkeypatch):
+    """The module ``bench/mutants.py``."""
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    import mutants
+
+    return mutants
+
+
+def test_each_kind_of_mutant_changes_one_place_of_its_code(mutants):
+    kinds = {}
+    for source in mutants.SOURCES:
+        kinds |= {mutant.change: mutant for mutant in mutants.list_mutants(source)}
+    assert len(kinds) == 9
+    for mutant in kinds.values():
+        code = mutants.read_code(mutant.file)
+        before, after = (ast.unparse(tree).splitlines() for tree in (ast.parse(code), mutant.apply(code)))
+        assert before != after, mutant
+        compile(mutant.apply(code), mutant.file, "exec")
