@@ -9,6 +9,7 @@ import re
 import select
 import subprocess
 import time
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -19,6 +20,8 @@ from helpers.support import SQLITE, sample_rows, write_sqlite
 from openholder.cli import main
 from openholder.fiskil import sample
 from openholder.fiskil.signer import Signer
+from openholder.rehearsal.conversation import TOKEN_ACCEPTED
+from openholder.rehearsal.results import Report, fail_rule
 
 MODEST = ("--no-attacks", "--sector", "common")
 """What makes a rehearsal short."""
@@ -224,6 +227,34 @@ def test_what_is_found_wrong_later_is_refused_as_well(server, tmp_path, argument
     ended = run_command("rehearse", server.public_url, *WHO, *arguments, *listen, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert told in " ".join(ended.stderr.split())
+
+
+def end_with(result, monkeypatch, tmp_path):
+    """Run the command with a rehearsal that ends like this, and return its exit code."""
+
+    async def run(*_):
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("openholder.cli.rehearse._run", run)
+    return main(["rehearse", "http://127.0.0.1:9", *WHO])
+
+
+def test_exit_codes_say_what_an_ending_means(monkeypatch, tmp_path, capsys):
+    done = Report("http://127.0.0.1:9", 0)
+    bad = replace(done, results=[fail_rule(TOKEN_ACCEPTED, "the server", "401")])
+    assert end_with(done, monkeypatch, tmp_path) == 0
+    assert end_with(bad, monkeypatch, tmp_path) == 1
+    assert end_with(replace(done, is_finished=False), monkeypatch, tmp_path) == 5
+    assert end_with(replace(bad, is_finished=False), monkeypatch, tmp_path) == 1
+    assert "Not looked at to the end" in capsys.readouterr().out
+    assert end_with(KeyError("acc-2001"), monkeypatch, tmp_path) == 70
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("a fault of the rehearsal itself: KeyError\n")
+    assert "acc-2001" not in told.err
 
 
 def test_a_server_that_does_not_answer_is_unreachable(tmp_path):

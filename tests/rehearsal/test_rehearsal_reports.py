@@ -11,12 +11,15 @@ from xml.etree import ElementTree
 import pytest
 
 from openholder.contract.operations import OPERATIONS
+from openholder.rehearsal.baseline import accept_known, load_baseline
 from openholder.rehearsal.exchange import Request
 from openholder.rehearsal.masking import build_mask
 from openholder.rehearsal.measures import LoadResult, Measure, Second, Timing
+from openholder.rehearsal.preparation import UnusableOption, choose_only
 from openholder.rehearsal.report.html import render_html
 from openholder.rehearsal.report.json import render_json
 from openholder.rehearsal.report.junit import render_junit
+from openholder.rehearsal.report.sarif import render_sarif
 from openholder.rehearsal.report.terminal import render_text
 from openholder.rehearsal.results import Report, Rule, fail_rule, merge_results, pass_rule, skip_rule
 from openholder.rehearsal.server_document import parse_document, select_operations
@@ -31,6 +34,7 @@ FORMS = {
     "html": render_html,
     "junit": render_junit,
     "json": render_json,
+    "sarif": render_sarif,
 }
 BALANCE, SEARCH = "GET /customer/{customerId}/accounts/{accountId}/balances", "POST /auth/v1/customer/search"
 
@@ -234,6 +238,36 @@ def test_junit_has_a_suite_per_operation_and_passes_warnings():
     assert "How to fix: Make it so." in failure.text
 
 
+JUNIT = {
+    "testsuites": ({"name", "tests", "failures", "errors", "skipped", "time"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "skipped", "timestamp", "time"},
+        {"properties", "testcase"},
+    ),
+    "properties": (set(), {"property"}),
+    "property": ({"name", "value"}, set()),
+    "testcase": ({"classname", "name", "time"}, {"skipped", "failure", "system-out"}),
+    "skipped": ({"message"}, set()),
+    "failure": ({"message", "type"}, set()),
+    "system-out": (set(), set()),
+}
+"""The attributes and children of each element, of those that the Jenkins xUnit schema has."""
+
+
+def test_junit_has_the_elements_of_its_schema():
+    root = ElementTree.fromstring(render_junit(FULL).encode())
+    for element in root.iter():
+        attributes, children = JUNIT[element.tag]
+        assert set(element.keys()) == attributes
+        assert {child.tag for child in element} <= children
+    for suite in root:
+        assert [child.tag for child in suite][:1] == ["properties"]
+        assert int(suite.get("tests")) == len(suite.findall("testcase"))
+        assert int(suite.get("failures")) == len(suite.findall("testcase/failure"))
+        assert int(suite.get("skipped")) == len(suite.findall("testcase/skipped"))
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp"))
+
+
 def test_json_has_the_shape_that_its_module_describes():
     told = json.loads(render_json(FULL))
     assert (told["version"], told["good"], told["started"]) == (1, False, "2026-05-28T20:26:40+00:00")
@@ -248,6 +282,45 @@ def test_json_has_the_shape_that_its_module_describes():
         re.findall(r"^    (\w+) ", __import__(render_json.__module__, fromlist=["json"]).__doc__, re.MULTILINE)
     )
     assert documented == set(told)
+
+
+def test_sarif_has_the_members_that_the_standard_requires():
+    """SARIF 2.1.0, sections 3.13 (log), 3.14 (run), 3.27 (result) and 3.49 (rule)."""
+    told = json.loads(render_sarif(FULL))
+    (run,) = told["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert (told["version"], run["tool"]["driver"]["name"]) == ("2.1.0", "openholder")
+    assert len(run["results"]) == 5
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["level"] in ("error", "warning")
+        assert result["message"]["text"].startswith("It is so. ")
+        assert result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"] in (SEARCH, BALANCE, "the server")
+    assert run["invocations"] == [{"executionSuccessful": True, "startTimeUtc": "2026-05-28T20:26:40Z"}]
+
+
+def test_a_report_is_the_baseline_of_the_next_one(tmp_path):
+    """What it found is known, and anything else is new."""
+    (tmp_path / "known.json").write_text(render_json(report(fail_rule(WRONG, SEARCH, "404"))), encoding="utf-8")
+    known = load_baseline(tmp_path / "known.json")
+    assert known == {(WRONG.name, SEARCH)}
+    again = [fail_rule(WRONG, SEARCH, "500"), fail_rule(WRONG, BALANCE, "500"), pass_rule(ODD, SEARCH)]
+    assert [result.verdict for result in accept_known(again, known)] == ["skipped", "failed", "passed"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"outcomes": 1}', '{"outcomes": [{"rule": "x"}]}'])
+def test_what_is_no_report_is_no_baseline(tmp_path, content):
+    (tmp_path / "known.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UnusableOption, match="not a report of --json"):
+        load_baseline(tmp_path / "known.json")
+
+
+def test_one_operation_is_rehearsed_with_what_it_needs():
+    chosen = {operation.name for operation in choose_only(OPERATIONS, ["getPayee"])}
+    assert chosen >= {"searchCustomers", "listConsentAccounts", "listPayees", "getPayee"}
+    assert "listBankingTransactions" not in chosen
+    with pytest.raises(UnusableOption, match="did you mean getPayee"):
+        choose_only(OPERATIONS, ["getPayees"])
 
 
 # -- what a server's OpenAPI document says -------------------------------------------------------------------------

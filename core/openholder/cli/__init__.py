@@ -16,6 +16,8 @@ from openholder.sources.registry import UnusableSource
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 3
 EXIT_UNREACHABLE = 4
+EXIT_UNFINISHED = 5
+EXIT_OWN_FAULT = 70
 EXIT_INTERRUPTED = 130
 EXIT_CODES: Mapping[int, str] = {
     0: "success",
@@ -23,6 +25,8 @@ EXIT_CODES: Mapping[int, str] = {
     2: "usage error: an option or argument is missing, unknown or has a wrong value",
     EXIT_CONFIGURATION: "configuration error: the file cannot be used, or a plugin that it names",
     EXIT_UNREACHABLE: "a key set, source, replay store or port is unreachable",
+    EXIT_UNFINISHED: "a rehearsal found nothing, and was not finished: the server asked to wait too long",
+    EXIT_OWN_FAULT: "a fault of the rehearsal itself: it says nothing about the server",
     EXIT_INTERRUPTED: "interrupted with Ctrl-C",
 }
 """What each exit code means. 2 is that of click."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import ssl
+import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,14 +14,18 @@ from typing import Any, cast, get_args
 
 import click
 
+from openholder.cli import EXIT_FAILED, EXIT_OWN_FAULT, EXIT_UNFINISHED
 from openholder.cli.options import parse_address, parse_duration, parse_url
 from openholder.contract.operation import Sector
+from openholder.errors import OpenholderError
 from openholder.fiskil.jwks_host import jwks_host
 from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
+from openholder.rehearsal.baseline import accept_known, load_baseline
 from openholder.rehearsal.caller import open_caller
 from openholder.rehearsal.preparation import (
     UnusableOption,
     check_reachable,
+    choose_only,
     is_on_this_machine,
     load_operations,
     load_signer,
@@ -31,6 +36,7 @@ from openholder.rehearsal.progress import progress_line
 from openholder.rehearsal.report.html import render_html
 from openholder.rehearsal.report.json import render_json
 from openholder.rehearsal.report.junit import render_junit
+from openholder.rehearsal.report.sarif import render_sarif
 from openholder.rehearsal.report.terminal import render_for_stdout
 from openholder.rehearsal.results import Report
 from openholder.rehearsal.rules import find_rules, format_rule, format_rules
@@ -84,6 +90,19 @@ OPTIONS: Mapping[str, tuple[click.Option, ...]] = {
             ["--openapi"],
             metavar="FILE|URL",
             help="OpenAPI document of the server, in JSON. It determines the operations to rehearse.",
+        ),
+        click.Option(
+            ["--only"],
+            multiple=True,
+            metavar="OPERATION",
+            help="Rehearse this operation only, such as listBankingTransactions, with the login and the lists that it"
+            " needs. Repeatable.",
+        ),
+        click.Option(
+            ["--account", "accounts"],
+            multiple=True,
+            metavar="ID",
+            help="Share this account only, of those offered for consent. Repeatable.",
         ),
         click.Option(["--no-attacks"], is_flag=True, help="Skip the attacks."),
         click.Option(
@@ -139,6 +158,12 @@ OPTIONS: Mapping[str, tuple[click.Option, ...]] = {
     "Output": (
         click.Option(["--html", "html_path"], type=_NEW_FILE, help="Write the report to an HTML file."),
         click.Option(["--junit", "junit_path"], type=_NEW_FILE, help="Write the report to a JUnit XML file."),
+        click.Option(["--sarif", "sarif_path"], type=_NEW_FILE, help="Write the report to a SARIF file."),
+        click.Option(
+            ["--baseline", "baseline_path"],
+            type=_EXISTING_FILE,
+            help="Accept the failures of an earlier report, which --json printed.",
+        ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the report as JSON."),
     ),
     "Rules": (
@@ -186,6 +211,10 @@ class RehearseOptions:
     duration: float | None
     html_path: Path | None
     junit_path: Path | None
+    sarif_path: Path | None
+    baseline_path: Path | None
+    only: tuple[str, ...]
+    accounts: tuple[str, ...]
     as_json: bool
 
     def check(self) -> None:
@@ -200,7 +229,7 @@ class RehearseOptions:
             raise click.UsageError(f"no {DEVELOPMENT_KEY} in this folder: start `openholder serve --dev` in it first")
         if self.jwks and not self.key:
             raise click.UsageError("--jwks requires --key: the private key of one of its keys")
-        for path in (self.html_path, self.junit_path, self.key):
+        for path in (self.html_path, self.junit_path, self.sarif_path, self.key):
             if path and not path.parent.is_dir():
                 raise click.UsageError(f"the folder {path.parent} does not exist: create it first")
         if (self.rate or not self.no_attacks) and not self.target_is_mine and not is_on_this_machine(self.url):
@@ -259,18 +288,30 @@ def rehearse(**values: Any) -> int:
     try:
         key = Path(DEVELOPMENT_KEY) if options.dev else options.key
         signer, trust = load_signer(key, options.jwks), load_trust(options.ca)
+        known = load_baseline(options.baseline_path) if options.baseline_path else frozenset()
         report = asyncio.run(_run(options, signer, trust))
     except UnusableOption as exc:
         raise click.BadParameter(str(exc), param_hint=exc.option) from None
+    except (click.ClickException, OpenholderError):
+        raise
+    except Exception as exc:
+        frames = "".join(traceback.format_tb(exc.__traceback__))  # not the message, which may quote a value
+        click.echo(f"a fault of the rehearsal itself: {type(exc).__name__}\n{frames}", err=True)
+        return EXIT_OWN_FAULT
+    report.results = accept_known(report.results, known)
     if options.html_path:
         options.html_path.write_text(render_html(report), encoding="utf-8")
     if options.junit_path:
         options.junit_path.write_text(render_junit(report), encoding="utf-8")
+    if options.sarif_path:
+        options.sarif_path.write_text(render_sarif(report), encoding="utf-8")
     if options.as_json:
         click.echo(render_json(report))
     else:
         click.echo(render_for_stdout(report), nl=False)
-    return 0 if report.is_ready else 1
+    if report.is_ready and not report.is_finished:
+        return EXIT_UNFINISHED
+    return 0 if report.is_ready else EXIT_FAILED
 
 
 async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext | bool) -> Report:
@@ -281,12 +322,15 @@ async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext |
     ):
         await check_reachable(options.url, caller.http)
         operations = await load_operations(options.sectors, options.openapi, caller.http)
+        if options.only:
+            operations = choose_only(operations, options.only)
         try:
             plan = Plan(
                 operations,
                 options.emails,
                 options.customers,
                 cast("frozenset[Sector]", frozenset(options.sectors)),
+                shared=frozenset(options.accounts),
                 attacks=not options.no_attacks,
                 rate=options.rate or 0,
                 seconds=options.duration or 0,
@@ -315,5 +359,6 @@ def _format_instructions(options: RehearseOptions, signer: Signer, audience: str
             "  alg       PS256",
             f"  iss, sub  {options.issuer}",
             f"  aud       {audience} plus the path of the request",
+            *(() if options.key else ("Next time add --key rehearsal.pem: the server then need not fetch a new key.",)),
         )
     )

@@ -10,6 +10,7 @@ from openholder.rehearsal.exchange import NO_RESPONSE, CallSequence, Exchange, f
 from openholder.rehearsal.results import SERVER, Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import (
     CustomerRun,
+    Ids,
     Session,
     build_request,
     choose_accounts,
@@ -17,6 +18,7 @@ from openholder.rehearsal.session import (
     is_not_offered,
     is_not_served,
 )
+from openholder.rehearsal.side_by_side import do_side_by_side
 
 TOKEN_ACCEPTED = Rule(
     name="token-accepted",
@@ -97,23 +99,38 @@ async def run_conversation(session: Session) -> AsyncIterator[Result]:
     await _choose_algorithm(session)
     runs = [CustomerRun(email=email) for email in session.plan.emails]
     runs += [CustomerRun(customer_id=customer) for customer in session.plan.customers]
+    session.runs += runs
+    first_operation = _choose_operations(session, runs[0])[:1]
+    for operation in first_operation:
+        await _call_operation(session, runs[0], operation)
+    first = session.exchanges[0] if session.exchanges else None
+    if first and first.status in (NO_RESPONSE, 401, 403, 503):
+        yield fail_rule(TOKEN_ACCEPTED, SERVER, first.status_text, first.request)
+        return
+    await do_side_by_side(
+        _converse(session, run, _choose_operations(session, run)[0 if number else len(first_operation) :])
+        for number, run in enumerate(runs)
+    )
     for run in runs:
-        session.runs.append(run)
-        for operation in session.plan.operations:
-            if run.email or operation.name not in LOGIN:
-                await _call_operation(session, run, operation)
-                first = session.exchanges[0] if session.exchanges else None
-                if first and first.status in (NO_RESPONSE, 401, 403, 503):
-                    yield fail_rule(TOKEN_ACCEPTED, SERVER, first.status_text, first.request)
-                    return
         if not run.customer_id:
             yield _explain_missing_customer(run, session.exchanges[-1])
-        await _call_unconsented_accounts(session, run)
     yield _check_distinct_customers(session)
     yield pass_rule(TOKEN_ACCEPTED, SERVER)
     for operation in session.plan.operations:
         for result in _check_operation(session, operation):
             yield result
+
+
+def _choose_operations(session: Session, run: CustomerRun) -> list[Operation]:
+    """Return the operations that are called for a customer, in their order."""
+    return [operation for operation in session.plan.operations if run.email or operation.name not in LOGIN]
+
+
+async def _converse(session: Session, run: CustomerRun, operations: Sequence[Operation]) -> None:
+    """Call these operations for a customer, one after the other: each response has ids for the next."""
+    for operation in operations:
+        await _call_operation(session, run, operation)
+    await _call_unconsented_accounts(session, run)
 
 
 def _explain_missing_customer(run: CustomerRun, last: Exchange) -> Result:
@@ -144,15 +161,19 @@ async def _call_operation(session: Session, run: CustomerRun, operation: Operati
     """Call one operation for all ids of the customer, and learn further ids from the responses."""
     more: dict[str, Any] = {"email": run.email} if operation.whose == "search" else {}
     accounts = choose_accounts(operation, run)
-    for ids in choose_path_ids(operation, run):
+
+    async def call(ids: Ids) -> CallSequence:
         sequence = await session.call_all_pages(operation, ids, accounts=accounts, **more)
         if accounts and sequence.first.is_withheld and (open_accounts := await _drop_blocked(session, run, sequence)):
             sequence = await session.call_all_pages(operation, ids, accounts=open_accounts, **more)
-        run.sequences[operation.name].append(sequence)
-        # An operation may not be offered for the first kinds of accounts only.
-        last = run.sequences[operation.name][-FEW:]
-        if len(last) == FEW and all(is_not_served(each.first) for each in last):
-            break
+        return sequence
+
+    all_ids = choose_path_ids(operation, run)
+    sequences = await do_side_by_side(map(call, all_ids[:FEW]))
+    # An operation may not be offered for the first kinds of accounts only.
+    if not all(is_not_served(sequence.first) for sequence in sequences):
+        sequences += await do_side_by_side(map(call, all_ids[FEW:]))
+    run.sequences[operation.name] += sequences
     if operation.whose == "search":
         _choose_customer(run)
     elif operation.whose == "consent":
@@ -182,6 +203,8 @@ def _choose_consent(session: Session, run: CustomerRun) -> None:
     records = [record for sequence in sequences for record in sequence.records]
     run.offered = tuple(record["id"] for record in records if isinstance(record.get("id"), str))
     consented = run.offered[:-1] if len(run.offered) > 2 else run.offered
+    if session.plan.shared:
+        consented = tuple(account for account in run.offered if account in session.plan.shared)
     run.accounts = consented[: session.plan.accounts]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import ipaddress
 import json
 import socket
@@ -117,6 +118,27 @@ async def load_operations(
         raise UnusableOption("--openapi", str(exc) if type(exc) is ValueError else type(exc).__name__) from None
     wanted = {*sectors, "auth", "custom"}
     return tuple(operation for operation in operations if not sectors or operation.sector in wanted)
+
+
+def choose_only(operations: Sequence[Operation], names: Sequence[str]) -> tuple[Operation, ...]:
+    """Return the named operations with those whose responses have the ids for them: the login, accounts and lists.
+
+    Raises:
+        UnusableOption: There is no operation of a name.
+    """
+    by_name = {operation.name: operation for operation in operations}
+    for name in names:
+        if name not in by_name:
+            near = difflib.get_close_matches(name, by_name, 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UnusableOption("--only", f"no operation has this name: {hint}openholder routes prints all of them")
+    named = [by_name[name] for name in names]
+    lists = {each.collection for each in named} | {f"{each.sector}.accounts" for each in named}
+    return tuple(
+        operation
+        for operation in operations
+        if operation in named or operation.sector == "auth" or (operation.collection in lists and operation.reply.many)
+    )
 
 
 async def _read_document(document: str, http: aiohttp.ClientSession) -> bytes:

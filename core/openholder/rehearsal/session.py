@@ -61,6 +61,8 @@ class Plan:
     """Ids of customers who log in with the holder's OpenID Connect provider: search and details are skipped."""
     sectors: frozenset[Sector] = frozenset()
     """The sectors named by the user: an operation of these that is not served is a failure."""
+    shared: frozenset[str] = frozenset()
+    """The accounts to consent to, of those offered; empty for all but the last."""
     accounts: int = 10
     """The largest number of accounts to consent to."""
     attacks: bool = True

@@ -15,6 +15,7 @@ from openholder.rehearsal.attacks.target import (
     send_attempt,
 )
 from openholder.rehearsal.results import Result, Rule
+from openholder.rehearsal.side_by_side import run_side_by_side
 
 EVERYWHERE = Rule(
     name="gate-everywhere",
@@ -37,14 +38,17 @@ _BAD: Mapping[str, RequestBuilder] = {
 
 async def run(target: Target) -> AsyncIterator[Result]:
     """Try a few bad tokens on every operation that returned data."""
-    for operation in target.session.served_operations:
-        one = find_target(target.session, [operation])
-        if one is None:
-            continue
-        for note, build in _BAD.items():
-            exchange = await send_attempt(one, note, build(one))
-            yield judge_attempt(EVERYWHERE, one, exchange, is_rejected(exchange))
-        token = one.build_token()
-        await send_attempt(one, "a token for the first time", token)
-        exchange = await send_attempt(one, "a token for the second time", token)
+    session = target.session
+    targets = [one for operation in session.served_operations if (one := find_target(session, [operation]))]
+    async for result in run_side_by_side(map(_try_bad_tokens, targets)):
+        yield result
+
+
+async def _try_bad_tokens(one: Target) -> AsyncIterator[Result]:
+    for note, build in _BAD.items():
+        exchange = await send_attempt(one, note, build(one))
         yield judge_attempt(EVERYWHERE, one, exchange, is_rejected(exchange))
+    token = one.build_token()
+    await send_attempt(one, "a token for the first time", token)
+    exchange = await send_attempt(one, "a token for the second time", token)
+    yield judge_attempt(EVERYWHERE, one, exchange, is_rejected(exchange))

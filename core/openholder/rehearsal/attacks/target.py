@@ -15,6 +15,7 @@ from openholder.fiskil.signer import Signer
 from openholder.rehearsal.exchange import CallSequence, Exchange, Request, format_route, read_records
 from openholder.rehearsal.results import Result, Rule, judge_rule
 from openholder.rehearsal.session import CustomerRun, Session, build_request
+from openholder.rehearsal.side_by_side import do_side_by_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +148,15 @@ async def send_attempt(target: Target, note: str, built: Request | str) -> Excha
 
 
 async def try_attack(target: Target, attack: Attack) -> AsyncIterator[tuple[Result, Exchange]]:
-    """Make the attempts of an attack, one after the other."""
-    for note, build in attack.attempts.items():
+    """Make the attempts of an attack, some at once, and yield their results in order."""
+
+    async def make(note: str, build: RequestBuilder) -> Exchange:
         exchange = await send_attempt(target, note, build(target))
         if exchange.waited:  # the token may have been used up before the server asked to wait
             exchange = await send_attempt(target, note, build(target))
+        return exchange
+
+    for exchange in await do_side_by_side(make(note, build) for note, build in attack.attempts.items()):
         yield judge_attempt(attack.rule, target, exchange, attack.expect(exchange)), exchange
 
 

@@ -19,6 +19,7 @@ from openholder.rehearsal.exchange import CallSequence, Exchange, get_member, re
 from openholder.rehearsal.probes import compare_records, find_fullest
 from openholder.rehearsal.results import Result, Rule, judge_rule, skip_rule
 from openholder.rehearsal.session import LARGE_PAGE, SMALL_PAGE, Session
+from openholder.rehearsal.side_by_side import run_side_by_side
 from openholder.rehearsal.walking import read_next_query
 
 Query = Mapping[str, str]
@@ -86,42 +87,46 @@ _LONG_AGO = {"date-time": "1990-01-01T00:00:00Z", "date": "1990-01-01"}
 
 async def probe_filters(session: Session) -> AsyncIterator[Result]:
     """Probe each parameter of each served list, on the account with the most records."""
-    for operation in session.served_operations:
-        sequence = find_fullest(session, operation)
-        parameters = (*operation.parameters, *operation.account_parameters)
-        if sequence is None or not operation.reply.many or not parameters:
-            continue
-        unfiltered = _disable_choices(operation)
+    async for result in run_side_by_side([_probe_operation(session, each) for each in session.served_operations]):
+        yield result
+
+
+async def _probe_operation(session: Session, operation: Operation) -> AsyncIterator[Result]:
+    sequence = find_fullest(session, operation)
+    parameters = (*operation.parameters, *operation.account_parameters)
+    if sequence is None or not operation.reply.many or not parameters:
+        return
+    unfiltered = _disable_choices(operation)
+    whole = await _request_list(session, sequence, unfiltered)
+    narrowed = _narrow_window(operation, whole)
+    if narrowed:
+        unfiltered |= narrowed
         whole = await _request_list(session, sequence, unfiltered)
-        narrowed = _narrow_window(operation, whole)
-        if narrowed:
-            unfiltered |= narrowed
-            whole = await _request_list(session, sequence, unfiltered)
-        combined: dict[str, str] = {}
-        combined_count = 0
-        for parameter in parameters:
-            queries = list(_build_queries(parameter, whole.records)) if whole.is_complete else []
-            queries = [{**narrowed, **query} for query in queries]
-            async for result in _probe_queries(session, whole, queries):
-                yield result
-            async for result in _probe_invalid_values(session, sequence, parameter):
-                yield result
-            if queries:
-                combined |= queries[0]
-                combined_count += 1
-        # All filters together must hold, not one of them.
-        async for result in _probe_queries(session, whole, [combined] if combined_count > 1 else []):
+    combined: dict[str, str] = {}
+    combined_count = 0
+    for parameter in parameters:
+        queries = list(_build_queries(parameter, whole.records)) if whole.is_complete else []
+        queries = [{**narrowed, **query} for query in queries]
+        async for result in _probe_queries(session, whole, queries):
             yield result
-        no_defaults = unfiltered | _widen_windows(operation)
-        if narrowed:
-            yield skip_rule(DEFAULT_FILTERS, sequence.route, "not looked at further: the list is too long")
-        elif no_defaults:
-            everything = await _request_list(session, sequence, no_defaults)
-            by_default = await _request_list(session, sequence, {})
-            yield _compare_filtered(session, DEFAULT_FILTERS, everything, by_default, {})
-        query = f"{sequence.first.request.query}&x-unheard-of=1".lstrip("&")
-        exchange = await session.repeat_once(sequence, query)
-        yield judge_rule(UNKNOWN_PARAMETER, sequence.route, exchange.is_ok, exchange.status_text, exchange.request)
+        async for result in _probe_invalid_values(session, sequence, parameter):
+            yield result
+        if queries:
+            combined |= queries[0]
+            combined_count += 1
+    # All filters together must hold, not one of them.
+    async for result in _probe_queries(session, whole, [combined] if combined_count > 1 else []):
+        yield result
+    no_defaults = unfiltered | _widen_windows(operation)
+    if narrowed:
+        yield skip_rule(DEFAULT_FILTERS, sequence.route, "not looked at further: the list is too long")
+    elif no_defaults:
+        everything = await _request_list(session, sequence, no_defaults)
+        by_default = await _request_list(session, sequence, {})
+        yield _compare_filtered(session, DEFAULT_FILTERS, everything, by_default, {})
+    query = f"{sequence.first.request.query}&x-unheard-of=1".lstrip("&")
+    exchange = await session.repeat_once(sequence, query)
+    yield judge_rule(UNKNOWN_PARAMETER, sequence.route, exchange.is_ok, exchange.status_text, exchange.request)
 
 
 def _disable_choices(operation: Operation) -> dict[str, str]:

@@ -17,9 +17,11 @@ from openholder.rehearsal.checks.lists import get_account_id
 from openholder.rehearsal.exchange import REFUSED, Exchange, format_route, get_member, read_records, redact_word
 from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import UNKNOWN_ID, CustomerRun, Ids, Session, choose_accounts, choose_path_ids
+from openholder.rehearsal.side_by_side import run_side_by_side
 
 MAX_FOREIGN = 40
 """The largest number of foreign ids that one operation is called with, for each path parameter or body."""
+
 _FISKIL = "Fiskil, errors: 404 for an id in the path, 422 for one in the body"
 
 FOREIGN = Rule(
@@ -120,41 +122,51 @@ async def probe_foreign_ids(session: Session) -> AsyncIterator[Result]:
     """Call every served operation with ids of other customers, and with unknown ids."""
     own, others = session.runs[0], session.runs[1:]
     compared: set[tuple[str, str]] = set()
-    for operation in session.served_operations:
-        if operation.whose == "search" or not choose_path_ids(operation, own):
-            continue
-        route = format_route(operation)
-        attempts = list(_build_attempts(operation, own, others))
-        if sum(attempt.is_foreign for attempt in attempts) > MAX_FOREIGN:
-            kept = _choose_some([attempt for attempt in attempts if attempt.is_foreign])
-            reason = f"other customers have more kinds of records: {MAX_FOREIGN} of their ids were tried"
-            yield skip_rule(FOREIGN, f"{route}, further ids", reason)
-            attempts = [attempt for attempt in attempts if not attempt.is_foreign or attempt in kept]
-        if not any(attempt.is_foreign for attempt in attempts) and operation.whose not in _ONE_CUSTOMER:
-            yield skip_rule(FOREIGN, route, "needs a second --email, of a customer with such data")
-        foreign: set[Refusal] = set()
-        unknown: set[Refusal] = set()
-        for attempt in attempts:
-            accounts = (*choose_accounts(operation, own), *attempt.body_accounts)
-            if attempt.is_first:
-                accounts = (*attempt.body_accounts, *choose_accounts(operation, own))
-            exchange = await session.call(operation, attempt.ids, accounts=accounts, note=attempt.note)
-            if not exchange.is_ok:
-                (foreign if attempt.is_foreign else unknown).add(_read_refusal(attempt, exchange))
-            yield _judge_attempt(operation, attempt, exchange)
-        ids = choose_path_ids(operation, own)[0]
-        # One operation of a sector is enough: letter case is a property of its tables.
-        new = {name: value for name, value in ids.items() if (operation.sector, name) not in compared}
-        compared |= {(operation.sector, name) for name in new}
-        async for result in _try_similar_ids(session, operation, ids, new):
-            yield result
-        if foreign and unknown:
-            different = sorted(foreign - unknown, key=lambda refusal: (refusal.status, refusal.code))
-            observed = ""
-            if different:
-                shown = f"{different[0].status} {redact_word(different[0].code)}"
-                observed = f"another status, code, detail or header for an id of another customer: {shown}"
-            yield judge_rule(SAME_REFUSAL, route, not different, observed)
+    probes = [
+        _probe_operation(session, operation, others, compared)
+        for operation in session.served_operations
+        if operation.whose != "search" and choose_path_ids(operation, own)
+    ]
+    async for result in run_side_by_side(probes):
+        yield result
+
+
+async def _probe_operation(
+    session: Session, operation: Operation, others: Sequence[CustomerRun], compared: set[tuple[str, str]]
+) -> AsyncIterator[Result]:
+    own = session.runs[0]
+    route = format_route(operation)
+    attempts = list(_build_attempts(operation, own, others))
+    if sum(attempt.is_foreign for attempt in attempts) > MAX_FOREIGN:
+        kept = _choose_some([attempt for attempt in attempts if attempt.is_foreign])
+        reason = f"other customers have more kinds of records: {MAX_FOREIGN} of their ids were tried"
+        yield skip_rule(FOREIGN, f"{route}, further ids", reason)
+        attempts = [attempt for attempt in attempts if not attempt.is_foreign or attempt in kept]
+    if not any(attempt.is_foreign for attempt in attempts) and operation.whose not in _ONE_CUSTOMER:
+        yield skip_rule(FOREIGN, route, "needs a second --email, of a customer with such data")
+    foreign: set[Refusal] = set()
+    unknown: set[Refusal] = set()
+    for attempt in attempts:
+        accounts = (*choose_accounts(operation, own), *attempt.body_accounts)
+        if attempt.is_first:
+            accounts = (*attempt.body_accounts, *choose_accounts(operation, own))
+        exchange = await session.call(operation, attempt.ids, accounts=accounts, note=attempt.note)
+        if not exchange.is_ok:
+            (foreign if attempt.is_foreign else unknown).add(_read_refusal(attempt, exchange))
+        yield _judge_attempt(operation, attempt, exchange)
+    ids = choose_path_ids(operation, own)[0]
+    # One operation of a sector is enough: letter case is a property of its tables.
+    new = {name: value for name, value in ids.items() if (operation.sector, name) not in compared}
+    compared |= {(operation.sector, name) for name in new}
+    async for result in _try_similar_ids(session, operation, ids, new):
+        yield result
+    if foreign and unknown:
+        different = sorted(foreign - unknown, key=lambda refusal: (refusal.status, refusal.code))
+        observed = ""
+        if different:
+            shown = f"{different[0].status} {redact_word(different[0].code)}"
+            observed = f"another status, code, detail or header for an id of another customer: {shown}"
+        yield judge_rule(SAME_REFUSAL, route, not different, observed)
 
 
 def _choose_some(attempts: list[Attempt]) -> list[Attempt]:

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from openholder.contract.limits import DEFAULT_SIZE
+from openholder.contract.operations import Operation
 from openholder.rehearsal.checks.consistency import encode_canonical
 from openholder.rehearsal.checks.lists import check_list
 from openholder.rehearsal.exchange import CallSequence, read_page_size, read_records
 from openholder.rehearsal.probes import compare_records, find_fullest
 from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule
 from openholder.rehearsal.session import LARGE_PAGE, PAGE_SIZE, CustomerRun, Session
+from openholder.rehearsal.side_by_side import run_side_by_side
 
 UNKNOWN_EMAIL = "nobody@no-such-host.invalid"
 PAGES_MATCH_LIST = Rule(
@@ -92,28 +94,37 @@ INVALID_PAGES = {
 
 async def probe_repetition(session: Session) -> AsyncIterator[Result]:
     """Repeat all lists with other pages, all requests unchanged, and the search with similar addresses."""
-    for operation in session.served_operations:
-        sequence = find_fullest(session, operation)
-        if sequence and operation.reply.paging:
-            async for result in _probe_large_page(session, sequence):
-                yield result
-        if sequence and operation.reply.paging == "page":
-            async for result in _probe_default_size(session, sequence):
-                yield result
-            async for result in _probe_invalid_pages(session, sequence):
-                yield result
-    for operation in session.served_operations:
-        # The first customer's responses are enough, unless only others have data of this kind.
-        for run in session.runs:
-            complete = [sequence for sequence in run.sequences.get(operation.name, ()) if sequence.is_complete]
-            for sequence in complete:
-                request = sequence.first.request
-                repeated = await session.repeat(sequence, request.query, body=request.body)
-                yield compare_records(REPEATABLE, replace(repeated, unread=""), sequence.records)
-            if complete:
-                break
+    served = session.served_operations
+    async for result in run_side_by_side([_probe_pages(session, operation) for operation in served]):
+        yield result
+    async for result in run_side_by_side([_repeat_operation(session, operation) for operation in served]):
+        yield result
     async for result in _probe_search(session):
         yield result
+
+
+async def _probe_pages(session: Session, operation: Operation) -> AsyncIterator[Result]:
+    sequence = find_fullest(session, operation)
+    if sequence and operation.reply.paging:
+        async for result in _probe_large_page(session, sequence):
+            yield result
+    if sequence and operation.reply.paging == "page":
+        async for result in _probe_default_size(session, sequence):
+            yield result
+        async for result in _probe_invalid_pages(session, sequence):
+            yield result
+
+
+async def _repeat_operation(session: Session, operation: Operation) -> AsyncIterator[Result]:
+    """Repeat all requests of the first customer who has data of this kind."""
+    for run in session.runs:
+        complete = [sequence for sequence in run.sequences.get(operation.name, ()) if sequence.is_complete]
+        for sequence in complete:
+            request = sequence.first.request
+            repeated = await session.repeat(sequence, request.query, body=request.body)
+            yield compare_records(REPEATABLE, replace(repeated, unread=""), sequence.records)
+        if complete:
+            break
 
 
 async def _probe_large_page(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
