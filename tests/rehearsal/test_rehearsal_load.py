@@ -283,7 +283,7 @@ def test_percentiles_are_times_that_really_were():
 @pytest.mark.parametrize(("answers", "name"), [(20, "within-tier"), (19, "seems-slow")])
 def test_the_conversation_is_judged_and_reported(answers, name):
     async def answer(session):
-        request = build_request(MIX[0], {})
+        request = build_request(MIX[0], {}, token="")  # not sent again
         session.exchanges += [Exchange(request=request, status=200, seconds=2.0)] * answers
         session.exchanges += [Exchange(request=request, status=404, seconds=9.0)]
         for result in ():
