@@ -8,7 +8,8 @@
 #   make wheels        the distributions, in DIST; then make test-wheels tests them away from the sources
 #   make coverage      all tests with their coverage of lines and branches
 #   make mutants       break the sources in small ways, and see whether the contract kit notices, for DURATION seconds
-#   make docs          the site of the documents in site/, then their tests: links, commands and code blocks
+#   make site          the site of the documents, in SITE; a broken link fails it
+#   make docs          the same, then all tests of the documents: links, commands and code blocks
 #   make pages         write the pages that are generated: docs/cli.md and docs/rules.md
 #   make messages      write tests/golden/messages.txt: what users read when something is wrong
 #   make pictures      make the screenshots and the recording in docs/pictures, with a real browser
@@ -107,10 +108,13 @@ mutants: $(VENV)/installed-for-tests
 	$(VENV)/bin/python bench/mutants.py --seconds $(DURATION)
 
 # Strict: a link or an anchor that leads nowhere, or a page that is not in the navigation, fails it.
-docs: $(VENV)/docs/installed
+docs: site
+	$(VENV)/docs/bin/python -m pytest tests/docs
+
+site: $(VENV)/docs/installed
 	rm -rf $(SITE)
 	$(VENV)/docs/bin/python -m sphinx -W --keep-going -q -E -b html -c docs . $(SITE)
-	$(VENV)/docs/bin/python -m pytest tests/docs
+	$(VENV)/docs/bin/python -m pytest tests/docs/test_site.py
 
 # Screenshots and a recording of the documents, with a real browser.
 pictures: $(VENV)/installed-for-tests
@@ -201,5 +205,5 @@ $(VENV)/release/installed:
 	$(@D)/bin/python -m pip install --quiet "cyclonedx-bom >= 7, < 8" "pip-audit >= 2.9, < 3" "uv >= 0.9, < 1"
 	touch $@
 
-.PHONY: demo test quick test-plugins $(PLUGINS:%=test-%) check wheels test-wheels demos bench soak mutants docs pages pictures \
+.PHONY: demo test quick test-plugins $(PLUGINS:%=test-%) check wheels test-wheels demos bench soak mutants docs site pages pictures \
     messages coverage lock audit sbom dist services

@@ -117,7 +117,7 @@ def test_a_number_is_read_exactly_as_it_is_written(found, expected):
 )
 def test_what_is_no_finite_number_is_a_fault(found):
     with pytest.raises(
-        SourceFault, match=r"^a value is not a (finite )?number( \(found [\w ]+; expected one such as 1200.50\))?$"
+        SourceFault, match=r"^a value is not a (finite )?number( \(found [\w ]+; expected one such as 1234.56\))?$"
     ):
         number(found)
 

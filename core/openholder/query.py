@@ -127,7 +127,7 @@ def number(found: object) -> Decimal:
         value = Decimal(repr(found) if isinstance(found, float) else str(found))
     except InvalidOperation:
         raise SourceFault(
-            f"a value is not a number (found {name_found(found)}; expected one such as 1200.50)"
+            f"a value is not a number (found {name_found(found)}; expected one such as 1234.56)"
         ) from None
     if not value.is_finite():
         raise SourceFault("a value is not a finite number")

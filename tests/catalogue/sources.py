@@ -36,6 +36,7 @@ ACCOUNTS = "/auth/v1/customer/cust-1001/accounts"
 QUICK = "timeout = 0.4\n"
 
 broken = status(500, code="GeneralError/Unexpected", content_type="application/json; charset=UTF-8")
+locked_now = status(503, code="Service/Unavailable", content_type="application/json; charset=UTF-8")
 
 
 async def asked(world: World, path: str) -> Reply:
@@ -82,7 +83,7 @@ async def locked(world: World) -> None:
             pause = max(pause, time.monotonic() - started)
             await asyncio.wait(questions, timeout=0.02)
         for question in questions:
-            broken(question.result())
+            locked_now(question.result())
         assert pause < 0.3
         writer.execute("ROLLBACK")
     async with asyncio.timeout(10):  # SQLite's threads may still be waiting for the lock

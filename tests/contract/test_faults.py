@@ -30,8 +30,8 @@ MISFITS = {
     ("postingDateTime", "2026-10-01 09:30"): f"found a time without an offset): expected a {TIME}",
     ("postingDateTime", "2026-10-01"): f"found a day without a time): expected a {TIME}",
     ("postingDateTime", "2026-02-30T00:00:00Z"): f"found str): expected a {TIME}",
-    ("amount", "SECRET"): "found str): expected an amount such as 1200.50",
-    ("amount", ""): "found an empty text): expected an amount such as 1200.50",
+    ("amount", "SECRET"): "found str): expected an amount such as 1234.56",
+    ("amount", ""): "found an empty text): expected an amount such as 1234.56",
     ("currency", "aud"): "found str): expected a currency such as AUD",
     ("status", ""): "found an empty text): expected one of PENDING, POSTED",
     ("isDetailAvailable", ""): "found an empty text): expected `bool`, got `str`",
@@ -79,8 +79,8 @@ def test_a_time_that_cannot_be_read_says_what_it_is(value, found):
 @pytest.mark.parametrize(
     ("value", "wanted", "said"),
     [
-        ("", Decimal(1), r"not a number \(found an empty text; expected one such as 1200.50\)$"),
-        ("1,5", Decimal(1), r"not a number \(found str; expected one such as 1200.50\)$"),
+        ("", Decimal(1), r"not a number \(found an empty text; expected one such as 1234.56\)$"),
+        ("1,5", Decimal(1), r"not a number \(found str; expected one such as 1234.56\)$"),
         ("maybe", True, r"neither true nor false \(found str\)$"),
     ],
 )

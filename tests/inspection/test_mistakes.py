@@ -44,7 +44,7 @@ MISTAKES = {
         "amount",
         "wrong-form",
         count=1,
-        wanted="an amount such as 1200.50",
+        wanted="an amount such as 1234.56",
     ),
     "amounts with a decimal comma": Mistake(
         f"UPDATE banking_transactions SET amount = '1,50' {TRANSACTION}",

@@ -68,7 +68,7 @@ def test_every_fault_of_every_record_is_named_by_member(bank):
     assert set(bad) == {"amount", "type"}
     count = bad["amount"]["count"]
     assert count > 100 and bad["type"]["count"] == count and bad["amount"]["of"] > count
-    assert len(bad["amount"]["ids"]) == 100 and bad["amount"]["wanted"] == "an amount such as 1200.50"
+    assert len(bad["amount"]["ids"]) == 100 and bad["amount"]["wanted"] == "an amount such as 1234.56"
     ended = run_command("check", "--dev", "--data", "--customer", "cust-1001", cwd=bank)
     assert ended.returncode == 1
     assert f"error    banking.transactions amount: wrong-form: {count} of " in ended.stdout

@@ -27,7 +27,7 @@ from openholder.fiskil.stand_in import Target, stand_in
 from openholder.rehearsal.caller import open_caller
 from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
 from openholder.rehearsal.progress import progress_line
-from openholder.rehearsal.report.terminal import render_for_stdout
+from openholder.rehearsal.report.terminal import render_for_stdout, render_text, render_verdict
 from openholder.rehearsal.results import Report
 from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import Plan
@@ -97,7 +97,8 @@ def demo(check_only: bool, port: int, source: str, open_page: bool) -> int:
 async def _run(check_only: bool, port: int, kind: str, open_page: bool) -> int:
     async with _running_demo(port, kind) as running:
         report = await _rehearse(running, PHASES if check_only else CONVERSATION)
-        click.echo(render_for_stdout(report))
+        is_brief = report.is_ready and not check_only  # what to paste matters then, not what was skipped
+        click.echo(render_for_stdout(report, render_verdict if is_brief else render_text), nl=not is_brief)
         click.echo(f"{len(report.served)} of {len(OPERATIONS)} operations answered with data\n")
         if not check_only:
             click.echo(_format_invitation(running))

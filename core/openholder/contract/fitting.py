@@ -90,7 +90,7 @@ def fit_decimal(value: Any, path: str) -> Decimal:
         return Decimal(value)
     if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
         raise Misfit(path, value, DECIMAL_COMMA)
-    raise Misfit(path, value, "expected an exact decimal such as 1200.50")
+    raise Misfit(path, value, "expected an exact decimal such as 1234.56")
 
 
 def _cut_zeros(value: Decimal) -> Decimal:

@@ -17,7 +17,7 @@ from openholder.contract.formats import (
 )
 
 _TEXTS = (
-    (AmountString, "an amount such as 1200.50"),
+    (AmountString, "an amount such as 1234.56"),
     (CurrencyString, "a currency such as AUD"),
     (DateString, "a day such as 2026-10-01"),
     (DateTimeString, "a time with an offset, such as 2026-10-01T09:30:00+10:00"),

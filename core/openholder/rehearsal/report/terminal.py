@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from openholder.rehearsal.measures import Measure
 from openholder.rehearsal.report.summary import BrokenRule, Summary, format_seconds, format_times, summarize
@@ -25,20 +25,20 @@ _LABEL_WIDTH = 16
 _CODES = {"critical": "1;31", "error": "31", "warning": "33", "good": "1;32", "heading": "1", "soft": "2"}
 
 
-def render_for_stdout(report: Report) -> str:
-    """Render the report as text that fits standard output, coloured if it is a terminal."""
-    # https://no-color.org: any value but the empty one disables colour.
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    return render_text(report, min(MAX_WIDTH, shutil.get_terminal_size().columns), colour)
+def render_verdict(report: Report, width: int = 80, colour: bool = False) -> str:
+    """Render the verdict, the target and the number of checks, in lines of at most ``width`` columns."""
+    summary = summarize(report)
+    page = _Page(max(MIN_WIDTH, width), colour)
+    _add_verdict(page, summary)
+    page.add_line(_count_checks(summary))
+    return "\n".join([*page.lines, ""])
 
 
 def render_text(report: Report, width: int = 80, colour: bool = False) -> str:
     """Render the report in lines of at most ``width`` columns, unless a single word is longer."""
     summary = summarize(report)
     page = _Page(max(MIN_WIDTH, width), colour)
-    verdict_role = "good" if summary.is_ready and summary.is_finished else "critical"
-    page.add_line(summary.verdict, verdict_role)
-    page.add_line(f"{summary.target}, {summary.requests} requests in {summary.seconds:.1f} s", "soft")
+    _add_verdict(page, summary)
     if summary.untried_text:
         page.add_line(f"Untried: {summary.untried_text}", "soft")
     if summary.first:
@@ -47,15 +47,20 @@ def render_text(report: Report, width: int = 80, colour: bool = False) -> str:
         _add_broken_rule(page, broken)
     _add_notes(page, summary)
     _add_omissions(page, summary)
-    verdicts = [row.verdict for row in summary.rows]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("passed", "failed", "skipped"))
-    page.add_heading(f"{len(summary.rule_counts)} rules, {len(summary.rows)} checks: {counts}", "")
+    page.add_heading(_count_checks(summary), "")
     _add_measures(page, "Response times", summary.conversation)
     if summary.load:
         load = summary.load
         sent = f"{load.sent} sent, {load.good} good, {load.deferred + load.refused} refused, {load.failed} failed"
         _add_measures(page, f"Under load: {load.reached:.1f} requests per second; {sent}", load.measures)
     return "\n".join([*page.lines, ""])
+
+
+def render_for_stdout(report: Report, render: Callable[[Report, int, bool], str] = render_text) -> str:
+    """Render the report, or its verdict alone, as text that fits standard output, coloured if it is a terminal."""
+    # https://no-color.org: any value but the empty one disables colour.
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return render(report, min(MAX_WIDTH, shutil.get_terminal_size().columns), colour)
 
 
 class _Page:
@@ -85,6 +90,18 @@ class _Page:
         """Add a line after an empty one."""
         self.lines.append("")
         self.add_line(text, role)
+
+
+def _add_verdict(page: _Page, summary: Summary) -> None:
+    verdict_role = "good" if summary.is_ready and summary.is_finished else "critical"
+    page.add_line(summary.verdict, verdict_role)
+    page.add_line(f"{summary.target}, {summary.requests} requests in {summary.seconds:.1f} s", "soft")
+
+
+def _count_checks(summary: Summary) -> str:
+    verdicts = [row.verdict for row in summary.rows]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("passed", "failed", "skipped"))
+    return f"{len(summary.rule_counts)} rules, {len(summary.rows)} checks: {counts}"
 
 
 def _add_broken_rule(page: _Page, broken: BrokenRule) -> None:
