@@ -116,6 +116,23 @@ def _check_tracing(is_on: bool) -> bool:
     return is_on
 
 
+Months = Annotated[int, Field(ge=0, le=1200)]
+"""Calendar months after a day; 0 ends with that day."""
+
+
+class ClosedAccounts(Section):
+    """``[closed_accounts]``: months after its closing for which an account is shared, by sector. Default: for ever."""
+
+    banking: Months | None = None
+    energy: Months | None = None
+    fdx: Months | None = None
+
+    @property
+    def periods(self) -> dict[str, int]:
+        """The months of each sector that has a rule."""
+        return self.model_dump(exclude_none=True)
+
+
 class OutboundSettings(Section):
     """``[outbound]``: the proxy that requests to other hosts go through."""
 
@@ -308,6 +325,7 @@ class Settings(BaseSettings):
     """Also serve the consent endpoints under the prefix ``/v1/auth/``."""
     deprecated_lists: bool = False
     """Also serve the deprecated account lists, which the consent accounts replace."""
+    closed_accounts: ClosedAccounts = ClosedAccounts()
     conditions: Literal["count", "refuse"] = "count"
     """Records that break a condition of the CDS: counted and logged, or, if it is an error, answered with 500."""
     links: Literal["query", "uri"] = "query"

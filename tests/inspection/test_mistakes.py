@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from helpers.support import sample_rows, write_sqlite
+from helpers.support import SQLITE, sample_rows, write_sqlite
 from inspection.looking import look, spoil
 from openholder.inspection.selection import Selection
 
@@ -583,6 +583,31 @@ def test_a_record_of_a_joint_account_counts_once(good, tmp_path):
     findings = look(tmp_path, Selection(all=True)).findings
     counted = {row.collection: (row.count, row.ids) for row in findings if row.severity == "error"}
     assert counted == {"accounts": (1, ("acc-2003",)), "banking.balances": (1, ("acc-2012",))}
+
+
+RULES = f"{SQLITE}[closed_accounts]\nbanking = 24\nenergy = 24\nfdx = 24\n"
+CLOSED = ("cust-1019",)
+"""A customer with one account, acc-2034, which is closed."""
+
+
+def test_a_closed_account_without_a_day_is_found_under_a_rule(good, tmp_path):
+    spoil(good, tmp_path)
+    assert not [row for row in look(tmp_path, Selection(CLOSED)).findings if row.fault == "no-closing-day"]
+    (found,) = [row for row in look(tmp_path, Selection(CLOSED), RULES).findings if row.fault == "no-closing-day"]
+    assert (found.member, found.severity, found.ids) == ("closingDate", "error", ("acc-2034",))
+
+
+@pytest.mark.parametrize(("day", "faults"), [("2001-01-01", set()), ("2999-01-01", {"in-no-list"})])
+def test_an_account_closed_too_long_ago_needs_no_records(good, tmp_path, day, faults):
+    spoil(
+        good,
+        tmp_path,
+        "ALTER TABLE accounts ADD COLUMN closingDate TEXT",
+        f"UPDATE accounts SET closingDate = '{day}' WHERE id = 'acc-2034'",
+        "DELETE FROM banking_accounts WHERE accountId = 'acc-2034'",
+    )
+    found = {row.fault for row in look(tmp_path, Selection(CLOSED), RULES).findings if "acc-2034" in row.ids}
+    assert found & {"in-no-list", "no-closing-day"} == faults
 
 
 def test_there_are_mistakes_enough():

@@ -31,6 +31,7 @@ from openholder.query import Query, Row
 from openholder.server.generation import list_operations, make_sources
 from openholder.serving.access import AUTHORITY, build_owner_query, fetch_account_rows, is_served, read_link
 from openholder.serving.answers import has_needed
+from openholder.serving.closing import find_longest, has_lapsed
 from openholder.sources.registry import SourceRegistry
 
 BATCH_SIZE = 1000
@@ -84,6 +85,7 @@ class _Surveyor:
     ) -> None:
         self._sources = sources
         self._operations = operations
+        self._periods = configuration.settings.closed_accounts.periods
         self._judges: list[Judge] = [judge(configuration.settings, operations, now) for judge in JUDGES]
         self._collector = Collector()
         self._types: dict[str, list[_RecordType]] = {}
@@ -134,6 +136,7 @@ class _Surveyor:
         for judge in self._judges:
             self._collector.add(judge.see_customer(SeenCustomer(owner["customerId"], rows)))
         new = []
+        months = find_longest(self._sources, self._periods) if self._periods else None
         for row in rows:
             seen = SeenRow(AUTHORITY, _name_row(AUTHORITY, row, owner), owner, row)
             is_first, known = seen.id not in self._met, self._met.setdefault(seen.id, set())
@@ -142,7 +145,7 @@ class _Surveyor:
             self._collector.add(findings)
             if is_first:
                 self._count(AUTHORITY)
-                new += _list_shareable(row)
+                new += _list_shareable(row, months)
         self._end_holding(SeenHolding(AUTHORITY, owner, len(rows), faults, ids))
         return new
 
@@ -295,10 +298,11 @@ def _name_reference(operation: Operation) -> str:
     return _STANDARDS.get(operation.sector, f"{STANDARD}, {operation.sector}")
 
 
-def _list_shareable(row: Row) -> list[str]:
+def _list_shareable(row: Row, months: int | None) -> list[str]:
     """Return the id of an account that may be shared. What is wrong with the row is the judges' to say."""
     try:
         link = read_link(row)
+        is_shared = link.may_be_shared and (months is None or not has_lapsed(link, months))
     except OpenholderError:
         return []
-    return [link.id] if link.may_be_shared else []
+    return [link.id] if is_shared else []

@@ -112,6 +112,7 @@ class Generation:
                 realm=urlsplit(base_url).hostname or "",
                 failure_status=settings.fiskil.authentication_failure_status,
                 id_characters=settings.id_characters,
+                closed_accounts=settings.closed_accounts.periods,
             )
             proxies = TrustedProxies(settings.listen.trusted_proxies)
             state = ServingState(service, journal, settings.listen.max_requests, gate.count_waiting, proxies)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from openholder.gate import CannotJudge, Gate, Reason, Refused
 from openholder.serving.access import ValidRequest, build_owner_query, find_records, is_served
 from openholder.serving.answers import Context, Listing, read_style
 from openholder.serving.body import read_body
+from openholder.serving.closing import Periods, find_months
 from openholder.serving.ids import compile_id_pattern, read_ids
 from openholder.serving.journal import Entry
 
@@ -57,6 +59,7 @@ class Service:
         realm: str,
         failure_status: int,
         id_characters: str = "",
+        closed_accounts: Periods = MappingProxyType({}),
     ) -> None:
         self._gate = gate
         self._context = context
@@ -64,6 +67,7 @@ class Service:
         self._realm = realm
         self._failure_status = failure_status
         self._ids = compile_id_pattern(id_characters)
+        self._closed_accounts = closed_accounts
 
     def prepare(self, operations: Iterable[Operation]) -> None:
         """Let sources that answer at once prepare for the operations, before the first request comes.
@@ -122,7 +126,8 @@ class Service:
         if errors or query_errors or page_errors or body_errors:
             raise_all([*errors, *query_errors, *page_errors, *body_errors])
         entry.ids, entry.named = read_ids(request.raw_ids, self._ids), named
-        valid = ValidRequest(operation, entry.ids, query, named, self._ids.fullmatch)
+        months = find_months(self._sources, self._closed_accounts, operation) if self._closed_accounts else None
+        valid = ValidRequest(operation, entry.ids, query, named, self._ids.fullmatch, months)
         content, entry.rows = await style.render(await find_records(self._sources, valid))
         return content
 

@@ -6,7 +6,7 @@ required members, so only the ids are required here.
 
 from __future__ import annotations
 
-from openholder.contract.formats import AccountStatus, DateTimeString, NonEmptyString, PhoneNumber, Record
+from openholder.contract.formats import AccountStatus, DateString, DateTimeString, NonEmptyString, PhoneNumber, Record
 
 
 class CustomerMatch(Record):
@@ -68,6 +68,8 @@ class AccountLink(Record):
     customer_id: NonEmptyString
     id: NonEmptyString
     status: AccountStatus = "open"
+    closing_date: DateString | None = None
+    """The day on which a closed account was closed. Only the rule ``[closed_accounts]`` needs it."""
 
     @property
     def may_be_shared(self) -> bool:

@@ -17,13 +17,20 @@ BATCH_SIZE = 1000
 
 
 class OwnerJudge(Judge):
-    """Yields records of nobody, and accounts without a state."""
+    """Yields records of nobody, and accounts without a state or a day of closing."""
 
     def see_row(self, seen: SeenRow) -> Iterator[Finding]:
         """Look at the state of an account: where the column is there and empty, it may be that of a blocked one."""
         if seen.collection == AUTHORITY and seen.row.get("status", "") is None:
             wanted = 'open, closed, blocked or suspended; or set absent_status = "open" for the source'
             yield Finding("access", "no-status", "error", AUTHORITY, "status", wanted, ids=(seen.id,))
+        if (
+            seen.collection == AUTHORITY
+            and self.settings.closed_accounts.periods
+            and (seen.row.get("status"), seen.row.get("closingDate")) == ("closed", None)
+        ):
+            wanted = "the day on which the account was closed, such as 2026-10-01, because [closed_accounts] has a rule"
+            yield Finding("access", "no-closing-day", "error", AUTHORITY, "closingDate", wanted, ids=(seen.id,))
 
     async def conclude(self, survey: Survey) -> Iterable[Finding]:
         """Look up the owners of the first records of each collection."""
