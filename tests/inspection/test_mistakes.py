@@ -610,5 +610,18 @@ def test_an_account_closed_too_long_ago_needs_no_records(good, tmp_path, day, fa
     assert found & {"in-no-list", "no-closing-day"} == faults
 
 
+@pytest.mark.parametrize(("second", "faults"), [("true", {"more-holders"}), ("false", set())])
+def test_only_who_holds_no_account_is_left_out_of_its_holders(good, tmp_path, second, faults):
+    """Two customers have acc-2014, and both are in its `users`."""
+    spoil(
+        good,
+        tmp_path,
+        "UPDATE banking_accounts SET accountOwnership = 'ONE_PARTY' WHERE accountId = 'acc-2014'",
+        f"UPDATE accounts SET users = json_set(users, '$[1].isAccountHolder', json('{second}')) WHERE id = 'acc-2014'",
+    )
+    findings = look(tmp_path, Selection(("cust-1006", "cust-1007"))).findings
+    assert {row.fault for row in findings if row.fault == "more-holders"} == faults
+
+
 def test_there_are_mistakes_enough():
     assert len(MISTAKES) >= 40

@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from openholder.contract.operations import Operation
+from openholder.contract.records.auth import ConsentAccount
+from openholder.contract.rows import read_record
 from openholder.errors import OpenholderError
 from openholder.inspection.findings import Finding, Severity
 from openholder.inspection.judges.base import Judge, SeenCustomer, SeenHolding, SeenRecord, SeenRow, Survey
@@ -197,9 +199,9 @@ class LinkJudge(Judge):
         rows = await look_up(sources, AUTHORITY, "id", ownership) or []
         holders: dict[str, set[str]] = {}
         for row in rows:
-            # Those who may see an account and do not hold it are in `users`, such as secondary users.
-            if row.get("users") is None:
-                holders.setdefault(str(row.get("id")), set()).add(str(row.get("customerId")))
+            customer = str(row.get("customerId"))
+            if _is_holder(row, customer):
+                holders.setdefault(str(row.get("id")), set()).add(customer)
         most = {"ONE_PARTY": 1, "TWO_PARTY": 2}
         findings = []
         for account, told in ownership.items():
@@ -221,6 +223,15 @@ class LinkJudge(Judge):
                     )
                 )
         return findings
+
+
+def _is_holder(row: Row, customer_id: str) -> bool:
+    """Tell whether a customer holds an account: unless `users` says that the customer does not."""
+    try:
+        users = read_record(AUTHORITY, {"id": "-", "users": row.get("users")}, ConsentAccount).users or ()
+    except OpenholderError:
+        return True  # a list that cannot be read is a finding of its own, and says nothing
+    return all(user.is_account_holder for user in users if str(user.id) == customer_id)
 
 
 async def look_up(sources: SourceRegistry, collection: str, column: str, ids: Iterable[str]) -> list[Row] | None:
