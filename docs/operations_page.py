@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from importlib.resources import files
 
 from openholder.serving.log_fields import LOG_FIELDS
 from openholder.serving.metrics import METRICS
 
-ALERTS = Path(__file__).parents[1] / "conf" / "alerts.yml"
+ALERTS = files("openholder.conf") / "alerts.yml"
 INTRODUCTION = """\
 # Metrics, alerts and log
 

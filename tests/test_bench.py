@@ -75,6 +75,7 @@ def mutants(monkeypatch):
     return mutants
 
 
+@pytest.mark.checkout
 def test_each_kind_of_mutant_changes_one_place_of_its_code(mutants):
     kinds = {}
     for source in mutants.SOURCES:

@@ -434,10 +434,10 @@ def find_mistakes(folder: Path, replay: str, listen: str = "") -> dict[str, str]
         ('store = "redis"', "", "replay.url", ["is missing"]),
         ('store = "redis"\nurl = ""', "", "replay.url", ["empty"]),
         ('store = "redis"\nurl = "redis://h"\npath = "replay.db"', "", "replay.path", ["unknown key"]),
-        ('store = "redis"\nurl = "redis://h"\ntimeout = 0', "", "replay.timeout", ["greater than 0"]),
+        ('store = "redis"\nurl = "redis://h"\ntimeout = 0', "", "replay.timeout", ["more than 0"]),
         ('store = "sqlite"\nurl = "redis://h"', "", "replay.url", ["unknown key"]),
         ('store = "rediss"', "", "replay.store", ["memory, redis, sqlite", "did you mean 'redis'"]),
-        ("store = 7", "", "replay.store", ["string"]),
+        ("store = 7", "", "replay.store", ["expected text"]),
         ('store = "memory"', "workers = 2", "replay.store", ["one process"]),
         ('store = "memory"\npath = "replay.db"', "", "replay.path", ["unknown key"]),
     ],
@@ -544,7 +544,7 @@ async def test_a_third_party_store_that_fails_accepts_no_token(world: World, pap
 def test_third_party_stores_are_listed_among_the_installed(bank, paper):
     found = find_mistakes(bank, 'store = "stone"')
     assert "memory, paper, redis, sqlite" in found["replay.store"]
-    assert find_mistakes(bank, 'store = "paper"') == {"replay.path": "is missing"}
+    assert find_mistakes(bank, 'store = "paper"') == {"replay.path": "is missing: add it"}
 
 
 # -- cost ---------------------------------------------------------------------------------------------------------

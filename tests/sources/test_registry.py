@@ -317,7 +317,7 @@ async def test_a_plugin_gets_its_settings_beside_the_common_ones(io_loop, instal
         ('color = "SECRET"', ["colour: is missing", "color: unknown key; did you mean 'colour'?"]),
         ('colour = "red"\ntimeuot = 2', ["timeuot: unknown key; did you mean 'timeout'?"]),
         ('colour = "red"\npassword = "SECRET"', ["password: unknown key"]),
-        ('colour = "red"\nshades = "SECRET"', ["shades: Input should be a valid integer"]),
+        ('colour = "red"\nshades = "SECRET"', ["shades: found text, expected a whole number"]),
     ],
 )
 def test_mistakes_in_a_plugins_settings_are_reported_like_others(install, configured, line, told):

@@ -531,7 +531,7 @@ async def test_numbers_pass_with_every_digit(world, digits):
 async def test_records_of_a_template_without_variables_are_filtered(world):
     upstream = await start(world, customers="/customers", accounts="/accounts")
     everything = {
-        f"/api/{name}": json.dumps({"data": [as_json(row) for row in upstream.rows[name]]})
+        f"/api/{name}": msgspec.json.encode({"data": [as_json(row) for row in upstream.rows[name]]})
         for name in ("customers", "accounts")
     }
     upstream.break_with = lambda handler: build_handler(everything[handler.request.uri])(handler)
