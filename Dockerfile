@@ -1,6 +1,6 @@
 # openholder in a container. Build it from a checkout; nothing but the base image and the locked libraries is fetched:
 #
-#   docker build --tag openholder:0.1.0 .
+#   docker build --tag openholder:0.2.0 .
 #
 # PLUGINS names distributions of this checkout to install too: --build-arg PLUGINS=postgres
 

@@ -1,3 +1,3 @@
 """The version of the distribution, read by setup.cfg and shown by ``openholder --version``."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
