@@ -26,7 +26,7 @@ tls = "disable"
 TYPED = dict.fromkeys(("amount", "available", "current"), "numeric")
 TYPED |= dict.fromkeys(("postingDateTime", "executionDateTime", "valueDateTime"), "timestamptz")
 
-IRRELEVANT = ("correlationId", "nextOffset", "row_number")
+IRRELEVANT = ("correlationId", "nextOffset", "nextPageKey", "row_number")
 """The last is the primary key of the test tables: FDX records are open, so they contain it."""
 BANKING = "/v1/banking/customer/cust-1001/accounts"
 ENERGY = "/v1/energy/customer/cust-3001/accounts"
