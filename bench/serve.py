@@ -16,6 +16,7 @@ import json
 import multiprocessing
 import os
 import platform
+import random
 import re
 import signal
 import socket
@@ -25,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
@@ -125,19 +126,23 @@ class Server:
         return max(map(int, pages)) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def find_free_ports(count: int) -> list[int]:
-    """Return ports that are free now."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+def find_free_ports(count: int) -> range:
+    """Return free ports that follow each other, as the admin listeners of several workers need them.
+
+    They are below those that the system gives to callers: a connection that has just ended keeps its port for a minute.
+    """
+    while True:
+        first = random.randrange(20_000, 32_000 - count)
+        with suppress(OSError), ExitStack() as probes:
+            for port in range(first, first + count):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return range(first, first + count)
 
 
 @contextmanager
 def run_server(folder: Path, variant: Variant) -> Iterator[Server]:
     """Serve the bank in ``folder`` for the duration of the block."""
-    port, keys_port, admin_port = find_free_ports(3)
+    port, keys_port, admin_port, *_ = find_free_ports(2 + variant.workers)
     configuration = CONFIGURATION.format(
         url=BASE_URL,
         issuer=ISSUER,

@@ -65,6 +65,7 @@ async def soak(server: SoakServer, load: Load, seconds: float, rate: float | Non
         if server.events[name] and time.monotonic() > begun + seconds - pause:
             break
         await asyncio.sleep(pause)
+        server.require_running()
         await EVENTS[name](server, load)
         server.events[name] += 1
     await asyncio.sleep(max(pause, begun + seconds - time.monotonic()))

@@ -31,6 +31,7 @@ PUBLISHED = 15.0
 """Seconds that a key is published before it signs. Strangers use up the fetches that unknown keys may cause."""
 TAKEN_UP = 60.0
 """Seconds within which a certificate or a configuration must be in use, and a worker replaced."""
+WORKERS = 2
 KEY = "a key of thirty-two characters.."
 CONFIGURATION = """
 public_url = "{url}"
@@ -40,7 +41,7 @@ jwks_url = "http://127.0.0.1:{keys}/jwks.json"
 [listen]
 port = {port}
 admin_port = {admin}
-workers = 2
+workers = {workers}
 tls_certificate = "tls.crt"
 tls_key = "tls.key"
 [log]
@@ -96,17 +97,18 @@ class SoakServer:
     def __enter__(self) -> Self:
         self._keys = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
         threading.Thread(target=self._keys.serve_forever, daemon=True).start()
-        self.port, self.admin, _ = find_free_ports(3)
+        self.port, self.admin, *_ = find_free_ports(1 + WORKERS)
         self.url = f"https://localhost:{self.port}"
-        places = {"url": self.url, "issuer": ISSUER, "keys": self._keys.server_port, "key": KEY}
+        places = {"url": self.url, "issuer": ISSUER, "keys": self._keys.server_port, "key": KEY, "workers": WORKERS}
         self.configured = CONFIGURATION.format(port=self.port, admin=self.admin, **places)
         (self.folder / "openholder.toml").write_text(self.configured, encoding="utf-8")
         self.write_certificate()
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen([*COMMAND, "serve"], cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
         deadline = time.monotonic() + TAKEN_UP
-        while not self._is_ready():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+        while self.read_log().count("listening on") < WORKERS or not self._is_ready():
+            self.require_running()
+            if time.monotonic() > deadline:
                 raise SystemExit(f"the server did not become ready:\n{self.read_log()}")
             time.sleep(0.1)
         return self
@@ -173,6 +175,11 @@ class SoakServer:
             self.process.terminate()
             if self.process.wait(TAKEN_UP):
                 self.problems.append(f"the server ended with {self.process.returncode}")
+
+    def require_running(self) -> None:
+        """Raise `SystemExit` with what the server said if it has ended."""
+        if self.process.poll() is not None:
+            raise SystemExit(f"the server ended with {self.process.returncode}:\n{self.read_log()}")
 
     async def sample_usage(self, pause: float) -> None:
         """Note again and again what the workers hold."""

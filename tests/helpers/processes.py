@@ -61,25 +61,37 @@ def free_port() -> int:
             return port
 
 
-def configuration(folder: Path, *, listen: str = "", more: str = "", jwks_port: int = 0, url: str = "") -> Path:
+def free_pair() -> int:
+    """The first of two such ports that follow each other."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port + 1))
+            return port
+
+
+def configuration(
+    folder: Path, *, listen: str = "", more: str = "", jwks_port: int = 0, url: str = "", admin_port: int = 0
+) -> Path:
     """A configuration for ``serve --dev`` on free ports, with the public URL that tokens are made for."""
     path = folder / "openholder.toml"
     path.write_text(
         f'public_url = "{url or "http://127.0.0.1:1"}"\n[fiskil]\nissuer = "{ISSUER}"\n'
         f'jwks_url = "http://127.0.0.1:{jwks_port or free_port()}/jwks.json"\n'
-        f"[listen]\nport = 0\nadmin_port = 0\n{listen}\n{more}",
+        f"[listen]\nport = 0\nadmin_port = {admin_port}\n{listen}\n{more}",
         encoding="utf-8",
     )
     return path
 
 
-def find_worker(parent: int) -> int:
-    """Return the process id of one of the workers of a server."""
+def find_worker(parent: int, number: int | None = None) -> int:
+    """Return the process id of the worker of a server that has this number, or of any."""
+    wanted = "--worker" if number is None else f"--worker\0{number}\0"
     for task in os.listdir(f"/proc/{parent}/task"):
         with open(f"/proc/{parent}/task/{task}/children", encoding="ascii") as children:
             for pid in children.read().split():
                 with open(f"/proc/{pid}/cmdline", "rb") as command:
-                    if b"--worker" in command.read():
+                    if wanted.encode() in command.read():
                         return int(pid)
     raise AssertionError("no worker")
 

@@ -17,6 +17,7 @@ import struct
 import subprocess
 import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,7 +28,7 @@ import trustme
 from catalogue.rows import counted
 from helpers.commands import run_command
 from helpers.people import BALANCE
-from helpers.processes import COMMAND, PATIENCE, Server, configuration, free_port
+from helpers.processes import COMMAND, PATIENCE, Server, configuration, find_worker, free_pair, free_port, openholder
 from helpers.support import ISSUER, SQLITE, sample_rows, start_with, write_sqlite
 from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
 
@@ -119,6 +120,38 @@ def test_a_killed_worker_fails_only_its_own_requests(tmp_path, holding):
         assert [server.call(DETAILS, token=token)[0] for token in tokens] == [401] * 16
         assert [server.call(DETAILS)[0] for _ in range(8)] == [200] * 8
         assert server.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+def test_an_admin_port_stays_taken_while_its_worker_restarts(bank):
+    """A worker that finds its port taken cannot start, and one that cannot start stops the whole server."""
+    port = free_pair()
+    configuration(bank, listen="workers = 2", more=SQLITE, admin_port=port)
+    with Server(bank) as server:
+        server.event("listening on")
+        os.kill(find_worker(server.process.pid, 1), signal.SIGKILL)
+        server.event("restarting it")
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server(("127.0.0.1", port + 1))
+        # Asked while nobody is there to answer: the new worker does.
+        with urllib.request.urlopen(f"http://127.0.0.1:{port + 1}/ready", timeout=PATIENCE) as answer:
+            assert answer.status == 200
+        assert server.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+def test_a_port_that_a_later_worker_needs_is_missed_at_the_start(bank):
+    port = free_pair()
+    configuration(bank, listen="workers = 2", more=SQLITE, admin_port=port)
+    with socket.create_server(("127.0.0.1", port + 1)):
+        ended = openholder("serve", "--dev", cwd=bank)
+    assert (ended.returncode, f"cannot listen on 127.0.0.1:{port + 1}: Address already in use" in ended.stderr) == (
+        4,
+        True,
+    )
+    assert "listening on" not in ended.stdout
 
 
 @pytest.mark.slow

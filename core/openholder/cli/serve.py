@@ -35,15 +35,32 @@ log = logging.getLogger("openholder")
 @click.option(
     "--socket", "descriptors", type=int, multiple=True, hidden=True, help="File descriptor of a shared socket."
 )
+@click.option(
+    "--admin-socket",
+    "admin_descriptors",
+    type=int,
+    multiple=True,
+    hidden=True,
+    help="The same, for its admin listener.",
+)
 @click.option("--report", type=int, hidden=True, help="File descriptor to write to when requests are answered.")
-def serve(path: Path | None, dev: bool, worker: int | None, descriptors: tuple[int, ...], report: int | None) -> int:
+def serve(
+    path: Path | None,
+    dev: bool,
+    worker: int | None,
+    descriptors: tuple[int, ...],
+    admin_descriptors: tuple[int, ...],
+    report: int | None,
+) -> int:
     """Serve until SIGTERM or Ctrl-C. SIGHUP reloads the configuration."""
     configuration = Configuration.load(path)
     configure_logging(configuration.settings.log, worker=worker)
     with asyncio.Runner(loop_factory=choose_loop(configuration.settings.listen.http)) as runner:
         if worker is not None:
-            shared = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-            runner.run(run_worker(configuration, worker, shared, report))
+            shared, admin = (
+                [socket.socket(fileno=descriptor) for descriptor in given] for given in (descriptors, admin_descriptors)
+            )
+            runner.run(run_worker(configuration, worker, shared, admin, report))
             return 0
         return runner.run(_serve(configuration, dev, take_sockets()))
 

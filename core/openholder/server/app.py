@@ -44,7 +44,7 @@ from openholder.serving.metrics import Metrics
 from openholder.serving.refusals import answer_refusal
 from openholder.serving.routing import Switch
 from openholder.serving.shared_values import shared_values
-from openholder.settings import Settings
+from openholder.settings import Listen, Settings
 from openholder.sources.kinds import find_kind
 from openholder.sources.registry import SourceRegistry, UnhealthySource
 
@@ -214,14 +214,18 @@ def _make_key_cache(settings: Settings, on_event: Callable[[str], None]) -> JWKS
 
 @asynccontextmanager
 async def serve(
-    configuration: Configuration, sockets: Sequence[socket.socket] | None = None, worker: int = 0
+    configuration: Configuration,
+    sockets: Sequence[socket.socket] | None = None,
+    worker: int = 0,
+    admin_sockets: Sequence[socket.socket] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Open sources and ports for the duration of the block; drain and close on exit.
 
     Args:
         configuration: What to serve.
         sockets: Listening sockets to use instead of the configured address and port.
-        worker: The number of this process among several; its admin port is that many above the configured one.
+        worker: The number of this process among several.
+        admin_sockets: Listening sockets of the admin listener to use instead of the configured address and port.
 
     Raises:
         Unreachable: A source, the replay store or a port is unavailable.
@@ -272,7 +276,7 @@ async def serve(
             running.use_tls(certificate.current.context)
             renewal = asyncio.create_task(certificate.follow(running.use_tls))
             stack.push_async_callback(_cancel, renewal)
-        _start_admin_listener(running, settings, worker, stack)
+        _start_admin_listener(running, settings.listen, admin_sockets, stack)
         given = bool(sockets)
         sockets = sockets or bind(settings.listen.address, settings.listen.port)
         running.address, running.port = sockets[0].getsockname()[:2]
@@ -310,14 +314,15 @@ def _load_certificate(settings: Settings) -> CertificateFiles | None:
         raise ConfigurationError([mistake]) from exc
 
 
-def _start_admin_listener(running: RunningServer, settings: Settings, worker: int, stack: AsyncExitStack) -> None:
-    listen, metrics = settings.listen, running.state.journal.metrics
+def _start_admin_listener(
+    running: RunningServer, listen: Listen, sockets: Sequence[socket.socket] | None, stack: AsyncExitStack
+) -> None:
+    metrics = running.state.journal.metrics
     watching = Watching(running) if listen.console else None
     if watching:
         stack.push_async_callback(watching.close)
     server = HTTPServer(make_admin_application(running.check_readiness, metrics, watching, listen))
-    port = listen.admin_port
-    sockets = bind(listen.admin_address, port + worker if port else 0)
+    sockets = sockets or bind(listen.admin_address, listen.admin_port)
     server.add_sockets(sockets)
     stack.push_async_callback(server.close_all_connections)
     stack.callback(server.stop)
@@ -363,6 +368,7 @@ async def run(
     sockets: Sequence[socket.socket] | None = None,
     worker: int = 0,
     tell: Callable[[str], None] = notify,
+    admin_sockets: Sequence[socket.socket] | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, then drain and return. SIGHUP reloads the configuration.
 
@@ -373,6 +379,7 @@ async def run(
         sockets: Listening sockets to use instead of the configured address and port.
         worker: The number of this process among several.
         tell: Called with `READY` when requests are answered, and with `STOPPING` after the signal.
+        admin_sockets: Listening sockets of the admin listener to use instead of the configured address and port.
     """
     stop = asyncio.Event()
     reloads: set[asyncio.Task[None]] = set()
@@ -382,7 +389,7 @@ async def run(
     loop.add_signal_handler(signal.SIGINT, stop.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # a SIGHUP during the start would end the process
     with batch_lines():
-        async with serve(configuration, sockets, worker) as running:
+        async with serve(configuration, sockets, worker, admin_sockets) as running:
             loop.add_signal_handler(signal.SIGHUP, _start_task, running.reload, reloads)
             _tune_garbage_collector()
             listen = configuration.settings.listen

@@ -15,10 +15,12 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from openholder.config import Configuration
 from openholder.server.app import run
+from openholder.server.connections import bind
 from openholder.server.logs import batch_lines
 from openholder.server.recent import recent_faults
 from openholder.server.systemd import READY, STOPPING, notify
@@ -31,7 +33,11 @@ RESTART_DELAY = 1.0
 
 
 async def run_worker(
-    configuration: Configuration, number: int, shared: Sequence[socket.socket], report: int | None
+    configuration: Configuration,
+    number: int,
+    shared: Sequence[socket.socket],
+    admin: Sequence[socket.socket],
+    report: int | None,
 ) -> None:
     """Serve from the shared sockets until SIGTERM, or until the parent has died.
 
@@ -39,9 +45,10 @@ async def run_worker(
         configuration: What to serve.
         number: The number of this worker.
         shared: The listening sockets.
+        admin: The listening sockets of its admin listener.
         report: A descriptor to write to when requests are answered.
     """
-    for listening in shared:
+    for listening in (*shared, *admin):
         listening.setblocking(False)
 
     def tell(state: str) -> None:
@@ -50,7 +57,7 @@ async def run_worker(
             os.close(report)
 
     watch = asyncio.create_task(_stop_without_parent(os.getppid()))
-    await run(configuration, shared, number, tell)
+    await run(configuration, shared, number, tell, admin)
     watch.cancel()
 
 
@@ -65,6 +72,9 @@ async def supervise(configuration: Configuration, shared: Sequence[socket.socket
     """Run the configured number of workers until SIGTERM or Ctrl-C. Return the highest of their exit codes.
 
     SIGHUP is passed on to the workers, which then reload the configuration. systemd is told when all workers answer.
+
+    Raises:
+        Unreachable: A port of an admin listener is in use.
     """
     with shared_folder() as folder, batch_lines():
         recent_faults.share(folder, "parent")
@@ -92,18 +102,23 @@ class Workers:
         self._metrics = metrics
         # -P: otherwise -m puts the working directory first on the path, and a file tornado.py in it would be imported.
         self._command = [sys.executable, "-P", "-m", "openholder", "serve", "-c", str(configuration.path)]
-        self._descriptors = [listening.fileno() for listening in shared]
-        for descriptor in self._descriptors:
-            self._command += ["--socket", str(descriptor)]
+        for listening in shared:
+            self._command += ["--socket", str(listening.fileno())]
+        listen = configuration.settings.listen
+        # Bound here and for good: a worker that found its port taken after a restart would stop the whole server.
+        self._admin = [
+            bind(listen.admin_address, listen.admin_port + number if listen.admin_port else 0)
+            for number in range(listen.workers)
+        ]
         self._stop = asyncio.Event()
         self._running: dict[int, asyncio.subprocess.Process] = {}
-        self.starting = set(range(configuration.settings.listen.workers))
+        self.starting = set(range(listen.workers))
         """The numbers of the workers that have not answered requests yet."""
 
     def end(self) -> None:
         """Let all workers drain and end."""
         # The parent never accepts: connections in its copies of the sockets' queues would wait for ever.
-        for listening in self._shared:
+        for listening in chain(self._shared, *self._admin):
             listening.close()
         notify(STOPPING)
         self._stop.set()
@@ -139,11 +154,13 @@ class Workers:
     async def _start(self, number: int) -> asyncio.subprocess.Process:
         """Start a worker, with a pipe by which it says that it answers requests."""
         reader, writer = os.pipe()
+        admin = [listening.fileno() for listening in self._admin[number]]
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 *("--worker", str(number), "--report", str(writer)),
-                pass_fds=[*self._descriptors, writer],
+                *(f"--admin-socket={descriptor}" for descriptor in admin),
+                pass_fds=[*(listening.fileno() for listening in self._shared), *admin, writer],
                 start_new_session=True,
             )
         except BaseException:
