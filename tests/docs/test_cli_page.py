@@ -11,6 +11,8 @@ import click
 from openholder.cli import COMMANDS, EXIT_CODES, commands
 
 DOCS = Path(__file__).parents[2] / "docs"
+OTHER_PAGES = ("configuration.md", "operations-table.md", "../README.md")
+"""Pages that call commands, beside those of the tutorial and the how-tos."""
 PAGE = (DOCS / "cli.md").read_text(encoding="utf-8")
 
 
@@ -32,6 +34,16 @@ def test_every_command_and_option_is_there():
 def test_the_page_names_no_hidden_option():
     assert "--worker" not in PAGE
     assert "--socket" not in PAGE
+
+
+def test_pages_that_teach_lead_to_commands_and_call_each():
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    teaching = index.partition("## Tutorial\n")[2].partition("\n## Reference")[0]
+    pages = {name: (DOCS / name).read_text(encoding="utf-8") for name in re.findall(r"\]\((\w[\w-]*\.md)\)", teaching)}
+    assert len(pages) >= 7
+    assert [name for name, page in pages.items() if "](cli.md" not in page] == []
+    texts = [*pages.values(), *((DOCS / name).read_text(encoding="utf-8") for name in OTHER_PAGES)]
+    assert [name for name in COMMANDS if not any(f"openholder {name}" in text for text in texts)] == []
 
 
 def test_every_exit_code_is_there():
