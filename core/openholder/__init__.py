@@ -14,6 +14,7 @@ from openholder.errors import (
     SourceUnavailable,
     UntrustedJSON,
     describe,
+    name_found,
 )
 from openholder.host_settings import HostSettings, get_host_settings
 from openholder.outbound import Outbound, describe_failure, describe_response
@@ -57,6 +58,7 @@ __all__ = [
     "list_members",
     "make_pseudonym",
     "microseconds",
+    "name_found",
     "number",
     "parse_json",
     "select",

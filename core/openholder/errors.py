@@ -19,8 +19,12 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -115,25 +119,42 @@ class UntrustedJSON(OpenholderError, ValueError):
     """JSON from outside that has no single, safe meaning."""
 
 
-_NAMED = (
+_TEXTS = (
     (re.compile(r""), "an empty text"),
     (re.compile(r"\s+"), "a text of blanks"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?", re.ASCII), "a time without an offset"),
     (re.compile(r"\d{4}-\d\d-\d\d", re.ASCII), "a day without a time"),
 )
+_TYPES: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (NoneType, "no value"),
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a floating-point number"),
+    (Decimal, "a decimal number"),
+    (datetime, "a date-time"),
+    (date, "a date"),
+    (time, "a time of day"),
+    ((bytes, bytearray, memoryview), "bytes"),
+    (Mapping, "an object"),
+    ((list, tuple), "a list"),
+)
+"""What operators call the types of values. The first that fits counts: in Python, True is an int, a datetime a date."""
 
 
 def name_found(value: object) -> str:
-    """Name what was found in place of another value, for a message: its type, or what kind of text it is.
+    """Name what was found in place of another value, for a message: what kind of value or text it is.
 
     Args:
         value: Any value. It is never repeated.
+
+    Returns:
+        Words with their article, as in "found a list". A type that only a plugin knows keeps its name.
     """
     if isinstance(value, str):
-        for pattern, name in _NAMED:
-            if pattern.fullmatch(value):
-                return name
-    return "dict" if isinstance(value, dict) else type(value).__name__
+        return next((name for pattern, name in _TEXTS if pattern.fullmatch(value)), "text")
+    return next(
+        (name for kind, name in _TYPES if isinstance(value, kind)), f"a value of the type {type(value).__name__}"
+    )
 
 
 def describe(exc: BaseException, safe: Iterable[str] = ()) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from yarl import URL
 
-from openholder import SourceFault
+from openholder import SourceFault, name_found
 from openholder_rest.paths import has_dot_segment
 from openholder_rest.responses import ABSENT, NULL, Nothing, UpstreamResponse, find_value, parse_body
 from openholder_rest.signs import LINK, find_more, find_next_link, find_total
@@ -176,9 +176,7 @@ class Walk:
         page = [found] if self.is_single else found
         for record in page:
             if not isinstance(record, dict):
-                raise SourceFault(
-                    f"upstream response: each record must be a JSON object, found {type(record).__name__}"
-                )
+                raise SourceFault(f"upstream response: each record must be a JSON object, found {name_found(record)}")
         return page
 
     def _read_signs(self, response: UpstreamResponse, parsed: Any, page: list[dict[str, Any]]) -> bool:
@@ -284,6 +282,6 @@ def _get_cursor(parsed: Any, pointer: str) -> str | None:
         return None
     if isinstance(parsed, bool) or not isinstance(parsed, str | int):
         raise SourceFault(
-            f"upstream response: the value at {pointer!r} must be text or an integer, found {type(parsed).__name__}"
+            f"upstream response: the value at {pointer!r} must be text or a whole number, found {name_found(parsed)}"
         )
     return str(parsed)

@@ -212,7 +212,7 @@ def test_check_finds_invalid_records_without_showing_them(bank):
     configuration(bank, more=SQLITE)
     ended = run_command("check", "--dev", cwd=bank)
     assert ended.returncode == 1
-    assert "collection 'balances': member 'available' does not fit (found str)" in ended.stdout
+    assert "collection 'balances': member 'available' does not fit (found text)" in ended.stdout
     assert "about 10" not in ended.stdout + ended.stderr
 
 

@@ -29,12 +29,12 @@ MISFITS = {
     ("postingDateTime", "2026-10-01T09:30:00"): f"found a time without an offset): expected a {TIME}",
     ("postingDateTime", "2026-10-01 09:30"): f"found a time without an offset): expected a {TIME}",
     ("postingDateTime", "2026-10-01"): f"found a day without a time): expected a {TIME}",
-    ("postingDateTime", "2026-02-30T00:00:00Z"): f"found str): expected a {TIME}",
-    ("amount", "SECRET"): "found str): expected an amount such as 1234.56",
+    ("postingDateTime", "2026-02-30T00:00:00Z"): f"found text): expected a {TIME}",
+    ("amount", "SECRET"): "found text): expected an amount such as 1234.56",
     ("amount", ""): "found an empty text): expected an amount such as 1234.56",
-    ("currency", "aud"): "found str): expected a currency such as AUD",
+    ("currency", "aud"): "found text): expected a currency such as AUD",
     ("status", ""): "found an empty text): expected one of PENDING, POSTED",
-    ("isDetailAvailable", ""): "found an empty text): expected `bool`, got `str`",
+    ("isDetailAvailable", ""): "found an empty text): expected true or false",
 }
 
 
@@ -63,7 +63,7 @@ WANTED = r"; expected one such as 2026-10-01T09:30:00\+10:00\)$"
 READS = {
     "": "found an empty text",
     "2026-10-01T09:30:00": "found a time without an offset",
-    "01/10/2026": "found str",
+    "01/10/2026": "found text",
     "0000-00-00 00:00:00": "found a time without an offset",
 }
 
@@ -80,8 +80,8 @@ def test_a_time_that_cannot_be_read_says_what_it_is(value, found):
     ("value", "wanted", "said"),
     [
         ("", Decimal(1), r"not a number \(found an empty text; expected one such as 1234.56\)$"),
-        ("1,5", Decimal(1), r"not a number \(found str; expected one such as 1234.56\)$"),
-        ("maybe", True, r"neither true nor false \(found str\)$"),
+        ("1,5", Decimal(1), r"not a number \(found text; expected one such as 1234.56\)$"),
+        ("maybe", True, r"neither true nor false \(found text\)$"),
     ],
 )
 def test_a_number_that_cannot_be_read_says_what_it_is(value, wanted, said):

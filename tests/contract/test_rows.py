@@ -103,6 +103,15 @@ def test_a_decimal_leaves_with_the_digits_that_came_in(value, written):
     assert document == f'{{"account_id":"a-1","available":{written}}}'.encode()
 
 
+NAMES = {
+    float: "a floating-point number",
+    Decimal: "a decimal number",
+    bool: "true or false",
+    bytes: "bytes",
+    str: "text",
+}
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -139,7 +148,7 @@ def test_what_is_no_exact_decimal_is_refused(value):
     with pytest.raises(Misfit) as caught:
         to_record({"accountId": "a-1", "available": value}, Balance)
     assert caught.value.member == "available"
-    assert f"found {type(value).__name__ if value != '' else 'an empty text'}" in str(caught.value)
+    assert f"found {'an empty text' if value == '' else NAMES[type(value)]}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -159,39 +168,39 @@ def test_a_decimal_comma_is_told_from_other_misfits(name, value, is_told):
 @pytest.mark.parametrize(
     ("record", "row", "member", "found"),
     [
-        (Customer, {"id": None}, "id", "NoneType"),
+        (Customer, {"id": None}, "id", "no value"),
         (Customer, {"id": ""}, "id", "an empty text"),
-        (Customer, {"id": True}, "id", "bool"),
-        (Customer, {"id": 12.0}, "id", "float"),
-        (Customer, {"id": Decimal("NaN")}, "id", "Decimal"),
+        (Customer, {"id": True}, "id", "true or false"),
+        (Customer, {"id": 12.0}, "id", "a floating-point number"),
+        (Customer, {"id": Decimal("NaN")}, "id", "a decimal number"),
         (Customer, {"id": b"secret"}, "id", "bytes"),
-        (Customer, {"id.secret": "secret", "id": None}, "id", "dict"),
-        (Customer, {"phoneNumber": "0491570006"}, "phoneNumber", "str"),
-        (Customer, {"phoneNumber": "+61491570006\n"}, "phoneNumber", "str"),
-        (Customer, {"phoneNumber": "+6149157000\uff16"}, "phoneNumber", "str"),
-        (Customer, {"phoneNumber": "+61 491 570 006"}, "phoneNumber", "str"),
+        (Customer, {"id.secret": "secret", "id": None}, "id", "an object"),
+        (Customer, {"phoneNumber": "0491570006"}, "phoneNumber", "text"),
+        (Customer, {"phoneNumber": "+61491570006\n"}, "phoneNumber", "text"),
+        (Customer, {"phoneNumber": "+6149157000\uff16"}, "phoneNumber", "text"),
+        (Customer, {"phoneNumber": "+61 491 570 006"}, "phoneNumber", "text"),
         (Customer, {"updatedAt": "2024-01-01"}, "updatedAt", "a day without a time"),
         (Customer, {"updatedAt": "2024-01-01T00:00:00"}, "updatedAt", "a time without an offset"),
-        (Customer, {"updatedAt": "2024-01-01 00:00:00Z"}, "updatedAt", "str"),
-        (Customer, {"updatedAt": "2024-13-01T00:00:00Z"}, "updatedAt", "str"),
-        (Customer, {"updatedAt": "\uff12\uff10\uff12\uff14-01-01T00:00:00Z"}, "updatedAt", "str"),
-        (Customer, {"emailVerified": "secret"}, "emailVerified", "str"),
-        (Customer, {"emailVerified": 2}, "emailVerified", "int"),
-        (Customer, {"emailVerified": 1.0}, "emailVerified", "float"),
-        (Customer, {"address": "secret"}, "address", "str"),
-        (Customer, {"address": '["secret"]'}, "address", "list"),
-        (Customer, {"address": '{"locality": "secret", "locality": "secret"}'}, "address", "str"),
-        (Customer, {"address.locality": 1.5}, "address.locality", "float"),
-        (Customer, {"address.locality.secret": "secret"}, "address.locality", "dict"),
-        (Customer, {"address": '{"locality": ["secret"]}'}, "address.locality", "list"),
-        (AccountLink, {"customerId": None}, "customerId", "NoneType"),
-        (AccountLink, {"status": "secret"}, "status", "str"),
-        (AccountLink, {"status": "Open"}, "status", "str"),
-        (ConsentAccount, {"users": '{"id": "secret"}'}, "users", "dict"),
-        (ConsentAccount, {"users": '["secret"]'}, "users[0]", "str"),
-        (ConsentAccount, {"users": "[12]"}, "users[0]", "int"),
-        (Balance, {"accountId": None}, "account_id", "NoneType"),
-        (Balance, {"currency": "aud"}, "currency", "str"),
+        (Customer, {"updatedAt": "2024-01-01 00:00:00Z"}, "updatedAt", "text"),
+        (Customer, {"updatedAt": "2024-13-01T00:00:00Z"}, "updatedAt", "text"),
+        (Customer, {"updatedAt": "\uff12\uff10\uff12\uff14-01-01T00:00:00Z"}, "updatedAt", "text"),
+        (Customer, {"emailVerified": "secret"}, "emailVerified", "text"),
+        (Customer, {"emailVerified": 2}, "emailVerified", "a whole number"),
+        (Customer, {"emailVerified": 1.0}, "emailVerified", "a floating-point number"),
+        (Customer, {"address": "secret"}, "address", "text"),
+        (Customer, {"address": '["secret"]'}, "address", "a list"),
+        (Customer, {"address": '{"locality": "secret", "locality": "secret"}'}, "address", "text"),
+        (Customer, {"address.locality": 1.5}, "address.locality", "a floating-point number"),
+        (Customer, {"address.locality.secret": "secret"}, "address.locality", "an object"),
+        (Customer, {"address": '{"locality": ["secret"]}'}, "address.locality", "a list"),
+        (AccountLink, {"customerId": None}, "customerId", "no value"),
+        (AccountLink, {"status": "secret"}, "status", "text"),
+        (AccountLink, {"status": "Open"}, "status", "text"),
+        (ConsentAccount, {"users": '{"id": "secret"}'}, "users", "an object"),
+        (ConsentAccount, {"users": '["secret"]'}, "users[0]", "text"),
+        (ConsentAccount, {"users": "[12]"}, "users[0]", "a whole number"),
+        (Balance, {"accountId": None}, "account_id", "no value"),
+        (Balance, {"currency": "aud"}, "currency", "text"),
     ],
 )
 def test_a_misfit_names_member_and_type_and_never_the_value(record, row, member, found):
@@ -219,7 +228,7 @@ def test_a_misfit_of_an_enumeration_names_the_allowed_values(operation, row, mem
     record = next((each.record for each in OPERATIONS if each.name == operation), AccountLink)
     with pytest.raises(Misfit) as caught:
         to_record(row, record)
-    assert str(caught.value) == f"member {member!r} does not fit (found str): expected one of {allowed}"
+    assert str(caught.value) == f"member {member!r} does not fit (found text): expected one of {allowed}"
 
 
 @pytest.mark.parametrize("read", [str, json.loads])

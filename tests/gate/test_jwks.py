@@ -127,7 +127,7 @@ def test_a_member_that_is_no_key_at_all_is_skipped(signer, member):
         (b"<html>", "not a JWK Set: 6 bytes that are not JSON"),
         (b'{"message": "error"}', "not a JWK Set: 20 bytes of JSON without a member keys"),
         (b"[]", "not a JWK Set: 2 bytes of JSON without a member keys"),
-        (b'{"keys": {}}', "not a JWK Set: its keys are no list (found dict)"),
+        (b'{"keys": {}}', "not a JWK Set: its keys are no list (found an object)"),
         (b'{"keys": []}', "no usable key in the JWK Set: it is empty"),
         (key_set(*[7] * 65), "a JWK Set of 65 keys; at most 64 are read"),
         (

@@ -182,7 +182,7 @@ def test_the_log_has_one_line_a_request_and_nothing_of_anybody(bank):
         "account_refused",
     ]
     assert (
-        requests[7]["fault"] == "collection 'balances': member 'available' does not fit (found str): "
+        requests[7]["fault"] == "collection 'balances': member 'available' does not fit (found text): "
         "expected an exact decimal such as 1234.56"
     )
     assert requests[4]["customer_id"] == requests[7]["customer_id"] != requests[4]["account_id"]

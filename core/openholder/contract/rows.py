@@ -20,7 +20,7 @@ from openholder.contract.collections import name_record
 from openholder.contract.fitting import Fitter, Misfit, compile_fitter
 from openholder.contract.formats import OpenRecord, Record
 from openholder.contract.readers import Unreadable, compile_reader
-from openholder.contract.wanted import describe_wanted
+from openholder.contract.wanted import describe_wanted, unwrap
 from openholder.errors import SourceFault
 
 __all__ = ["Misfit", "read_record", "read_records", "to_record"]
@@ -101,7 +101,8 @@ def _to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str])
         missing = re.search(r"required field `(\w+)`", str(exc))
         if missing:
             raise Misfit(".".join(filter(None, [member, missing[1]])), None, "is missing") from None
-        raise Misfit(member, _get_value(fitted, member), _explain(exc, record, member)) from None
+        wanted = describe_wanted(_find_type(record, member))
+        raise Misfit(member, _get_value(fitted, member), f"expected {wanted}") from None
     if record.any_of and fitted.keys().isdisjoint(record.any_of):
         raise Misfit(" or ".join(record.any_of), None, "at least one of them is required")
     if not issubclass(record, OpenRecord):
@@ -112,28 +113,16 @@ def _to_record(row: Mapping[str, Any], record: type[R], hidden: Collection[str])
     return cast(R, fitted)
 
 
-def _explain(error: msgspec.ValidationError, record: type[Record], path: str) -> str:
-    """Say what the member allows. Quote only those messages of msgspec that never contain the value."""
-    text = str(error).partition(" - at `$")[0]
-    if text.startswith("Expected") and "regex" not in text and "of length" not in text:
-        return text.replace("Expected", "expected", 1)
-    kind = _unwrap(_describe(record))
-    for name in re.sub(r"\[.*?\]", "", path).split("."):
-        fields = kind.fields if isinstance(kind, inspect.StructType) else ()
-        kind = next((_unwrap(field.type) for field in fields if field.encode_name == name), inspect.AnyType())
-    return f"expected {describe_wanted(kind)}"
-
-
-def _unwrap(kind: inspect.Type) -> inspect.Type:
-    """Return the type inside annotations, lists and a union with null."""
-    while True:
-        match kind:
-            case inspect.Metadata(type=inner) | inspect.ListType(item_type=inner):
-                kind = inner
-            case inspect.UnionType(types=(inner, inspect.NoneType())):
-                kind = inner
-            case _:
-                return kind
+def _find_type(record: type[Record], path: str) -> inspect.Type:
+    """Return the type of the member at a path of msgspec, such as ``fees[...].amount``."""
+    kind = _describe(record)
+    for name in re.findall(r"\w+|\[[^]]*\]", path):
+        match unwrap(kind):
+            case inspect.StructType(fields=fields):
+                kind = next((field.type for field in fields if field.encode_name == name), inspect.AnyType())
+            case inspect.ListType(item_type=item):
+                kind = item
+    return kind
 
 
 class _Parts(dict[str, Any]):

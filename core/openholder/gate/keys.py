@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import RSAAlgorithm
 
-from openholder.errors import OpenholderError, UntrustedJSON
+from openholder.errors import OpenholderError, UntrustedJSON, name_found
 from openholder.strict_json import parse_json
 
 _SHA256 = hashes.SHA256()
@@ -87,7 +87,7 @@ def parse_key_set(document: bytes) -> KeyTable:
     except (KeyError, TypeError):
         raise UnusableKeySet(f"not a JWK Set: {len(document)} bytes of JSON without a member keys") from None
     if not isinstance(members, list):
-        raise UnusableKeySet(f"not a JWK Set: its keys are no list (found {type(members).__name__})")
+        raise UnusableKeySet(f"not a JWK Set: its keys are no list (found {name_found(members)})")
     if len(members) > MAX_KEYS:
         raise UnusableKeySet(f"a JWK Set of {len(members)} keys; at most {MAX_KEYS} are read")
     keys: dict[tuple[str, str], RSAPublicKey] = {}

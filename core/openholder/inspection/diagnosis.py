@@ -14,7 +14,7 @@ from openholder.contract.fitting import DECIMAL_COMMA, Misfit, compile_fitter, f
 from openholder.contract.formats import OpenRecord, RateString, Record
 from openholder.contract.rows import to_record
 from openholder.contract.wanted import describe_wanted, unwrap
-from openholder.errors import UntrustedJSON
+from openholder.errors import UntrustedJSON, name_found
 from openholder.query import Row
 from openholder.strict_json import parse_json
 
@@ -120,10 +120,10 @@ def _walk_member(kind: inspect.Type, hint: Any, value: Any, path: str) -> Iterat
             if isinstance(value, dict):
                 yield from _walk_object(inner, value, f"{path}.", _explain_object(value, path))
             else:
-                yield Fault(path, "wrong-type", f"{describe_wanted(kind)}; found {_name(value)}")
+                yield Fault(path, "wrong-type", f"{describe_wanted(kind)}; found {name_found(value)}")
         case inspect.ListType(item_type=item):
             if not isinstance(value, list):
-                yield Fault(path, "wrong-type", f"{describe_wanted(kind)}; found {_name(value)}")
+                yield Fault(path, "wrong-type", f"{describe_wanted(kind)}; found {name_found(value)}")
                 return
             for one in value:
                 yield from _walk_member(item, _find_item(hint), one, f"{path}[]")
@@ -173,9 +173,4 @@ def _describe(kind: inspect.Type, value: Any) -> str:
     wanted = describe_wanted(kind)
     if value == "":
         return f"{wanted}; or no value, as NULL"
-    return wanted if isinstance(value, str) else f"{wanted}; found {_name(value)}"
-
-
-def _name(value: Any) -> str:
-    words = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a float"}
-    return words.get(type(value), type(value).__name__)
+    return wanted if isinstance(value, str) else f"{wanted}; found {name_found(value)}"

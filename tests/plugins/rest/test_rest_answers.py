@@ -130,7 +130,7 @@ async def test_what_means_nothing_is_no_records(nothing, answer):
         ([], build_handler(status=404), "status 404"),
         ([404], build_handler(status=204), "status 204"),
         ([404], build_handler(NOT_FOUND, 410), "status 410"),
-        ([404], build_handler("null"), "found NoneType"),
+        ([404], build_handler("null"), "found no value"),
         ([{"status": 400, **CODE}], build_handler({"code": "CUST-500"}, 400), "status 400"),
         ([{"status": 400, **CODE}], build_handler({"code": "CUST-404 x"}, 400), "status 400"),
         ([{"status": 400, **CODE}], build_handler({"code": ["CUST-404"]}, 400), "status 400"),

@@ -314,9 +314,9 @@ async def test_urls_outside_base_url_are_a_fault_without_a_request(address):
         ({"parameter": "c"}, {"data": [], "next": "same"}, "same next page twice"),
         ({}, {"data": [], "next": "?a=b"}, "same next page twice"),
         ({}, {"data": [], "next": "/api/accounts"}, "same next page twice"),
-        ({"parameter": "c"}, {"data": [], "next": {"SECRET": 1}}, "must be text or an integer"),
-        ({"parameter": "c"}, {"data": [], "next": True}, "must be text or an integer"),
-        ({"parameter": "c"}, {"data": [], "next": ["SECRET"]}, "must be text or an integer"),
+        ({"parameter": "c"}, {"data": [], "next": {"SECRET": 1}}, "text or a whole number, found an object"),
+        ({"parameter": "c"}, {"data": [], "next": True}, "text or a whole number, found true or false"),
+        ({"parameter": "c"}, {"data": [], "next": ["SECRET"]}, "text or a whole number, found a list"),
     ],
 )
 @pytest.mark.gen_test
