@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 import pytest
 
 from helpers.support import SQLITE, sample_rows, write_sqlite
 from inspection.looking import look, spoil
+from openholder.inspection.judges import owners
 from openholder.inspection.selection import Selection
 
 PEOPLE = Selection(("cust-1001", "cust-1002", "cust-1003", "cust-3001"))
@@ -621,6 +623,64 @@ def test_only_who_holds_no_account_is_left_out_of_its_holders(good, tmp_path, se
     )
     findings = look(tmp_path, Selection(("cust-1006", "cust-1007"))).findings
     assert {row.fault for row in findings if row.fault == "more-holders"} == faults
+
+
+def people(*users):
+    """Return `users` of people with ids that no customer has; those whose letter is H hold the account."""
+    return [
+        {"id": f"person-{number}", "email": f"p{number}@example.com", "isAccountHolder": kind == "H"}
+        for number, kind in enumerate(users)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("users", "faults"),
+    [
+        (people(), {"more-holders"}),
+        (people("H", "-"), set()),  # the second customer is the user who holds nothing
+        (people("-"), set()),
+        (people("H", "H"), {"more-holders"}),
+        (people("H", "H", "-"), {"more-holders"}),  # who logs in for them, and is no customer
+        ([*people("-"), {"id": "cust-1006", "email": "six@example.com", "isAccountHolder": True}], set()),
+        (
+            [{"id": f"cust-100{n}", "email": f"{n}@example.com", "isAccountHolder": True} for n in (6, 7)]
+            + people("-"),
+            {"more-holders"},
+        ),
+    ],
+)
+def test_a_user_who_holds_nothing_may_have_another_id(good, tmp_path, users, faults):
+    """Two customers have acc-2014."""
+    spoil(
+        good,
+        tmp_path,
+        "UPDATE banking_accounts SET accountOwnership = 'ONE_PARTY' WHERE accountId = 'acc-2014'",
+        f"UPDATE accounts SET users = '{json.dumps(users)}' WHERE id = 'acc-2014'",
+    )
+    findings = look(tmp_path, Selection(("cust-1006", "cust-1007"))).findings
+    assert {row.fault for row in findings if row.fault == "more-holders"} == faults
+
+
+def test_owners_of_all_records_are_looked_up_or_it_says_so(good, tmp_path, monkeypatch):
+    """The record of nobody is the last of its table."""
+    spoil(
+        good,
+        tmp_path,
+        "INSERT INTO banking_transactions (transactionId, accountId) VALUES ('txn-lost', 'acc-nowhere')",
+    )
+    monkeypatch.setattr(owners, "BATCH_SIZE", 7)
+
+    def find(selection):
+        faults = ("of-nobody", "owners-not-looked-up")
+        findings = look(tmp_path, selection).findings
+        return [row for row in findings if row.fault in faults and row.collection == "banking.transactions"]
+
+    (found,) = find(Selection(all=True))
+    records = sum(row["accountId"] is not None for row in sample_rows()["banking.transactions"]) + 1
+    assert (found.fault, found.ids, found.count, found.of) == ("of-nobody", ("txn-lost",), 1, records)
+    (told,) = find(Selection(("cust-1001",)))
+    assert (told.fault, told.severity) == ("owners-not-looked-up", "note")
+    assert told.wanted == f"--all, to look up the owners of all {records} records: here it was those of the first 7"
 
 
 def test_there_are_mistakes_enough():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -197,15 +198,13 @@ class LinkJudge(Judge):
         """Find accounts of one or two parties that more customers hold."""
         ownership = {name.partition(" ")[2]: name.partition(" ")[0] for name in self._kept}
         rows = await look_up(sources, AUTHORITY, "id", ownership) or []
-        holders: dict[str, set[str]] = {}
+        links: dict[str, list[Row]] = {}
         for row in rows:
-            customer = str(row.get("customerId"))
-            if _is_holder(row, customer):
-                holders.setdefault(str(row.get("id")), set()).add(customer)
+            links.setdefault(str(row.get("id")), []).append(row)
         most = {"ONE_PARTY": 1, "TWO_PARTY": 2}
         findings = []
         for account, told in ownership.items():
-            if len(holders.get(account, ())) > most[told]:
+            if _count_holders(links.get(account, ())) > most[told]:
                 wanted = (
                     f"{'TWO_PARTY or MANY_PARTY' if told == 'ONE_PARTY' else 'MANY_PARTY'}, because `accounts` has"
                     f" more holders; or no row there for people who are none"
@@ -225,13 +224,23 @@ class LinkJudge(Judge):
         return findings
 
 
-def _is_holder(row: Row, customer_id: str) -> bool:
-    """Tell whether a customer holds an account: unless `users` says that the customer does not."""
-    try:
-        users = read_record(AUTHORITY, {"id": "-", "users": row.get("users")}, ConsentAccount).users or ()
-    except OpenholderError:
-        return True  # a list that cannot be read is a finding of its own, and says nothing
-    return all(user.is_account_holder for user in users if str(user.id) == customer_id)
+def _count_holders(rows: Sequence[Row]) -> int:
+    """Count the customers who hold an account, of those that have a row for it.
+
+    `users` says who does not. It may have ids of its own: then somebody there who holds nothing and is none of these
+    customers may still be one of them, and is taken for one.
+    """
+    holds: dict[str, bool] = {}
+    for row in rows:
+        # A list that cannot be read is a finding of its own, and says nothing here.
+        with suppress(OpenholderError):
+            users = read_record(AUTHORITY, {"id": "-", "users": row.get("users")}, ConsentAccount).users or ()
+            holds |= {str(user.id): user.is_account_holder for user in users}
+    customers = {str(row.get("customerId")) for row in rows}
+    certain = sum(holds.get(customer, False) for customer in customers)
+    possible = len(customers - holds.keys()) - sum(not held for user, held in holds.items() if user not in customers)
+    named = min(sum(holds.values()), len(customers))
+    return max(certain + max(possible, 0), named)
 
 
 async def look_up(sources: SourceRegistry, collection: str, column: str, ids: Iterable[str]) -> list[Row] | None:

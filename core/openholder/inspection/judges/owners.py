@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from openholder.contract.collections import find_collection, read_key
 from openholder.errors import OpenholderError
-from openholder.inspection.findings import Finding
+from openholder.inspection.findings import Finding, Severity
 from openholder.inspection.judges.base import Judge, SeenRow, Survey
-from openholder.query import Filter, Query
+from openholder.inspection.judges.links import look_up
+from openholder.inspection.tally import Tally
+from openholder.query import Query
 from openholder.serving.access import AUTHORITY
-from openholder.sources.registry import SourceRegistry
 
-BATCH_SIZE = 1000
-"""Records of a collection whose owners are looked up: the first ones, whoever they belong to."""
+BATCH_SIZE = 10_000
+"""Records whose owners are looked up at once. Of a sample of customers, only the first so many of a collection are."""
 
 
 class OwnerJudge(Judge):
@@ -33,46 +34,39 @@ class OwnerJudge(Judge):
             yield Finding("access", "no-closing-day", "error", AUTHORITY, "closingDate", wanted, ids=(seen.id,))
 
     async def conclude(self, survey: Survey) -> Iterable[Finding]:
-        """Look up the owners of the first records of each collection."""
-        return [
-            finding for name in survey.looked_at.collections for finding in await _find_orphans(survey.sources, name)
-        ]
+        """Look up the owners of the records of each collection: of all, or of the first ones of a sample."""
+        return [finding for name in survey.looked_at.collections for finding in await _find_orphans(survey, name)]
 
 
-async def _find_orphans(sources: SourceRegistry, collection: str) -> list[Finding]:
+async def _find_orphans(survey: Survey, collection: str) -> list[Finding]:
     """Find records whose customer or account does not exist. None if the source cannot list records or owners."""
-    spec = find_collection(collection)
+    spec, sources = find_collection(collection), survey.sources
     if collection == "customers" or not (spec.customer or spec.account):
         return []
     owners, member = ("customers", spec.customer) if spec.customer else (AUTHORITY, spec.account)
     if not sources.find_source(owners) or member is None:
         return []
+    orphans, total = Tally(), 1
     try:
-        rows = (await sources.fetch(Query(collection=collection, limit=BATCH_SIZE))).records
-        named = {str(row[member]) for row in rows if row.get(member) is not None}
-        known = await _select_existing(sources, owners, named)
+        while orphans.of < total and (survey.is_complete or not orphans.of):
+            page = await sources.fetch(Query(collection=collection, offset=orphans.of, limit=BATCH_SIZE))
+            named = {str(row[member]) for row in page.records if row.get(member) is not None}
+            found = await look_up(sources, owners, "id", named)
+            if found is None or not page.records:
+                return []
+            known, total = {str(row.get("id")) for row in found}, page.total
+            for row in page.records:
+                owner = str(row.get(member))
+                orphans.add(owner not in known, read_key(collection, row) if spec.key else owner)
     except OpenholderError:
         return []
-    wanted = f"the id of a record of `{owners}`"
-    orphans = [row for row in rows if str(row.get(member)) not in known]
-    return [
-        Finding(
-            "reference",
-            "of-nobody",
-            # A login for nobody opens nothing, and is left behind where customers are deleted.
-            "warning" if collection == "logins" else "error",
-            collection,
-            member,
-            wanted,
-            ids=(read_key(collection, row) if spec.key else str(row.get(member)),),
-            of=len(rows),
-        )
-        for row in orphans
-    ]
-
-
-async def _select_existing(sources: SourceRegistry, collection: str, ids: Collection[str]) -> set[str]:
-    if not ids:
-        return set()
-    query = Query(collection=collection, filters=(Filter("id", "in", tuple(sorted(ids))),))
-    return {str(row.get("id")) for row in (await sources.fetch(query)).records}
+    findings = []
+    if orphans.shown:
+        # A login for nobody opens nothing, and is left behind where customers are deleted.
+        severity: Severity = "warning" if collection == "logins" else "error"
+        wanted = f"the id of a record of `{owners}`"
+        findings.append(orphans.to_finding("reference", "of-nobody", severity, collection, member, wanted))
+    if orphans.of < total:
+        wanted = f"--all, to look up the owners of all {total} records: here it was those of the first {orphans.of}"
+        findings.append(Finding("coverage", "owners-not-looked-up", "note", collection, member, wanted))
+    return findings
