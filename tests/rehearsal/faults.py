@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -287,6 +288,88 @@ def the_product_category_is_ignored(call: Call) -> None:
 def what_is_no_time_is_ignored(call: Call) -> None:
     if "yesterday" in call.query:
         call.query = ""
+
+
+def repeated(call: Call) -> set[str]:
+    """The parameters that are given twice."""
+    names = [name for name, _ in parse_qsl(call.query)]
+    return {name for name in names if names.count(name) > 1}
+
+
+def answer_with_nothing(call: Call) -> None:
+    call.status = 200
+    call.json = {"data": {"transactions": []}, "links": {}, "meta": {"totalRecords": 0, "totalPages": 0}}
+
+
+@fault("repeated-parameter", TRANSACTIONS, on_request=True)
+def what_is_given_twice_is_dropped(call: Call) -> None:
+    ignore_parameters(*repeated(call))(call)
+
+
+@fault("repeated-parameter", TRANSACTIONS, on_request=True)
+def an_amount_that_is_given_twice_is_none(call: Call) -> None:
+    ignore_parameters(*repeated(call) - {"oldest-time", "newest-time"})(call)
+
+
+@fault("repeated-parameter", TRANSACTIONS)
+def two_values_match_no_record(call: Call) -> None:
+    if repeated(call):
+        answer_with_nothing(call)
+
+
+@fault("no-server-fault", TRANSACTIONS)
+def a_list_of_values_is_no_time(call: Call) -> None:
+    if repeated(call):
+        refuse(call, 500)
+
+
+@fault("default-filters", TRANSACTIONS, on_request=True)
+def a_window_without_a_beginning_begins_ninety_days_before_its_end(call: Call) -> None:
+    query = query_of(call)
+    if "oldest-time" not in query:
+        with suppress(ValueError, KeyError):
+            oldest = datetime.fromisoformat(query["newest-time"]) - timedelta(days=90)
+            call.query = "&".join((call.query, urlencode({"oldest-time": oldest.isoformat()})))
+
+
+@fault("default-filters", TRANSACTIONS, on_request=True)
+def the_end_of_a_window_counts_with_its_beginning_only(call: Call) -> None:
+    if "oldest-time" not in call.query:
+        ignore_parameters("newest-time")(call)
+
+
+@fault("filters-applied", TRANSACTIONS)
+def a_window_of_one_moment_is_refused(call: Call) -> None:
+    query = query_of(call)
+    if query.get("oldest-time", "") == query.get("newest-time"):
+        refuse(call, 400)
+
+
+@fault("filters-applied", TRANSACTIONS)
+def nothing_that_matches_is_nothing_found(call: Call) -> None:
+    if "amount" in call.query and call.status == 200 and not call.records:
+        refuse(call, 404)
+
+
+@fault("filters-applied", TRANSACTIONS, on_request=True)
+def a_bound_that_is_zero_or_more_is_taken_for_none(call: Call) -> None:
+    if not query_of(call).get("min-amount", "-").startswith("-"):
+        ignore_parameters("min-amount")(call)
+
+
+@fault("filters-applied", TRANSACTIONS, on_request=True)
+def one_bound_of_the_amount_is_exclusive(call: Call) -> None:
+    query = query_of(call)
+    with suppress(InvalidOperation, KeyError):
+        lower = Decimal(query["max-amount"]) - Decimal("0.01")
+        if lower.is_finite():
+            call.query = urlencode({**query, "max-amount": f"{lower:f}"})
+
+
+@fault("no-server-fault", TRANSACTIONS)
+def a_year_far_ahead_is_a_fault(call: Call) -> None:
+    if "2099" in call.query:
+        refuse(call, 500)
 
 
 @fault("unknown-parameter", TRANSACTIONS)

@@ -62,7 +62,14 @@ RULES_BY_PHASE = {
         "unknown-id-body",
     },
     "Bulk requests": {"bulk-all-accounts", "bulk-without-accounts", "bulk-one-account", "bulk-repeated-account"},
-    "Filters": {"invalid-parameter", "default-filters", "filters-applied", "links-keep-filters", "unknown-parameter"},
+    "Filters": {
+        "invalid-parameter",
+        "default-filters",
+        "filters-applied",
+        "links-keep-filters",
+        "repeated-parameter",
+        "unknown-parameter",
+    },
     "Concurrent requests": {"concurrent-requests"},
     "Pages and repeated requests": {
         "default-page-size",
@@ -85,7 +92,7 @@ def phases_for(fault: Fault) -> list[Phase]:
     needed |= {"Access to foreign data"} if fault.rule in PROVOKING or "refusals" in fault.name else set()
     needed |= {"Pages and repeated requests"} if "apostrophe" in fault.name else set()
     needed |= {"Details"} if fault.name.startswith("details") else set()
-    needed |= {"Filters"} if "filtered" in fault.name else set()
+    needed |= {"Filters"} if any(word in fault.name for word in ("filtered", "values", "year")) else set()
     return [phase for phase in PHASES if phase.name in {"Login, consent and data", "Content of the responses", *needed}]
 
 
@@ -118,7 +125,7 @@ MORE_CAUSES = {
     "the later end of the window is exclusive": ["no-server-fault"],
     "a window that ends before it begins is turned round": ["no-server-fault"],
     # The proxy leaves records out, and leaves the total as it was.
-    "an account that was closed is in no list": ["total-records", "offered-accounts-listed", "bulk-all-accounts"],
+    "an account that was closed is in no list": ["total-records", "offered-accounts-listed"],
     "a text is a regular expression": ["total-records"],
     "everybody has the same payees": ["payee-has-one-owner", "total-records"],
     "times are compared as text": ["total-records"],

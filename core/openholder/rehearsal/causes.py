@@ -10,7 +10,7 @@ from openholder.rehearsal.results import SERVER, Result
 
 _COLLECTIONS = {format_route(operation): operation.collection for operation in OPERATIONS}
 _LISTS = ("page-size", "records-once", "total-records", "page-links", "pages-end", "newest-first")
-_FILTERS = ("filters-applied", "default-filters", "links-keep-filters")
+_FILTERS = ("filters-applied", "default-filters", "links-keep-filters", "repeated-parameter")
 _SAME = (
     "pages-match-list",
     "repeatable-response",
@@ -31,6 +31,8 @@ _LOGIN = ("login-answered", "customer-found", "distinct-customers", "unknown-ema
 _DATA = ("operation-returns-data", "every-account-answers", *_LOGIN)
 _FORM = ("media-type", "strict-json", "error-form", "interaction-id")
 _COMPARED = (*_LISTS, *_FILTERS, *_SAME)
+_EVERYWHERE = (*_LOGIN, "concurrent-requests", "offered-accounts-listed")
+"""Rules whose results are about the server, or the accounts of a customer, whatever their subject is."""
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     # The rehearsal sends several requests at once: their responses may be mixed up everywhere.
     "concurrent-requests": (
@@ -78,9 +80,10 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "pages-match-list": _FILTERS,
     "page-links": ("links-keep-filters", "pages-end"),
     "default-page-size": ("page-links",),
-    "default-filters": ("filters-applied",),
-    "filters-applied": ("links-keep-filters", "invalid-parameter"),
+    "default-filters": ("filters-applied", "invalid-parameter"),
+    "filters-applied": ("links-keep-filters", "invalid-parameter", "repeated-parameter"),
     "bulk-one-account": ("bulk-repeated-account", "bulk-matches-single", "list-and-detail-agree"),
+    "offered-accounts-listed": ("bulk-all-accounts", "bulk-one-account", "bulk-matches-single"),
     "bulk-all-accounts": ("bulk-matches-single",),
     "list-and-detail-agree": ("bulk-matches-single", "starter-balance-agrees"),
     "id-matches-path": ("list-and-detail-agree", "bulk-matches-single", "joint-account-agrees"),
@@ -116,7 +119,7 @@ def find_causes(results: Iterable[Result]) -> dict[str, str]:
     ranked = [name for name in FOLLOWS if name in places]
     causes: dict[str, str] = {}
     for cause in ranked:
-        is_everywhere = cause in (*_LOGIN, "concurrent-requests") or SERVER in places[cause]
+        is_everywhere = cause in _EVERYWHERE or SERVER in places[cause]
         for name in FOLLOWS[cause]:
             is_within = is_everywhere or places.get(name, set()) <= places[cause]
             if name in places and name not in causes and name != cause and is_within:

@@ -16,7 +16,7 @@ INTERACTION = "x-fapi-interaction-id"
 REFUSED = "X-Sharing-Refused"
 HARMLESS_PARAMETERS = ("page", "page-size", "limit")
 """Query parameters whose values reports may show: all others may contain customer data."""
-OWN_VALUES = ("yesterday", "a lot", "%", "2026-02-30", "2026-01-01", "2026-02-01", "1990-01-01")
+OWN_VALUES = ("yesterday", "a lot", "%", "2026-02-30", "2026-01-01", "2026-02-01", "1990-01-01", "2099-12-31")
 """Values that the rehearsal makes up."""
 _CODE = re.compile(r"[A-Z]+(_[A-Z]+)*")
 OK = 200

@@ -5,8 +5,10 @@ The expected records are computed from the unfiltered list, with the filter that
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -14,10 +16,11 @@ from openholder.contract.operations import Operation
 from openholder.contract.parameters import Choice, Parameter, ValueParameter, Window
 from openholder.contract.query_string import read_parameters
 from openholder.errors import SourceFault
+from openholder.rehearsal.checks.consistency import encode_canonical
 from openholder.rehearsal.checks.lists import check_list, get_account_id
 from openholder.rehearsal.exchange import CallSequence, Exchange, get_member, read_records
 from openholder.rehearsal.probes import compare_records, find_fullest
-from openholder.rehearsal.results import Result, Rule, judge_rule, skip_rule
+from openholder.rehearsal.results import Result, Rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import LARGE_PAGE, SMALL_PAGE, Session
 from openholder.rehearsal.side_by_side import run_side_by_side
 from openholder.rehearsal.walking import read_next_query
@@ -54,10 +57,11 @@ DEFAULT_FILTERS = Rule(
     name="default-filters",
     severity="error",
     expected="Without parameters, the defaults of the standard apply: transactions of twelve months, invoices of"
-    " twenty-four, active plans.",
+    " twenty-four, active plans. A window without a beginning has that length too.",
     why="A recipient that requests no period receives more, or less, than the customer was told.",
     reference="Consumer Data Standards, the operation's query parameters: defaults",
-    how_to_fix="Fill in the defaults before selecting records: a window ends now and begins the default time before.",
+    how_to_fix="Fill in the defaults before selecting records: a window ends now, and begins the default time before"
+    " its end, also if only the end is given.",
     example="GET …/accounts/{accountId}/transactions: 25 records, expected 95: 0 too many, 70 missing",
 )
 UNKNOWN_PARAMETER = Rule(
@@ -68,6 +72,16 @@ UNKNOWN_PARAMETER = Rule(
     reference="Consumer Data Standards, extensibility",
     how_to_fix="Ignore unknown parameters.",
     example="GET …/accounts/{accountId}/transactions?x-unheard-of=…: 400",
+)
+REPEATED_PARAMETER = Rule(
+    name="repeated-parameter",
+    severity="error",
+    expected="A parameter that is given twice is refused with 400, or one of its two values applies.",
+    why="A server that reads both values as one, and drops what it cannot read, sends data that was not requested.",
+    reference="Consumer Data Standards, error codes: Field/Invalid; OWASP WSTG 4.2, HTTP parameter pollution",
+    how_to_fix="Refuse a repeated parameter, or read its first value. Express and others turn two values into a list.",
+    example="GET …/accounts/{accountId}/transactions?oldest-time=…&oldest-time=…: oldest-time: neither value applies:"
+    " 95 records, expected 48 or 12",
 )
 _INVALID_VALUES = {
     "date-time": ("yesterday", "2026-02-30T00:00:00Z", "2026-02-01T25:00:00Z", "2026-02-01"),
@@ -82,6 +96,10 @@ _REVERSED_ENDS = {
     "date-time": ("2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"),
     "date": ("2026-02-01", "2026-01-01"),
 }
+_LONG_AHEAD = {"date-time": "2099-12-31T23:59:59Z", "date": "2099-12-31"}
+_AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,16})?", re.ASCII)
+FEWEST_VALUES = 4
+"""From so many different values on, two of them select different records, and neither selects all."""
 _LONG_AGO = {"date-time": "1990-01-01T00:00:00Z", "date": "1990-01-01"}
 
 
@@ -104,26 +122,33 @@ async def _probe_operation(session: Session, operation: Operation) -> AsyncItera
         whole = await _request_list(session, sequence, unfiltered)
     combined: dict[str, str] = {}
     combined_count = 0
+    is_applied = True
     for parameter in parameters:
         queries = list(_build_queries(parameter, whole.records)) if whole.is_complete else []
         queries = [{**narrowed, **query} for query in queries]
         async for result in _probe_queries(session, whole, queries):
+            is_applied &= result.rule is not FILTERS_APPLIED or not result.failures
             yield result
         async for result in _probe_invalid_values(session, sequence, parameter):
+            yield result
+        async for result in _probe_repeated_values(session, whole, {**unfiltered, **narrowed}, parameter):
             yield result
         if queries:
             combined |= queries[0]
             combined_count += 1
     # All filters together must hold, not one of them.
-    async for result in _probe_queries(session, whole, [combined] if combined_count > 1 else []):
+    further = [combined] if combined_count > 1 else []
+    further += [{**narrowed, **query} for query in _build_single_values(parameters, whole.records)]
+    async for result in _probe_queries(session, whole, further):
         yield result
     no_defaults = unfiltered | _widen_windows(operation)
     if narrowed:
         yield skip_rule(DEFAULT_FILTERS, sequence.route, "not looked at further: the list is too long")
     elif no_defaults:
         everything = await _request_list(session, sequence, no_defaults)
-        by_default = await _request_list(session, sequence, {})
-        yield _compare_filtered(session, DEFAULT_FILTERS, everything, by_default, {})
+        for given in ({}, *(_build_half_windows(everything) if is_applied else ())):
+            by_default = await _request_list(session, sequence, given)
+            yield _compare_filtered(session, DEFAULT_FILTERS, everything, by_default, given)
     query = f"{sequence.first.request.query}&x-unheard-of=1".lstrip("&")
     exchange = await session.repeat_once(sequence, query)
     yield judge_rule(UNKNOWN_PARAMETER, sequence.route, exchange.is_ok, exchange.status_text, exchange.request)
@@ -147,8 +172,8 @@ def _narrow_window(operation: Operation, whole: CallSequence) -> dict[str, str]:
     if not whole.unread or not whole.is_complete or not windows or windows[0].reads != "date-time":
         return {}
     # The times of a few records are later than those of the records before them: the earliest one counts.
-    times = sorted(_list_times(windows[0], read_records(whole.first)), key=_read_time)
-    return {windows[0].oldest: times[0]} if times else {}
+    records = read_records(whole.first)
+    return {windows[0].oldest: _find_earliest(windows[0], records)} if _list_times(windows[0], records) else {}
 
 
 async def _request_list(session: Session, sequence: CallSequence, query: Query) -> CallSequence:
@@ -156,7 +181,7 @@ async def _request_list(session: Session, sequence: CallSequence, query: Query) 
     return await session.repeat(sequence, _join(LARGE_PAGE[sequence.operation.reply.paging], query))
 
 
-def _join(paging: str, query: Query) -> str:
+def _join(paging: str, query: Query | Sequence[tuple[str, str]]) -> str:
     return "&".join(filter(None, (paging, urlencode(query))))
 
 
@@ -244,6 +269,52 @@ async def _probe_invalid_values(
         yield judge_rule(INVALID_PARAMETER, sequence.route, is_refused, exchange.status_text, exchange.request)
 
 
+async def _probe_repeated_values(
+    session: Session, whole: CallSequence, base: Query, parameter: Parameter
+) -> AsyncIterator[Result]:
+    """Request the list with two values of a parameter: one of them must apply, or the request must be refused."""
+    for name, values in _choose_two_values(parameter, whole.records) if whole.is_whole else ():
+        others = {key: value for key, value in base.items() if key != name}
+        if isinstance(parameter, Window) and name == parameter.newest:
+            others.setdefault(parameter.oldest, _format_end(parameter, _find_earliest(parameter, whole.records)))
+        paging = LARGE_PAGE[whole.operation.reply.paging]
+        both = await session.repeat(whole, _join(paging, [*others.items(), *((name, value) for value in values)]))
+        if not both.first.is_ok:
+            is_judged_elsewhere = bool(both.first.transport_error) or both.first.status >= 500
+            if not is_judged_elsewhere:
+                yield pass_rule(REPEATED_PARAMETER, whole.route)
+            continue
+        try:
+            due = [
+                [
+                    record
+                    for record in whole.records
+                    if _matches(session, whole.operation, record, {**base, name: value})
+                ]
+                for value in values
+            ]
+        except SourceFault:
+            continue
+        received, *either = (sorted(map(encode_canonical, records)) for records in (both.records, *due))
+        counts = " or ".join(str(len(records)) for records in either)
+        observed = f"{name}: neither value applies: {len(received)} records, expected {counts}"
+        is_kept = received in either
+        yield judge_rule(REPEATED_PARAMETER, whole.route, is_kept, observed, both.first.request)
+
+
+def _choose_two_values(parameter: Parameter, records: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield each name of a parameter with two values that select different records, and not all of them."""
+    match parameter:
+        case Window():
+            values = sorted({_format_end(parameter, text) for text in _list_times(parameter, records)}, key=_read_time)
+        case ValueParameter(reads="amount"):
+            values = sorted(set(_list_amounts(parameter, records)), key=_read_amount)
+        case _:
+            return
+    if len(values) >= FEWEST_VALUES:
+        yield from ((name, (values[len(values) // 3], values[2 * len(values) // 3])) for name in parameter.names)
+
+
 def _build_queries(parameter: Parameter, records: list[dict[str, Any]]) -> Iterator[Query]:
     """Yield queries with values of a parameter that occur in the records."""
     match parameter:
@@ -257,21 +328,40 @@ def _build_queries(parameter: Parameter, records: list[dict[str, Any]]) -> Itera
 
 def _build_value_queries(parameter: ValueParameter, records: list[dict[str, Any]]) -> Iterator[Query]:
     """Yield the median of amounts, a word of texts, and patterns, which must match themselves only."""
+    if parameter.reads == "amount":
+        amounts = sorted(_list_amounts(parameter, records), key=_read_amount)
+        if amounts:
+            yield {parameter.name: amounts[len(amounts) // 2]}
+            beyond = Decimal(1) if parameter.operator == "ge" else Decimal(-1)
+            yield {parameter.name: f"{_read_amount(amounts[-1 if beyond > 0 else 0]) + beyond:f}"}
+        return
     for name in (parameter.member, *parameter.otherwise):
         values = [str(record[name]) for record in records if record.get(name) not in (None, "")]
-        if values and parameter.reads == "amount":
-            yield {parameter.name: sorted(values, key=_read_amount)[len(values) // 2]}
-        elif values:
+        if values:
             yield {parameter.name: max(values[0].split(), key=len, default=values[0])}
-    if records and parameter.reads == "text":
+    if records:
         yield from ({parameter.name: text} for text in _PATTERNS)
 
 
-def _read_amount(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
+def _build_single_values(parameters: Sequence[Parameter], records: list[dict[str, Any]]) -> Iterator[Query]:
+    """Yield queries whose two bounds are the same amount."""
+    lowest = {each.member: each for each in parameters if isinstance(each, ValueParameter) and each.operator == "ge"}
+    for parameter in parameters:
+        if isinstance(parameter, ValueParameter) and parameter.operator == "le" and parameter.member in lowest:
+            amounts = sorted(_list_amounts(parameter, records), key=_read_amount)
+            if amounts:
+                median = amounts[len(amounts) // 2]
+                yield {lowest[parameter.member].name: median, parameter.name: median}
+
+
+def _list_amounts(parameter: ValueParameter, records: list[dict[str, Any]]) -> list[str]:
+    """Return the amounts of the records, without those that are no plain numbers."""
+    values = [str(record.get(parameter.member, "")) for record in records]
+    return [value for value in values if _AMOUNT.fullmatch(value)]
+
+
+def _read_amount(text: str) -> Decimal:
+    return Decimal(text)
 
 
 def _build_window_queries(window: Window, records: list[dict[str, Any]]) -> Iterator[Query]:
@@ -279,10 +369,12 @@ def _build_window_queries(window: Window, records: list[dict[str, Any]]) -> Iter
     times = sorted(_list_times(window, records), key=_read_time)
     if not times:
         return
-    median, earliest = times[len(times) // 2], times[0]
-    if window.reads == "date":
-        median, earliest = (_read_time(text).astimezone(UTC).date().isoformat() for text in (median, earliest))
+    median, earliest = (_format_end(window, text) for text in (times[len(times) // 2], times[0]))
     yield {window.oldest: median}
+    yield {window.oldest: median, window.newest: median}
+    yield {window.oldest: earliest, window.newest: _LONG_AHEAD[window.reads]}
+    if not window.months:
+        yield {window.newest: median}
     if window.reads == "date-time":
         moment = _read_time(median)
         yield {window.oldest: moment.astimezone(_EASTERNMOST).isoformat()}
@@ -292,6 +384,32 @@ def _build_window_queries(window: Window, records: list[dict[str, Any]]) -> Iter
         if before > _read_time(earliest):
             yield {window.oldest: earliest, window.newest: before.isoformat(timespec="seconds")}
     yield {window.oldest: earliest, window.newest: median}
+
+
+def _build_half_windows(everything: CallSequence) -> Iterator[Query]:
+    """Yield windows of which only the end is given, at the median record and at the latest.
+
+    A year may be 365 days or twelve months long, so that none begins within two days of a record.
+    """
+    for window in everything.operation.parameters:
+        if not isinstance(window, Window) or not window.months or not everything.is_whole:
+            continue
+        times = sorted(_list_times(window, everything.records), key=_read_time)
+        for text in dict.fromkeys((times[len(times) // 2], times[-1])) if times else ():
+            given = {window.newest: _format_end(window, text)}
+            parsed, _ = read_parameters(everything.operation, given, datetime.now(UTC))
+            begins = [each.value for each in parsed.filters if isinstance(each.value, datetime)]
+            if all(abs(_read_time(time) - begins[0]) > timedelta(days=2) for time in times):
+                yield given
+
+
+def _format_end(window: Window, text: str) -> str:
+    """Return the time of a record as an end of a window: as it is, or its day."""
+    return _read_time(text).astimezone(UTC).date().isoformat() if window.reads == "date" else text
+
+
+def _find_earliest(window: Window, records: list[dict[str, Any]]) -> str:
+    return min(_list_times(window, records), key=_read_time)
 
 
 def _list_times(window: Window, records: list[dict[str, Any]]) -> list[str]:
