@@ -49,18 +49,22 @@ def read_or_refuse(read, row, operation):
         return str(exc)
 
 
-READ = [each for each in OPERATIONS if not issubclass(each.record, OpenRecord) and each.reply.media.endswith("json")]
+READ = list(
+    {
+        (each.collection, each.record): each
+        for each in OPERATIONS
+        if not issubclass(each.record, OpenRecord) and each.reply.media.endswith("json")
+    }.values()
+)
+"""An operation for each type of record and the collection that it is read from."""
 
 
 @pytest.mark.parametrize("operation", READ, ids=lambda operation: operation.name)
 def test_one_pass_reads_what_two_passes_read(operation):
     sample = read_sample(operation.collection)
-    for row in sample:
-        variants = [row, *({**row, column: value} for column in row for value in ODD)] if row is sample[0] else [row]
-        for variant in variants:
-            assert read_or_refuse(rows.to_record, variant, operation) == read_or_refuse(
-                rows._to_record, variant, operation
-            )
+    shortest = min(sample, key=lambda row: len(str(row)))
+    for row in (*sample, *({**shortest, column: value} for column in shortest for value in ODD)):
+        assert read_or_refuse(rows.to_record, row, operation) == read_or_refuse(rows._to_record, row, operation)
 
 
 def read_or_refuse_all(read, page, operation):
@@ -81,9 +85,10 @@ def test_a_page_is_read_as_its_rows_are(operation):
         return rows.read_records(collection, page, operation.record, hidden)
 
     sample = read_sample(collection)
+    shortest = min(sample, key=lambda row: len(str(row)))
     for number, value in enumerate(ODD):
         for column in list(sample[0])[number % 4 :: 4]:
-            page = [sample[0], {**sample[-1], column: value}, *sample[1:3]]
+            page = [shortest, {**shortest, column: value}, *sample[1:2]]
             assert read_or_refuse_all(read_page, page, operation) == read_or_refuse_all(read_rows, page, operation)
     assert read_page([]) == []
 
