@@ -199,6 +199,11 @@ ALL_PAID = Filter("schedule", "none", False, item="isPaid", absent=False)
         (Filter("number", "contains", "23"), {"number": 1234}, True),
         (Filter("number", "in", ("12", "13")), {"number": 12}, True),
         (Filter("number", "in", ("12", "13")), {"number": "1"}, False),
+        (Filter("number", "eq", "350000"), {"number": Decimal("3.5E+5")}, True),
+        (Filter("number", "in", ("350000", "1")), {"number": Decimal("3.5E+5")}, True),
+        (Filter("number", "eq", "3.5E+5"), {"number": Decimal("3.5E+5")}, False),
+        (Filter("number", "eq", "12"), {"number": Decimal("12.0")}, False),
+        (Filter("number", "eq", "NaN"), {"number": Decimal("NaN")}, True),
         (Filter("name", "eq", "x", otherwise=("nick",)), {"nick": "x"}, True),
         (Filter("name", "eq", "x", otherwise=("nick",)), {"name": "y", "nick": "x"}, False),
         (UNPAID, {"schedule": [{"isPaid": True}, {"isPaid": False}]}, True),
@@ -252,8 +257,9 @@ def test_an_unreadable_value_is_a_fault_and_drops_no_record(condition, record):
     assert not any(str(value) in str(fault.value) for value in record.values() if len(str(value)) > 4)
     with pytest.raises(SourceFault):
         condition.admits_all([record])
-    with pytest.raises(SourceFault):
+    with pytest.raises(SourceFault) as told:
         select([record], Query(collection="things", filters=(condition,)))
+    assert told.value.row is record
 
 
 # -- one order ----------------------------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _DATE_OR_DATE_TIME = re.compile(f"{DATE}|{DATE_TIME}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LONGEST = 100
+"""Digits before or behind the point up to which an exponent is written out."""
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -134,6 +136,16 @@ def number(found: object) -> Decimal:
     return value
 
 
+def text(found: object) -> str:
+    """Read a value as text, as ids are compared: a number without an exponent, whatever a driver makes of it.
+
+    Args:
+        found: Any value. 350000 is the same id as ``350000``, also as the decimal ``3.5E+5``.
+    """
+    is_decimal = isinstance(found, Decimal) and found.is_finite() and abs(found.adjusted()) < _LONGEST
+    return format(found, "f") if is_decimal else str(found)
+
+
 def truth(found: object) -> bool:
     """Read a truth value.
 
@@ -158,8 +170,8 @@ def _read_moment(found: object) -> int:
 
 
 _READERS: Mapping[type, Callable[[Any], Any]] = {
-    str: str,
-    tuple: str,
+    str: text,
+    tuple: text,
     bool: truth,
     Decimal: number,
     datetime: _read_moment,
@@ -262,7 +274,7 @@ class Filter:
                 found = row.get(member)
             return self._admits_value(self.absent if found is None else found)
         except SourceFault as exc:
-            raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}") from None
+            raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}", row=row) from None
 
     def _admits_value(self, found: object) -> bool:
         wants_text = isinstance(self.value, str | tuple)
@@ -313,9 +325,9 @@ class Order:
         if found is None:
             return True, 0
         try:
-            return False, _read_moment(found) if self.reads == "instant" else str(found)
+            return False, _read_moment(found) if self.reads == "instant" else text(found)
         except SourceFault as exc:
-            raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}") from None
+            raise SourceFault(f"member {'/'.join(self.members)!r}: {exc}", row=row) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from openholder.errors import SourceFault
-from openholder.query import Order, Row
+from openholder.query import Order, Row, text
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def read_key(collection: str, row: Row) -> str:
     """Return the id of a record, or ``?`` if its collection has none."""
     key = find_collection(collection).key
     # Text that is not UTF-8 has been read with lone surrogates, which cannot be written anywhere.
-    return str(row.get(key, "?")).encode("utf-8", "replace").decode() if key else "?"
+    return text(row.get(key, "?")).encode("utf-8", "replace").decode() if key else "?"
 
 
 def name_record(fault: SourceFault, collection: str) -> None:

@@ -18,7 +18,7 @@ from openholder.contract.formats import Record
 from openholder.contract.operations import Operation
 from openholder.contract.rows import Misfit, to_record
 from openholder.errors import OpenholderError, SourceFault
-from openholder.query import Query, Row
+from openholder.query import Query, Row, text
 from openholder.serving.access import build_owner_query, fetch_account_rows, is_served, read_link
 from openholder.serving.answers import has_needed
 from openholder.sources.registry import SourceRegistry
@@ -48,7 +48,7 @@ async def list_customers(sources: SourceRegistry, number: int) -> list[str]:
     rows = (await sources.fetch(Query(collection="customers", limit=number))).records
     if any(row.get("id") is None for row in rows):
         raise SourceFault("collection 'customers': a record has no 'id'")
-    return [str(row["id"]) for row in rows]
+    return [text(row["id"]) for row in rows]
 
 
 async def read_holdings(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from openholder.errors import SourceFault
-from openholder.query import Query
+from openholder.query import Query, text
 from openholder.sources.registry import SourceRegistry
 
 PLACES = 50
@@ -47,7 +47,7 @@ async def select_customers(sources: SourceRegistry, selection: Selection) -> tup
         for row in (await sources.fetch(Query(collection=collection, offset=offset, limit=size))).records:
             if row.get(column) is None:
                 raise SourceFault(f"collection {collection!r}: a record has no {column!r}")
-            found[str(row[column])] = None
+            found[text(row[column])] = None
     return list(found), selection.all or total <= selection.number
 
 

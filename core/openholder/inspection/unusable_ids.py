@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from openholder.contract.collections import find_collection, read_key
 from openholder.contract.operations import Operation
-from openholder.query import Row
+from openholder.query import Row, text
 from openholder.serving.ids import find_id_mistake
 
 _MAX_SHOWN = 60
@@ -22,7 +22,7 @@ def find_unusable_ids(
     named = {name for operation in operations for name in re.findall(r"{(\w+)}", operation.path)} | {"id"}
     columns = {*spec.owners.values(), *({spec.key} & named if spec.key else ())}
     for row in rows:
-        mistakes = [find_id_mistake(str(row[column]), pattern) for column in columns if row.get(column) is not None]
+        mistakes = [find_id_mistake(text(row[column]), pattern) for column in columns if row.get(column) is not None]
         for mistake in list(filter(None, mistakes))[:1]:
             key = read_key(collection, row)
             shown = key if len(key) <= _MAX_SHOWN else f"{key[:_MAX_SHOWN]}…"

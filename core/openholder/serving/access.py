@@ -21,7 +21,7 @@ from openholder.contract.query_string import ParsedQuery
 from openholder.contract.records.auth import AccountLink, Login
 from openholder.contract.rows import read_record, read_records
 from openholder.errors import SourceFault
-from openholder.query import Filter, Order, Page, Query, Row
+from openholder.query import Filter, Order, Page, Query, Row, text
 from openholder.serving.closing import has_lapsed
 from openholder.sources.registry import SourceRegistry
 
@@ -157,7 +157,7 @@ async def _find_customers(sources: SourceRegistry, address: str) -> list[Row]:
     condition = Filter("email", "ieq", address, variable="email")
     variables = {"email": address}
     customers = await fetch_all(sources, Query(collection="customers", filters=(condition,), variables=variables))
-    found = {str(customer.get("id")) for customer in customers}
+    found = {text(customer.get("id")) for customer in customers}
     if sources.find_source("logins"):
         rows = await fetch_all(sources, Query(collection="logins", filters=(condition,), variables=variables))
         for customer_id in dict.fromkeys(login.customer_id for login in read_records("logins", rows, Login)):
@@ -237,7 +237,7 @@ async def _shareable_accounts(sources: SourceRegistry, request: ValidRequest) ->
     rows = await fetch_account_rows(sources, request.ids["customerId"])
     if not rows:
         await _check_customer(sources, request.ids)
-    if len({str(row.get("id")) for row in rows}) != len(rows):
+    if len({text(row.get("id")) for row in rows}) != len(rows):
         raise SourceFault("an account appears twice under one customer")
     links = [(read_link(row), row) for row in rows]
     months = request.months
@@ -370,7 +370,7 @@ async def _find_below_accounts(sources: SourceRegistry, request: ValidRequest, a
         if sources.find_source(PRODUCTS) is None:
             raise RequestError(ErrorKind.NOT_SERVED, "not_served")
         query = build_owner_query(PRODUCTS, request.ids, account_filters, account_ids=account_ids)
-        account_ids = [str(row["accountId"]) for row in await fetch_all(sources, query)]
+        account_ids = [text(row["accountId"]) for row in await fetch_all(sources, query)]
     if not account_ids:
         return FoundRows(())
     return FoundByQuery(sources, build_owner_query(collection, request.ids, filters, account_ids=account_ids))

@@ -17,7 +17,7 @@ from openholder.contract.operations import Operation
 from openholder.contract.parameters import find_name
 from openholder.contract.rows import read_records
 from openholder.errors import SourceFault
-from openholder.query import Filter, Page, Row, moment
+from openholder.query import Filter, Page, Row, moment, text
 from openholder.serving.access import Found
 from openholder.serving.conditions import COUNT_NOTHING, ConditionPolicy
 from openholder.serving.cursors import Cursor, Cursors
@@ -211,7 +211,7 @@ class CursorList(Single):
 
     def _key(self, row: Row) -> str:
         key = find_collection(self.listing.operation.collection).key
-        return str(row.get(key, "")) if key else ""
+        return text(row.get(key, "")) if key else ""
 
 
 def read_style(context: Context, listing: Listing, fields: Mapping[str, str]) -> tuple[Single, list[RequestError]]:

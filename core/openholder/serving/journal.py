@@ -23,7 +23,7 @@ from openholder.contract.conditions import Broken
 from openholder.contract.operations import Operation
 from openholder.gate import TokenFacts
 from openholder.pseudonyms import make_pseudonym
-from openholder.query import Row
+from openholder.query import Row, text
 from openholder.ratelimit import TokenBucket
 from openholder.serving.metrics import Metrics, Recorders
 from openholder.sources.hookspecs import FinishedRequest
@@ -117,7 +117,7 @@ def _find_owners(
     if account or operation is None:
         return customers, (account,) if account else ()
     if operation.whose == "search":
-        return tuple(dict.fromkeys(str(row["id"]) for row in rows)), ()
+        return tuple(dict.fromkeys(text(row["id"]) for row in rows)), ()
     if operation.whose == "specific":
         return customers, tuple(named)
     column = find_collection(operation.collection).owners.get("accountId", "")

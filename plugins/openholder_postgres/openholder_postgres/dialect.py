@@ -17,7 +17,8 @@ from openholder.sql import Bind, Dialect, Table
 KINDS = {
     **dict.fromkeys(("text", "varchar"), "text"),
     **dict.fromkeys(("int2", "int4", "int8"), "integer"),
-    **dict.fromkeys(("float4", "float8"), "float"),
+    "float4": "single",
+    "float8": "float",
     **dict.fromkeys(("_text", "_varchar", "_int2", "_int4", "_int8", "_numeric", "_bool"), "list"),
     "numeric": "number",
     "bool": "truth",
@@ -31,6 +32,8 @@ KINDS = {
 
 READ = {
     **dict.fromkeys(("text", "integer", "float", "list", "number", "truth", "bytes"), "{0}"),
+    # Its digits as the database writes them: 123456.78, and not the 123456.78125 that the bits are exactly.
+    "single": "CAST(CAST({0} AS text) AS float8)",
     # infinity and years before 1 or after 9999 become texts that are not RFC 3339, so openholder refuses them.
     "moment": "replace(CAST({0} AT TIME ZONE 'UTC' AS text), ' ', 'T') || 'Z'",
     "local": "replace(CAST({0} AS text), ' ', 'T')",

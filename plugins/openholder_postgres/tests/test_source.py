@@ -137,6 +137,7 @@ VALUES = {
     "amount": ("1.50", Decimal("1.50")),
     "point": ("'(1,2)'", "(1,2)"),
     "double precision": ("0.1", 0.1),
+    "real": ("123456.78", 123456.78),  # the bits are exactly 123456.78125
 }
 
 
@@ -156,6 +157,15 @@ def test_infinity_is_a_fault_that_names_the_member(schema):
     page = fetch_once(opened, Query(collection="things"))
     with pytest.raises(SourceFault, match=r"^member 'at': a value is neither a date-time with an offset nor a date "):
         select(page.records, Query(collection="things", order=(Order("at", reads="instant"),)))
+
+
+def test_an_id_is_a_number_without_an_exponent(schema):
+    """The driver gives 350000 as 3.5E+5."""
+    opened = schema("CREATE TABLE customers (id numeric); INSERT INTO customers VALUES (350000), (12), (12.0)")
+    for wanted, found in (("350000", True), ("3.5E+5", False), ("12", True), ("12.0", True), ("012", False)):
+        condition = Filter("id", "eq", wanted)
+        page = fetch_once(opened, build_query("customers", condition))
+        assert (page.total, condition.admits_all(page.records)) == (int(found), True)
 
 
 # -- the exact meaning of a Query ----------------------------------------------------------------------------------

@@ -82,6 +82,9 @@ MYSQL = Backend(
         "local": "REPLACE(CAST({0} AS CHAR), ' ', 'T')",
         "day": "CAST({0} AS CHAR)",
         "bits": "({0} + 0)",
+        # Of a FLOAT, six digits are shown. If it has more, it becomes a number that is refused as inexact.
+        "single": "CASE WHEN ABS(CAST({0} AS CHAR) - {0}) <= ABS({0}) * 6E-8 THEN CAST({0} AS CHAR) + 0E0 "
+        "ELSE 1E300 END",
         "other": "CAST({0} AS CHAR)",
     },
     largest=2**64,
@@ -112,6 +115,7 @@ POSTGRESQL = Backend(
         "moment": "replace(CAST({0} AT TIME ZONE 'UTC' AS text), ' ', 'T') || 'Z'",
         "local": "replace(CAST({0} AS text), ' ', 'T')",
         "day": "CAST({0} AS text)",
+        "single": "CAST(CAST({0} AS text) AS float8)",
         "other": "CAST({0} AS text)",
     },
     text_mark="CAST({0} AS text)",
@@ -148,6 +152,7 @@ ORACLE = Backend(
     read={
         "moment": """TO_CHAR(SYS_EXTRACT_UTC({0}), 'YYYY-MM-DD"T"HH24:MI:SS.FF9"Z"')""",
         "local": """TO_CHAR(CAST({0} AS TIMESTAMP), 'YYYY-MM-DD"T"HH24:MI:SS.FF9')""",
+        "single": "TO_BINARY_DOUBLE(TO_CHAR({0}))",
         "other": "TO_CHAR({0})",
     },
     ties={"clob": "DBMS_LOB.SUBSTR({0}, 1000)", "bytes": "RAWTOHEX(DBMS_LOB.SUBSTR({0}, 1000))"},
@@ -168,6 +173,8 @@ MSSQL = Backend(
         "moment": "CONVERT(VARCHAR(33), SWITCHOFFSET({0}, '+00:00'), 127)",
         "local": "CONVERT(VARCHAR(33), {0}, 126)",
         "day": "CONVERT(VARCHAR(10), {0}, 23)",
+        "single": "CASE WHEN ABS(CAST(CONVERT(VARCHAR(24), {0}) AS FLOAT) - {0}) <= ABS({0}) * 6E-8 "
+        "THEN CAST(CONVERT(VARCHAR(24), {0}) AS FLOAT) ELSE 1E300 END",
         "other": "CAST({0} AS NVARCHAR(MAX))",
     },
     filled="CASE WHEN DATALENGTH({0}) > 0 THEN {0} END",

@@ -132,6 +132,8 @@ VALUES = {
     "varbinary(3)": ("x'00ff'", b"\x00\xff"),
     "longblob": ("x'00ff'", b"\x00\xff"),
     "float": ("0.1", 0.1),
+    "float NULL": ("123456.78", 1e300),  # six digits are shown, and it has more: no amount
+    "float(10,2)": ("123456.78", 123456.78),
     "double": ("0.1", 0.1),
     "uuid": ("'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
     "inet6": ("'::1'", "::1"),

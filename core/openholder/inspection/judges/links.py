@@ -16,7 +16,7 @@ from openholder.inspection.findings import Finding, Severity
 from openholder.inspection.judges.base import Judge, SeenCustomer, SeenHolding, SeenRecord, SeenRow, Survey
 from openholder.inspection.paths import flatten
 from openholder.inspection.tally import Tally
-from openholder.query import Filter, Query, Row
+from openholder.query import Filter, Query, Row, text
 from openholder.serving.access import AUTHORITY, read_link
 from openholder.settings import Settings
 from openholder.sources.registry import SourceRegistry
@@ -185,7 +185,7 @@ class LinkJudge(Judge):
                 rows = await look_up(sources, collection, "accountId", missing)
                 if rows is None:
                     return []
-                missing -= {str(row.get("accountId")) for row in rows}
+                missing -= {text(row.get("accountId")) for row in rows}
         names = [name for name in LISTS if sources.find_source(name)]
         wanted = f"a record in {' or '.join(names)}: the account is offered for consent, and a request for it gets 404"
         return [
@@ -200,7 +200,7 @@ class LinkJudge(Judge):
         rows = await look_up(sources, AUTHORITY, "id", ownership) or []
         links: dict[str, list[Row]] = {}
         for row in rows:
-            links.setdefault(str(row.get("id")), []).append(row)
+            links.setdefault(text(row.get("id")), []).append(row)
         most = {"ONE_PARTY": 1, "TWO_PARTY": 2}
         findings = []
         for account, told in ownership.items():
@@ -236,7 +236,7 @@ def _count_holders(rows: Sequence[Row]) -> int:
         with suppress(OpenholderError):
             users = read_record(AUTHORITY, {"id": "-", "users": row.get("users")}, ConsentAccount).users or ()
             holds |= {str(user.id): user.is_account_holder for user in users}
-    customers = {str(row.get("customerId")) for row in rows}
+    customers = {text(row.get("customerId")) for row in rows}
     certain = sum(holds.get(customer, False) for customer in customers)
     possible = len(customers - holds.keys()) - sum(not held for user, held in holds.items() if user not in customers)
     named = min(sum(holds.values()), len(customers))

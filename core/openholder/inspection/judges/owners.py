@@ -10,7 +10,7 @@ from openholder.inspection.findings import Finding, Severity
 from openholder.inspection.judges.base import Judge, SeenRow, Survey
 from openholder.inspection.judges.links import look_up
 from openholder.inspection.tally import Tally
-from openholder.query import Query
+from openholder.query import Query, text
 from openholder.serving.access import AUTHORITY
 
 BATCH_SIZE = 10_000
@@ -50,13 +50,13 @@ async def _find_orphans(survey: Survey, collection: str) -> list[Finding]:
     try:
         while orphans.of < total and (survey.is_complete or not orphans.of):
             page = await sources.fetch(Query(collection=collection, offset=orphans.of, limit=BATCH_SIZE))
-            named = {str(row[member]) for row in page.records if row.get(member) is not None}
+            named = {text(row[member]) for row in page.records if row.get(member) is not None}
             found = await look_up(sources, owners, "id", named)
             if found is None or not page.records:
                 return []
-            known, total = {str(row.get("id")) for row in found}, page.total
+            known, total = {text(row.get("id")) for row in found}, page.total
             for row in page.records:
-                owner = str(row.get(member))
+                owner = text(row.get(member))
                 orphans.add(owner not in known, read_key(collection, row) if spec.key else owner)
     except OpenholderError:
         return []

@@ -12,6 +12,7 @@ from openholder.inspection.findings import Finding, Severity
 from openholder.inspection.judges.base import Judge, SeenCustomer, SeenRecord, SeenRow, Survey
 from openholder.inspection.judges.links import look_up
 from openholder.inspection.paths import flatten
+from openholder.query import text
 from openholder.serving.access import AUTHORITY
 from openholder.settings import Settings
 
@@ -58,7 +59,7 @@ class ReferenceJudge(Judge):
 
     def see_customer(self, customer: SeenCustomer) -> Iterable[Finding]:
         """Note the customer's accounts."""
-        self._own = {AUTHORITY: {str(row.get("id")) for row in customer.accounts}}
+        self._own = {AUTHORITY: {text(row.get("id")) for row in customer.accounts}}
         self._named = {}
         return ()
 
@@ -114,10 +115,10 @@ async def _judge(survey: Survey, reference: Reference, kept: Sequence[_Named]) -
     spec = find_collection(reference.to)
     holders: dict[str, set[str]] = {}
     for row in links:
-        holders.setdefault(str(row.get("id")), set()).add(str(row.get("customerId")))
+        holders.setdefault(text(row.get("id")), set()).add(text(row.get("customerId")))
     owners: dict[str, set[str]] = {}
     for row in rows:
-        owners.setdefault(str(row.get(reference.key)), set()).add(str(row.get(spec.customer or spec.account or "")))
+        owners.setdefault(text(row.get(reference.key)), set()).add(text(row.get(spec.customer or spec.account or "")))
     findings = []
     for named in kept:
         allowed = holders.get(named.account, set()) if spec.customer else {named.account}
