@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 import uuid
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import BytesPayload
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -22,6 +25,26 @@ from openholder.strict_json import parse_json
 
 MAX_CONTENT = 33_554_432
 """The largest response that is read, in bytes: 32 MiB."""
+PAUSE = 0.1
+"""Seconds between two parts of a body."""
+
+
+class PausedBody(BytesPayload):
+    """A body that is sent in parts, with pauses between them, so that they arrive in packets of their own."""
+
+    def __init__(self, content: bytes, pauses: tuple[int, ...]) -> None:
+        super().__init__(content)
+        self._ends = (*pauses, len(content))
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Send the header and the parts."""
+        writer.send_headers()
+        start = 0
+        for end in self._ends:
+            if end > start:
+                await writer.write(self._value[start:end])
+            await asyncio.sleep(PAUSE if end < len(self._value) else 0)
+            start = end
 
 
 class AcceptedToken(NamedTuple):
@@ -79,8 +102,11 @@ class Caller:
 
     async def _exchange(self, request: Request, headers: CIMultiDict[str]) -> Exchange:
         url = URL(self.base_url + request.path + (request.query and f"?{request.query}"), encoded=True)
+        body: Any = request.body
+        if body is not None and request.pauses:
+            body = PausedBody(body, request.pauses)
         async with self.http.request(
-            request.method, url, data=request.body, headers=headers, allow_redirects=False
+            request.method, url, data=body, headers=headers, allow_redirects=False
         ) as response:
             content = await _read_body(response.content)
             if content is None:

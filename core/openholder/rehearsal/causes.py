@@ -31,7 +31,7 @@ _LOGIN = ("login-answered", "customer-found", "distinct-customers", "unknown-ema
 _DATA = ("operation-returns-data", "every-account-answers", *_LOGIN)
 _FORM = ("media-type", "strict-json", "error-form", "interaction-id")
 _COMPARED = (*_LISTS, *_FILTERS, *_SAME)
-_EVERYWHERE = (*_LOGIN, "concurrent-requests", "offered-accounts-listed")
+_EVERYWHERE = (*_LOGIN, "concurrent-requests", "idle-connections", "offered-accounts-listed")
 """Rules whose results are about the server, or the accounts of a customer, whatever their subject is."""
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     # The rehearsal sends several requests at once: their responses may be mixed up everywhere.
@@ -44,6 +44,8 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
         *_REFUSALS,
         *("error-status", "no-server-fault", "answers-each-time", "records-of-the-account", "id-matches-path"),
     ),
+    "idle-connections": ("answers-each-time", "answered", *_DATA, *_COMPARED, *_REFUSALS),
+    "body-in-packets": ("answers-each-time", "answered", "no-server-fault", "within-tier", "seems-slow"),
     "answers-each-time": ("answered", "no-server-fault", *_FORM, *_DATA, *_COMPARED, *_REFUSALS, "seems-slow"),
     "answered": (*_DATA, *_COMPARED, *_REFUSALS, "within-tier", "seems-slow"),
     "no-server-fault": (*_FORM, *_DATA, *_COMPARED, *_REFUSALS, "foreign-same-as-unknown", "refusal-status"),

@@ -47,6 +47,8 @@ class Request:
     token: str | None = None
     """If empty, the request is sent without a token."""
     operation: Operation | None = None
+    pauses: tuple[int, ...] = ()
+    """Places in the body before which the sending pauses; 0 is the end of the header."""
     note: str = ""
     """What is special about the request; never contains a value."""
 

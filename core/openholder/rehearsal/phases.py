@@ -15,6 +15,7 @@ from openholder.rehearsal.conversation import run_conversation
 from openholder.rehearsal.load import run_load
 from openholder.rehearsal.probes.bulk import probe_bulk_requests
 from openholder.rehearsal.probes.concurrency import probe_concurrency
+from openholder.rehearsal.probes.connections import open_idle_connection, probe_packets, use_idle_connection
 from openholder.rehearsal.probes.details import probe_details
 from openholder.rehearsal.probes.filtering import probe_filters
 from openholder.rehearsal.probes.foreign_ids import probe_foreign_ids
@@ -45,6 +46,7 @@ async def check_content(session: Session) -> AsyncIterator[Result]:
 PHASES: tuple[Phase, ...] = (
     Phase("Login, consent and data", run_conversation),
     Phase("Content of the responses", check_content),
+    Phase("An idle connection", open_idle_connection),
     Phase("Details", probe_details),
     Phase("Access to foreign data", probe_foreign_ids),
     Phase("Bulk requests", probe_bulk_requests),
@@ -52,7 +54,9 @@ PHASES: tuple[Phase, ...] = (
     Phase("Pages and repeated requests", probe_repetition),
     Phase("Response times", check_latency),
     Phase("Concurrent requests", probe_concurrency),
+    Phase("Bodies in several packets", probe_packets),
     Phase("Attacks", run_attacks),
+    Phase("The idle connection again", use_idle_connection),
     Phase("Load", run_load),
     Phase("Late replay", replay_first_token),
 )

@@ -35,7 +35,7 @@ from openholder.rehearsal.checks import (
     responses,
     texts,
 )
-from openholder.rehearsal.probes import bulk, concurrency, details, filtering, foreign_ids, repetition
+from openholder.rehearsal.probes import bulk, concurrency, connections, details, filtering, foreign_ids, repetition
 from openholder.rehearsal.results import Rule
 
 WIDTH = 100
@@ -81,6 +81,7 @@ GROUPS = (
     RuleGroup("Lists and pages", (lists, repetition)),
     RuleGroup("Filters", (filtering,)),
     RuleGroup("Responses that must agree", (consistency, details, owners, bulk, concurrency)),
+    RuleGroup("Connections", (connections,)),
     RuleGroup("Access to foreign data", (foreign_ids,)),
     RuleGroup("Response times and load", (latency, load)),
     RuleGroup("Attacks: transport of the token", (bearer,)),

@@ -72,7 +72,12 @@ async def run_rehearsal(
     """
     session = Session(caller, plan, on_progress=on_progress)
     started, clock = time.time(), time.perf_counter()
-    results = [result async for result in _run_phases(session, phases)]
+    try:
+        results = [result async for result in _run_phases(session, phases)]
+    finally:
+        if session.idle:
+            session.idle[1].cancel()
+            await asyncio.wait((session.idle[1],))
     results += [result async for result in _check_exchanges(session)]
     results += _judge_hiccups(session)
     of_proxy = {id(exchange.request) for exchange in session.exchanges if _is_note(exchange)}

@@ -17,6 +17,7 @@ from openholder.contract.operations import Operation
 from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.exchange import CallSequence, Exchange, Request
 from openholder.rehearsal.measures import LoadResult
+from openholder.rehearsal.raw import IdleConnection
 from openholder.rehearsal.walking import walk_pages
 
 Ids = Mapping[str, str]
@@ -142,6 +143,8 @@ class Session:
     hiccups: list[Exchange] = field(default_factory=list)
     """Failed responses to requests that were answered when they were sent again."""
     retries: int = 0
+    idle: tuple[IdleConnection, asyncio.Future[None]] | None = None
+    """A connection without requests, and the task that waits with it."""
     unread: dict[str, str] = field(default_factory=dict)
     """Why lists were not read to their end, by route."""
     on_progress: Callable[[str], None] = lambda _: None

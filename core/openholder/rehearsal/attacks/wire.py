@@ -8,15 +8,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from yarl import URL
-
 from openholder.contract.operation import JSON
 from openholder.rehearsal.attacks import replayed_tokens
 from openholder.rehearsal.attacks.target import Target, find_target_for
+from openholder.rehearsal.raw import build_head, connect
 from openholder.rehearsal.results import Result, Rule, judge_rule, skip_rule
 
 SECONDS = 3.0
-"""Time limit of one connection: a server may wait for the rest of a malformed request."""
+"""Time limit of one response: a server may wait for the rest of a malformed request."""
 MOST = 1_048_576
 """Bytes: the size of a body that is too large, and the most that is read of the answers."""
 _CLOSE = "Connection: close"
@@ -55,14 +54,7 @@ def _is_accepted_once(statuses: Sequence[int]) -> bool:
 
 
 def _build_head(target: Target, *lines: str, end: str = "\r\n") -> bytes:
-    """Build the head of a valid request, with further lines."""
-    request, caller = target.build_request(), target.session.caller
-    valid = (
-        f"{request.method} {request.path} HTTP/1.1",
-        f"Host: {URL(caller.base_url).authority}",
-        f"Authorization: Bearer {target.build_token()}",
-    )
-    return (end.join((*valid, *lines)) + 2 * end).encode()
+    return build_head(target.session.caller, target.build_request(), *lines, end=end)
 
 
 def _build_post(target: Target, *lines: str, body: bytes | None = None) -> bytes:
@@ -154,16 +146,12 @@ async def _try_raw_attack(target: Target, note: str, attack: RawAttack) -> Resul
 
 async def _exchange_bytes(target: Target, sent: bytes) -> bytes:
     """Send bytes, and return what is received until the server closes the connection or the time is over."""
-    url = URL(target.session.caller.base_url)
-    secure = target.session.caller.trust if url.scheme == "https" else None
-    async with asyncio.timeout(SECONDS):
-        reader, writer = await asyncio.open_connection(url.host, url.port, ssl=secure)
     received = bytearray()
-    writer.write(sent)
-    # A reset is an answer too: the server did not wait for the rest.
-    with suppress(ConnectionError, TimeoutError):
-        async with asyncio.timeout(SECONDS):
-            while len(received) < MOST and (some := await reader.read(65_536)):
-                received += some
-    writer.transport.abort()
+    async with connect(target.session.caller) as (reader, writer):
+        writer.write(sent)
+        # A reset is an answer too: the server did not wait for the rest.
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(SECONDS):
+                while len(received) < MOST and (some := await reader.read(65_536)):
+                    received += some
     return bytes(received)
