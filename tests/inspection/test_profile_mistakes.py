@@ -13,6 +13,7 @@ from helpers.rich_bank import make_rich_bank
 from helpers.support import write_sqlite
 from inspection.looking import NOW, look, spoil
 from inspection.test_mistakes import Mistake, json_set
+from openholder.inspection.profile import MemberProfile
 from openholder.inspection.selection import Selection
 
 CARDS = "WHERE accountId IN (SELECT accountId FROM banking_accounts WHERE productCategory = 'CRED_AND_CHRG_CARDS')"
@@ -280,3 +281,50 @@ def test_ages_count_from_now(tmp_path, monkeypatch):
     assert [row.fault for row in look(tmp_path, Selection(number=5)).findings if row.severity != "note"] == [
         "nothing-new"
     ]
+
+
+SHOPS = (0, 7, 8, 8, *[hour for hour in range(9, 18) for _ in range(4)], 18, 18, 18, 19, 19, 20, 20, 21, 22)
+"""The hours of the day at which people pay, as often as they do."""
+BATCH = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 9, 12, 15, 18)
+
+
+@pytest.mark.parametrize(
+    ("hours", "offset", "times", "is_local"),
+    [
+        (SHOPS, "Z", 500, True),
+        (SHOPS, "+00:00", 500, True),
+        (SHOPS, "Z", 199, False),
+        (SHOPS, "+10:00", 500, False),
+        (SHOPS, "+08:00", 500, False),
+        ([(hour - 11) % 24 for hour in SHOPS], "Z", 500, False),
+        ([(hour - 10) % 24 for hour in SHOPS], "Z", 500, False),
+        ([(hour - 8) % 24 for hour in SHOPS], "Z", 500, False),
+        ([(hour - 10) % 24 for hour in BATCH], "Z", 500, False),
+        (BATCH, "Z", 500, False),
+        (range(24), "Z", 500, False),
+        ([14], "Z", 500, False),  # days, as their midnight
+        ([0], "Z", 500, False),
+    ],
+)
+def test_only_local_times_with_z_look_local(hours, offset, times, is_local):
+    member = MemberProfile("time")
+    for number in range(times):
+        member.add(f"2026-10-01T{hours[number % len(hours)]:02}:20:00{offset}", "")
+    assert bool(member.count_local_hours()) is is_local
+
+
+@pytest.mark.parametrize(("customers", "is_found"), [(60, True), (4, False)])
+def test_local_times_with_z_are_told_with_figures(tmp_path, customers, is_found):
+    write_sqlite(tmp_path / "rich.db", make_rich_bank())
+    cases = " ".join(f"WHEN {place} THEN '{hour:02}'" for place, hour in enumerate(SHOPS))
+    written = f"substr(postingDateTime, 1, 11) || CASE rowid % {len(SHOPS)} {cases} END || ':20:00Z'"
+    spoil(
+        tmp_path / "rich.db",
+        tmp_path,
+        f"UPDATE banking_transactions SET postingDateTime = {written} WHERE postingDateTime > ''",
+    )
+    found = [row for row in look(tmp_path, Selection(number=customers)).findings if row.fault == "local-as-utc"]
+    assert bool(found) is is_found
+    for row in found:
+        assert (row.collection, row.member, row.severity) == (TRANSACTIONS, "postingDateTime", "warning")
+        assert f"of {row.of}, " in row.wanted and f"and {row.count} between 18:00 and 06:00" in row.wanted

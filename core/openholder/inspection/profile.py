@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from openholder.contract.formats import Record
 from openholder.inspection.paths import list_leaves
@@ -25,6 +25,19 @@ GROUPED_BY = {
 """The member by which records are grouped. Those of a bank account are grouped by its product category."""
 
 
+_DAY, _NIGHT = (22, 23, *range(7)), range(8, 20)
+"""Hours of UTC: from 08:00 to 17:00 in Sydney (standard time), and from 18:00 to 06:00."""
+_LEAST, _BUSY = 200, 10
+"""The times that must have been met, and the hours of the night with 3 % of them, to suspect anything."""
+
+
+class LocalHours(NamedTuple):
+    """How many times are in the working hours of Australia, and how many in its evening and night."""
+
+    day: int
+    night: int
+
+
 @dataclass(slots=True)
 class MemberProfile:
     """What the values of one member have in common."""
@@ -39,6 +52,7 @@ class MemberProfile:
     offsets: Counter[str] = field(default_factory=Counter)
     hours: Counter[int] = field(default_factory=Counter)
     """Of a time: the hour of the day, as written."""
+    utc_hours: Counter[int] = field(default_factory=Counter)
     months: Counter[str] = field(default_factory=Counter)
     oldest: str = ""
     newest: str = ""
@@ -63,8 +77,22 @@ class MemberProfile:
             self.newest = max(self.newest, day)
             self.months[day[:7]] += 1
             if self.kind == "time":
-                self.offsets["Z" if value[-1] in "Zz" else value[-6:]] += 1
+                offset = "Z" if value[-1] in "Zz" else value[-6:]
+                self.offsets[offset] += 1
                 self.hours[int(value[11:13])] += 1
+                self.utc_hours[_find_utc_hour(value, "+00:00" if offset == "Z" else offset)] += 1
+
+    def count_local_hours(self) -> LocalHours | None:
+        """Count the hours of a time that looks local and is written as one of UTC; None if it does not look so.
+
+        Written so, the day of Australia is in its night: nearly nothing happens in its working hours, and something in
+        nearly all hours of its evening and night. Batches run in few hours, and those are none.
+        """
+        is_utc = self.offsets["Z"] + self.offsets["+00:00"] >= 0.9 * self.values
+        day, night = (sum(self.utc_hours[hour] for hour in hours) for hours in (_DAY, _NIGHT))
+        busy = sum(self.utc_hours[hour] >= 0.03 * self.values for hour in _NIGHT)
+        is_odd = self.values >= _LEAST and is_utc and day <= 0.15 * self.values and busy >= _BUSY
+        return LocalHours(day, night) if is_odd else None
 
 
 @dataclass(slots=True)
@@ -105,6 +133,13 @@ class Profile:
     """All collections that were looked at."""
 
     collections: dict[str, CollectionProfile] = field(default_factory=dict)
+
+
+def _find_utc_hour(time: str, offset: str) -> int:
+    """Return the hour of the day in UTC, for a time of RFC 3339 and its offset."""
+    ahead = int(offset[1:3]) * 60 + int(offset[4:])
+    minutes = int(time[11:13]) * 60 + int(time[14:16])
+    return (minutes + (ahead if offset[0] == "-" else -ahead)) // 60 % 24
 
 
 def find_sign(amount: str) -> str:

@@ -378,6 +378,8 @@ DIFFERING = (
     Differing("energy.invoices", "issueDate", 40),
     Differing("common.customers", "person.lastName", 10),
 )
+CLOCKED = {"banking.transactions": ("postingDateTime", "executionDateTime")}
+"""Members with the time at which people in Australia did something. That of a batch is one of few hours."""
 NEWEST = {
     "banking.transactions": ("postingDateTime", 45),
     "energy.invoices": ("issueDate", 200),

@@ -13,8 +13,11 @@ from openholder.inspection.oddities import ODDITIES, judge_value
 from openholder.inspection.paths import flatten, list_leaves
 from openholder.inspection.profile import GROUPED_BY, CollectionProfile, Profile
 from openholder.inspection.tally import Tally
-from openholder.inspection.traits import DIFFERING, NEWEST, TRAITS, Case, Trait
+from openholder.inspection.traits import CLOCKED, DIFFERING, NEWEST, TRAITS, Case, Trait
 from openholder.settings import Settings
+
+_PEOPLE = 5
+"""How many customers it takes to say when people sleep: some work in shifts."""
 
 
 class ProfileJudge(Judge):
@@ -91,7 +94,13 @@ class ProfileJudge(Judge):
         """Say what is odd about all records together."""
         self._count_widest()
         survey.profile.collections.update(self.profile.collections)
-        return [*self._judge_traits(), *self._list_oddities(), *self._find_constants(), *self._find_old(survey)]
+        return [
+            *self._judge_traits(),
+            *self._list_oddities(),
+            *self._find_constants(),
+            *self._find_local(survey),
+            *self._find_old(survey),
+        ]
 
     def _judge_traits(self) -> Iterator[Finding]:
         for trait, tally in (row for rows in self._traits.values() for row in rows):
@@ -114,6 +123,21 @@ class ProfileJudge(Judge):
                 yield Finding(
                     "profile", "constant", "warning", collection, member, wanted, count=found.records, of=found.records
                 )
+
+    def _find_local(self, survey: Survey) -> Iterator[Finding]:
+        """Find times of UTC at which Australia sleeps: local times look so if they are written with Z."""
+        for collection, members in CLOCKED.items():
+            for member in members:
+                found = self.profile.collections.get(collection, CollectionProfile()).members.get(member)
+                counts = found.count_local_hours() if found and survey.looked_at.customers >= _PEOPLE else None
+                if found and counts:
+                    wanted = (
+                        f"times of the day in Australia: of {found.values}, {counts.day} are between 08:00 and 17:00"
+                        f" in Sydney (standard time), and {counts.night} between 18:00 and 06:00. It looks as if they"
+                        " were local times with Z behind them: write their offset, or leave it out and set `time_zone`"
+                    )
+                    count, of = counts.night, found.values
+                    yield Finding("profile", "local-as-utc", "warning", collection, member, wanted, count=count, of=of)
 
     def _find_old(self, survey: Survey) -> Iterator[Finding]:
         if survey.is_named:
