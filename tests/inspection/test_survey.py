@@ -244,6 +244,59 @@ def test_values_are_compared_by_what_their_member_means(rows, expected):
     ]
 
 
+RULE = "[closed_accounts]\nbanking = 24\nenergy = 24\nfdx = 24\n"
+
+
+def compare_closed(bank, more=""):
+    put_new(bank, SQLITE.replace("bank.db", "new.db") + more)
+    ended = run_command("diff", "openholder.toml", "new.toml", "--json", "--customer", "cust-1019", cwd=bank)
+    found = json.loads(ended.stdout)
+    places = {(row["collection"], row["record"], row["difference"]) for row in found["differences"]}
+    return found["accounts_left_out"], places
+
+
+def test_accounts_that_nobody_shares_are_left_out_and_counted(bank):
+    """The one account of cust-1019 is closed, and the new data says another amount of it."""
+    for path in (bank / "bank.db", bank / "new.db"):
+        write_sqlite(path, sample_rows())
+        change(path, "ALTER TABLE accounts ADD COLUMN closingDate TEXT", None)
+        change(path, "UPDATE accounts SET closingDate = '2001-01-01' WHERE id = 'acc-2034'")
+    change(bank / "new.db", "UPDATE banking_balances SET currentBalance = '7.00' WHERE accountId = 'acc-2034'")
+    assert compare_closed(bank) == (0, {("banking.balances", "acc-2034", "differs")})
+    left_out, places = compare_closed(bank, RULE)
+    assert left_out == 0
+    assert {("accounts", "acc-2034", "is missing"), ("banking.balances", "acc-2034", "is missing")} <= places
+    old = bank / "openholder.toml"
+    old.write_text(old.read_text() + RULE)
+    assert compare_closed(bank) == (1, set())
+    text = run_command("diff", "openholder.toml", "new.toml", "--customer", "cust-1019", cwd=bank).stderr
+    assert "1 accounts left out, which neither shares: blocked, or closed for longer than" in text
+    change(bank / "new.db", "UPDATE accounts SET closingDate = NULL WHERE id = 'acc-2034'")
+    left_out, places = compare_closed(bank)
+    assert (left_out, {place[0] for place in places}) == (0, {"accounts"})
+
+
+@pytest.mark.parametrize("column", ["", "closingDate", "closed_on"])
+def test_check_warns_of_a_rule_without_days_of_closing(bank, column):
+    if column:
+        change(bank / "bank.db", f"ALTER TABLE accounts ADD COLUMN {column} TEXT", None)
+
+    def warned():
+        text = run_command("check", "--dev", cwd=bank).stdout
+        return [line for line in text.splitlines() if line.startswith("closed accounts ")]
+
+    assert warned() == []
+    path = bank / "openholder.toml"
+    path.write_text(path.read_text() + RULE)
+    lines = warned()
+    assert len(lines) == (column != "closingDate")
+    text = "none of the first 25 accounts has a column `closingDate`"
+    assert all(" warning " in line and text in line for line in lines)
+    if column == "closed_on":
+        path.write_text(path.read_text() + '[sources.bank.columns.accounts]\nclosingDate = "closed_on"\n')
+        assert warned() == []
+
+
 def test_another_order_is_a_difference_too(bank):
     write_sqlite(bank / "new.db", sample_rows())
     with closing(sqlite3.connect(bank / "new.db")) as connection, connection:

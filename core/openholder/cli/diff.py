@@ -47,7 +47,7 @@ def diff(
 
     The records that OLD and NEW return are compared one by one, and differences are counted by collection and member.
     Moments and numbers are compared by value: +10:00 and Z, 0.0475 and 0.047500 do not differ, unless you want
-    `--spelling`. Exit code: 0 if the data is equal, 1 if it differs.
+    `--spelling`. Accounts that neither shares are left out. Exit code: 0 if the data is equal, 1 if it differs.
     """
     configure_for_command(sys.stderr)
     comparison = asyncio.run(
@@ -60,12 +60,16 @@ def diff(
     if as_json:
         summary = [dict(zip(HEADINGS, row, strict=True)) for row in rows]
         found = {"customers": comparison.customers, "summary": summary, "spelling": comparison.count_spelling()}
+        found |= {"accounts_left_out": comparison.left_out}
         click.echo(json.dumps(found | {"differences": [asdict(one) for one in differences]}, indent=2))
     else:
         if rows:
             click.echo(format_table([tuple(map(str, row)) for row in rows], HEADINGS))
         click.echo(f"{len(differences)} differences")
         click.echo(f"{comparison.customers} customers compared", err=True)
+        if comparison.left_out:
+            text = "accounts left out, which neither shares: blocked, or closed for longer than [closed_accounts] says"
+            click.echo(f"{comparison.left_out} {text}", err=True)
         if not spelling and comparison.count_spelling():
             text = f"{comparison.count_spelling()} members mean the same and are spelt differently: see --spelling"
             click.echo(text, err=True)

@@ -28,8 +28,9 @@ from openholder.server.app import make_store
 from openholder.server.connections import find_exposures
 from openholder.server.generation import list_operations, make_sources
 from openholder.server.tls import UnusableCertificate, list_hosts, load_certificate
-from openholder.serving.access import build_owner_query, fetch_all, is_served
+from openholder.serving.access import AUTHORITY, build_owner_query, fetch_all, is_served
 from openholder.serving.answers import has_needed
+from openholder.serving.closing import find_months
 from openholder.serving.ids import compile_id_pattern
 from openholder.settings import Settings
 from openholder.sources.kinds import UnusableKind
@@ -113,6 +114,8 @@ async def _inspect_sources(configuration: Configuration, sectors: Collection[str
                     yield step
                 for step in await _inspect_ids(sources, collection, operations, configuration.settings):
                     yield step
+            for step in await _inspect_closings(sources, operations, configuration.settings):
+                yield step
             # Operations share collections, and so does the advice on their queries: report each only once.
             advice = [text for operation in operations for text in await _ask_for_advice(sources, operation)]
             for text in dict.fromkeys(advice):
@@ -222,6 +225,25 @@ async def _inspect_ids(
         return []
     mistakes = find_unusable_ids(collection, rows or (), operations, compile_id_pattern(settings.id_characters))
     return [Step(f"ids of {collection}", "failed", mistake, collection) for mistake in mistakes]
+
+
+async def _inspect_closings(sources: SourceRegistry, operations: Sequence[Operation], settings: Settings) -> list[Step]:
+    """Find out whether accounts have the day of closing that a rule about closed accounts needs."""
+    periods = settings.closed_accounts.periods
+    served = [operation for operation in operations if is_served(sources, operation)]
+    if all(find_months(sources, periods, operation) is None for operation in served):
+        return []
+    try:
+        rows = await _fetch_sample(sources, AUTHORITY) if sources.find_source(AUTHORITY) else None
+    except OpenholderError:  # already reported for the operation
+        return []
+    if not rows or any("closingDate" in row for row in rows):
+        return []
+    text = (
+        f"none of the first {len(rows)} accounts has a column `closingDate`, the day of closing that [closed_accounts]"
+        " needs: requests for closed accounts, and lists with them, get 500"
+    )
+    return [Step("closed accounts", "warning", text, AUTHORITY, "no-closing-column", "closingDate")]
 
 
 def _propose_setting(column: str, member: str) -> str:

@@ -19,6 +19,8 @@ from openholder.sources.registry import SourceRegistry
 
 KeyedRecord = tuple[str, Mapping[str, Any]]
 """A record with its id."""
+Place = tuple[str, str]
+"""A collection, and the account whose records they are; empty for those of a customer."""
 Kinds = Mapping[str, Kind]
 """The kind of each member, by path."""
 
@@ -45,6 +47,8 @@ class Comparison:
     customers: int = 0
     """How many customers were compared."""
     differences: list[Difference] = field(default_factory=list)
+    left_out: int = 0
+    """How many accounts neither configuration shares: they are blocked, or were closed too long ago."""
 
     def select(self, *, spelling: bool) -> list[Difference]:
         """Return the differences of values, and those of spelling too if that is wanted."""
@@ -76,8 +80,9 @@ async def compare_configurations(
         comparison.customers = len(selected)
         with progress(selected) as remaining:
             for customer in remaining:
-                before = await _read_records(sources_before, operations_before, customer)
-                after = await _read_records(sources_after, operations_after, customer)
+                before, unshared_before = await _read_records(sources_before, operations_before, customer, old)
+                after, unshared_after = await _read_records(sources_after, operations_after, customer, new)
+                comparison.left_out += len({account for _, account in unshared_before & unshared_after})
                 for place in dict.fromkeys([*before, *after]):
                     kinds = list_kinds(place[0])
                     for found in compare_records(before.get(place, ()), after.get(place, ()), kinds):
@@ -86,19 +91,27 @@ async def compare_configurations(
 
 
 async def _read_records(
-    sources: SourceRegistry, operations: Sequence[Operation], customer: str
-) -> dict[tuple[str, str], list[KeyedRecord]]:
-    """Read the customer's records by collection and account. A record that cannot be served becomes its fault."""
-    records: dict[tuple[str, str], list[KeyedRecord]] = {}
-    async for holding in read_holdings(sources, operations, customer):
+    sources: SourceRegistry, operations: Sequence[Operation], customer: str, configuration: Configuration
+) -> tuple[dict[Place, list[KeyedRecord]], set[Place]]:
+    """Read the customer's records by collection and account, and list the places of accounts that are not shared.
+
+    A record that cannot be served becomes its fault.
+    """
+    records: dict[Place, list[KeyedRecord]] = {}
+    unshared: set[Place] = set()
+    async for holding in read_holdings(sources, operations, customer, configuration.settings.closed_accounts.periods):
+        place = holding.collection, holding.ids.get("accountId", "")
+        if not holding.is_shared:
+            unshared.add(place)
+            continue
         found = [
             (key, {"fault": str(misfit)} if misfit else content)
             for key, content, misfit in convert_records(holding, operations)
         ]
         if holding.fault:
             found.append(("?", {"fault": holding.fault}))
-        records[holding.collection, holding.ids.get("accountId", "")] = found
-    return records
+        records[place] = [*records.get(place, ()), *found]
+    return records, unshared
 
 
 def compare_records(

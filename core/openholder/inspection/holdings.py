@@ -16,11 +16,13 @@ import msgspec
 from openholder.contract.collections import find_collection, read_key
 from openholder.contract.formats import Record
 from openholder.contract.operations import Operation
+from openholder.contract.records.auth import AccountLink
 from openholder.contract.rows import Misfit, to_record
 from openholder.errors import OpenholderError, SourceFault
 from openholder.query import Query, Row, text
-from openholder.serving.access import build_owner_query, fetch_account_rows, is_served, read_link
+from openholder.serving.access import AUTHORITY, build_owner_query, fetch_account_rows, is_served, read_link
 from openholder.serving.answers import has_needed
+from openholder.serving.closing import Periods, find_months, has_lapsed
 from openholder.sources.registry import SourceRegistry
 
 BATCH_SIZE = 1000
@@ -41,6 +43,8 @@ class Holding:
     seconds: float = 0.0
     fault: str = ""
     """Why rows are missing, if the source failed."""
+    is_shared: bool = True
+    """Whether the account is shared: not if it is blocked, or was closed too long ago. If not, nothing is read."""
 
 
 async def list_customers(sources: SourceRegistry, number: int) -> list[str]:
@@ -52,38 +56,56 @@ async def list_customers(sources: SourceRegistry, number: int) -> list[str]:
 
 
 async def read_holdings(
-    sources: SourceRegistry, operations: Sequence[Operation], customer_id: str
+    sources: SourceRegistry, operations: Sequence[Operation], customer_id: str, periods: Periods
 ) -> AsyncIterator[Holding]:
-    """Read each served collection for a customer and for each of the customer's accounts that may be shared."""
-    accounts, faults = await _list_shareable_accounts(sources, customer_id)
+    """Read each served collection for a customer and for each of the customer's accounts that it shares.
+
+    ``periods`` are the months for which the sectors share closed accounts.
+    """
+    served = {row.collection: find_months(sources, periods, row) for row in operations if is_served(sources, row)}
+    links, faults = await _list_accounts(sources, customer_id, is_day_needed=set(served.values()) != {None})
     for fault in faults:
-        yield Holding("accounts", {"customerId": customer_id}, fault=fault)
-    served = dict.fromkeys(operation.collection for operation in operations if is_served(sources, operation))
-    for collection in served:
+        yield Holding(AUTHORITY, {"customerId": customer_id}, fault=fault)
+    for collection, months in served.items():
         spec = find_collection(collection)
+        shared = {link.id: _is_shared(link, months) for link in links}
         if spec.customer:
-            yield await _read_holding(sources, collection, {"customerId": customer_id})
+            holding = await _read_holding(sources, collection, {"customerId": customer_id})
+            if collection == AUTHORITY:
+                holding.rows = [row for row in holding.rows if shared.get(text(row.get("id")), True)]
+            yield holding
         elif spec.account:
-            for account_id in accounts:
+            for account_id, is_shared in shared.items():
                 ids = {"customerId": customer_id, "accountId": account_id}
-                yield await _read_holding(sources, collection, ids)
+                yield (
+                    await _read_holding(sources, collection, ids)
+                    if is_shared
+                    else Holding(collection, ids, is_shared=False)
+                )
 
 
-async def _list_shareable_accounts(sources: SourceRegistry, customer_id: str) -> tuple[list[str], list[str]]:
-    """List the ids of the accounts that may be shared, and the faults of accounts for which that is unknown."""
+async def _list_accounts(
+    sources: SourceRegistry, customer_id: str, *, is_day_needed: bool
+) -> tuple[list[AccountLink], list[str]]:
+    """List the accounts of which it is known whether they are shared, and the faults of the others."""
     accounts, faults = [], []
     try:
-        rows = await fetch_account_rows(sources, customer_id) if sources.find_source("accounts") else []
+        rows = await fetch_account_rows(sources, customer_id) if sources.find_source(AUTHORITY) else []
     except OpenholderError as exc:
-        return [], [describe_fault(exc, "accounts")]
+        return [], [describe_fault(exc, AUTHORITY)]
     for row in rows:
         try:
             link = read_link(row)
-            if link.may_be_shared:
-                accounts.append(link.id)
+            if is_day_needed and link.may_be_shared:
+                has_lapsed(link, 0)
+            accounts.append(link)
         except OpenholderError as exc:
-            faults.append(describe_fault(exc, "accounts"))
+            faults.append(describe_fault(exc, AUTHORITY))
     return accounts, faults
+
+
+def _is_shared(link: AccountLink, months: int | None) -> bool:
+    return link.may_be_shared and (months is None or not has_lapsed(link, months))
 
 
 async def _read_holding(sources: SourceRegistry, collection: str, ids: Mapping[str, str]) -> Holding:
