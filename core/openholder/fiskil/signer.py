@@ -39,18 +39,31 @@ class Signer:
         return cls(rsa.generate_private_key(public_exponent=65_537, key_size=2048), kid or str(uuid.uuid4()))
 
     @classmethod
+    def load(cls, pem: bytes, kid: str) -> Signer:
+        """Load a signer from its private key, in PEM.
+
+        Raises:
+            ValueError: The PEM does not contain an RSA key.
+        """
+        key = serialization.load_pem_private_key(pem, password=None)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise ValueError("the PEM does not contain an RSA key")
+        return cls(key, kid)
+
+    @classmethod
     def load_or_generate(cls, path: Path) -> Signer:
         """Load the signer's key from the file, which is created on first use and readable by its owner only."""
         if not path.exists():
             signer = cls.generate()
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(signer._encode_private_key())
+                file.write(signer.private_bytes())
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise ValueError(f"{path} does not contain an RSA key")
         return cls(key, f"development-{key.public_key().public_numbers().n % 10**8:08d}")
 
-    def _encode_private_key(self) -> bytes:
+    def private_bytes(self) -> bytes:
+        """Encode the private key in PEM, for another process of this machine."""
         return self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

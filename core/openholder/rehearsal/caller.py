@@ -6,9 +6,10 @@ import asyncio
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -68,6 +69,8 @@ class Caller:
     signer: Signer
     trust: ssl.SSLContext | bool = True
     """Verifies the server's certificate."""
+    authority: Path | None = None
+    """The file that `trust` was loaded from, for a process of its own."""
     algorithm: str = "PS256"
     """The algorithm of the tokens: a server may accept PS256, RS256 or both."""
     first_accepted: AcceptedToken | None = None
@@ -108,7 +111,7 @@ class Caller:
         async with self.http.request(
             request.method, url, data=body, headers=headers, allow_redirects=False
         ) as response:
-            content = await _read_body(response.content)
+            content = await read_body(response.content)
             if content is None:
                 return Exchange(request=request, transport_error=f"a response of more than {MAX_CONTENT >> 20} MiB")
             decoded, json_error = None, ""
@@ -139,7 +142,14 @@ class Caller:
 
 @asynccontextmanager
 async def open_caller(
-    base_url: str, audience: str, issuer: str, signer: Signer, *, seconds: float, trust: ssl.SSLContext | bool = True
+    base_url: str,
+    audience: str,
+    issuer: str,
+    signer: Signer,
+    *,
+    seconds: float,
+    trust: ssl.SSLContext | bool = True,
+    authority: Path | None = None,
 ) -> AsyncIterator[Caller]:
     """Open the HTTP client of a caller for the duration of the block.
 
@@ -150,16 +160,32 @@ async def open_caller(
         signer: Signs the tokens.
         seconds: The time limit for each response.
         trust: Verifies the server's certificate.
+        authority: The file that ``trust`` was loaded from, if it was.
     """
-    limit = aiohttp.ClientTimeout(total=seconds)
-    connector = aiohttp.TCPConnector(ssl=trust, limit=0)
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=limit, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=["User-Agent"]
-    ) as http:
-        yield Caller(http, base_url, audience, issuer, signer, trust)
+    async with open_http(seconds=seconds, trust=trust) as http:
+        yield Caller(http, base_url, audience, issuer, signer, trust, authority)
 
 
-async def _read_body(stream: aiohttp.StreamReader) -> bytes | None:
+def open_http(
+    *, seconds: float, trust: ssl.SSLContext | bool, middlewares: Sequence[aiohttp.ClientMiddlewareType] = ()
+) -> aiohttp.ClientSession:
+    """Open an HTTP client without cookies, User-Agent, and a limit of connections.
+
+    Args:
+        seconds: The time limit for each response.
+        trust: Verifies the server's certificate.
+        middlewares: Called around each request.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trust, limit=0),
+        timeout=aiohttp.ClientTimeout(total=seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=["User-Agent"],
+        middlewares=middlewares,
+    )
+
+
+async def read_body(stream: aiohttp.StreamReader) -> bytes | None:
     """Read the body; return None if it exceeds the limit."""
     content = bytearray()
     async for part in stream.iter_chunked(65_536):

@@ -134,13 +134,7 @@ class Exchange:
     @property
     def retry_after(self) -> float | None:
         """Return the seconds to wait after 429; None if the response does not ask for that."""
-        text = self.headers.get("Retry-After", "").strip() if self.status == TOO_MANY else ""
-        if text.isdigit():
-            return float(text)
-        try:
-            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()) if text else None
-        except (ValueError, TypeError):
-            return None
+        return read_retry_after(self.headers) if self.status == TOO_MANY else None
 
     @property
     def media_type(self) -> str:
@@ -239,6 +233,17 @@ def read_page_size(request: Request) -> int:
     """Return the requested page size; the default is 25 (CDS, pagination)."""
     query = parse_qs(request.query)
     return int((query.get("page-size") or query.get("limit") or ["25"])[0])
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that Retry-After names (RFC 9110 section 10.2.3); None if it is missing or names none."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()) if text else None
+    except (ValueError, TypeError):
+        return None
 
 
 def get_member(content: Any, *names: str) -> Any:

@@ -60,13 +60,24 @@ async def walk_pages(
 
 def read_next_query(operation: Operation, exchange: Exchange, first_query: str) -> str:
     """Return the query of the next page as Fiskil derives it from the response; empty after the last page."""
-    if operation.reply.paging == "offset":
+    return find_next_query(operation.reply.paging, exchange.json, first_query)
+
+
+def find_next_query(paging: str | None, content: Any, first_query: str) -> str:
+    """Return the query of the next page from the content of a page; empty after the last one.
+
+    Args:
+        paging: The style of paging, as in `Reply`.
+        content: The decoded content.
+        first_query: The query of the first page.
+    """
+    if paging == "offset":
         # Up to FDX 6.2 it is an offset, from 6.3 on a page key. A server of both versions has both.
         for member, parameter in (("nextOffset", "offset"), ("nextPageKey", "pageKey")):
-            if cursor := get_member(exchange.json, "page", member):
+            if cursor := get_member(content, "page", member):
                 return f"{first_query}&{parameter}={quote(str(cursor), safe='')}"
         return ""
-    link = get_member(exchange.json, "links", "next") if operation.reply.paging else None
+    link = get_member(content, "links", "next") if paging else None
     return link.rpartition("?")[2] if isinstance(link, str) else ""
 
 
