@@ -147,7 +147,11 @@ OPTIONS: Mapping[str, tuple[click.Option, ...]] = {
         ),
     ),
     "Load": (
-        click.Option(["--rate"], type=click.FloatRange(0, min_open=True), help="Requests per second. Requires --for."),
+        click.Option(
+            ["--rate"],
+            type=click.FloatRange(0, min_open=True),
+            help="Requests per second, sent when they are due, even if the server falls behind. Requires --for.",
+        ),
         click.Option(
             ["--for", "duration"],
             type=parse_duration,
@@ -282,6 +286,11 @@ def rehearse(**values: Any) -> int:
 
     The rehearsal plays the role of Fiskil: it logs in, requests all data, sends requests that must be refused, and
     checks every response. It exits with 1 if a rule is broken that is more than a warning.
+
+    With --rate and --for it then puts the load of recipients on the server. Everything is read once for each customer,
+    with two years of transactions; then accounts, balances and the last 14 days are read again and again. Bursts are
+    part of it. Failed requests are sent again with a new token. A process of its own sends the load; if that cannot
+    keep up, the report says so and judges nothing.
     """
     options = RehearseOptions(**values)
     options.check()
@@ -318,7 +327,12 @@ async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext |
     audience = options.audience or options.url
     async with (
         nullcontext() if options.jwks or options.dev else jwks_host(options.jwks_url, signer.jwks),
-        open_caller(options.url, audience, options.issuer, signer, seconds=options.timeout, trust=trust) as caller,
+        open_caller(
+            *(options.url, audience, options.issuer, signer),
+            seconds=options.timeout,
+            trust=trust,
+            authority=options.ca,
+        ) as caller,
     ):
         await check_reachable(options.url, caller.http)
         operations = await load_operations(options.sectors, options.openapi, caller.http)

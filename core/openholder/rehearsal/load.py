@@ -1,65 +1,51 @@
-"""Put load on a server at a fixed rate: an open loop of signed requests in the mix of real traffic.
+"""Put the load of recipients on a server at a fixed rate, and judge how it copes.
 
-The time at which each request is due is fixed before the first is sent. It is sent then, whether or not earlier ones
-were answered, and its latency counts from then. A server that stalls delays everyone who arrives meanwhile; a caller
-that waits for each response would never see that ("coordinated omission").
+`recipients` says what is asked, this module when, and `generator` sends it, in a process of its own.
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import groupby
-from typing import Literal
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
-from openholder.contract.operations import Operation
-from openholder.rehearsal.caller import Caller
-from openholder.rehearsal.checks.latency import WITHIN_TIER, check_measure
-from openholder.rehearsal.exchange import Exchange, Request
-from openholder.rehearsal.measures import LoadResult, Measure, Second, find_percentile
-from openholder.rehearsal.results import Failure, Result, Rule, fail_rule, judge_rule, skip_rule
+from openholder.contract.operation import Tier
+from openholder.rehearsal.checks.latency import MIN_RESPONSES, SEEMS_SLOW, WITHIN_TIER, check_measure
+from openholder.rehearsal.generator import Finished, GeneratorFault, Job, Read, Sample, Sent, Signed, run_apart
+from openholder.rehearsal.measures import LoadResult, Measure, Second, find_percentile, find_tier
+from openholder.rehearsal.recipients import PERIODS, Reading, find_window, plan_customers, try_periods, write_script
+from openholder.rehearsal.results import Failure, Result, Rule, fail_rule, skip_rule
 from openholder.rehearsal.session import Session
 
-Outcome = Literal["good", "deferred", "refused", "failed", "unsent"]
-"""
-``good``      answered with data
-``deferred``  429 or 503 with Retry-After
-``refused``   429 or 503 without Retry-After
-``failed``    any other response, or none
-``unsent``    not sent: too many requests were waiting for a response
-"""
-
-SHARES: tuple[tuple[int, frozenset[str]], ...] = (
-    (60, frozenset({"accounts", "balances"})),
-    (25, frozenset({"transactions", "billing"})),
-    (10, frozenset({"customers"})),
-    (5, frozenset({"search"})),
-)
-"""Percentage of requests for each kind of collection. If none of a kind is served, the others take its share."""
+BURST_EVERY = 5
+"""Seconds from one burst to the next; the first is in the second second."""
+BURST_SHARE = 0.5
+"""The share of a second's requests that are due at once in a burst. The thresholds of the CDS count seconds."""
 MAX_IN_FLIGHT = 500
 """Requests that wait for a response. Each has a connection, and many systems limit a process to 1024 files."""
+WAITS = (0.5, 1.0, 2.0)
+"""Seconds before a failed request is sent again, the first time and later ones, if the response names no time."""
 MAX_LAG = 0.1
 """Seconds that 95 % of the requests may be sent late: a tenth of the strictest tier."""
 CUSTOMER_THRESHOLD = 10
 HOLDER_THRESHOLD = 150
 """Requests per second above which a holder may refuse (CDS, traffic thresholds; up to 10 000 authorisations)."""
+UNAVAILABLE = 0.005
+"""The share of requests that a server may refuse below the thresholds or break off (CDS: 99.5 % availability)."""
 SERVER_UNDER_LOAD = "the server under load"
-_BATCH = 100
-"""Tokens that are signed between two reports of progress."""
 
 LOAD_ANSWERED = Rule(
     name="load-answered",
     severity="error",
     expected="Under load, each request is answered with data. Above the thresholds (10 requests per second for one"
-    " customer, 150 in total) 429 or 503 is acceptable.",
+    " customer, 150 in total) 429 or 503 with Retry-After is acceptable; below them, for at most 0.5 % of the requests,"
+    " as are connections that end early.",
     why="A recipient that keeps to the thresholds gets errors, which count against the holder's 99.5 % availability.",
     reference="Consumer Data Standards, non-functional requirements: availability, traffic thresholds",
-    how_to_fix="Look for exhausted connection pools, locks, and handlers that block others; add workers.",
-    example="GET …/accounts/{accountId}/transactions: 500: 12 of 1800 requests",
+    how_to_fix="Each of these requests was answered before the load, alone. Look for exhausted connection pools,"
+    " short queues, locks, and handlers that block others; add workers.",
+    example="GET …/accounts/{accountId}/transactions: 500: 12 of 1800 requests, 11 of them in bursts of 25; 12 were"
+    " answered when sent again",
 )
 RETRY_AFTER = Rule(
     name="load-retry-after",
@@ -70,168 +56,162 @@ RETRY_AFTER = Rule(
     how_to_fix="Send Retry-After, in seconds, with every 429 and 503, including those of a proxy in front.",
     example="GET …/accounts/{accountId}/transactions: 503: 40 of 1800 requests",
 )
-ON_TIME = Rule(
-    name="load-on-time",
-    severity="warning",
-    expected=f"95 % of the requests of the load are sent within {MAX_LAG * 1000:.0f} ms of the time they are due.",
-    why="If they are later, this machine is too slow for the rate, and the latencies are not the server's.",
-    reference="openholder's own rule: a tenth of the strictest tier",
-    how_to_fix="Run the rehearsal on another machine than the server, or choose a lower rate.",
-    example="the server under load: 95 % were sent up to 340 ms late: the figures are not the server's",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The measurement of one request. The content of the response is not kept."""
-
-    request: Request
-    outcome: Outcome
-    status_text: str
-    due: float
-    """Seconds since the load began, like the following."""
-    began: float = 0.0
-    ended: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """The latency, counted from the time the request was due."""
-        return self.ended - self.due
 
 
 async def run_load(session: Session) -> AsyncIterator[Result]:
     """Put the planned load on the server, check how it copes, and store the figures in `Session.load`."""
-    requests = draw_requests(session)
-    if not requests:
-        is_planned = session.plan.rate and session.plan.seconds
-        reason = "no operation of the load is served" if is_planned else "--rate and --for not given"
-        yield skip_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, reason)
+    due = schedule_requests(session.plan.rate, session.plan.seconds)
+    if not due:
+        yield skip_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, "--rate and --for not given")
         return
-    signed = await _sign_requests(session, requests)
-    samples = await _OpenLoop(session).run(signed)
-    session.load = summarize_samples(session.plan.rate, samples)
-    for result in _check_load(session, session.load, samples):
+    accepted = await try_periods(session)
+    for result in _explain_omissions(session, accepted):
+        yield result
+    customers = plan_customers(session, accepted)
+    if not customers:
+        yield skip_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, "no operation of the load is served")
+        return
+    script = write_script(customers, len(due))
+    readings = list(dict.fromkeys(script))
+    try:
+        finished = await run_apart(_build_job(session, readings, script, due), _watch(session, len(due)))
+    except GeneratorFault as exc:
+        yield skip_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, str(exc))
+        return
+    session.load = summarize_samples(session.plan.rate, finished, readings)
+    for result in _check_load(session.load, finished.samples, readings):
         yield result
 
 
-def draw_requests(session: Session) -> list[Request]:
-    """Draw the requests of the load, in order, from those that were answered with data before."""
-    pools: Mapping[int, dict[str, list[Request]]] = defaultdict(lambda: defaultdict(list))
-    for run in session.runs:
-        for sequences in run.sequences.values():
-            for sequence in sequences:
-                share = _find_share(sequence.operation)
-                if share and sequence.first.is_ok:
-                    request = replace(sequence.first.request, query="", token=None)
-                    pools[share][sequence.operation.name].append(request)
-    if not pools:
-        return []
-    chance = random.Random(0)  # the same sequence in every run, so that runs can be compared
-    shares = chance.choices(list(pools), weights=list(pools), k=round(session.plan.rate * session.plan.seconds))
-    return [chance.choice(chance.choice(list(pools[share].values()))) for share in shares]
+def schedule_requests(rate: float, seconds: float) -> list[float]:
+    """Return when each request of a load is due, in seconds since it began, in order.
+
+    Each second has an equal number of requests, at equal intervals. In the second second, and in every fifth after it,
+    half of them are due at once.
+    """
+    due: list[float] = []
+    second = 0
+    while len(due) < round(rate * seconds):
+        length = min(1.0, seconds - second)
+        count = round(rate * (second + length)) - len(due)
+        burst = int(count * BURST_SHARE) if second % BURST_EVERY == 1 else 0
+        due += [float(second)] * burst
+        due += [second + (number + 0.5) * length / (count - burst) for number in range(count - burst)]
+        second += 1
+    return due
 
 
-def _find_share(operation: Operation) -> int:
-    """Return the percentage of requests for operations of this kind; 0 if it is not part of the load."""
-    collection = "search" if operation.whose == "search" else operation.collection.rpartition(".")[2]
-    return next((share for share, names in SHARES if collection in names and not operation.deprecated), 0)
+def _explain_omissions(session: Session, accepted: Mapping[tuple[str, str], str]) -> Iterator[Result]:
+    """Say which periods are left out, because the server did not answer them before the load."""
+    for operation in session.served_operations:
+        for period in PERIODS if find_window(operation) and not operation.deprecated else ():
+            if (operation.name, period) not in accepted:
+                route = f"{operation.method} {operation.path}"
+                yield skip_rule(LOAD_ANSWERED, route, f"{period} of records were not answered before the load")
 
 
-async def _sign_requests(session: Session, requests: Sequence[Request]) -> list[Request]:
-    """Sign a token for each request in advance: signing costs more than a fast server needs to answer."""
-    # A token must outlive the signing of the others and the load. The longest load stays below the one hour that most
-    # servers accept as a lifetime.
-    lifetime = round(60 + session.plan.seconds + len(requests) * 0.005)
-    signed: list[Request] = []
-    for start in range(0, len(requests), _BATCH):
-        batch = requests[start : start + _BATCH]
-        signed += await asyncio.to_thread(_sign_batch, session.caller, batch, lifetime)
-        session.on_progress(f"signing {len(signed)} of {len(requests)} tokens")
-    return signed
+def _build_job(session: Session, readings: Sequence[Reading], script: Iterable[Reading], due: list[float]) -> Job:
+    """Describe the load to the generator."""
+    caller, numbers = session.caller, {reading: number for number, reading in enumerate(readings)}
+    reads = []
+    for request in (reading.request for reading in readings):
+        assert request.operation
+        reply = request.operation.reply
+        is_json = reply.media.endswith("json")
+        reads.append(Read(request.method, request.path, request.query, request.body, reply.paging, is_json))
+    return Job(
+        base_url=caller.base_url,
+        audience=caller.audience,
+        issuer=caller.issuer,
+        key=caller.signer.private_bytes(),
+        kid=caller.signer.kid,
+        algorithm=caller.algorithm,
+        # A token must outlive the signing of the others and the load. The longest load stays below the one hour that
+        # most servers accept as a lifetime.
+        lifetime=round(60 + session.plan.seconds + len(due) * 0.005),
+        authority=str(caller.authority or ""),
+        seconds=caller.http.timeout.total or 0.0,
+        reads=reads,
+        script=[numbers[reading] for reading in script],
+        due=due,
+        most=MAX_IN_FLIGHT,
+        waits=WAITS,
+    )
 
 
-def _sign_batch(caller: Caller, requests: Iterable[Request], lifetime: int) -> list[Request]:
-    return [replace(request, token=caller.sign_token(request.path, lifetime=lifetime)) for request in requests]
+def _watch(session: Session, total: int) -> Callable[[Signed | Sent], None]:
+    """Return what shows the messages of the generator as progress."""
+
+    def show(message: Signed | Sent) -> None:
+        if isinstance(message, Signed):
+            session.on_progress(f"signing {message.count} of {total} tokens")
+        else:
+            session.on_progress(f"{message.count} of {total} sent, {message.in_flight} in flight")
+
+    return show
 
 
-@dataclass
-class _OpenLoop:
-    """Sends requests at fixed times and takes samples."""
+def summarize_samples(rate: float, finished: Finished, readings: Sequence[Reading]) -> LoadResult:
+    """Return the figures of a load.
 
-    session: Session
-    samples: list[Sample] = field(default_factory=list)
-    in_flight: int = 0
-    start: float = 0.0
-
-    async def run(self, requests: Sequence[Request]) -> list[Sample]:
-        """Send each request when it is due, then wait for all responses."""
-        rate = self.session.plan.rate
-        self.start = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
-            for number, request in enumerate(requests):
-                due = number / rate
-                await asyncio.sleep(max(0.0, due - self._get_elapsed()))
-                if self.in_flight >= MAX_IN_FLIGHT:
-                    self.samples.append(Sample(replace(request, token=None), "unsent", "not sent", due))
-                else:
-                    self.in_flight += 1
-                    group.create_task(self._send(request, due))
-                if number % max(1, round(rate)) == 0:
-                    self.session.on_progress(f"{number} of {len(requests)} sent, {self.in_flight} in flight")
-        return self.samples
-
-    async def _send(self, request: Request, due: float) -> None:
-        began = self._get_elapsed()
-        exchange = await self.session.caller.send(request)
-        self.in_flight -= 1
-        outcome, text = _classify(exchange)
-        self.samples.append(Sample(replace(request, token=None), outcome, text, due, began, self._get_elapsed()))
-
-    def _get_elapsed(self) -> float:
-        return time.perf_counter() - self.start
-
-
-def _classify(exchange: Exchange) -> tuple[Outcome, str]:
-    """Return the outcome of an exchange, and its text."""
-    if exchange.is_ok:
-        return ("good", exchange.status_text) if exchange.json is not None else ("failed", "200 that is not JSON")
-    if exchange.status in (429, 503):
-        return ("deferred" if "Retry-After" in exchange.headers else "refused"), exchange.status_text
-    return "failed", exchange.status_text
-
-
-def summarize_samples(rate: float, samples: Sequence[Sample]) -> LoadResult:
-    """Return the figures of a load."""
-    outcomes = [sample.outcome for sample in samples]
-    sent = sorted((sample for sample in samples if sample.outcome != "unsent"), key=lambda sample: sample.began)
+    Args:
+        rate: Requests per second, as planned.
+        finished: What the generator measured.
+        readings: What was read, by the number of the read.
+    """
+    outcomes = Counter(sample.outcome for sample in finished.samples)
+    sent = sorted((sample for sample in finished.samples if sample.outcome != "unsent"), key=_get_beginning)
+    good = [sample for sample in sent if sample.outcome == "good"]
     lags = sorted(sample.began - sample.due for sample in sent)
     span = sent[-1].began - sent[0].began if sent else 0.0
-    measures = []
-    for subject, some in _group_by_route(samples):
-        if seconds := [sample.seconds for sample in some if sample.outcome == "good"]:
-            measures.append(Measure.of(subject, seconds))
+    lag = find_percentile(lags, 95) if sent else 0.0
+    is_limited = lag > MAX_LAG
     return LoadResult(
         rate=rate,
         reached=(len(sent) - 1) / span if span else 0.0,
         sent=len(sent),
-        good=outcomes.count("good"),
-        deferred=outcomes.count("deferred"),
-        refused=outcomes.count("refused"),
-        failed=outcomes.count("failed"),
-        unsent=outcomes.count("unsent"),
-        lag=find_percentile(lags, 95),
-        measures=tuple(measures),
-        timeline=tuple(_build_timeline(samples)),
+        good=len(good),
+        deferred=outcomes["deferred"],
+        refused=outcomes["refused"],
+        broken=outcomes["broken"],
+        failed=outcomes["failed"],
+        unsent=outcomes["unsent"],
+        retries=sum(sample.times > 0 for sample in sent),
+        recovered=sum(sample.times > 0 for sample in good),
+        lag=lag,
+        lag_max=lags[-1] if lags else 0.0,
+        processor=finished.processor,
+        is_limited=is_limited,
+        measures=() if is_limited else tuple(_measure_operations(good, readings)),
+        tiers=() if is_limited else tuple(_measure_tiers(good, readings)),
+        timeline=tuple(_build_timeline(good)),
     )
 
 
-def _group_by_route(samples: Iterable[Sample]) -> Iterator[tuple[str, list[Sample]]]:
-    ordered = sorted(samples, key=lambda sample: sample.request.route)
-    return ((subject, list(some)) for subject, some in groupby(ordered, lambda sample: sample.request.route))
+def _get_beginning(sample: Sample) -> float:
+    return sample.began
 
 
-def _build_timeline(samples: Iterable[Sample]) -> Iterator[Second]:
-    good = [sample for sample in samples if sample.outcome == "good"]
+def _measure_operations(good: Iterable[Sample], readings: Sequence[Reading]) -> Iterator[Measure]:
+    """Measure each operation and period."""
+    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for sample in good:
+        reading = readings[sample.read]
+        seconds[reading.request.route, reading.period].append(sample.seconds)
+    return (Measure.of(route, some, period) for (route, period), some in sorted(seconds.items()))
+
+
+def _measure_tiers(good: Iterable[Sample], readings: Sequence[Reading]) -> Iterator[Measure]:
+    """Measure all operations of each tier together, the strictest tier first."""
+    seconds: dict[tuple[float, str], list[float]] = defaultdict(list)
+    for sample in good:
+        tier = find_tier(readings[sample.read].request.route)
+        seconds[tier.limit, tier.name].append(sample.seconds)
+    for (limit, name), some in sorted(seconds.items()):
+        yield Measure.of(name, some, tier=Tier(name, limit))
+
+
+def _build_timeline(good: Iterable[Sample]) -> Iterator[Second]:
     latencies: dict[int, list[float]] = defaultdict(list)
     ended: dict[int, int] = defaultdict(int)
     for sample in good:
@@ -242,40 +222,80 @@ def _build_timeline(samples: Iterable[Sample]) -> Iterator[Second]:
         yield Second(p95, ended[second])
 
 
-def _check_load(session: Session, load: LoadResult, samples: Sequence[Sample]) -> Iterator[Result]:
-    """Check the figures. If requests were sent late, latencies prove nothing and are not judged."""
-    late = f"95 % were sent up to {load.lag * 1000:.0f} ms late: the figures are not the server's"
-    is_on_time = load.lag <= MAX_LAG
-    yield judge_rule(ON_TIME, SERVER_UNDER_LOAD, is_on_time, late)
+def _check_load(load: LoadResult, samples: Sequence[Sample], readings: Sequence[Reading]) -> Iterator[Result]:
+    """Check the figures. If the generator was the limit, they prove nothing and are not judged."""
+    if load.is_limited:
+        reason = f"the generator was the limit: 95 % of the requests were sent up to {load.lag * 1000:.0f} ms late"
+        for rule in (LOAD_ANSWERED, RETRY_AFTER, WITHIN_TIER):
+            yield skip_rule(rule, SERVER_UNDER_LOAD, reason)
+        return
     if load.unsent:
-        unsent = f"{load.unsent} not sent: {MAX_IN_FLIGHT} others were waiting for a response"
-        yield (
-            fail_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, unsent)
-            if is_on_time
-            else skip_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, late)
-        )
-    # Up to this rate none may be refused, if the customers have equal shares of the load.
-    customers = {run.customer_id for run in session.runs if run.customer_id}
-    threshold = min(HOLDER_THRESHOLD, CUSTOMER_THRESHOLD * max(1, len(customers)))
-    unacceptable = {"failed", "deferred", "refused"} if load.rate <= threshold else {"failed"}
-    for subject, some in _group_by_route(samples):
-        yield _check_outcomes(LOAD_ANSWERED, subject, some, unacceptable)
-        yield _check_outcomes(RETRY_AFTER, subject, some, {"refused"})
-    condition = f" at {load.rate:g} requests per second"
+        unsent = f"{load.unsent} not sent: too many others were waiting for a response"
+        yield fail_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, unsent)
+    accepted = _accept_refusals(samples, readings)
+    unwanted = [sample for sample in samples if sample.outcome not in ("good", "unsent") and sample not in accepted]
+    blunt = [sample for sample in samples if sample.outcome == "refused"]
+    yield from _explain_failures(LOAD_ANSWERED, unwanted, samples, readings)
+    yield from _explain_failures(RETRY_AFTER, blunt, samples, readings)
     for measure in load.measures:
-        if is_on_time:
-            yield check_measure(measure, WITHIN_TIER, condition)
-        else:
-            yield skip_rule(WITHIN_TIER, measure.subject, late)
+        asked = f" for {measure.period}" if measure.period else ""
+        rule = WITHIN_TIER if measure.count >= MIN_RESPONSES else SEEMS_SLOW
+        yield check_measure(measure, rule, f"{asked} at {load.rate:g} requests per second")
 
 
-def _check_outcomes(rule: Rule, subject: str, samples: Sequence[Sample], unacceptable: set[str]) -> Result:
-    """Return a result with one failure for each different response with an unacceptable outcome."""
-    by_text: dict[str, list[Sample]] = defaultdict(list)
+def _accept_refusals(samples: Sequence[Sample], readings: Sequence[Reading]) -> set[Sample]:
+    """Return the refusals above the thresholds, and those below them and broken connections if they are few."""
+    began: dict[int | None, list[float]] = defaultdict(list)
     for sample in samples:
-        if sample.outcome in unacceptable:
-            by_text[sample.status_text].append(sample)
-    failures = (
-        Failure(f"{text}: {len(some)} of {len(samples)} requests", some[0].request) for text, some in by_text.items()
-    )
-    return Result(rule, subject, tuple(failures))
+        if sample.outcome != "unsent":
+            began[None].append(sample.began)
+            began[readings[sample.read].customer].append(sample.began)
+    for times in began.values():
+        times.sort()
+
+    def count(customer: int | None, until: float) -> int:
+        """Count the requests of the last second; what is sent in time may arrive late by the lag that is allowed."""
+        times = began[customer]
+        return bisect_right(times, until) - bisect_left(times, until - 1 - MAX_LAG)
+
+    above: set[Sample] = set()
+    below: set[Sample] = set()
+    for sample in samples:
+        if sample.outcome in ("deferred", "refused"):
+            is_above = (
+                count(None, sample.began) > HOLDER_THRESHOLD
+                or count(readings[sample.read].customer, sample.began) > CUSTOMER_THRESHOLD
+            )
+            (above if is_above else below).add(sample)
+        elif sample.outcome == "broken":
+            below.add(sample)
+    return above | below if len(below) <= max(1.0, UNAVAILABLE * len(began[None])) else above
+
+
+def _explain_failures(
+    rule: Rule, unwanted: Iterable[Sample], samples: Sequence[Sample], readings: Sequence[Reading]
+) -> Iterator[Result]:
+    """Yield a result for each operation, with one failure for each different response to it.
+
+    Args:
+        rule: The rule that is judged.
+        unwanted: The samples that break it.
+        samples: All samples.
+        readings: What was read, by the number of the read.
+    """
+    at_once = Counter(sample.due for sample in samples)
+    recovered = {sample.number for sample in samples if sample.times and sample.outcome == "good"}
+    totals = Counter(readings[sample.read].request.route for sample in samples)
+    by_route: dict[str, dict[str, list[Sample]]] = {route: defaultdict(list) for route in totals}
+    for sample in unwanted:
+        by_route[readings[sample.read].request.route][sample.text].append(sample)
+    for route, by_text in by_route.items():
+        failures = []
+        for text, some in by_text.items():
+            in_bursts = [at_once[sample.due] for sample in some if at_once[sample.due] > 1]
+            bursts = f", {len(in_bursts)} of them in bursts of up to {max(in_bursts)}" if in_bursts else ""
+            again = len({sample.number for sample in some} & recovered)
+            later = f"; {again} were answered when sent again" if again else ""
+            observed = f"{text}: {len(some)} of {totals[route]} requests{bursts}{later}"
+            failures.append(Failure(observed, readings[some[0].read].request, some[0].interaction_id))
+        yield Result(rule, route, tuple(failures))

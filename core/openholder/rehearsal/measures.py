@@ -32,19 +32,29 @@ class Measure:
     p95: float
     p99: float
     max: float
+    tier: Tier
+    """The performance tier of the operation."""
+    period: str = ""
+    """How far back the records were asked for, if that is known."""
 
     @classmethod
-    def of(cls, subject: str, seconds: Iterable[float]) -> Measure:
-        """Summarise response times; there must be at least one."""
+    def of(cls, subject: str, seconds: Iterable[float], period: str = "", tier: Tier | None = None) -> Measure:
+        """Summarise response times; there must be at least one.
+
+        Args:
+            subject: The operation, or what else was measured.
+            seconds: The response times.
+            period: How far back the records were asked for.
+            tier: The performance tier; by default that of the operation.
+        """
         ranked = sorted(seconds)
         p50, p95, p99 = (find_percentile(ranked, percent) for percent in (50, 95, 99))
-        return cls(subject, len(ranked), p50, p95, p99, ranked[-1])
+        return cls(subject, len(ranked), p50, p95, p99, ranked[-1], tier or find_tier(subject), period)
 
     @property
-    def tier(self) -> Tier:
-        """The performance tier of the operation."""
-        operation = _BY_ROUTE.get(self.subject)
-        return operation.tier if operation else ASSUMED_TIER
+    def label(self) -> str:
+        """The operation and the period."""
+        return f"{self.subject}, {self.period}" if self.period else self.subject
 
     @property
     def is_within_limit(self) -> bool:
@@ -83,8 +93,44 @@ class LoadResult:
     lag: float
     """Seconds between the time a request was due and the time it was sent: the 95th percentile."""
     measures: tuple[Measure, ...]
-    """The responses with data, by operation."""
+    """The responses with data, by operation and period; none if the generator was the limit."""
     timeline: tuple[Second, ...]
+    broken: int = 0
+    """The connection ended before the response did."""
+    retries: int = 0
+    """Requests that were sent again, with a new token, because they had failed. They are counted in ``sent`` too."""
+    recovered: int = 0
+    """Requests that failed and were answered with data when they were sent again."""
+    lag_max: float = 0.0
+    """The longest lag, in seconds."""
+    processor: float = 0.0
+    """The share of one processor that the generator took."""
+    is_limited: bool = False
+    """True if the generator was the limit: the figures are not the server's, and nothing is judged."""
+    tiers: tuple[Measure, ...] = ()
+    """The responses with data, by performance tier."""
+
+    @property
+    def description(self) -> str:
+        """The figures in a few sentences."""
+        sent = (
+            f"{self.rate:g} requests per second planned, {self.reached:.1f} reached: {self.sent} sent,"
+            f" {self.good} answered with data, {self.deferred} refused with Retry-After and {self.refused} without,"
+            f" {self.broken} broken off, {self.failed} failed, {self.unsent} not sent."
+        )
+        again = f" {self.retries} of them were sent again, and {self.recovered} requests were answered then."
+        lag = (
+            f" The generator sent 95 % of the requests at most {self.lag * 1000:.1f} ms late, all at most"
+            f" {self.lag_max * 1000:.1f} ms, and took {self.processor:.0%} of one processor."
+        )
+        limit = " It was the limit: the figures are not the server's, and nothing is judged." if self.is_limited else ""
+        return sent + (again if self.retries else "") + lag + limit
+
+
+def find_tier(subject: str) -> Tier:
+    """Return the performance tier of an operation, by its route."""
+    operation = _BY_ROUTE.get(subject)
+    return operation.tier if operation else ASSUMED_TIER
 
 
 def find_percentile(ranked: list[float], percent: int) -> float:

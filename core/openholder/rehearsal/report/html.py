@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from openholder.rehearsal.measures import LoadResult, Measure
+from openholder.rehearsal.measures import Measure
 from openholder.rehearsal.report.plot import draw_latencies, draw_timeline
 from openholder.rehearsal.report.summary import BrokenRule, Summary, format_seconds, format_times, summarize
 from openholder.rehearsal.results import Report
@@ -100,7 +100,7 @@ def _build_response_times(summary: Summary) -> Iterator[Markup]:
     )
     yield tag("p", legend, class_="soft")
     if summary.load:
-        yield tag("p", _describe_load(summary.load), class_="soft")
+        yield tag("p", f"The second bar is the load: {summary.load.description}", class_="soft")
     yield draw_latencies(summary)
     if summary.load:
         yield draw_timeline(summary.load)
@@ -109,21 +109,14 @@ def _build_response_times(summary: Summary) -> Iterator[Markup]:
         tables.append(_build_measures("Without load", summary.conversation))
     if summary.load and summary.load.measures:
         tables.append(_build_measures("Under load", summary.load.measures))
+        tables.append(_build_measures("Under load, by tier", summary.load.tiers))
     yield tag("details", tag("summary", "All figures"), *tables)
-
-
-def _describe_load(load: LoadResult) -> str:
-    return (
-        f"The second bar is the load: {load.rate:g} requests per second planned, {load.reached:.1f} reached;"
-        f" {load.sent} sent, {load.good} answered with data, {load.deferred} refused with Retry-After,"
-        f" {load.refused} refused without, {load.failed} failed, {load.unsent} not sent."
-    )
 
 
 def _build_measures(caption: str, measures: Sequence[Measure]) -> Markup:
     rows = [
         (
-            tag_code(measure.subject),
+            tag_code(measure.label),
             str(measure.count),
             format_seconds(measure.p50),
             format_seconds(measure.p95),

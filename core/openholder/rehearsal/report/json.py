@@ -25,9 +25,11 @@
     outcomes    results in the order of the checks: [{rule, subject, verdict: "passed" | "found" | "skipped", times,
                 reason}]; times is the number of failures, and reason is present if the verdict is "skipped"
     timings     response times without load, in seconds: [{subject, tier, limit, count, p50, p95, p99, max}]
-    load        null, or {rate, reached, sent, good, later, blunt, failed, unsent, lag, timings, timeline: [{p95,
-                answered}]}: see `openholder.rehearsal.measures.LoadResult`, where `later` and `blunt` are `deferred`
-                and `refused`; the timeline has one entry per second
+    load        null, or {rate, reached, sent, good, later, blunt, broken, failed, unsent, retries, recovered, lag,
+                lag_max, processor, limited, timings, tiers, timeline: [{p95, answered}]}: see
+                `openholder.rehearsal.measures.LoadResult`, where `later`, `blunt` and `limited` are `deferred`,
+                `refused` and `is_limited`. Its timings can have the member `period`. `tiers` are timings by tier,
+                whose subject is the tier. The timeline has one entry per second
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ _MEMBERS = {
     "response": "came",
     "deferred": "later",
     "refused": "blunt",
+    "is_limited": "limited",
 }
 """The members of version 1 whose names differ from those of the fields that they come from."""
 
@@ -114,19 +117,20 @@ def _build_outcome(row: ResultRow) -> dict[str, Any]:
 
 
 def _build_timing(measure: Measure) -> dict[str, Any]:
-    figures = {name: _round_to_microseconds(value) for name, value in asdict(measure).items()}
-    return {"tier": measure.tier.name, "limit": measure.tier.limit, **figures}
+    figures = {name: _round_to_microseconds(value) for name, value in asdict(measure).items() if value != ""}
+    return {**figures, "tier": measure.tier.name, "limit": measure.tier.limit}
 
 
 def _build_load(load: LoadResult) -> dict[str, Any]:
     figures = {
         name: _round_to_microseconds(value)
         for name, value in asdict(load).items()
-        if name not in ("measures", "timeline")
+        if name not in ("measures", "tiers", "timeline")
     }
     return {
         **_rename(figures),
         "timings": [_build_timing(measure) for measure in load.measures],
+        "tiers": [_build_timing(measure) for measure in load.tiers],
         "timeline": [
             {"p95": _round_to_microseconds(second.p95), "answered": second.answered} for second in load.timeline
         ],

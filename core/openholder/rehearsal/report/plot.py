@@ -44,7 +44,7 @@ class _Axis:
 
 def draw_latencies(summary: Summary) -> Markup:
     """Draw the response times of each operation, without and under load."""
-    loads = {measure.subject: measure for measure in summary.load.measures} if summary.load else {}
+    loads = {measure.label: measure for measure in summary.load.measures} if summary.load else {}
     calm = {measure.subject: measure for measure in summary.conversation}
     axis = _Axis.spanning([*calm.values(), *loads.values()])
     rows = [

@@ -50,9 +50,10 @@ def render_text(report: Report, width: int = 80, colour: bool = False) -> str:
     page.add_heading(_count_checks(summary), "")
     _add_measures(page, "Response times", summary.conversation)
     if summary.load:
-        load = summary.load
-        sent = f"{load.sent} sent, {load.good} good, {load.deferred + load.refused} refused, {load.failed} failed"
-        _add_measures(page, f"Under load: {load.reached:.1f} requests per second; {sent}", load.measures)
+        page.add_heading("Under load")
+        page.add_line(summary.load.description)
+        _add_measures(page, "Under load, by tier", summary.load.tiers)
+        _add_measures(page, "Under load, by operation", summary.load.measures)
     return "\n".join([*page.lines, ""])
 
 
@@ -148,15 +149,15 @@ def _add_measures(page: _Page, heading: str, measures: Sequence[Measure]) -> Non
     if not measures:
         return
     page.add_heading(heading)
-    room = min(max(len(measure.subject) for measure in measures), page.width - 32)
+    room = min(max(len(measure.label) for measure in measures), page.width - 32)
     page.lines.append(f"{'':{room}}{'median':>10}{'p95':>10}{'limit':>10}")
     for measure in measures:
         times = (measure.p50, measure.p95, measure.tier.limit)
         cells = "".join(format_seconds(seconds).rjust(10) for seconds in times)
-        page.lines.append(f"{_shorten_route(measure.subject, room):{room}}{cells}")
+        page.lines.append(f"{_shorten_route(measure.label, room):{room}}{cells}")
     for measure in measures:
         if not measure.is_within_limit:
-            page.add_line(f"too slow: {measure.subject}", "error")
+            page.add_line(f"too slow: {measure.label}", "error")
 
 
 def _shorten_route(route: str, room: int) -> str:
