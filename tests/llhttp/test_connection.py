@@ -10,7 +10,7 @@ import weakref
 import pytest
 from tornado.httputil import HTTPHeaders, ResponseStartLine
 
-from helpers.http import LIMITS, Mirrors
+from helpers.http import LIMITS, Mirror, Mirrors, reflecting
 from openholder.edge.heads import MAX_HEAD
 from openholder.llhttp.connection import MAX_WAITING, Connection
 from openholder.llhttp.server import LLHTTPServer
@@ -151,8 +151,38 @@ async def test_a_closed_connection_is_freed_at_once():
     gc.disable()
     try:
         connection.connection_lost(None)
-        connection._delegate = None
         del connection
         assert freed() is None
     finally:
         gc.enable()
+
+
+class Slow(Mirror):
+    """A mirror that answers in the next turn of the loop, and wants to know if its caller goes away meanwhile."""
+
+    def finish(self) -> None:
+        self.connection.set_close_callback(self.on_connection_close)
+        asyncio.get_running_loop().call_soon(super().finish)
+
+
+@pytest.mark.parametrize("kind", [Mirror, Slow])
+@pytest.mark.gen_test
+async def test_an_answered_request_is_freed_at_once(io_loop, kind):
+    made = []
+
+    def start(context, exchange):
+        delegate = kind(exchange)
+        made.extend(map(weakref.ref, (delegate, exchange, context)))
+        return delegate
+
+    async with reflecting("llhttp") as server:
+        server.application.start_request = start
+        gc.disable()
+        try:
+            received = await server.talk(STREAM)
+            assert received.count(b"HTTP/1.1 200 OK") == 5
+            async with asyncio.timeout(10):
+                while any(one() for one in made):
+                    await asyncio.sleep(0)
+        finally:
+            gc.enable()

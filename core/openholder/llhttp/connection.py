@@ -133,6 +133,7 @@ class Connection(asyncio.Protocol):
 
     def end_adoption(self, accepted: socket.socket, adoption: asyncio.Task[Any]) -> None:
         """Give up where no connection came of a socket: the caller has gone, or speaks no TLS."""
+        del self.adoption  # its result refers to this connection
         if adoption.cancelled() or adoption.exception():
             self._server.report("tls", self.remote_ip)
             self._server.forget(self)
@@ -344,6 +345,9 @@ class Connection(asyncio.Protocol):
         if self._exchange is not exchange:
             return
         self._exchange = None
+        # Both refer to the connection. Without these circles, all of a request is freed at once, not by the collector.
+        del self._delegate
+        exchange.on_close = None
         if not self._complete:
             self._linger()
         elif not exchange.keep_alive or self._server.draining:
