@@ -83,7 +83,7 @@ def parse_moment(text: str) -> datetime:
         raise SourceFault(f"a value is neither a date-time with an offset nor a date ({reason})") from None
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)  # a page reads each of its times several times, and the next page has others
 def instant(text: str) -> int:
     """Read a moment as `parse_moment` does.
 
