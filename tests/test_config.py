@@ -158,6 +158,20 @@ def test_the_file_is_named_or_from_the_environment_or_local(path, tmp_path, monk
             "https://a.example.com,https://b.example.com",
             lambda it: len(it.settings.public_url) == 2,
         ),
+        (
+            "OPENHOLDER_PUBLIC_URL",
+            '["https://a.example.com", "https://b.example.com"]',
+            lambda it: len(it.settings.public_url) == 2,
+        ),
+        ("OPENHOLDER_ID_CHARACTERS", "[]", lambda it: it.settings.id_characters == "[]"),
+        ("OPENHOLDER_LOG__PSEUDONYM_KEY", "1234", lambda it: it.settings.log.pseudonym_key is not None),
+        ("OPENHOLDER_SERVE", '{"*": "bank"}', lambda it: it.settings.serve == {"*": "bank"}),
+        ("OPENHOLDER_SOURCES__BANK__PATH", "1234", lambda it: it.sources["bank"].path.name == "1234"),
+        (
+            "OPENHOLDER_SOURCES__BANK",
+            '{"connections": 2}',
+            lambda it: it.sources["bank"].connections == 2,
+        ),
         ("OPENHOLDER_SOURCES__BANK__CONNECTIONS", "2", lambda it: it.sources["bank"].connections == 2),
         ("OPENHOLDER_SOURCES__BANK__PATH", "other.db", lambda it: it.sources["bank"].path.name == "other.db"),
         ("OPENHOLDER_FISKIL", '{"issuer": "one"}', lambda it: it.settings.fiskil.issuer == ("one",)),
@@ -165,12 +179,27 @@ def test_the_file_is_named_or_from_the_environment_or_local(path, tmp_path, monk
 )
 def test_the_environment_overrides_any_single_key(path, tmp_path, monkeypatch, variable, value, read):
     (tmp_path / "other.db").touch()
+    (tmp_path / "1234").touch()
     assert not read(Configuration.load(path))
     monkeypatch.setenv(variable, value)
     configuration = Configuration.load(path)
     assert read(configuration)
     assert configuration.settings.fiskil.jwks_url == JWKS_URL.strip('"')
     assert configuration.sources["bank"].kind == "sqlite"
+
+
+def test_a_variable_of_one_key_comes_before_that_of_its_table(path, monkeypatch):
+    monkeypatch.setenv("OPENHOLDER_LISTEN__PORT", "1234")
+    monkeypatch.setenv("OPENHOLDER_LISTEN", '{"port": 1, "address": "127.0.0.2"}')
+    listen = Configuration.load(path).settings.listen
+    assert (listen.port, listen.address) == (1234, "127.0.0.2")
+
+
+def test_variables_that_are_no_keys_count_for_nothing(path, monkeypatch):
+    """Kubernetes sets such ones for a service of that name."""
+    monkeypatch.setenv("OPENHOLDER_PORT", "tcp://10.0.0.1:443")
+    monkeypatch.setenv("OPENHOLDER_SERVICE_HOST", "10.0.0.1")
+    assert Configuration.load(path).settings.listen.port == 8443
 
 
 @pytest.mark.parametrize(
@@ -181,6 +210,8 @@ def test_the_environment_overrides_any_single_key(path, tmp_path, monkeypatch, v
         ("OPENHOLDER_LISTEN__PORT", CANARY, "listen.port", "whole number"),
         ("OPENHOLDER_SOURCES__BANK__CONECTIONS", "1", "sources.bank.conections", "'connections'"),
         ("OPENHOLDER_FISKIL", CANARY, "fiskil", "JSON"),
+        ("OPENHOLDER_SOURCES__BANK", CANARY, "sources.bank", "OPENHOLDER_SOURCES__BANK__KEY"),
+        ("OPENHOLDER_ENDPOINTS", CANARY, "endpoints", "found text, expected a list"),
         ("OPENHOLDER_OPEN_MEMBERS", f"banking.accounts.{CANARY}", "open_members", "must begin with one of fdx."),
         ("OPENHOLDER_OPEN_MEMBERS", f"fdx.accounts.{CANARY}.x", "open_members", "a member of fdx.accounts"),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import os
 import re
 import tomllib
@@ -19,7 +20,6 @@ from typing import Any, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import ErrorDetails
-from pydantic_settings import EnvSettingsSource, SettingsError
 from typing_extensions import TypedDict, is_typeddict
 
 from openholder.contract.operations import OPERATIONS
@@ -145,20 +145,33 @@ def _read_toml(path: Path, content: bytes) -> dict[str, Any]:
 
 def _read_environment() -> tuple[dict[str, Any], list[Mistake]]:
     """Read the keys that the environment overrides, and report variables that look like a key but match none."""
+    overrides: dict[str, Any] = {}
     mistakes = []
-    for name in os.environ:
-        table = name.removeprefix(ENV_PREFIX).partition("__")[0].lower()
-        if name.startswith(ENV_PREFIX) and "__" in name and table not in Settings.model_fields:
+    # A variable for a whole table comes before those for its keys, which override it.
+    for name in sorted(os.environ, key=lambda name: (name.count("__"), name)):
+        if not name.upper().startswith(ENV_PREFIX):
+            continue
+        *tables, key = name[len(ENV_PREFIX) :].lower().split("__")
+        table = (tables or [key])[0]
+        if table in Settings.model_fields:
+            value = _read_variable(os.environ[name])
+            for part in (key, *reversed(tables)):
+                value = {part: value}
+            overrides = _merge(overrides, value)
+        elif tables:
             message = _describe_unknown_key(table, Settings.model_fields)
             mistakes.append(Mistake(f"environment variable {name}", table, message))
+    return overrides, mistakes
+
+
+def _read_variable(text: str) -> Any:
+    """Read a table or list if the text is one in JSON. Any other text is left to the setting's own type."""
+    if not text.startswith(("{", "[")):
+        return text
     try:
-        return EnvSettingsSource(Settings)(), mistakes
-    except SettingsError as exc:
-        # pydantic-settings reports the field only in this message.
-        key = next((name for name in Settings.model_fields if f'"{name}"' in str(exc)), "")
-        variable = f"{ENV_PREFIX}{key.upper()}"
-        message = f"must be a JSON object, because it is a table; or set its keys one by one ({variable}__KEY)"
-        return {}, [*mistakes, Mistake(f"environment variable {variable}", key, message)]
+        return json.loads(text) or text  # without members, it may be the two characters of `id_characters`
+    except ValueError:
+        return text
 
 
 def _merge(tables: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -310,15 +323,19 @@ def _convert_errors(exc: ValidationError, path: Path, model: type[Settings]) -> 
 
 def _convert_error(error: ErrorDetails, path: Path, model: type[Settings]) -> Mistake:
     location = error["loc"]
+    where = _locate(location, path)
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in _PHRASES:
         found = _TYPE_NAMES.get(type(error["input"]), "a value of another type")  # never the value: it may be a secret
         message = _PHRASES[error["type"]].format(found=found, **error.get("ctx", {}))
+        if where != str(path) and message.endswith("expected a table"):
+            variable = where.removeprefix("environment variable ")
+            message = f"must be a JSON object, because it is a table; or set its keys one by one ({variable}__KEY)"
     elif error["type"] == "extra_forbidden":
         message = _describe_unknown_key(str(location[-1]), _find_allowed_keys(location, model))
     elif error["type"] == "missing":
         message = _describe_missing_key(location, model)
-    return Mistake(_locate(location, path), ".".join(str(part) for part in location), message)
+    return Mistake(where, ".".join(str(part) for part in location), message)
 
 
 def _describe_missing_key(location: tuple[int | str, ...], model: type[Settings]) -> str:

@@ -18,7 +18,6 @@ from pydantic import (
     SecretStr,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from openholder.contract.open_members import split_open_member
 from openholder.errors import UntrustedJSON
@@ -42,7 +41,7 @@ def split_list(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(split_list)]
 """A list of texts."""
 
 
@@ -75,11 +74,11 @@ class Section(BaseModel):
 class Fiskil(Section):
     """``[fiskil]``: who signs the tokens, and where the keys are."""
 
-    issuer: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(split_list)] = Field(
+    issuer: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(split_list)] = Field(
         min_length=1, examples=['issuer = "examplebank.cdr.fiskil.com"']
     )
     jwks_url: SecureURL = Field(examples=['jwks_url = "https://examplebank.cdr.fiskil.com/jwks.json"'])
-    algorithms: Annotated[tuple[Literal["PS256", "RS256"], ...], NoDecode, BeforeValidator(split_list)] = Field(
+    algorithms: Annotated[tuple[Literal["PS256", "RS256"], ...], BeforeValidator(split_list)] = Field(
         default=("PS256", "RS256"), min_length=1
     )
     authentication_failure_status: Annotated[Literal[401, 403], BeforeValidator(_convert_status)] = 401
@@ -170,7 +169,7 @@ class Listen(Section):
     """Seconds for a whole request, whatever its queries take; then it is cancelled and gets 500."""
     drain_delay: float = Field(default=0, ge=0, le=300)
     """Seconds that a stopping server still accepts connections while ``/ready`` is 503, for balancers to notice."""
-    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(split_list)] = ()
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(split_list)] = ()
     """Addresses of proxies whose ``X-Forwarded-For`` gives the caller's address in the log, and nothing else."""
 
 
@@ -296,18 +295,10 @@ class Scope(Section):
     """The permissions listed below the heading."""
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """The whole configuration."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="__",
-    )
-
-    public_url: Annotated[tuple[BaseURL, ...], NoDecode, BeforeValidator(split_list)] = Field(
+    public_url: Annotated[tuple[BaseURL, ...], BeforeValidator(split_list)] = Field(
         min_length=1, examples=['public_url = "https://data.examplebank.com.au"']
     )
     fiskil: Fiskil = Field(examples=["a table [fiskil] with issuer and jwks_url"])
