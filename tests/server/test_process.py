@@ -45,6 +45,36 @@ def test_a_signal_ends_the_process_with_zero(bank, source, signum):
     assert [json.loads(line)["event"] for line in server.lines[-2:]] == ["request", "stopping"]
 
 
+UNUSED = (
+    "cryptography.x509.",
+    "jsonschema.",
+    "jwt.",
+    "openholder.fiskil.",
+    "openholder.inspection.",
+    "openholder.openapi.",
+    "openholder.rehearsal.",
+    "openholder.testing.",
+    "openholder_audit.",
+    "openholder_csv.",
+    "openholder_rest.",
+    "opentelemetry.",
+    "redis.",
+)
+"""What a server of an SQLite file without TLS, tracing and ``--dev`` never uses."""
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+def test_a_server_loads_only_what_it_uses(bank):
+    configuration(bank, more=SQLITE)
+    with Server(bank, arguments=(), environment={"PYTHONPROFILEIMPORTTIME": "1"}) as server:
+        assert server.call("/nothing", token="a.b.c")[0] == 404
+        assert server.stop() == 0
+    loaded = re.findall(r"^import time:.*\| +([\w.]+)$", server.log, re.MULTILINE)
+    assert "openholder_sqlite.database" in loaded
+    assert [name for name in loaded if f"{name}.".startswith(UNUSED)] == []
+
+
 @pytest.mark.slow
 @pytest.mark.subprocess
 def test_a_failed_start_ends_although_a_source_is_open(bank):

@@ -12,14 +12,11 @@ import click
 
 from openholder.cli.options import configuration_option
 from openholder.config import Configuration
-from openholder.fiskil.development import development_stand_in, load_development_signer
-from openholder.fiskil.signer import DEVELOPMENT_KEY
 from openholder.server.app import run
 from openholder.server.connections import bind, choose_loop
 from openholder.server.logs import configure_logging
 from openholder.server.systemd import take_sockets
 from openholder.server.workers import run_worker, supervise
-from openholder.setting_types import is_loopback
 
 log = logging.getLogger("openholder")
 
@@ -65,28 +62,22 @@ def serve(
         return runner.run(_serve(configuration, dev, take_sockets()))
 
 
-def _warn_of_development_keys(configuration: Configuration, page: str) -> None:
-    address = configuration.settings.listen.address
-    key = configuration.path.with_name(DEVELOPMENT_KEY).absolute()
-    log.warning("--dev: whoever can read %s signs tokens that this server accepts; not for production", key)
-    log.warning("--dev: everybody on this machine can request all data at %s; not with real data", page)
-    if not is_loopback(address):
-        log.critical(
-            "--dev on %s: other machines can reach this server; never with real data", address or "all addresses"
-        )
-
-
 async def _serve(configuration: Configuration, dev: bool, sockets: list[socket.socket]) -> int:
     listen = configuration.settings.listen
-    signer = load_development_signer(configuration) if dev else None
+    signer = None
+    if dev:
+        # Not above: a server of real data does without the page, the signer and their libraries.
+        from openholder.fiskil import development
+
+        signer = development.load_development_signer(configuration)
     if not sockets and (listen.workers > 1 or (signer and not listen.port)):  # the stand-in has to know the port
         sockets = bind(listen.address, listen.port)
     host, port = sockets[0].getsockname()[:2] if sockets else (listen.address, listen.port)
-    async with development_stand_in(configuration, signer, host, port) if signer else nullcontext() as page:
+    async with development.development_stand_in(configuration, signer, host, port) if signer else nullcontext() as page:
         # The first candidate is in the working directory: say which file it was.
         log.info("configuration: %s", configuration.path.absolute())
         if page:
-            _warn_of_development_keys(configuration, page)
+            development.warn_of_development_keys(configuration, page)
         if listen.workers > 1:
             return await supervise(configuration, sockets)
         await run(configuration, sockets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ from openholder.fiskil.signer import DEVELOPMENT_KEY, Signer
 from openholder.fiskil.stand_in import Target, stand_in
 from openholder.server.generation import list_operations
 from openholder.setting_types import is_loopback
+
+log = logging.getLogger("openholder")
 
 
 def load_development_signer(configuration: Configuration) -> Signer:
@@ -47,3 +50,15 @@ def development_stand_in(
     public_url, issuer = settings.public_url[0], settings.fiskil.issuer[0]
     target = Target.listening_on(host, port, public_url, issuer, settings.listen.tls_certificate)
     return stand_in(settings.fiskil.jwks_url, signer, target, list_operations(settings))
+
+
+def warn_of_development_keys(configuration: Configuration, page: str) -> None:
+    """Log what nobody may forget while the stand-in runs, whose page is at the URL ``page``."""
+    address = configuration.settings.listen.address
+    key = configuration.path.with_name(DEVELOPMENT_KEY).absolute()
+    log.warning("--dev: whoever can read %s signs tokens that this server accepts; not for production", key)
+    log.warning("--dev: everybody on this machine can request all data at %s; not with real data", page)
+    if not is_loopback(address):
+        log.critical(
+            "--dev on %s: other machines can reach this server; never with real data", address or "all addresses"
+        )

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tornado.httpserver import HTTPServer
 
@@ -37,7 +38,6 @@ from openholder.server.logs import batch_lines, log_loop_errors
 from openholder.server.measuring import count_entries, set_limits, watch_admission, watch_process
 from openholder.server.recent import recent_faults
 from openholder.server.systemd import READY, STOPPING, notify
-from openholder.server.tls import CertificateFiles, UnusableCertificate, list_hosts
 from openholder.serving.delegate import ServingState
 from openholder.serving.journal import Journal
 from openholder.serving.metrics import Metrics
@@ -47,6 +47,9 @@ from openholder.serving.shared_values import shared_values
 from openholder.settings import Listen, Settings
 from openholder.sources.kinds import find_kind
 from openholder.sources.registry import SourceRegistry, UnhealthySource
+
+if TYPE_CHECKING:
+    from openholder.server.tls import CertificateFiles
 
 log = logging.getLogger("openholder")
 
@@ -307,6 +310,9 @@ def _load_certificate(settings: Settings) -> CertificateFiles | None:
     listen = settings.listen
     if listen.tls_certificate is None or listen.tls_key is None:
         return None
+    # Not above: its library for certificates takes 1.5 MiB, and behind a proxy nobody needs it.
+    from openholder.server.tls import CertificateFiles, UnusableCertificate, list_hosts
+
     try:
         return CertificateFiles(listen.tls_certificate, listen.tls_key, list_hosts(settings.public_url))
     except UnusableCertificate as exc:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from openholder.gate import Gate
 from openholder.gate.jwks import JWKSCache
@@ -15,7 +15,9 @@ from openholder.server.console.readings import Readings, count_above, estimate_q
 from openholder.server.console.words import Cell, Level, format_age, format_count, format_rate, format_seconds, grade
 from openholder.server.generation import Generation
 from openholder.server.recent import FIELDS, recent_faults
-from openholder.server.tls import CertificateFiles
+
+if TYPE_CHECKING:
+    from openholder.server.tls import CertificateFiles
 
 REQUESTS, SECONDS, LIMIT = (
     "openholder_http_requests_total",
