@@ -78,8 +78,8 @@ def mutants(monkeypatch):
 @pytest.mark.checkout
 def test_each_kind_of_mutant_changes_one_place_of_its_code(mutants):
     kinds = {}
-    for source in mutants.SOURCES:
-        kinds |= {mutant.change: mutant for mutant in mutants.list_mutants(source)}
+    for source, found in mutants.SOURCES.items():
+        kinds |= {mutant.change: mutant for mutant in mutants.list_mutants(source, found.files)}
     assert len(kinds) == 9
     for mutant in kinds.values():
         code = mutants.read_code(mutant.file)

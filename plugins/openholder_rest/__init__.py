@@ -70,8 +70,9 @@ class RESTSource:
     @hookimpl
     async def close(self) -> None:
         """Close the pool."""
-        if self._client:
-            await self._client.close()
+        client, self._client = self._client, None
+        if client:
+            await client.close()
 
     @hookimpl
     def collections(self) -> Iterable[str]:
@@ -101,6 +102,12 @@ class RESTSource:
             if query.document and query.collection in self._settings.documents:
                 return replace(page, records=[await self._add_document(record, query) for record in page.records])
             return page
+
+    @hookimpl
+    async def health(self) -> None:
+        """Raise while the circuit breaker is open, since queries fail then. Sends nothing to the upstream."""
+        self._require_client()
+        self._breaker.check()
 
     @hookimpl
     async def advice(self, query: Query) -> Sequence[str]:
@@ -207,7 +214,8 @@ class RESTSource:
         return in_path or collection in self._settings.trusts_query
 
     def _require_client(self) -> UpstreamClient:
-        assert self._client is not None, "call open() before fetch()"
+        if self._client is None:
+            raise SourceFault("the source is not open")
         return self._client
 
     async def _add_document(self, record: Mapping[str, Any], query: Query) -> Mapping[str, Any]:

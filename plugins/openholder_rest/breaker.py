@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from openholder import SourceUnavailable
 from openholder_rest.transport import UpstreamDown
@@ -24,6 +25,12 @@ class CircuitBreaker:
         self._failures = 0
         self._opened_at: float | None = None
         self._is_trial_running = False
+
+    def check(self) -> None:
+        """Return if queries reach the upstream. Raises `SourceUnavailable` while they fail at once."""
+        left = self._count_seconds_left()
+        if left > 0:
+            self._refuse(left)
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -51,13 +58,19 @@ class CircuitBreaker:
         """Return whether this query is the trial. Raises `SourceUnavailable` if it must not run."""
         if self._opened_at is None:
             return False
-        left = self._opened_at + self._seconds - self._clock()
+        left = self._count_seconds_left()
         if left > 0 or self._is_trial_running:
-            raise SourceUnavailable(
-                "circuit breaker open after repeated upstream failures", retry_after=max(1, math.ceil(left))
-            )
+            self._refuse(left)
         self._is_trial_running = True
         return True
+
+    def _count_seconds_left(self) -> float:
+        return 0.0 if self._opened_at is None else self._opened_at + self._seconds - self._clock()
+
+    def _refuse(self, seconds: float) -> NoReturn:
+        raise SourceUnavailable(
+            "circuit breaker open after repeated upstream failures", retry_after=max(1, math.ceil(seconds))
+        )
 
     def _count_failure(self, is_trial: bool) -> None:
         self._failures += 1

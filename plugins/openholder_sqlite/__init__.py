@@ -134,5 +134,6 @@ class SQLiteSource(WatchedSource):
 
     @hookimpl
     async def health(self) -> None:
-        """Read from the file."""
-        await self._watched.database.select("SELECT count(*) FROM sqlite_master")
+        """Read from the file. Raises `SourceFault` if it is missing, as its queries do."""
+        self._check_file()
+        await super().health()

@@ -128,6 +128,11 @@ class WatchedSource:
         return await self._watched.database.fetch(query)
 
     @hookimpl
+    async def health(self) -> None:
+        """Read from the database."""
+        await self._watched.database.select("SELECT count(*) FROM sqlite_master")
+
+    @hookimpl
     async def advice(self, query: Query) -> Sequence[str]:
         """Return the statement that creates the index which the query lacks, if it lacks one."""
         return await self._watched.database.advice(query)

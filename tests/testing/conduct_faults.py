@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import suppress
 
-from openholder import Page, SourceFault, hookimpl
+from openholder import NotFound, Page, SourceFault, hookimpl
 from testing.faults import FAULTS
 from testing.reference import Reference
 
@@ -167,10 +167,63 @@ class AnswersAtOnceWhenClosed(Reference):
 
 
 @caught_only_by("test_health_fails_if_the_source_is_not_open")
-class AlwaysHealthy(Reference):
+class HealthyWhenClosed(Reference):
     @hookimpl
     async def health(self):
-        return
+        self.check_backend()
+
+
+# -- without its backend ------------------------------------------------------------------------------------------
+
+
+@caught_only_by("test_health_fails_while_the_backend_is_gone")
+class HealthyWithoutBackend(Reference):
+    @hookimpl
+    async def health(self):
+        self.check_open()
+
+
+@caught_only_by("test_health_fails_while_the_backend_is_gone")
+class NeverHealthyAgain(Reference):
+    def check_backend(self):
+        self.was_gone = getattr(self, "was_gone", False) or self.is_gone
+        super().check_backend()
+
+    @hookimpl
+    async def health(self):
+        await super().health()
+        if getattr(self, "was_gone", False):
+            raise SourceFault("the backend was gone")
+
+
+class NothingIfGone(Reference):
+    """Takes a backend that is gone for one without records."""
+
+    @hookimpl
+    async def fetch(self, query):
+        self.check_open()
+        await self.free.wait()
+        return self.find_nothing() if self.is_gone else self.answer(query)
+
+
+@caught_only_by("test_a_backend_that_is_gone_is_no_empty_page")
+class EmptyPageIfGone(NothingIfGone):
+    def find_nothing(self):
+        return Page(records=[], total=0)
+
+
+@caught_only_by("test_a_backend_that_is_gone_is_no_empty_page")
+class NotFoundIfGone(NothingIfGone):
+    def find_nothing(self):
+        raise NotFound("no such customer")
+
+
+@caught_only_by("test_a_backend_that_is_gone_is_no_empty_page")
+class EmptyPageAtOnceIfGone(Reference):
+    @hookimpl
+    def fetch_now(self, query):
+        self.check_open()
+        return Page(records=[], total=0) if self.is_gone else None
 
 
 # -- cancelled queries --------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 import json
 from contextlib import contextmanager
 
-from openholder import Page, SourceFault, hookimpl, select
+from openholder import Page, SourceFault, SourceUnavailable, hookimpl, select
 
 
 class Reference:
@@ -15,6 +15,7 @@ class Reference:
     def __init__(self, rows):
         self.replace_rows(rows)
         self.is_open = False
+        self.is_gone = False
         self.free = None
 
     def replace_rows(self, rows):
@@ -48,12 +49,14 @@ class Reference:
     @hookimpl
     async def health(self):
         self.check_open()
+        self.check_backend()
 
     @hookimpl
     async def fetch(self, query):
         self.check_open()
         await self.free.wait()
         await asyncio.sleep(0)
+        self.check_backend()
         return self.answer(query)
 
     def answer(self, query):
@@ -68,6 +71,18 @@ class Reference:
     def check_open(self):
         if not self.is_open:
             raise SourceFault("not open")
+
+    def check_backend(self):
+        if self.is_gone:
+            raise SourceUnavailable("the backend is gone")
+
+    @contextmanager
+    def failing(self):
+        self.is_gone = True
+        try:
+            yield
+        finally:
+            self.is_gone = False
 
     @contextmanager
     def hanging(self):

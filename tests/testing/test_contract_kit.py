@@ -47,6 +47,9 @@ class TestReference(SourceContract):
     def hanging(self, source):
         return source.hanging()
 
+    def failing(self, source):
+        return source.failing()
+
 
 class Typed(Reference):
     """Returns values as a database with column types does."""
@@ -105,6 +108,13 @@ class TestSQLite(SourceContract):
             writer.execute("BEGIN EXCLUSIVE")
             yield
             writer.rollback()
+
+    @contextmanager
+    def failing(self, source):
+        """Give the file another name."""
+        elsewhere = self.path.rename(self.path.with_suffix(".moved"))
+        yield
+        elsewhere.rename(self.path)
 
 
 @pytest.mark.slow
@@ -237,6 +247,7 @@ class TestREST(SourceContract):
             "token": UPSTREAM_TOKEN,
             "collections": {name: [route.template for route in routes_of(name)] for name in rows},
             "documents": {"fdx.statements": DOCUMENTS.template},
+            "breaker_seconds": 0.1,
         }
         with provide_host_settings(HostSettings("/?=&#+ ")):  # ids of the kit have signs that lead elsewhere in a path
             return RESTSource("api", RESTSettings.model_validate(settings))
@@ -251,6 +262,13 @@ class TestREST(SourceContract):
         self.bank.break_with = self.bank.wait
         yield
         self.bank.hangs = False
+        self.bank.break_with = None
+
+    @contextmanager
+    def failing(self, source):
+        """Make the upstream what a gateway is whose servers are gone."""
+        self.bank.break_with = lambda handler: handler.set_status(503)
+        yield
         self.bank.break_with = None
 
 
@@ -276,6 +294,9 @@ class Contract(SourceContract):
 
     def hanging(self, source):
         return source.hanging()
+
+    def failing(self, source):
+        return source.failing()
 
 
 @pytest.mark.parametrize(("faulty", "test"), FAULTS.items(), ids=lambda value: getattr(value, "__name__", None))

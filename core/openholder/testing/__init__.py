@@ -23,7 +23,8 @@ class SourceContract(ResultTests, PageTests, LifecycleTests, ConductTests, Speci
     """The contract between openholder and a source: everything that the server relies on.
 
     Subclass it, implement `make_source`, and override the attributes whose default does not fit your source. Override
-    `hanging` to test that hanging queries can be cancelled, and `change_rows` to find stale caches.
+    `hanging` to test that hanging queries can be cancelled, `failing` to test that a lost backend is told, and
+    `change_rows` to find stale caches.
 
     Attributes:
         collections: The collections that the source serves, out of the kit's ``COLLECTIONS``; all by default. Tests

@@ -70,6 +70,18 @@ class ContractBase:
         """
         return None
 
+    def failing(self, source: object) -> AbstractContextManager[object] | None:
+        """Take the backend of the source away, to test that ``health`` and queries tell so. Optional.
+
+        Args:
+            source: The open source, as `make_source` returned it.
+
+        Returns:
+            A context manager inside which the backend is gone, such as a server that is stopped or a file that has
+            another name. Its end brings the backend back with the same rows. ``None``, the default, skips the tests.
+        """
+        return None
+
     def _run_with_source(
         self,
         tmp_path: Path,
@@ -143,6 +155,11 @@ class ContractBase:
         whole = Counter(identify_all(query.collection, self._select_expected(query.cut(0, None)).records))
         assert have <= whole, f"unexpected records: {list(have - whole)!r}"
         assert len(found) == number, f"{len(found)} records returned, expected {number}"
+
+    async def _check_longest(self, source: SourceUnderTest) -> None:
+        """Check the longest list of each collection."""
+        for query in self._list_longest_queries():
+            await self._check_query(source, query)
 
     async def _check_filters(self, source: SourceUnderTest, cases: FilterCases) -> None:
         """Check a query with each of the filters, in each collection that is served."""

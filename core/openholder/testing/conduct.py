@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 
-from openholder.errors import NotFound
+from openholder.errors import NotFound, SharingRefused, SourceFault, SourceUnavailable
 from openholder.query import Page, Query
 from openholder.testing.base import ContractBase, with_source, with_unopened_source
 from openholder.testing.harness import SourceUnderTest, describe_query, failures_naming, wait_within
@@ -29,7 +29,10 @@ HANG_TIME = 0.05
 """Seconds to wait until queries have reached a backend that hangs."""
 TURNS = (0, 1, 2, 3, 5, 8, 13, 50)
 """Turns of the event loop before a query is cancelled."""
+LOOK = 0.05
+"""Seconds between two looks whether the source has noticed that its backend is gone, or back."""
 CYCLES = 2
+"""How often a source is opened and closed to see whether each time leaves something behind."""
 
 
 class ConductTests(ContractBase):
@@ -194,6 +197,78 @@ class ConductTests(ContractBase):
         except AssertionError:
             return
         pytest.fail("health() returned after close(), expected an exception: it does not look at the backend")
+
+    # -- without its backend ------------------------------------------------------------------------------------
+
+    @with_source
+    async def test_health_fails_while_the_backend_is_gone(self, source: SourceUnderTest) -> None:
+        """Fail if ``health()`` goes on returning while the backend is gone, or goes on raising once it is back.
+
+        ``/ready`` would keep a server in service that can answer nobody, or keep out one that could. Needs `failing`.
+        """
+        backend_is_gone = self.failing(source.plugin)
+        if backend_is_gone is None:
+            pytest.skip("`failing` is not implemented: unproven that /ready tells when the backend is gone")
+        if not source.has("health"):
+            pytest.skip("the source has no hook `health`: unproven that /ready tells when the backend is gone")
+        await self._check_longest(source)
+        with backend_is_gone:
+            await self._wait_for_health(source, is_expected=False)
+        await self._wait_for_health(source, is_expected=True)
+        await self._check_longest(source)
+
+    async def _wait_for_health(self, source: SourceUnderTest, *, is_expected: bool) -> None:
+        """Wait until ``health()`` returns or raises, as is expected, while queries go on."""
+        end = asyncio.get_running_loop().time() + self.patience
+        while await self._is_healthy(source) != is_expected:
+            if asyncio.get_running_loop().time() > end:
+                state = "still raises, but the backend is back" if is_expected else "returned, but the backend is gone"
+                pytest.fail(f"health() {state} for {self.patience:g} s")
+            for query in self._list_longest_queries():  # a source may learn from its queries what has happened
+                with suppress(Exception):
+                    await wait_within(self.patience, source.fetch_unchecked(query), "the query")
+            await asyncio.sleep(LOOK)
+
+    async def _is_healthy(self, source: SourceUnderTest) -> bool:
+        try:
+            await source.call("health")
+        except AssertionError:
+            return False
+        return True
+
+    @with_source
+    async def test_a_backend_that_is_gone_is_no_empty_page(self, source: SourceUnderTest) -> None:
+        """Fail if a query to a backend that is gone returns anything but an exception, or the right page from memory.
+
+        An empty page says that a customer has no records. Needs `failing`.
+        """
+        backend_is_gone = self.failing(source.plugin)
+        if backend_is_gone is None:
+            pytest.skip("`failing` is not implemented: unproven that a lost backend is not taken for no records")
+        queries = self._list_longest_queries()
+        with backend_is_gone:
+            for query in queries * 2:
+                page = None
+                with suppress(SourceFault, SourceUnavailable, SharingRefused):
+                    page = source.fetch_at_once(query)
+                if page is None:
+                    page = await self._fetch_or_fail(source, query)
+                if page is not None:
+                    found, expected = (len(page.records), page.total), self._select_expected(query).total
+                    with failures_naming(query):
+                        assert found == (expected, expected), f"without its backend it returned {found} records"
+
+    async def _fetch_or_fail(self, source: SourceUnderTest, query: Query) -> Page | None:
+        """Return the page of a query; None if it raises as a query without an answer should."""
+        try:
+            return await wait_within(self.patience, source.fetch_unchecked(query), "the query")
+        except NotFound:
+            with failures_naming(query):
+                pytest.fail("without its backend it raised NotFound, which is an empty page")
+        except AssertionError:
+            raise
+        except Exception:
+            return None
 
     # -- cancelled queries --------------------------------------------------------------------------------------
 

@@ -111,11 +111,6 @@ class LifecycleTests(ContractBase):
         await source.call("open")
         await self._check_longest(source)
 
-    async def _check_longest(self, source: SourceUnderTest) -> None:
-        """Check the longest list of each collection."""
-        for query in self._list_longest_queries():
-            await self._check_query(source, query)
-
     def test_closing_one_source_leaves_others_of_its_kind_alone(self, tmp_path: Path) -> None:
         """Two instances share no state: on a reload the server opens new sources, then closes the old ones."""
         folder = tmp_path / "other"

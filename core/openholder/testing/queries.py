@@ -140,6 +140,7 @@ MOMENTS: Final[FilterCases] = {
         "noon elsewhere": (_filter_time("ge", datetime.fromisoformat("2026-06-15T22:00:00+10:00")),),
         "a microsecond later": (_filter_time("ge", NOON + timedelta(microseconds=1)),),
         "not newer than a cursor": (Filter(_EFFECTIVE[0], "le", NOON, otherwise=_EFFECTIVE[1]),),
+        "since noon, of two members": (Filter("postingDateTime", "ge", NOON, otherwise=("executionDateTime",)),),
         "one year, not the next": (_filter_time("ge", datetime(2026, 1, 1, 4, 15, tzinfo=UTC)),),
     },
     "energy.invoices": {

@@ -198,22 +198,30 @@ class Cluster:
         return where | {"password": PASSWORD, "tls": "disable"} | more
 
     @contextmanager
+    def refuse_reader(self) -> Any:
+        """Cut the connections of the user ``reader``, and accept no others until the block ends."""
+        ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'reader'"
+        with self._run_psql("-c", "ALTER USER reader NOLOGIN", "-c", ended) as psql:
+            psql.communicate()
+        yield
+        with self._run_psql("-c", "ALTER USER reader LOGIN") as psql:
+            psql.communicate()
+
+    def _run_psql(self, *more: str) -> subprocess.Popen[str]:
+        """Start the client as the owner. It needs no event loop."""
+        where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "owner", "postgres"]
+        return subprocess.Popen(
+            [str(self.programs / "psql"), "-qAt", *where, *more],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PGPASSWORD": PASSWORD},
+        )
+
+    @contextmanager
     def lock_tables(self, *tables: str) -> Any:
         """Keep everybody else from reading these tables until the block ends."""
-        command = [
-            str(self.programs / "psql"),
-            "-qAt",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(self.port),
-            "-U",
-            "owner",
-            "postgres",
-        ]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PGPASSWORD": PASSWORD}
-        ) as psql:
+        with self._run_psql() as psql:
             psql.stdin.write(f"BEGIN; LOCK TABLE {', '.join(tables)};\n\\echo locked\n")
             psql.stdin.flush()
             assert psql.stdout.readline() == "locked\n"
@@ -253,20 +261,47 @@ async def create_tables(cluster: Cluster, schema: str, rows: Any, types: Any) ->
     try:
         await connection.execute(f"CREATE SCHEMA {quote(schema)}")
         for name, records in rows.items():
-            columns = list(dict.fromkeys(key for record in records for key in record))
-            kinds = ["bytea" if column == "document" else types.get(column, "text") for column in columns]
-            defined = ", ".join(f"{quote(column)} {kind}" for column, kind in zip(columns, kinds, strict=True))
-            table = f"{quote(schema)}.{quote(name.replace('.', '_'))}"
+            kinds = {"document": "bytea"} | types
+            defined = ", ".join(f"{quote(column)} {kinds.get(column, 'text')}" for column in list_columns(records))
+            table = name_table(schema, name)
             await connection.execute(f"CREATE TABLE {table} ({defined}, row_number bigserial PRIMARY KEY)")
-            marks = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
-            values = [
-                [
-                    None if record.get(key) is None else TYPES[kind](write_text(record[key]))
-                    for key, kind in zip(columns, kinds, strict=True)
-                ]
-                for record in records
-            ]
-            names = ", ".join(map(quote, columns))
-            await connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
+            await insert_rows(connection, table, records, types)
     finally:
         await connection.close()
+
+
+async def replace_rows(cluster: Cluster, schema: str, rows: Any, types: Any) -> None:
+    """Put other rows into the tables of a schema, all at once for those who read them."""
+    connection = await cluster.connect()
+    try:
+        async with connection.transaction():
+            for name, records in rows.items():
+                await connection.execute(f"DELETE FROM {name_table(schema, name)}")
+                await insert_rows(connection, name_table(schema, name), records, types)
+    finally:
+        await connection.close()
+
+
+async def insert_rows(connection: Any, table: str, records: Any, types: Any) -> None:
+    """Insert rows into a table, each cell as what its column holds."""
+    columns = list_columns(records)
+    kinds = {"document": "bytea"} | types
+    writers = [TYPES[kinds.get(column, "text")] for column in columns]
+    cells = [
+        [
+            None if record.get(key) is None else write(write_text(record[key]))
+            for key, write in zip(columns, writers, strict=True)
+        ]
+        for record in records
+    ]
+    marks = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    names = ", ".join(map(quote, columns))
+    await connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", cells)
+
+
+def list_columns(records: Any) -> list[str]:
+    return list(dict.fromkeys(key for record in records for key in record))
+
+
+def name_table(schema: str, collection: str) -> str:
+    return f"{quote(schema)}.{quote(collection.replace('.', '_'))}"

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import event, select
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -131,7 +131,7 @@ class AlchemySource:
             await self._read_catalogue()
         with translate_errors("the database", self._database):
             async with self._get_engine().connect() as connection:
-                await connection.execute(select(1))
+                await connection.execute(text(self._dialect.backend.probe))
 
     @hookimpl
     async def advice(self, query: Query) -> Sequence[str]:

@@ -59,6 +59,8 @@ class Backend:
     """For kinds that cannot be sorted as they are, what sorts rows that are equal in all else."""
     row_location: str = ""
     """A column that all tables have, and that distinguishes their rows."""
+    probe: str = "SELECT 1"
+    """The smallest SELECT that fails if the data cannot be reached."""
     page: str = "LIMIT {limit} OFFSET {offset}"
     unordered: str = ""
 
@@ -130,6 +132,7 @@ POSTGRESQL = Backend(
 )
 
 SQLITE = Backend(
+    probe="SELECT count(*) FROM sqlite_master",  # SELECT 1 never looks at the file
     session=("PRAGMA query_only = ON", "PRAGMA busy_timeout = {lock_milliseconds}"),
     exact="CAST({0} AS TEXT) COLLATE BINARY",
     exact_mark="{0}",
@@ -140,6 +143,7 @@ SQLITE = Backend(
 )
 
 ORACLE = Backend(
+    probe="SELECT 1 FROM DUAL",
     session=(
         "ALTER SESSION SET TIME_ZONE = '+00:00' NLS_COMP = BINARY NLS_SORT = BINARY NLS_NUMERIC_CHARACTERS = '.,'",
     ),

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from cluster import write_text
+from cluster import list_columns, write_text
 
 PASSWORD = "correct-horse-battery"
 STARTED = 60.0
@@ -153,6 +154,13 @@ class Maria:
         return {"url": url, "password": PASSWORD, "tls": "disable"} | more
 
     @contextmanager
+    def refuse_reader(self) -> Any:
+        """Cut the connections of the user ``reader``, and accept no others until the block ends."""
+        self.execute("ALTER USER reader@'127.0.0.1' ACCOUNT LOCK; KILL USER reader@'127.0.0.1'")
+        yield
+        self.execute("ALTER USER reader@'127.0.0.1' ACCOUNT UNLOCK")
+
+    @contextmanager
     def hold(self, script: str) -> Any:
         """Run statements, and hold their locks until the block ends."""
         with subprocess.Popen(
@@ -197,18 +205,34 @@ def write_value(value: str | bytes | None) -> str:
 
 def write_tables(database: str, rows: Any, types: Any) -> str:
     """Write the script of a database with a table for each collection; ``types`` has the columns that are not text."""
-    parts = [f"CREATE DATABASE {quote(database)} CHARACTER SET utf8mb4; USE {quote(database)};"]
+    kinds = {"document": "LONGBLOB"} | types
+    parts = [f"CREATE DATABASE {quote(database)} CHARACTER SET utf8mb4;"]
     for name, records in rows.items():
-        columns = list(dict.fromkeys(key for record in records for key in record))
-        kinds = ["LONGBLOB" if column == "document" else types.get(column, "LONGTEXT") for column in columns]
-        defined = ", ".join(f"{quote(column)} {kind}" for column, kind in zip(columns, kinds, strict=True))
-        table = quote(name.replace(".", "_"))
-        parts.append(f"CREATE TABLE {table} ({defined}, `row_number` SERIAL PRIMARY KEY);")
+        defined = ", ".join(f"{quote(column)} {kinds.get(column, 'LONGTEXT')}" for column in list_columns(records))
+        parts.append(f"CREATE TABLE {name_table(database, name)} ({defined}, `row_number` SERIAL PRIMARY KEY);")
+    return "\n".join([*parts, *write_inserts(database, rows, kinds)])
+
+
+def write_replacement(database: str, rows: Any, types: Any) -> str:
+    """Write the transaction that puts other rows into the tables of a database."""
+    deleted = [f"DELETE FROM {name_table(database, name)};" for name in rows]
+    inserted = write_inserts(database, rows, {"document": "LONGBLOB"} | types)
+    return "\n".join(["START TRANSACTION;", *deleted, *inserted, "COMMIT;"])
+
+
+def write_inserts(database: str, rows: Any, kinds: Any) -> Iterator[str]:
+    """Write a statement for each row, each cell as what its column holds."""
+    for name, records in rows.items():
+        columns = list_columns(records)
         names = ", ".join(map(quote, columns))
         for record in records:
             cells = [
-                None if record.get(key) is None else TYPES[kind](write_text(record[key]))
-                for key, kind in zip(columns, kinds, strict=True)
+                None if record.get(key) is None else TYPES[kinds.get(key, "LONGTEXT")](write_text(record[key]))
+                for key in columns
             ]
-            parts.append(f"INSERT INTO {table} ({names}) VALUES ({', '.join(map(write_value, cells))});")
-    return "\n".join(parts)
+            values = ", ".join(map(write_value, cells))
+            yield f"INSERT INTO {name_table(database, name)} ({names}) VALUES ({values});"
+
+
+def name_table(database: str, collection: str) -> str:
+    return f"{quote(database)}.{quote(collection.replace('.', '_'))}"
