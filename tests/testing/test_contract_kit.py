@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import inspect
 import json
 import sqlite3
 import threading
@@ -342,6 +343,11 @@ def test_no_other_test_would_have_found_the_fault(tmp_path, faulty):
 
 def test_every_test_of_the_kit_finds_a_fault():
     assert sorted(set(FAULTS.values())) == TESTS
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_each_test_of_the_kit_says_when_it_fails(test):
+    assert inspect.getdoc(getattr(SourceContract, test)).startswith("Fail if ")
 
 
 class Few(Contract):

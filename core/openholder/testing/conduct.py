@@ -44,9 +44,10 @@ class ConductTests(ContractBase):
     # -- the event loop -----------------------------------------------------------------------------------------
 
     def test_it_never_blocks_the_event_loop(self, tmp_path: Path) -> None:
-        """No hook blocks the event loop for 20 ms, neither by computing nor by waiting: every request would wait.
+        """Fail if a hook blocks the event loop for 20 ms, by computing or by waiting: every request waits for it.
 
-        The time for which other processes had the processor does not count, and only what is slow each time fails.
+        The time for which other processes had the processor does not count, and only what is slow each time
+        fails.
         """
         watch = LoopWatch()
         self._run_with_source(tmp_path, partial(self._measure_hooks, watch), opened=False, selector=watch)
@@ -84,7 +85,10 @@ class ConductTests(ContractBase):
 
     @with_source
     async def test_questions_do_not_queue_up_behind_one_another(self, source: SourceUnderTest) -> None:
-        """A second query reaches the backend while the first waits for it. See `at_once`; better with `hanging`."""
+        """Fail if a second query reaches the backend only after the first one has ended: all wait for the slowest.
+
+        See `at_once`. With `hanging` it finds more.
+        """
         if self.at_once < 2:
             pytest.skip("`at_once` is 1: unproven that one slow answer does not delay all others")
         for query in self._list_longest_queries():
@@ -117,7 +121,7 @@ class ConductTests(ContractBase):
     # -- what is left behind ------------------------------------------------------------------------------------
 
     def test_nothing_is_left_behind(self, tmp_path: Path) -> None:
-        """After ``close`` no task, thread, open descriptor or file is left: each reload would add some."""
+        """Fail if a task, thread, open descriptor or file is left after ``close``: each reload would add some."""
         temporary, own = tmp_path / "temporary files", tmp_path / "source"
         temporary.mkdir()
         own.mkdir()
@@ -149,7 +153,10 @@ class ConductTests(ContractBase):
 
     @with_source
     async def test_a_closed_source_answers_nothing(self, source: SourceUnderTest) -> None:
-        """After ``close`` every query raises: rows that were kept in memory are those of an earlier time."""
+        """Fail if ``fetch`` returns a page after ``close``.
+
+        Rows that were kept in memory are those of an earlier time.
+        """
         queries = self._list_longest_queries()
         for query in queries:
             await source.fetch(query)
@@ -173,7 +180,10 @@ class ConductTests(ContractBase):
 
     @with_source
     async def test_a_closed_source_answers_nothing_at_once_either(self, source: SourceUnderTest) -> None:
-        """After ``close`` ``fetch_now`` raises, or leaves the query to ``fetch`` by returning None."""
+        """Fail if ``fetch_now`` returns a page after ``close``.
+
+        It may raise, or return None to leave the query to ``fetch``.
+        """
         queries = self._list_longest_queries()
         for query in queries:
             await source.fetch(query)
@@ -187,7 +197,10 @@ class ConductTests(ContractBase):
 
     @with_unopened_source
     async def test_health_fails_if_the_source_is_not_open(self, source: SourceUnderTest) -> None:
-        """``health()`` raises once the source is closed: one that never fails keeps a broken server in service."""
+        """Fail if ``health()`` returns once the source is closed.
+
+        It looks at nothing, and keeps a broken server in service.
+        """
         if not source.has("health"):
             pytest.skip("the source has no hook `health`: unproven that /ready tells when it cannot serve")
         await source.call("open")
@@ -274,7 +287,7 @@ class ConductTests(ContractBase):
 
     @with_source
     async def test_a_question_that_is_given_up_has_no_other_answer(self, source: SourceUnderTest) -> None:
-        """A cancelled query that returns a page all the same returns the right one.
+        """Fail if a cancelled query returns another page than the right one.
 
         A source that swallows the cancellation turns a time-out into "no records", which looks complete.
         """
@@ -295,7 +308,11 @@ class ConductTests(ContractBase):
 
     @with_source
     async def test_a_hanging_question_ends_as_cancelled_within_half_a_second(self, source: SourceUnderTest) -> None:
-        """`asyncio.CancelledError` leaves ``fetch`` in half a second. Needs `hanging`."""
+        """Fail if a cancelled query to a backend that hangs takes longer than half a second, or ends as anything else.
+
+        A time limit that does not end the query ends nothing: its place and its connection stay taken. Needs
+        `hanging`.
+        """
         slow = 0
         for _ in range(ATTEMPTS):
             backend_hangs = self.hanging(source.plugin)

@@ -40,12 +40,12 @@ class LifecycleTests(ContractBase):
 
     @with_unopened_source
     async def test_hooks_are_known_and_async_where_they_must_be(self, source: SourceUnderTest) -> None:
-        """Every hook exists, and is ``async def`` if required; a misspelt hook would never be called."""
+        """Fail if a hook does not exist, or is not ``async def`` where it must be: a misspelt hook is never called."""
         source.check_hooks()
 
     @with_source
     async def test_it_names_the_collections_that_it_serves(self, source: SourceUnderTest) -> None:
-        """``collections()`` names all collections that are served: the server queries no others."""
+        """Fail if ``collections()`` leaves out a collection that is served: the server queries no others."""
         found = source.get_collections()
         missing = sorted(set(self.collections) - found)
         assert not missing, f"collections() does not name {missing!r}"
@@ -53,14 +53,20 @@ class LifecycleTests(ContractBase):
 
     @with_source
     async def test_a_collection_that_is_not_served_is_a_fault_and_no_empty_page(self, source: SourceUnderTest) -> None:
-        """An unknown collection raises `SourceFault`: an empty page would look like an owner without records."""
+        """Fail if an unknown collection does not raise `SourceFault`.
+
+        An empty page looks like an owner without records.
+        """
         for _ in range(OFTEN):
             await self._check_fault(source, Query(collection=NOWHERE, filters=(Filter("id", "eq", MARKER),)))
         await self._check_longest(source)
 
     @with_source
     async def test_an_operator_that_is_not_known_is_a_fault(self, source: SourceUnderTest) -> None:
-        """An unknown operator raises `SourceFault`: new ones may be added, and ignoring a filter leaks records."""
+        """Fail if an unknown operator does not raise `SourceFault`.
+
+        New ones may be added, and an ignored filter leaks records.
+        """
         for query in self._list_longest_queries():
             member = query.filters[0].member  # every record has it
             filters = (*query.filters, Filter(member, UNKNOWN_OPERATOR, MARKER))
@@ -86,7 +92,7 @@ class LifecycleTests(ContractBase):
 
     @with_source
     async def test_it_is_healthy_while_it_is_open(self, source: SourceUnderTest) -> None:
-        """``health()`` returns while the source is open: if it raises, the server reports that it is not ready."""
+        """Fail if ``health()`` raises while the source is open and its backend there: the server would not be ready."""
         for _ in range(OFTEN):
             await source.call("health")
         await self._check_longest(source)
@@ -94,25 +100,28 @@ class LifecycleTests(ContractBase):
 
     @with_source
     async def test_closing_twice_is_fine(self, source: SourceUnderTest) -> None:
-        """``close()`` may be called again: the server may be stopped while it is stopping."""
+        """Fail if a second ``close()`` raises: the server may be stopped while it is stopping."""
         await source.call("close")
         await source.call("close")
 
     @with_unopened_source
     async def test_it_can_be_closed_without_having_been_opened(self, source: SourceUnderTest) -> None:
-        """``close()`` works without ``open()``: the server also closes a source that could not be opened."""
+        """Fail if ``close()`` raises without ``open()``: the server also closes a source that could not be opened."""
         # Nothing to do: the source is closed after each test.
 
     @with_source
     async def test_it_can_be_opened_again(self, source: SourceUnderTest) -> None:
-        """A source that is closed and opened again returns the same results."""
+        """Fail if a source that is closed and opened again answers differently: `open` may follow `close`."""
         await self._check_longest(source)
         await source.call("close")
         await source.call("open")
         await self._check_longest(source)
 
     def test_closing_one_source_leaves_others_of_its_kind_alone(self, tmp_path: Path) -> None:
-        """Two instances share no state: on a reload the server opens new sources, then closes the old ones."""
+        """Fail if two instances share state.
+
+        On a reload the server opens new sources, and closes the old ones after that.
+        """
         folder = tmp_path / "other"
         folder.mkdir()
         plugin = self.make_source(folder, copy_rows(self.collections, documents=self.documents))
@@ -127,7 +136,7 @@ class LifecycleTests(ContractBase):
 
     @with_source
     async def test_advice_is_given_in_sentences(self, source: SourceUnderTest) -> None:
-        """``advice()``, if implemented, returns a sequence of sentences for any query, not one string."""
+        """Fail if ``advice()`` returns one string, or raises: `openholder check` prints each suggestion on a line."""
         for query in self._list_longest_queries():
             advice = await source.get_advice(query)
             with failures_naming(query):
@@ -135,7 +144,7 @@ class LifecycleTests(ContractBase):
                 assert all(len(text) > 1 for text in advice), f"advice must be a sequence of sentences: {advice!r}"
 
     def test_nothing_of_anybody_is_printed_or_logged(self, tmp_path: Path) -> None:
-        """Customer data is neither printed nor logged, from INFO on: logs are read by more people, for longer."""
+        """Fail if customer data is printed or logged, from INFO on: logs are read by more people, and for longer."""
         output = io.StringIO()
         handler = logging.StreamHandler(output)
         with redirect_stdout(output), redirect_stderr(output), logging_to(handler):
@@ -151,7 +160,10 @@ class LifecycleTests(ContractBase):
 
     @with_source
     async def test_questions_at_the_same_time_have_each_their_own_answer(self, source: SourceUnderTest) -> None:
-        """Concurrent queries do not mix up their results. The server sends up to ``concurrency`` at once."""
+        """Fail if concurrent queries mix up their results: one customer would get what is another's.
+
+        The server sends up to ``concurrency`` queries at once.
+        """
         queries = self._list_owner_queries()
         pages = await asyncio.gather(*map(source.fetch, queries))
         for query, page in zip(queries, pages, strict=True):
@@ -160,7 +172,10 @@ class LifecycleTests(ContractBase):
 
     @with_source
     async def test_a_question_that_is_given_up_ends(self, source: SourceUnderTest) -> None:
-        """A cancelled query ends at once: as cancelled, or with its result if that was ready."""
+        """Fail if a cancelled query goes on, or raises anything else; a result that was ready may still come.
+
+        Clients disconnect all the time, and each query that goes on takes one of the ``concurrency`` places.
+        """
         for query in self._list_longest_queries():
             for turns in TURNS:
                 await self._cancel(source, query, turns)
@@ -179,7 +194,7 @@ class LifecycleTests(ContractBase):
 
     @with_source
     async def test_a_question_that_was_given_up_leaves_the_source_usable(self, source: SourceUnderTest) -> None:
-        """Cancelled queries return connections and release locks, however many there are."""
+        """Fail if cancelled queries keep connections or locks: after enough of them no query is answered any more."""
         for query in self._list_longest_queries():
             await asyncio.gather(*[self._cancel(source, query, turns) for turns in TURNS * 5])
             await self._check_query(source, query)
@@ -187,7 +202,10 @@ class LifecycleTests(ContractBase):
 
     @with_source
     async def test_a_question_that_hangs_can_be_given_up(self, source: SourceUnderTest) -> None:
-        """A query can be cancelled while the backend hangs, and the source recovers. Needs `hanging`."""
+        """Fail if a query to a backend that hangs cannot be cancelled, or the source does not recover afterwards.
+
+        One slow minute of the backend would otherwise last until a restart. Needs `hanging`.
+        """
         backend_hangs = self.hanging(source.plugin)
         if backend_hangs is None:
             pytest.skip("`hanging` is not implemented: unproven that the source recovers from a backend that hangs")

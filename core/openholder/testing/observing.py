@@ -19,6 +19,8 @@ _TURNSTILES = frozenset(
     function.__code__ for function in (asyncio.Lock.acquire, asyncio.Semaphore.acquire, asyncio.Queue.get)
 )
 """Where a coroutine waits for its turn. `asyncio.Event` is not among them: all who wait for one go on together."""
+BETWEEN = 0.001
+"""Seconds between two readings that were made without an interruption."""
 EXECUTOR_THREADS = "asyncio_"
 """How the names of threads of `asyncio.to_thread` begin. They belong to the event loop."""
 
@@ -31,6 +33,19 @@ def _read_waiting_time() -> float:
         return 0.0
 
 
+def _read_running_time() -> float:
+    """Return the time on a clock that stands still while this thread is ready but another one has the processor.
+
+    Where that happens between the two readings, they do not fit together, and are made again.
+    """
+    for _ in range(10):
+        before, waited = time.perf_counter(), _read_waiting_time()
+        after = time.perf_counter()
+        if after - before < BETWEEN:
+            break
+    return after - waited
+
+
 class LoopWatch(selectors.DefaultSelector):
     """The selector of an event loop: knows how long the loop was busy between two looks for events.
 
@@ -39,19 +54,17 @@ class LoopWatch(selectors.DefaultSelector):
 
     def __init__(self) -> None:
         super().__init__()
-        self._began = (0.0, 0.0)
+        self._began: float | None = None
         self._longest = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for events, as every selector. Note the time since the last ones."""
-        began, waited = self._began
-        if began:
-            blocked = time.perf_counter() - began - (_read_waiting_time() - waited)
-            self._longest = max(self._longest, blocked)
+        if self._began is not None:
+            self._longest = max(self._longest, _read_running_time() - self._began)
         try:
             return super().select(timeout)
         finally:
-            self._began = (time.perf_counter(), _read_waiting_time())
+            self._began = _read_running_time()
 
     async def measure(self, work: Callable[[], Awaitable[object]]) -> float:
         """Do some work, and return for how many seconds at most it blocked the loop at a time."""

@@ -28,7 +28,10 @@ class PageTests(ContractBase):
 
     @with_source
     async def test_the_newest_come_first_and_what_is_equally_new_by_its_id(self, source: SourceUnderTest) -> None:
-        """Records follow ``Query.order``: times as instants, text by code points, absent values as the greatest."""
+        """Fail if records do not follow ``Query.order``, which reads times as instants and texts by code points.
+
+        Absent values are the greatest. Clients stop at the first record that they know, and miss what comes after it.
+        """
         by_accounts = [build_accounts_query(name, ACCOUNT_IDS) for name in self._require_any(ORDERED)]
         by_owner = [query for query in self._list_owner_queries() if query.order]
         for query in by_owner + by_accounts:
@@ -36,9 +39,9 @@ class PageTests(ContractBase):
 
     @with_source
     async def test_records_without_an_order_come_as_they_were_put_in(self, source: SourceUnderTest) -> None:
-        """Without ``Query.order`` records are returned in the order of their rows. See `keeps_order`.
+        """Fail if records without ``Query.order`` are not in the order of their rows. See `keeps_order`.
 
-        New rows go to the end, so that the first pages do not change.
+        New rows go to the end: otherwise the first pages change while a client reads on.
         """
         for query in self._list_owner_queries():
             if not query.order:
@@ -46,7 +49,7 @@ class PageTests(ContractBase):
 
     @with_source
     async def test_the_order_is_the_same_each_time(self, source: SourceUnderTest) -> None:
-        """The same query returns the same order; otherwise pages of one list overlap."""
+        """Fail if the same query returns another order: pages of one list would overlap."""
         for query in self._list_longest_queries():
             results = [await self._fetch_identities(source, query) for _ in range(REPETITIONS)]
             with failures_naming(query):
@@ -60,7 +63,7 @@ class PageTests(ContractBase):
 
     @with_source
     async def test_an_answer_is_to_its_own_question_and_to_none_before(self, source: SourceUnderTest) -> None:
-        """A source that caches results must not mix up queries that differ in order, limit or offset only."""
+        """Fail if queries that differ in order, limit or offset only get each other's page, as from a cache."""
         for query in self._list_longest_queries():
             variants = (
                 query,
@@ -76,7 +79,7 @@ class PageTests(ContractBase):
 
     @with_source
     async def test_no_page_is_longer_than_its_limit(self, source: SourceUnderTest) -> None:
-        """A page has exactly ``limit`` records, or all if there are fewer."""
+        """Fail if a page has more than ``limit`` records, or fewer while there are more: the server refuses it."""
         for query in self._list_longest_queries():
             for size in SIZES:
                 found = len((await self._fetch_part(source, query, 0, size)).records)
@@ -86,7 +89,7 @@ class PageTests(ContractBase):
 
     @with_source
     async def test_the_total_counts_all_pages(self, source: SourceUnderTest) -> None:
-        """``Page.total`` is the number of records on all pages together, on each of them."""
+        """Fail if ``Page.total`` is not the number of records on all pages together: clients stop, or go on, by it."""
         for query in self._list_longest_queries():
             expected = self._select_expected(query).total
             for offset in range(0, expected, 2):
@@ -96,7 +99,10 @@ class PageTests(ContractBase):
 
     @with_source
     async def test_pages_follow_one_another_without_gap_or_overlap(self, source: SourceUnderTest) -> None:
-        """All pages in a row are the whole list, in the same order."""
+        """Fail if the pages one after the other are not the whole list in its order.
+
+        A record would be lost, or come twice.
+        """
         for query in self._list_longest_queries():
             whole = await self._fetch_identities(source, query)
             for size in SIZES:
@@ -110,7 +116,7 @@ class PageTests(ContractBase):
 
     @with_source
     async def test_filters_count_before_a_list_is_cut_into_pages(self, source: SourceUnderTest) -> None:
-        """Filters apply before the page is cut; otherwise pages have too few records, or none."""
+        """Fail if the page is cut before filters apply: it would have too few records, or none."""
         for collection in self._require_any(ORDERED):
             for filters in {**MOMENTS, **AMOUNTS}[collection].values():
                 for query in build_filtered_queries(collection, filters):
@@ -118,7 +124,10 @@ class PageTests(ContractBase):
 
     @with_source
     async def test_beyond_the_end_a_page_is_empty_and_its_total_is_right(self, source: SourceUnderTest) -> None:
-        """An offset beyond the end, however large, gives an empty page with the right total."""
+        """Fail if an offset beyond the end, however large, gives records, an error or another total.
+
+        Clients that walk to the end would never find it.
+        """
         for query in self._list_longest_queries():
             total = self._select_expected(query).total
             for offset in (total, total + 7, FAR):

@@ -147,6 +147,9 @@ MOMENTS: Final[FilterCases] = {
         "since a day": (Filter("issueDate", "ge", datetime(2026, 3, 1, tzinfo=UTC), absent=NOW),),
         "until a day": (Filter("issueDate", "le", datetime(2026, 2, 28, tzinfo=UTC), absent=NOW),),
         "only if dated": (Filter("issueDate", "le", NOW),),
+        "or a day that none has": (
+            Filter("issueDate", "ge", datetime(2026, 3, 1, tzinfo=UTC), otherwise=("dueDate",)),
+        ),
     },
 }
 AMOUNTS: Final[FilterCases] = {"banking.transactions": dict(_build_amount_cases())}

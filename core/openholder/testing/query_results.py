@@ -20,6 +20,7 @@ from openholder.testing.queries import (
     UNKNOWN,
     build_accounts_query,
     build_email_query,
+    build_filtered_queries,
     build_link_query,
     build_links_query,
     build_owner_query,
@@ -46,14 +47,14 @@ class ResultTests(ContractBase):
 
     @with_source
     async def test_an_unknown_id_has_no_records(self, source: SourceUnderTest) -> None:
-        """An unknown owner gives an empty page: neither an error nor another owner's records."""
+        """Fail if an unknown owner gives an error or another owner's records, instead of an empty page."""
         for collection in self._list_owner_collections():
             for unknown in UNKNOWN:
                 await self._check_query(source, build_owner_query(collection, unknown))
 
     @with_source
     async def test_records_of_others_never_come(self, source: SourceUnderTest) -> None:
-        """No record of another customer is ever returned: the worst fault that a source can have."""
+        """Fail if a record of another customer is returned: the worst fault that a source can have."""
         for query in self._list_owner_queries():
             found = set(identify_all(query.collection, (await source.fetch(query)).records))
             expected = set(identify_all(query.collection, self._select_expected(query).records))
@@ -63,7 +64,7 @@ class ResultTests(ContractBase):
 
     @with_source
     async def test_every_record_of_an_owner_comes(self, source: SourceUnderTest) -> None:
-        """No record of the owner is left out: the result would look complete."""
+        """Fail if a record of the owner is left out: the result looks complete, and nobody will ask."""
         for query in self._list_owner_queries():
             found = set(identify_all(query.collection, (await source.fetch(query)).records))
             expected = set(identify_all(query.collection, self._select_expected(query).records))
@@ -73,7 +74,7 @@ class ResultTests(ContractBase):
 
     @with_source
     async def test_no_record_comes_twice(self, source: SourceUnderTest) -> None:
-        """No record is duplicated, as by a join."""
+        """Fail if a record is duplicated, as by a join: a payment would count twice."""
         for query in self._list_owner_queries():
             counted = Counter(identify_all(query.collection, (await source.fetch(query)).records))
             duplicates = [one for one, count in counted.items() if count > 1][:3]
@@ -82,7 +83,7 @@ class ResultTests(ContractBase):
 
     @with_source
     async def test_ids_are_texts_and_no_numbers(self, source: SourceUnderTest) -> None:
-        """Ids are compared as exact text: 012 is not 12, and A1 is not a1."""
+        """Fail if ids are not compared as exact text: 012 is another person than 12, and A1 another than a1."""
         by_accounts = [name for name in BY_ACCOUNTS if name in self.collections]
         for owner in LOOKALIKES:
             for collection in self._list_owner_collections():
@@ -101,7 +102,10 @@ class ResultTests(ContractBase):
 
     @with_source
     async def test_an_account_is_its_customers_and_no_others(self, source: SourceUnderTest) -> None:
-        """Two filters on ``accounts`` decide who may see an account: both must hold."""
+        """Fail if one of the two filters on ``accounts`` is ignored.
+
+        They decide who may see an account, and both must hold.
+        """
         self._require_any(["accounts"])
         for customer_id in IDS:
             for account_id in ACCOUNT_IDS:
@@ -110,7 +114,10 @@ class ResultTests(ContractBase):
 
     @with_source
     async def test_a_thousand_accounts_can_be_asked_for_at_once(self, source: SourceUnderTest) -> None:
-        """``in`` takes one id or a thousand, whether they exist or not."""
+        """Fail if ``in`` does not take one id or a thousand, whether they exist or not.
+
+        A request may name as many accounts.
+        """
         many = [f"none-{number}" for number in range(MANY)]
         # Spread the real ids over the list, up to its end: a source that splits long lists finds some in each part.
         step = MANY // len(IDS) + 1
@@ -124,7 +131,10 @@ class ResultTests(ContractBase):
 
     @with_source
     async def test_the_records_of_several_accounts_are_one_list(self, source: SourceUnderTest) -> None:
-        """Records of several accounts are ordered and cut into pages as one list, not account by account."""
+        """Fail if records of several accounts come account by account.
+
+        They are ordered and cut into pages as one list.
+        """
         for collection in self._require_any(ORDERED_BY_ACCOUNTS):
             for limit, offset in ((2, 0), (3, 4), (10, 30)):
                 query = build_accounts_query(collection, IDS[::-1])
@@ -132,7 +142,7 @@ class ResultTests(ContractBase):
 
     @with_source
     async def test_email_addresses_match_in_either_case_of_a_to_z_and_no_other(self, source: SourceUnderTest) -> None:
-        """``ieq`` ignores the case of A-Z only: wider case folding makes two people's addresses equal."""
+        """Fail if ``ieq`` ignores the case of other letters than A-Z: two people's addresses would be equal."""
         addresses = (*EMAILS, EMAILS[0].upper(), "kim@example.co", "im@example.com", "%", "JOSE@EXAMPLE.COM")
         for collection in self._require_any(["customers", LOGINS]):
             for address in addresses:
@@ -142,40 +152,59 @@ class ResultTests(ContractBase):
 
     @with_source
     async def test_times_are_compared_as_moments_whatever_their_offset(self, source: SourceUnderTest) -> None:
-        """Times are compared as instants: of the first member that has a value, else of ``absent``."""
+        """Fail if times are not compared as instants: of the first member that has a value, else of ``absent``.
+
+        As text, 22:00+10:00 is later than 13:00Z, and a day of payments is lost.
+        """
         await self._check_filters(source, MOMENTS)
+        for collection in self._require_any(MOMENTS):
+            filters = next(iter(MOMENTS[collection].values()))
+            for query in build_filtered_queries(collection, filters):
+                await self._check_query(source, replace(query, order=(), limit=5))
 
     @with_source
     async def test_amounts_are_compared_as_exact_numbers(self, source: SourceUnderTest) -> None:
-        """Amounts are compared as numbers, without rounding: 9 is less than 10."""
+        """Fail if amounts are compared as text or rounded.
+
+        As text 9 is more than 10, and a float takes one cent for none.
+        """
         await self._check_filters(source, AMOUNTS)
 
     @with_source
     async def test_texts_are_compared_letter_by_letter(self, source: SourceUnderTest) -> None:
-        """Text is compared by code points: no wildcards, no case folding, no normalisation."""
+        """Fail if text is not compared by code points.
+
+        With wildcards, folded case or normalisation, a search finds more.
+        """
         await self._check_filters(source, TEXTS)
 
     @with_source
     async def test_absent_members_count_as_what_the_question_says(self, source: SourceUnderTest) -> None:
-        """An absent member counts as the filter's ``absent``: an account without a status is open."""
+        """Fail if an absent member does not count as the filter's ``absent``: an account without a status is open."""
         await self._check_filters(source, ABSENT)
 
     @with_source
     async def test_lists_are_searched_for_an_object_of_that_kind(self, source: SourceUnderTest) -> None:
-        """``some`` and ``none`` search lists: empty or absent ones, and objects that lack the item, included."""
+        """Fail if ``some`` and ``none`` search lists wrongly, also empty or absent ones, and objects without the item.
+
+        A plan that is paid would be an active one.
+        """
         await self._check_filters(source, LISTS)
 
     # -- values -------------------------------------------------------------------------------------------------
 
     @with_source
     async def test_members_come_back_as_they_were_put_in(self, source: SourceUnderTest) -> None:
-        """Every member has its row's value, in any script; an absent member stays absent."""
+        """Fail if a member has another value than its row, in any script, or if an absent member is there.
+
+        The client gets what the source returns: nobody would notice a name that lost its accents.
+        """
         for query in self._list_owner_queries():
             await self._check_values(source, query, self._make_reader(query.collection).columns)
 
     @with_source
     async def test_amounts_are_exact(self, source: SourceUnderTest) -> None:
-        """Amounts are never rounded: return text, integers or decimals, but not floats."""
+        """Fail if an amount is rounded: return text, integers or decimals, since a float is another amount of money."""
         for query in self._list_owner_queries():
             await self._check_values(source, query, AMOUNT_MEMBERS)
 
@@ -198,7 +227,10 @@ class ResultTests(ContractBase):
 
     @with_source
     async def test_documents_come_only_when_they_are_asked_for(self, source: SourceUnderTest) -> None:
-        """``document`` is returned only if the query asks for it: documents may be large. Needs `documents`."""
+        """Fail if a document does not come when it is asked for, or comes when it is not: documents may be large.
+
+        Needs `documents`.
+        """
         if not self.documents:
             pytest.skip("`documents` is False: unproven that documents come, and only when they are asked for")
         self._require_any([STATEMENTS])

@@ -80,13 +80,13 @@ class SpecialRowTests(ContractBase):
 
     @with_source
     async def test_it_names_no_collection_that_it_does_not_serve(self, source: SourceUnderTest) -> None:
-        """``collections()`` names no further collection of the standards: the server would offer its operations."""
+        """Fail if ``collections()`` names a collection without rows: the server would offer its operations."""
         surplus = sorted(source.get_collections() & STANDARD.keys() - set(self.collections))
         assert not surplus, f"collections() names {surplus!r}, of which the source has no rows"
 
     @with_source
     async def test_lists_come_without_documents(self, source: SourceUnderTest) -> None:
-        """No list has documents, whose records would be megabytes: only `Query.document` asks for them."""
+        """Fail if a list has documents, which only `Query.document` asks for: its records would be megabytes."""
         for collection in self._require_any(["fdx.statements"]):
             for owner in list_owner_ids(collection):
                 query = build_owner_query(collection, owner)
@@ -97,7 +97,10 @@ class SpecialRowTests(ContractBase):
     # -- long lists ---------------------------------------------------------------------------------------------
 
     def test_more_than_a_thousand_records_of_one_owner_all_come(self, tmp_path: Path) -> None:
-        """A list of 2,100 records is complete, by pages and at once: a limit of the source's own must not cut it."""
+        """Fail if a list of 2,100 records is not complete, by pages and at once.
+
+        A limit of the source's own cuts it unseen.
+        """
         collection = self._require_any(list_growing(self.collections))[0]
         self._run_with_source(tmp_path, partial(self._check_long_list, collection), rows=make_many_rows(collection))
 
@@ -110,9 +113,9 @@ class SpecialRowTests(ContractBase):
     # -- values -------------------------------------------------------------------------------------------------
 
     def test_values_of_types_come_back_as_such_text(self, tmp_path: Path) -> None:
-        """`Decimal`, ``bool``, `datetime`, `date` and lists are filtered, ordered and returned as their text is.
+        """Fail if `Decimal`, ``bool``, `datetime`, `date` or lists are not filtered, ordered and returned like text.
 
-        Needs `typed`. A time may come back with another offset; never as a `datetime` object.
+        A time may come back with another offset; never as a `datetime` object. Needs `typed`.
         """
         if not self.typed:
             pytest.skip("`typed` is False: unproven that columns with types are filtered and returned right")
@@ -136,7 +139,7 @@ class SpecialRowTests(ContractBase):
                     await self._check_query(source, query)
 
     def test_empty_texts_break_nothing(self, tmp_path: Path) -> None:
-        """An empty text comes back as empty or as absent, and an empty id belongs to nobody."""
+        """Fail if an empty text comes back as anything but empty or absent, or if an empty id is somebody's."""
         for name in self._require_any(["customers", "banking.transactions", "banking.payees", "banking.accounts"]):
             folder = tmp_path / name
             folder.mkdir()
@@ -144,7 +147,7 @@ class SpecialRowTests(ContractBase):
             self._run_with_source(folder, body, rows=make_rows_with_text(name, ""))
 
     def test_a_nul_in_a_text_comes_back(self, tmp_path: Path) -> None:
-        """A text is not cut at a NUL character. See `nul_text`."""
+        """Fail if a text is cut at a NUL character: two texts that differ after it would be one. See `nul_text`."""
         if not self.nul_text:
             pytest.skip("`nul_text` is False: unproven that texts are not cut at a NUL character")
         name = self._require_any(["customers", "banking.transactions", "banking.payees", "banking.accounts"])[0]
@@ -152,7 +155,10 @@ class SpecialRowTests(ContractBase):
 
     @with_source
     async def test_a_nul_or_nothing_in_a_question_finds_nothing(self, source: SourceUnderTest) -> None:
-        """An id that is empty, or has a NUL after that of somebody, is unknown; it is neither cut nor an error."""
+        """Fail if an empty id, or one with a NUL after that of somebody, finds records or is an error.
+
+        Cut at the NUL, the id would be that of another person.
+        """
         for collection in self._list_owner_collections():
             for owner in ("", f"{BUSY}\0", "\0", f"{BUSY}\0x"):
                 await self._check_query(source, build_owner_query(collection, owner))
@@ -174,9 +180,10 @@ class SpecialRowTests(ContractBase):
     # -- values that cannot be read -----------------------------------------------------------------------------
 
     def test_a_value_that_cannot_be_read_is_a_fault_that_does_not_quote_it(self, tmp_path: Path) -> None:
-        """A filter that cannot read a value raises `SourceFault`, whose text and log do not have the value.
+        """Fail if a filter that cannot read a value does not raise `SourceFault`, or if text or log have the value.
 
-        Without that record, the answer would look complete. See `any_text`.
+        Without that record, the answer would look complete; and logs are no place for customer data. See
+        `any_text`.
         """
         if not self.any_text:
             pytest.skip("`any_text` is False: unproven that values that cannot be read are told without quoting them")
@@ -213,7 +220,10 @@ class SpecialRowTests(ContractBase):
 
     @with_source
     async def test_a_change_of_the_rows_is_seen(self, source: SourceUnderTest) -> None:
-        """Once rows have changed, answers follow within `patience`: no cache outlives them. Needs `change_rows`."""
+        """Fail if an answer is still as before, `patience` seconds after the rows have changed.
+
+        A cache that outlives a change shares what a customer has corrected or withdrawn. Needs `change_rows`.
+        """
         queries = [replace(query, limit=limit) for query in self._list_longest_queries() for limit in (None, 2)]
         for query in queries:
             await source.fetch(query)
