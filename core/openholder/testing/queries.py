@@ -171,6 +171,7 @@ ABSENT: Final[FilterCases] = {
         "open": (_OPEN,),
         "closed": (Filter("openStatus", "eq", "CLOSED", absent="OPEN"),),
         "owned": (Filter("isOwned", "eq", True, absent=True),),
+        "explicitly owned": (Filter("isOwned", "eq", True),),
         "not owned": (Filter("isOwned", "eq", False, absent=True),),
         "open and owned": (
             Filter("openStatus", "eq", "OPEN", absent="OPEN"),
