@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -1001,6 +1002,39 @@ def _mix_up(call: Call) -> None:
 
 
 FAULTS.append(Fault("a global has whose request it is", "concurrent-requests", ask=_remember_path, answer=_mix_up))
+
+
+def delay_where(is_late: Callable[[Call], bool], seconds: float = 0.06) -> Callable[[Call], float]:
+    """Let some requests take longer."""
+    return lambda call: seconds if is_late(call) else 0
+
+
+def is_of_another(call: Call) -> bool:
+    """Tell whether an account, in the path or in the body, belongs to somebody else than the customer in the path."""
+    found = re.findall(r"acc-\d+", call.path + call.body.decode(errors="replace"))
+    return "cust-1001" in call.path and any(OWNERS.get(each, "cust-1001") != "cust-1001" for each in found)
+
+
+FAULTS += [
+    Fault("a strangers account is loaded before it is refused", "refusal-times", delay=delay_where(is_of_another)),
+    Fault(
+        "a strangers account of a body is loaded before it is refused",
+        "refusal-times",
+        (BALANCES,),
+        delay=delay_where(is_of_another),
+    ),
+    Fault(
+        "an unknown account is looked for elsewhere too",
+        "refusal-times",
+        delay=delay_where(lambda call: "no-such-id" in call.path and "accounts/no" in call.path),
+    ),
+    Fault(
+        "a strangers payee is loaded before it is refused",
+        "refusal-times",
+        (PAYEES, PAYEE),
+        delay=delay_where(lambda call: "cust-1001" in call.path and "payee-1003" in call.path),
+    ),
+]
 
 
 def _late(call: Call) -> float:

@@ -25,7 +25,7 @@ from openholder.rehearsal.checks import (
     texts,
 )
 from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
-from openholder.rehearsal.probes import bulk, concurrency, details, filtering, foreign_ids, repetition
+from openholder.rehearsal.probes import bulk, concurrency, details, filtering, foreign_ids, refusal_times, repetition
 from openholder.rehearsal.report.summary import summarize
 from openholder.rehearsal.results import Rule
 from openholder.rehearsal.run import run_rehearsal
@@ -70,6 +70,7 @@ RULES_BY_PHASE = {
         "repeated-parameter",
         "unknown-parameter",
     },
+    "Times of refusals": {"refusal-times"},
     "Concurrent requests": {"concurrent-requests"},
     "Pages and repeated requests": {
         "default-page-size",
@@ -174,6 +175,7 @@ def test_every_rule_about_answers_has_a_fault_that_breaks_it():
         owners,
         plausibility,
         foreign_ids,
+        refusal_times,
         repetition,
         json_schema,
         texts,

@@ -11,6 +11,8 @@ import time
 import uuid
 from collections import defaultdict
 from contextlib import asynccontextmanager, suppress
+from posixpath import normpath
+from urllib.parse import quote, unquote
 
 import jwt
 import pytest
@@ -44,6 +46,7 @@ from openholder.rehearsal.caller import open_caller
 from openholder.rehearsal.conversation import run_conversation
 from openholder.rehearsal.exchange import CallSequence, Exchange
 from openholder.rehearsal.phases import Phase
+from openholder.rehearsal.probes import refusal_times
 from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import CustomerRun, Plan, Session, build_request
 from openholder.server.app import bind
@@ -74,6 +77,8 @@ BANKING = {
     "productName": "Everyday",
 }
 CHECKED = ("exp", "nbf", "iat", "iss", "sub", "aud", "jti")
+REPLACED = ("aud with the path decoded", "aud with plus signs for blanks", "aud with some characters decoded")
+"""Faults for which only the other spelling of the URI is accepted."""
 ALGORITHMS = {"more algorithms": ["PS256", "RS256", "PS384"], "PS256 only": ["PS256"]}
 ONE_PAGE = {"links": {}, "meta": {"totalRecords": 1, "totalPages": 1}}
 
@@ -96,7 +101,13 @@ class Standin(RequestHandler):
         as_sent = UUID.fullmatch(sent) or self.has("echoes interaction ids")
         self.set_header("x-fapi-interaction-id", sent if as_sent else str(uuid.uuid4()))
 
-    def prepare(self):
+    async def prepare(self):
+        forged = len(self.request.headers.get("Authorization", "")) < 20 or self.has("looks up forged ids, slowly")
+        if (self.has("looks up ids first, slowly") or self.has("looks up forged ids, slowly")) and forged:
+            is_known = "no-such-id" not in self.request.path
+            await asyncio.sleep(0.06 if is_known and self.request.method == "GET" else 0)
+        if self.has("looks up addresses first, slowly") and EMAIL.encode() in self.request.body:
+            await asyncio.sleep(0.06)
         if self.has("no patience with addresses") and "999" in self.request.headers.get(
             "x-fapi-customer-ip-address", ""
         ):
@@ -231,14 +242,22 @@ class Standin(RequestHandler):
         as_asked = {
             "aud from Host": f"http://{self.request.host}{self.request.path}",
             "aud from X-Forwarded-Host": f"https://{self.request.headers.get('X-Forwarded-Host')}{self.request.path}",
+            "aud with the path decoded": f"{self.application.url}{unquote(self.request.path)}",
+            "aud with plus signs for blanks": f"{self.application.url}{self.request.path.replace('%20', '+')}",
+            "aud with some characters decoded": self.application.url + quote(unquote(self.request.path), safe="/:@"),
             "aud with the query": f"{self.application.url}{self.request.uri}",
         }
         accepted = [good, *(uri for fault, uri in as_asked.items() if self.has(fault))]
+        if self.application.fault in REPLACED:
+            accepted = accepted[1:]
         near = {
             "aud by its beginning": lambda: claimed.startswith(good),
             "aud of the server": lambda: good.startswith(claimed),
             "aud in any case": lambda: claimed.lower() == good.lower(),
             "aud without slashes behind": lambda: claimed.rstrip("/") == good,
+            "aud decoded": lambda: unquote(claimed) == good,
+            "aud decoded twice": lambda: unquote(unquote(claimed)) == good,
+            "aud without dots": lambda: normpath(unquote(claimed).partition("//")[2]) == good.partition("//")[2],
             "aud of any account": lambda: re.sub("accounts/[^/]+", "", claimed) == re.sub("accounts/[^/]+", "", good),
         }
         return [
@@ -434,6 +453,12 @@ FAULTS = (
     (wrong_audience, "aud without slashes behind", {"aud-exact"}),
     (wrong_audience, "aud with the query", {"aud-exact"}),
     (wrong_audience, "aud is a text", {"aud-list"}),
+    (wrong_audience, "aud decoded", {"aud-exact"}),
+    (wrong_audience, "aud decoded twice", {"aud-exact"}),
+    (wrong_audience, "aud without dots", {"aud-exact"}),
+    (wrong_audience, "aud with the path decoded", {"aud-escaped"}),
+    (wrong_audience, "aud with plus signs for blanks", {"aud-escaped"}),
+    (wrong_audience, "aud with some characters decoded", {"aud-escaped"}),
     (wrong_audience, "aud from Host", {"host-header"}),
     (wrong_audience, "aud from X-Forwarded-Host", {"host-header"}),
     (wrong_audience, "aud in any case", {"aud-exact"}),
@@ -441,6 +466,9 @@ FAULTS = (
     (wrong_claims, "no old tokens", {"good-token"}),
     (wrong_claims, "UUIDs only", {"jti-any-form"}),
     (precedence, "looks up ids first", {"token-before-data"}),
+    (refusal_times, "looks up ids first, slowly", {"refusal-times"}),
+    (refusal_times, "looks up forged ids, slowly", {"refusal-times"}),
+    (refusal_times, "looks up addresses first, slowly", {"refusal-times"}),
     (precedence, "reads bodies first", {"token-before-body"}),
     (replayed_tokens, "a jti in any case", {"jti-whole"}),
     (replayed_tokens, "a jti is cut", {"jti-whole"}),
@@ -485,6 +513,10 @@ def only(module):
 
     async def phase(session):
         target = find_get_target(session)
+        if module is refusal_times:
+            async for result in refusal_times.probe_refusal_times(session):
+                yield result
+            return
         results = refusals.run(target, module.ATTACKS) if module in TOKENS else module.run(target)
         async for result in results:
             yield result
@@ -502,7 +534,7 @@ async def test_a_fault_is_found_by_the_rule_that_names_it(signer, module, fault,
 
 def test_every_rule_has_a_fault_that_breaks_it():
     broken = LENIENT.union(*(expected for _, _, expected in FAULTS))
-    assert RULES - broken == {"request-framing", "rs256"}  # see the tests of these
+    assert (RULES | {"refusal-times"}) - broken == {"request-framing", "rs256"}  # see the tests of these
 
 
 @pytest.mark.parametrize(("fault", "expected"), [("", set()), ("remembers ten tokens", {"replay-later"})])

@@ -31,7 +31,7 @@ _LOGIN = ("login-answered", "customer-found", "distinct-customers", "unknown-ema
 _DATA = ("operation-returns-data", "every-account-answers", *_LOGIN)
 _FORM = ("media-type", "strict-json", "error-form", "interaction-id")
 _COMPARED = (*_LISTS, *_FILTERS, *_SAME)
-_EVERYWHERE = (*_LOGIN, "concurrent-requests", "idle-connections", "offered-accounts-listed")
+_EVERYWHERE = (*_LOGIN, "aud-escaped", "concurrent-requests", "idle-connections", "offered-accounts-listed")
 """Rules whose results are about the server, or the accounts of a customer, whatever their subject is."""
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     # The rehearsal sends several requests at once: their responses may be mixed up everywhere.
@@ -46,6 +46,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     ),
     "idle-connections": ("answers-each-time", "answered", *_DATA, *_COMPARED, *_REFUSALS),
     "body-in-packets": ("answers-each-time", "answered", "no-server-fault", "within-tier", "seems-slow"),
+    "aud-escaped": ("answers-each-time", "refusal-status", *_DATA, *_COMPARED, *_REFUSALS),
     "answers-each-time": ("answered", "no-server-fault", *_FORM, *_DATA, *_COMPARED, *_REFUSALS, "seems-slow"),
     "answered": (*_DATA, *_COMPARED, *_REFUSALS, "within-tier", "seems-slow"),
     "no-server-fault": (*_FORM, *_DATA, *_COMPARED, *_REFUSALS, "foreign-same-as-unknown", "refusal-status"),
@@ -97,6 +98,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "unknown-id": ("foreign-same-as-unknown",),
     "unknown-id-body": ("foreign-same-as-unknown",),
     "no-internals": ("foreign-same-as-unknown",),
+    **dict.fromkeys(("foreign-same-as-unknown", "token-before-data"), ("refusal-times",)),
     **dict.fromkeys(("token-needed", "signature", "aud", "exp"), ("gate-everywhere",)),
     "replay": ("gate-everywhere", "replay-later", "replay-at-once"),
     "replay-at-once": ("gate-everywhere",),

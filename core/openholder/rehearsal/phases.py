@@ -19,6 +19,7 @@ from openholder.rehearsal.probes.connections import open_idle_connection, probe_
 from openholder.rehearsal.probes.details import probe_details
 from openholder.rehearsal.probes.filtering import probe_filters
 from openholder.rehearsal.probes.foreign_ids import probe_foreign_ids
+from openholder.rehearsal.probes.refusal_times import probe_refusal_times
 from openholder.rehearsal.probes.repetition import probe_repetition
 from openholder.rehearsal.results import Result
 from openholder.rehearsal.session import Session
@@ -53,6 +54,7 @@ PHASES: tuple[Phase, ...] = (
     Phase("Filters", probe_filters),
     Phase("Pages and repeated requests", probe_repetition),
     Phase("Response times", check_latency),
+    Phase("Times of refusals", probe_refusal_times),
     Phase("Concurrent requests", probe_concurrency),
     Phase("Bodies in several packets", probe_packets),
     Phase("Attacks", run_attacks),

@@ -35,7 +35,16 @@ from openholder.rehearsal.checks import (
     responses,
     texts,
 )
-from openholder.rehearsal.probes import bulk, concurrency, connections, details, filtering, foreign_ids, repetition
+from openholder.rehearsal.probes import (
+    bulk,
+    concurrency,
+    connections,
+    details,
+    filtering,
+    foreign_ids,
+    refusal_times,
+    repetition,
+)
 from openholder.rehearsal.results import Rule
 
 WIDTH = 100
@@ -82,7 +91,7 @@ GROUPS = (
     RuleGroup("Filters", (filtering,)),
     RuleGroup("Responses that must agree", (consistency, details, owners, bulk, concurrency)),
     RuleGroup("Connections", (connections,)),
-    RuleGroup("Access to foreign data", (foreign_ids,)),
+    RuleGroup("Access to foreign data", (foreign_ids, refusal_times)),
     RuleGroup("Response times and load", (latency, load)),
     RuleGroup("Attacks: transport of the token", (bearer,)),
     RuleGroup("Attacks: signature and header of the token", (signature, jose)),

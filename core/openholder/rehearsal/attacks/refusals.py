@@ -73,7 +73,7 @@ _CHECKS = (
     Check(NOT_SHARING, _find_sharing_refused, lambda exchange: exchange.status in (401, 403)),
 )
 ATTACKS = (*bearer.ATTACKS, *signature.ATTACKS, *jose.ATTACKS, *wrong_claims.ATTACKS, *wrong_audience.ATTACKS)
-RULES = (*(attack.rule for attack in ATTACKS), STATUS, CHALLENGE, NOT_SHARING, RS256)
+RULES = (*(attack.rule for attack in ATTACKS), STATUS, CHALLENGE, NOT_SHARING, RS256, wrong_audience.ESCAPED)
 
 
 async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncIterator[Result]:
@@ -96,6 +96,8 @@ async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncItera
             yield result
             for other in _check_refusal(target, attack, exchange):
                 yield other
+    async for result in wrong_audience.try_escaped_ids(target):
+        yield result
     yield await _try_other_algorithm(target)
     if statuses:
         found = " and ".join(map(str, sorted(statuses)))

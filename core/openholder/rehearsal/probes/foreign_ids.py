@@ -136,7 +136,7 @@ async def _probe_operation(
 ) -> AsyncIterator[Result]:
     own = session.runs[0]
     route = format_route(operation)
-    attempts = list(_build_attempts(operation, own, others))
+    attempts = list(build_attempts(operation, own, others))
     if sum(attempt.is_foreign for attempt in attempts) > MAX_FOREIGN:
         kept = _choose_some([attempt for attempt in attempts if attempt.is_foreign])
         reason = f"other customers have more kinds of records: {MAX_FOREIGN} of their ids were tried"
@@ -174,7 +174,8 @@ def _choose_some(attempts: list[Attempt]) -> list[Attempt]:
     return [attempts[number * len(attempts) // MAX_FOREIGN] for number in range(MAX_FOREIGN)]
 
 
-def _build_attempts(operation: Operation, own: CustomerRun, others: Sequence[CustomerRun]) -> Iterator[Attempt]:
+def build_attempts(operation: Operation, own: CustomerRun, others: Sequence[CustomerRun]) -> Iterator[Attempt]:
+    """Yield requests that must be refused: with unknown ids, and with those of other customers."""
     ids = choose_path_ids(operation, own)[0]
     foreign_accounts = _find_foreign_accounts(own, others)
     yield Attempt("an unknown customerId", False, {**ids, "customerId": UNKNOWN_ID})
