@@ -267,10 +267,7 @@ class OpenLoop:
         self._in_flight -= 1
         is_good = outcome == "good"
         self.samples.append(
-            Sample(
-                *(attempt.read, attempt.number, attempt.times, outcome, text, due, began, ended),
-                interaction_id="" if is_good else interaction_id,
-            )
+            Sample(attempt.read, attempt.number, attempt.times, outcome, text, due, began, ended, interaction_id)
         )
         if is_good:
             query = find_next_query(read.paging, content, read.query)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from openholder.contract.operation import Tier
 from openholder.rehearsal.checks.latency import MIN_RESPONSES, SEEMS_SLOW, WITHIN_TIER, check_measure
@@ -192,6 +193,10 @@ def _get_beginning(sample: Sample) -> float:
     return sample.began
 
 
+def _get_seconds(sample: Sample) -> float:
+    return sample.seconds
+
+
 def _measure_operations(good: Iterable[Sample], readings: Sequence[Reading]) -> Iterator[Measure]:
     """Measure each operation and period."""
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -237,10 +242,23 @@ def _check_load(load: LoadResult, samples: Sequence[Sample], readings: Sequence[
     blunt = [sample for sample in samples if sample.outcome == "refused"]
     yield from _explain_failures(LOAD_ANSWERED, unwanted, samples, readings)
     yield from _explain_failures(RETRY_AFTER, blunt, samples, readings)
-    for measure in load.measures:
+    slowest: dict[tuple[str, str], Sample] = {}
+    for sample in sorted((sample for sample in samples if sample.outcome == "good"), key=_get_seconds):
+        reading = readings[sample.read]
+        slowest[reading.request.route, reading.period] = slowest[find_tier(reading.request.route).name, ""] = sample
+    for measure in (*load.tiers, *load.measures):
         asked = f" for {measure.period}" if measure.period else ""
-        rule = WITHIN_TIER if measure.count >= MIN_RESPONSES else SEEMS_SLOW
-        yield check_measure(measure, rule, f"{asked} at {load.rate:g} requests per second")
+        is_proven = measure.count >= MIN_RESPONSES and not measure.may_be_chance
+        condition = f"{asked} at {load.rate:g} requests per second"
+        result = check_measure(measure, WITHIN_TIER if is_proven else SEEMS_SLOW, condition)
+        sample = slowest[measure.subject, measure.period]
+        yield replace(
+            result,
+            failures=tuple(
+                Failure(f"{failure.observed}; the slowest", readings[sample.read].request, sample.interaction_id)
+                for failure in result.failures
+            ),
+        )
 
 
 def _accept_refusals(samples: Sequence[Sample], readings: Sequence[Reading]) -> set[Sample]:

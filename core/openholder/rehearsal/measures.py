@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from openholder.contract.operation import ASSUMED_TIER, Tier
 from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.exchange import Exchange, format_route
 
+ALLOWED = 0.05
+"""The share of responses that may be late (CDS, performance requirements)."""
 _BY_ROUTE = {format_route(operation): operation for operation in OPERATIONS}
 
 
@@ -32,6 +35,8 @@ class Measure:
     p95: float
     p99: float
     max: float
+    late: int
+    """The number of responses that took longer than the limit of the tier."""
     tier: Tier
     """The performance tier of the operation."""
     period: str = ""
@@ -49,7 +54,9 @@ class Measure:
         """
         ranked = sorted(seconds)
         p50, p95, p99 = (find_percentile(ranked, percent) for percent in (50, 95, 99))
-        return cls(subject, len(ranked), p50, p95, p99, ranked[-1], tier or find_tier(subject), period)
+        tier = tier or find_tier(subject)
+        late = len(ranked) - bisect_right(ranked, tier.limit)
+        return cls(subject, len(ranked), p50, p95, p99, ranked[-1], late, tier, period)
 
     @property
     def label(self) -> str:
@@ -60,6 +67,11 @@ class Measure:
     def is_within_limit(self) -> bool:
         """Return whether 95 % of the responses came within the limit of the tier."""
         return self.p95 <= self.tier.limit
+
+    @property
+    def may_be_chance(self) -> bool:
+        """Return whether a server that is late in 5 % of all cases may be so late in so few: two standard errors."""
+        return self.late / self.count <= ALLOWED + 2 * math.sqrt(ALLOWED * (1 - ALLOWED) / self.count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ WITHIN_TIER = Rule(
 SEEMS_SLOW = Rule(
     name="seems-slow",
     severity="warning",
-    expected=f"No response exceeds the limit of its tier, even if fewer than {MIN_RESPONSES} responses were measured.",
+    expected=f"No response exceeds the limit of its tier, even if fewer than {MIN_RESPONSES} were measured, or so few"
+    " were late that it may be chance.",
     why="A few slow responses prove nothing, but they show where recipients will wait.",
     reference=WITHIN_TIER.reference,
     how_to_fix="Measure under load (--rate and --for), then proceed as for within-tier.",

@@ -24,7 +24,7 @@
     first       the rule that the earliest request broke, or null
     outcomes    results in the order of the checks: [{rule, subject, verdict: "passed" | "found" | "skipped", times,
                 reason}]; times is the number of failures, and reason is present if the verdict is "skipped"
-    timings     response times without load, in seconds: [{subject, tier, limit, count, p50, p95, p99, max}]
+    timings     response times without load, in seconds: [{subject, tier, limit, count, late, p50, p95, p99, max}]
     load        null, or {rate, reached, sent, good, later, blunt, broken, failed, unsent, retries, recovered, lag,
                 lag_max, processor, limited, timings, tiers, timeline: [{p95, answered}]}: see
                 `openholder.rehearsal.measures.LoadResult`, where `later`, `blunt` and `limited` are `deferred`,
