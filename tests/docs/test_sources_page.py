@@ -64,7 +64,7 @@ async def verified(world: World, chapter: str) -> int:
 @pytest.mark.gen_test
 async def test_the_core_banking_schema_is_served_through_its_views(world: World, tmp_path):
     core_db(tmp_path)
-    (configured,) = blocks(SQL, "toml")
+    configured, _ = blocks(SQL, "toml")
     await world.start(configured)
     assert await verified(world, SQL) == 2
     found = await world.call("/auth/v1/customer/search", body={"email": "noor.haddad@EXAMPLE.com"})
@@ -90,6 +90,26 @@ def test_local_times_get_the_offset_of_their_moment(tmp_path):
 
 
 @pytest.mark.gen_test
+async def test_a_row_of_two_accounts_is_a_record_of_each(world: World, tmp_path):
+    core_db(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "core.db")) as connection, connection:
+        connection.execute("INSERT INTO ACCT VALUES ('062000-13', 'S1', 'Savings', 'A', 20200101, 0, 0)")
+        connection.execute("INSERT INTO ACCT_PTY VALUES ('062000-13', 70013, 'OWN')")
+        plan = connection.execute("EXPLAIN QUERY PLAN SELECT * FROM SIDES WHERE \"accountId\" = 'x'").fetchall()
+        assert len([row for row in plan if "USING INDEX JOURNAL_" in row[3]]) == 2
+    await world.start("\n".join(blocks(SQL, "toml")))
+
+    async def list_amounts(customer, account):
+        answer = await world.call(
+            f"/v1/banking/customer/{customer}/accounts/{account}/transactions?oldest-time=2026-09-01T00:00:00Z"
+        )
+        return [(row["transactionId"], row["amount"]) for row in answer.json["data"]["transactions"]]
+
+    assert await list_amounts(70012, "062000-11") == [("2-D", "-500.00"), ("1-D", "-7.05")]
+    assert await list_amounts(70013, "062000-13") == [("2-C", "500.00")]
+
+
+@pytest.mark.gen_test
 async def test_the_recipes_keep_what_is_unknown_unknown(world: World, tmp_path):
     core_db(tmp_path)
     with closing(sqlite3.connect(tmp_path / "core.db")) as connection:
@@ -104,7 +124,7 @@ async def test_the_recipes_keep_what_is_unknown_unknown(world: World, tmp_path):
         assert amounts == {1: "-7.05", 2: "2500.00", 3: "0.00"}
         balances = connection.execute("SELECT current, available FROM balances WHERE accountId = '62-1'").fetchall()
         assert balances == [(None, None)]
-    (configured,) = blocks(SQL, "toml")
+    configured, _ = blocks(SQL, "toml")
     await world.start(configured)
     unknown = await world.call("/auth/v1/customer/70014/accounts")
     assert unknown.status == 500  # a status that nobody has mapped
@@ -187,7 +207,7 @@ async def test_the_internal_api_is_served_under_our_names(world: World, monkeypa
 async def test_two_of_the_sources_serve_side_by_side(world: World, tmp_path):
     core_db(tmp_path)
     exports(tmp_path)
-    (core,), (files,), (served,) = (blocks(chapter, "toml") for chapter in (SQL, CSV, SEVERAL))
+    (core, _), (files,), (served,) = (blocks(chapter, "toml") for chapter in (SQL, CSV, SEVERAL))
     holder = await world.start(f"{core}\n{files}\n{served}")
     assert holder.sources.find_source("energy.balances").name == "exports"
     assert holder.sources.find_source("banking.balances").name == "core"
@@ -198,7 +218,7 @@ def test_check_finds_no_mistake_and_no_missing_index(tmp_path):
     core_db(tmp_path)
     keys = f"http://127.0.0.1:{free_port()}/jwks.json"
     head = f'public_url = "https://a.example"\n[fiskil]\nissuer = "a"\njwks_url = "{keys}"\n'
-    (configured,) = blocks(SQL, "toml")
+    configured, _ = blocks(SQL, "toml")
     (tmp_path / "openholder.toml").write_text(head + configured)
     checked = run_command("check", "--dev", "--data", "--json", cwd=tmp_path)
     found = json.loads(checked.stdout)
