@@ -39,7 +39,7 @@ USER 10001:10001
 VOLUME /var/lib/openholder
 EXPOSE 8443 9443
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=150s --retries=3 \
     CMD ["python", "-c", "import urllib.request as request; request.urlopen('http://127.0.0.1:9443/ready', timeout=3)"]
 ENTRYPOINT ["openholder"]
 CMD ["serve"]

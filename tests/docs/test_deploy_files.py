@@ -17,6 +17,7 @@ import yaml
 from openholder.config import Configuration
 from openholder.fiskil import sample
 from openholder.server.app import DRAIN, IDLE_GRACE
+from openholder.sources.registry import OPEN_TIMEOUT
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -76,6 +77,15 @@ def test_everybody_waits_for_the_drain(units):
     delays = [tomllib.loads(text)["listen"]["drain_delay"] for text in (CONFIGURATION, MAPPED)]
     for patience in (int(systemd), int(compose.removesuffix("s")), pod):
         assert patience >= DRAIN + IDLE_GRACE + max(delays) + 10
+
+
+def test_everybody_waits_for_the_start(units):
+    """Whoever starts a server kills it only after a source may have taken its time."""
+    (systemd,) = re.findall(r"^TimeoutStartSec=(\d+)$", (units / "openholder.service").read_text(), re.MULTILINE)
+    probe = find_manifest("Deployment")["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+    (docker,) = re.findall(r"--start-period=(\d+)s", instructions("HEALTHCHECK")[0])
+    for patience in (int(systemd), probe["periodSeconds"] * probe["failureThreshold"], int(docker)):
+        assert patience >= OPEN_TIMEOUT + 20
 
 
 # -- containers -------------------------------------------------------------------------------------------------------
