@@ -19,13 +19,27 @@ from openholder.errors import (
 from openholder.host_settings import HostSettings, get_host_settings
 from openholder.outbound import Outbound, describe_failure, describe_response
 from openholder.pseudonyms import make_pseudonym
-from openholder.query import Filter, Order, Page, Query, Record, Row, instant, microseconds, number, select, truth
+from openholder.query import (
+    PLACE,
+    Filter,
+    Order,
+    Page,
+    Query,
+    Record,
+    Row,
+    instant,
+    microseconds,
+    number,
+    select,
+    truth,
+)
 from openholder.setting_types import ExistingFile, ExistingFolder, NewFile, Secret, SecureURL, is_loopback, split_url
 from openholder.sources.hookspecs import API_VERSION, FinishedRequest, hookimpl
 from openholder.strict_json import parse_json
 
 __all__ = [
     "API_VERSION",
+    "PLACE",
     "Collection",
     "ExistingFile",
     "ExistingFolder",

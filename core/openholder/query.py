@@ -34,6 +34,9 @@ Row = Mapping[str, Any]
 Record = Row
 """The name that plugins know `Row` by."""
 
+PLACE = "openholder:place"
+"""Where a row may say where it stands, for the log: ``line 17``. It is no column, and never leaves the server."""
+
 Value = str | bool | Decimal | datetime | tuple[str, ...]
 
 Operator = Literal["eq", "ieq", "in", "ge", "le", "contains", "some", "none"]

@@ -41,6 +41,8 @@ PARAMETERS = 8000
 class SharedDatabase(Database):
     """A database whose file other processes read too."""
 
+    _place = "'record ' || {0} || ' of its file'"
+
     def __init__(self, index: SharedFile, settings: CSVSettings) -> None:
         self._index: SharedFile | None = index
         # A complete index never changes, so SQLite needs neither locks nor a look whether it did.

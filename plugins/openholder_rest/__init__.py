@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any, cast
 
 from openholder import (
+    PLACE,
     Filter,
     NotFound,
     Page,
@@ -195,7 +196,14 @@ class RESTSource:
                 if walk.is_single and is_lookup(collection, template.variables):
                     return []
                 raise SourceFault(f"upstream returned an object in which nothing is a member of {collection!r}")
-        pages = [[make_row(record, collection, mapping, from_url) for record in page] for page in walk.pages]
+        has_ids = find_collection(collection).key is not None
+        pages = [
+            [
+                make_row(record, collection, mapping, from_url if has_ids else from_url | _name_place(number, place))
+                for place, record in enumerate(page, 1)
+            ]
+            for number, page in enumerate(walk.pages, 1)
+        ]
         required = [condition.member for condition in applied]
         require_members((row for page in pages for row in page), required, collection)
         return pages
@@ -239,6 +247,11 @@ async def _run_together(requests: list[Coroutine[Any, Any, Any]]) -> list[Any]:
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+def _name_place(page: int, record: int) -> dict[str, str]:
+    """Say where a record without an id stands in what the upstream returned, for the log."""
+    return {PLACE: f"page {page}, record {record} of the upstream"}
 
 
 def _cut_page(whole: Page, query: Query) -> Page:

@@ -31,12 +31,19 @@ MAX_SEARCHED = 10_000
 _SURROGATE = re.compile("[\udc80-\udcff]")
 
 
+ROW_IDS = (("rowid",), ("oid",), ("_rowid_",))
+"""The names of a row id, as orders. A column may have taken one of them."""
+
+
 class Database:
     """A pool of connections to one database, and the tables found in it.
 
     ``settings`` map tables and columns to collections and members. ``connect_on_loop`` opens a further connection, for
     queries that are short enough for the event loop. ``patience`` is how many seconds a connection waits for a lock.
     """
+
+    _place = "'rowid ' || {0}"
+    """Says where a row stands, from its row id."""
 
     def __init__(
         self,
@@ -242,12 +249,16 @@ class Database:
     async def _read_table(self, name: str, is_view: bool) -> Table:
         rows = await self.select(f"PRAGMA table_xinfo({quote_identifier(name)})")  # xinfo lists generated columns too
         types = {column: declared or "" for _, column, declared, *_ in rows}
-        return Table(name, types, () if is_view else await self._find_row_order(name, types), is_view)
+        if is_view:
+            return Table(name, types, is_view=True)
+        order = await self._find_row_order(name, types)
+        place = self._place.format(order[0]) if order in ROW_IDS else ""
+        return Table(name, types, order, place=place)
 
     async def _find_row_order(self, name: str, columns: Iterable[str]) -> tuple[str, ...]:
         """Return the row id, under a name that no column has; the primary key if the table has no row id."""
         taken = {column.lower() for column in columns}
-        rowid = next((alias for alias in ("rowid", "oid", "_rowid_") if alias not in taken), "rowid")
+        rowid = next((alias for (alias,) in ROW_IDS if alias not in taken), "rowid")
         try:
             await self.select(f"SELECT {rowid} FROM {quote_identifier(name)} LIMIT 0")
         except sqlite3.OperationalError:  # a table WITHOUT ROWID

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from openholder.errors import SourceFault
-from openholder.query import Order, Row, text
+from openholder.query import PLACE, Order, Row, text
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Collection:
 
     @cached_property
     def hidden(self) -> frozenset[str]:
-        """Columns of owners and documents. They are part of the response only if the record type has such a member."""
-        return frozenset({*self.owners.values(), "customerId", "document"})
+        """Columns of owners and documents, and `PLACE`: part of the response only if the record type has the member."""
+        return frozenset({*self.owners.values(), "customerId", "document", PLACE})
 
 
 def _order_newest_first(member: str, *otherwise: str, key: str = "") -> tuple[Order, ...]:
@@ -110,12 +110,24 @@ def find_collection(name: str) -> Collection:
 def read_key(collection: str, row: Row) -> str:
     """Return the id of a record, or ``?`` if its collection has none."""
     key = find_collection(collection).key
+    return _write_id(row.get(key, "?")) if key else "?"
+
+
+def _write_id(found: object) -> str:
     # Text that is not UTF-8 has been read with lone surrogates, which cannot be written anywhere.
-    return text(row.get(key, "?")).encode("utf-8", "replace").decode() if key else "?"
+    return text(found).encode("utf-8", "replace").decode()
 
 
 def name_record(fault: SourceFault, collection: str) -> None:
-    """Replace the row at fault by its id. Nothing else of the row may reach whoever handles the fault."""
-    if fault.row is not None:
-        fault.record = read_key(collection, fault.row)
-        fault.row = None
+    """Replace the row at fault by its id, or that of its owner. The message gets its place, if it has one.
+
+    Nothing else of the row may reach whoever handles the fault.
+    """
+    row, fault.row = fault.row, None
+    if row is None:
+        return
+    spec = find_collection(collection)
+    named = [column for column in (spec.key, spec.account, spec.customer) if column and row.get(column) is not None]
+    fault.record = _write_id(row[named[0]]) if named else "?"
+    if row.get(PLACE) is not None:
+        fault.args = (f"{fault} ({row[PLACE]})",)

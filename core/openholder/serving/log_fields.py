@@ -31,7 +31,7 @@ LOG_FIELDS = (
     LogField("response_body_size", "request", "Bytes of the body", "1184"),
     LogField("error_reason", "request, refused", "Why there is no data", "account_refused"),
     LogField("fault", "request, 500", "What failed: types, places and members, never values", "KeyError at …"),
-    LogField("record_id", "request, 500", "The pseudonym of the record at fault", "9f2c…"),
+    LogField("record_id", "request, 500", "The pseudonym of the record at fault, or of its owner", "9f2c…"),
     LogField("customer_id", "request", "The pseudonym of the customer in the URL", "5b1d…"),
     LogField("account_id", "request", "The pseudonym of the account in the URL", "c07a…"),
     LogField("ip", "request", "The address of the caller", "203.0.113.9"),

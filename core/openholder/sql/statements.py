@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from openholder.contract.collections import find_collection
 from openholder.mapping import RowMapping
-from openholder.query import Filter, Order, Query, Row
+from openholder.query import PLACE, Filter, Order, Query, Row
 from openholder.sql.dialect import NO_LIMIT, Bind, Dialect, Parameters, texts
 from openholder.sql.tables import Table
 
@@ -42,13 +43,16 @@ class Columns:
         unwanted = None if document else table.members.get("document")
         columns = {name: name for name in table.types} if table.mapping else table.members
         read = {name: column for name, column in columns.items() if column != unwanted}
-        selected = ", ".join(dialect.selected(table, column) for column in read.values())
+        selected = [dialect.selected(table, column) for column in read.values()]
         names = ", ".join(map(dialect.quoted, dict.fromkeys(read.values())))
         needs_ties = keeps_order and not table.own_order
         ties = (
             tuple([dialect.tie_break(table, column) for column in dict.fromkeys(read.values())]) if needs_ties else ()
         )
-        return cls(tuple(read), selected, f"FROM {dialect.quoted(table.name)}", table.mapping, names, ties)
+        members = tuple(read)
+        if table.place and find_collection(table.collection.replace("_", ".", 1)).key is None:
+            members, selected = (*members, PLACE), [*selected, table.place]
+        return cls(members, ", ".join(selected), f"FROM {dialect.quoted(table.name)}", table.mapping, names, ties)
 
     def read(self, rows: Sequence[Sequence[Any]]) -> list[Row]:
         """Return the rows of a SELECT under the names of members."""

@@ -39,6 +39,11 @@ class Table:
     """The texts in its columns that mean no value."""
     blanks: frozenset[str] = frozenset()
     """Columns in which an empty text counts as NULL."""
+    place: str = ""
+    """An SQL expression that says where a row stands, as a text such as ``rowid 17``; empty if there is none.
+
+    It is read where records have no ids of their own, so that a fault can name the row.
+    """
 
     def serve(self, collection: str, settings: MappingSettings, is_text: Callable[[Table, str], bool]) -> Table:
         """Return the table as it is served: each member is named like its column, unless the settings map it.

@@ -47,7 +47,8 @@ def _build_table(name: str, rows: list[Any]) -> Table:
         order = [dialect.tie_break(Table(name, types), column) for column in types if _is_id(column)]
         # ctid alone repeats in the partitions of a table. Views have neither: all their columns sort them then.
         order = [*order, "tableoid", "ctid"] if has_row_location else []
-    return Table(name, types, tuple(order), is_view)
+    place = "tableoid::regclass::text || ' ctid ' || ctid::text" if has_row_location else ""
+    return Table(name, types, tuple(order), is_view, place=place)
 
 
 def _is_id(name: str) -> bool:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from cluster import PASSWORD
-from openholder import Filter, Order, Query, SourceFault, select
+from openholder import PLACE, Filter, Order, Query, SourceFault, select
 from openholder.sql import Schema, Table
 from openholder_postgres.dialect import PostgresDialect
 from queries import build_query, fetch_once, fetch_records, open_bank
@@ -166,6 +166,16 @@ def test_an_id_is_a_number_without_an_exponent(schema):
         condition = Filter("id", "eq", wanted)
         page = fetch_once(opened, build_query("customers", condition))
         assert (page.total, condition.admits_all(page.records)) == (int(found), True)
+
+
+def test_a_record_without_an_id_says_where_it_stands(schema):
+    opened = schema(
+        'CREATE TABLE energy_concessions ("accountId" text, type text); CREATE VIEW balances AS '
+        "SELECT 'a1' AS \"accountId\"; INSERT INTO energy_concessions VALUES ('a2', 'x'), ('a1', 'y')"
+    )
+    (row,) = fetch_once(opened, build_query("energy.concessions", accountId="a1")).records
+    assert row == {"accountId": "a1", "type": "y", PLACE: "energy_concessions ctid (0,2)"}
+    assert fetch_once(opened, build_query("balances", accountId="a1")).records == [{"accountId": "a1"}]
 
 
 # -- the exact meaning of a Query ----------------------------------------------------------------------------------
