@@ -47,6 +47,22 @@ def test_no_customers_is_an_error(bank):
     assert pick(found, kind="coverage", fault="no-customers", severity="error", collection="customers")
 
 
+def test_a_mark_of_deleted_rows_is_named(bank):
+    """Rows with the mark are served like all others."""
+    columns = {"banking_payees": "IS_DELETED", "banking_transactions": "deleted_at", "customers": "delivered_at"}
+    execute(bank / "bank.db", *(f"ALTER TABLE {table} ADD COLUMN {column}" for table, column in columns.items()))
+    code, found = run(bank, "--sample", "1")
+    told = {
+        (row["collection"], row["severity"], row["wanted"].partition(":")[0])
+        for row in pick(found, fault="deletion-mark")
+    }
+    assert code == 0
+    assert told == {
+        ("banking.payees", "warning", "'IS_DELETED'"),
+        ("banking.transactions", "warning", "'deleted_at'"),
+    }
+
+
 def test_customers_without_an_id_are_an_error_and_no_crash(tmp_path):
     rows = sample_rows()
     write_csv(tmp_path / "bank", rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -32,6 +33,8 @@ from openholder.query import Row
 
 SIMILARITY = 0.85
 """How alike two names must be, from 0 to 1, for one to be a misspelling of the other."""
+_DELETED = re.compile("(is)?(soft)?(deleted|deletion|removed|void|voided)(at|on|by|date|day|time|flag|ind|yn)?")
+"""What columns with marks of deleted rows are called, without underscores and capitals."""
 
 _TYPE_NAMES: Mapping[type[inspect.Type], str] = {
     inspect.StrType: "text",
@@ -120,6 +123,13 @@ def find_misspelt(collection: str, rows: Iterable[Row]) -> Iterator[tuple[str, s
         if name not in known:
             for match in get_close_matches(_simplify(name), absent, n=1, cutoff=SIMILARITY):
                 yield name, absent[match]
+
+
+def find_deletion_marks(collection: str, rows: Iterable[Row]) -> list[str]:
+    """Find unknown columns that are named like a mark of deleted rows. Rows that have it are served like all others."""
+    known = {column.name for column in list_columns(collection)}
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if name not in known and _DELETED.fullmatch(_simplify(name))]
 
 
 def split_undeclared(

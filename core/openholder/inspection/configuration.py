@@ -18,7 +18,7 @@ from openholder.contract.rows import to_record
 from openholder.errors import OpenholderError, SourceError, SourceFault, Unreachable
 from openholder.gate.fetching import FetchFailed, make_fetch
 from openholder.gate.keys import UnusableKeySet, parse_key_set
-from openholder.inspection.column_names import find_misspelt, split_undeclared
+from openholder.inspection.column_names import find_deletion_marks, find_misspelt, split_undeclared
 from openholder.inspection.holdings import describe_fault
 from openholder.inspection.steps import Step
 from openholder.inspection.surroundings import inspect_surroundings
@@ -193,6 +193,10 @@ async def _inspect_columns(sources: SourceRegistry, collection: str, open_member
         )
         for column, meant in misspelt.items()
     ]
+    marks = find_deletion_marks(collection, rows or ())
+    if marks:
+        text = "named like a mark of deleted rows, which are served like all others; leave them out, as by a view"
+        steps.append(Step(what, "advice", f"{', '.join(map(repr, marks))}: {text}", collection, "deletion-mark"))
     source = sources.find_source(collection)
     if source and getattr(source.settings, "empty_is_absent", None) is False:
         typed = list_typed_members(collection)

@@ -21,6 +21,7 @@ _SEVERITIES: dict[Verdict, Severity] = {
 _BY_FAULT: dict[str, Severity] = {
     "misspelt-column": "warning",  # a member is missing
     "empty-text": "warning",  # a record is refused
+    "deletion-mark": "warning",  # a record may be one that is gone
     "sources-unreachable": "error",  # no data can be looked at
 }
 """The severity of faults that matter more once data is looked at."""
