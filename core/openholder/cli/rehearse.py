@@ -33,6 +33,7 @@ from openholder.rehearsal.preparation import (
     wait_until_ready,
 )
 from openholder.rehearsal.progress import progress_line
+from openholder.rehearsal.published_keys import PublishedKeys
 from openholder.rehearsal.report.html import render_html
 from openholder.rehearsal.report.json import render_json
 from openholder.rehearsal.report.junit import render_junit
@@ -325,8 +326,9 @@ def rehearse(**values: Any) -> int:
 
 async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext | bool) -> Report:
     audience = options.audience or options.url
+    keys = None if options.jwks or options.dev else PublishedKeys(signer)
     async with (
-        nullcontext() if options.jwks or options.dev else jwks_host(options.jwks_url, signer.jwks),
+        jwks_host(options.jwks_url, keys.serve) if keys else nullcontext(),
         open_caller(
             *(options.url, audience, options.issuer, signer),
             seconds=options.timeout,
@@ -334,6 +336,7 @@ async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext |
             authority=options.ca,
         ) as caller,
     ):
+        caller.keys = keys
         await check_reachable(options.url, caller.http)
         operations = await load_operations(options.sectors, options.openapi, caller.http)
         if options.only:

@@ -22,6 +22,7 @@ from openholder.contract.operation import JSON
 from openholder.errors import UntrustedJSON
 from openholder.fiskil.signer import LIFETIME, Signer
 from openholder.rehearsal.exchange import INTERACTION, Exchange, Request
+from openholder.rehearsal.published_keys import PublishedKeys
 from openholder.strict_json import parse_json
 
 MAX_CONTENT = 33_554_432
@@ -73,6 +74,8 @@ class Caller:
     """The file that `trust` was loaded from, for a process of its own."""
     algorithm: str = "PS256"
     """The algorithm of the tokens: a server may accept PS256, RS256 or both."""
+    keys: PublishedKeys | None = None
+    """The key set, if it is the rehearsal that serves it."""
     first_accepted: AcceptedToken | None = None
     """The first request that was answered with data."""
     observers: list[Callable[[Exchange], None]] = field(default_factory=list)

@@ -46,6 +46,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     ),
     "idle-connections": ("answers-each-time", "answered", *_DATA, *_COMPARED, *_REFUSALS),
     "body-in-packets": ("answers-each-time", "answered", "no-server-fault", "within-tier", "seems-slow"),
+    "new-key-accepted": ("answers-each-time", *_DATA, *_COMPARED, *_REFUSALS),
     "aud-escaped": ("answers-each-time", "refusal-status", *_DATA, *_COMPARED, *_REFUSALS),
     "answers-each-time": ("answered", "no-server-fault", *_FORM, *_DATA, *_COMPARED, *_REFUSALS, "seems-slow"),
     "answered": (*_DATA, *_COMPARED, *_REFUSALS, "within-tier", "seems-slow"),

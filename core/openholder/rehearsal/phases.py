@@ -21,6 +21,7 @@ from openholder.rehearsal.probes.filtering import probe_filters
 from openholder.rehearsal.probes.foreign_ids import probe_foreign_ids
 from openholder.rehearsal.probes.refusal_times import probe_refusal_times
 from openholder.rehearsal.probes.repetition import probe_repetition
+from openholder.rehearsal.probes.rotation import publish_new_key, use_new_key
 from openholder.rehearsal.results import Result
 from openholder.rehearsal.session import Session
 
@@ -48,6 +49,7 @@ PHASES: tuple[Phase, ...] = (
     Phase("Login, consent and data", run_conversation),
     Phase("Content of the responses", check_content),
     Phase("An idle connection", open_idle_connection),
+    Phase("A new key", publish_new_key),
     Phase("Details", probe_details),
     Phase("Access to foreign data", probe_foreign_ids),
     Phase("Bulk requests", probe_bulk_requests),
@@ -59,6 +61,7 @@ PHASES: tuple[Phase, ...] = (
     Phase("Bodies in several packets", probe_packets),
     Phase("Attacks", run_attacks),
     Phase("The idle connection again", use_idle_connection),
+    Phase("The new key again", use_new_key),
     Phase("Load", run_load),
     Phase("Late replay", replay_first_token),
 )

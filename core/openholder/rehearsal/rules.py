@@ -44,6 +44,7 @@ from openholder.rehearsal.probes import (
     foreign_ids,
     refusal_times,
     repetition,
+    rotation,
 )
 from openholder.rehearsal.results import Rule
 
@@ -91,6 +92,7 @@ GROUPS = (
     RuleGroup("Filters", (filtering,)),
     RuleGroup("Responses that must agree", (consistency, details, owners, bulk, concurrency)),
     RuleGroup("Connections", (connections,)),
+    RuleGroup("Rotation of keys", (rotation,)),
     RuleGroup("Access to foreign data", (foreign_ids, refusal_times)),
     RuleGroup("Response times and load", (latency, load)),
     RuleGroup("Attacks: transport of the token", (bearer,)),

@@ -25,8 +25,8 @@ from openholder.rehearsal.side_by_side import do_side_by_side
 FIRST_PAIRS = 3
 """Pairs for each comparison, several at once. Only what differs in all of them is measured again, alone."""
 PAIRS = 24
-MOST_CONTRARY = 2
-"""The number of the pairs that may differ the other way: the chance of that is less than 1 in 25,000."""
+MOST_CONTRARY = 1
+"""The number of the pairs that may differ the other way: the chance of that is less than 1 in 300,000."""
 NOTICEABLE = 0.005
 """Seconds: a smaller difference takes thousands of requests to see through a network."""
 MOST_CONFIRMED = 2
