@@ -11,7 +11,6 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 
 from openholder.contract.operations import OPERATIONS, Operation
-from openholder.rehearsal.report.summary import summarize
 from rehearsal.holder import OWNED, Answer, Holder, Refused, make_transaction
 from rehearsal.test_healthy_servers import (
     ACCOUNTS,
@@ -138,11 +137,11 @@ FAULTS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_of_a_plain_server_is_found(name):
+def test_a_fault_of_a_plain_server_is_found(name, find_causes):
     holder = Holder()
     apply, rule = FAULTS[name]
     apply(holder)
     operations = tuple(row for row in OPERATIONS if row.name in NAMES)
     report = asyncio.run(rehearse(holder, Unsigned(), operations=operations))
     assert rule in {row.rule.name for row in report.failed_results}
-    assert [found.rule.name for found in summarize(report).findings] == [rule], describe(report)
+    assert find_causes(report, rule) == [rule], describe(report)

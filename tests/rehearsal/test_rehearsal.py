@@ -26,7 +26,6 @@ from openholder.rehearsal.checks import (
 )
 from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
 from openholder.rehearsal.probes import bulk, concurrency, details, filtering, foreign_ids, refusal_times, repetition
-from openholder.rehearsal.report.summary import summarize
 from openholder.rehearsal.results import Rule
 from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import Plan
@@ -140,13 +139,13 @@ MORE_CAUSES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
-def test_each_fault_is_found_by_the_rule_that_names_it(healthy, fault):
+def test_each_fault_is_found_by_the_rule_that_names_it(healthy, fault, find_causes):
     world, run = healthy
     patience = 1.0 if fault.rule == "answered" else 10.0
     report = run(rehearsal(world, plan_for(fault), fault, patience, phases_for(fault)))
     rules = [finding.rule.name for finding in report.failed_results]
     assert fault.rule in rules, rules
-    causes = [found.rule.name for found in summarize(report).findings]
+    causes = find_causes(report, fault.rule)
     assert causes == MORE_CAUSES.get(fault.name, [fault.rule])
     (finding,) = {row.rule: row for row in report.failed_results if row.rule.name == fault.rule}.values()
     assert all(failure.observed for failure in finding.failures)

@@ -12,7 +12,6 @@ from openholder.rehearsal import raw
 from openholder.rehearsal.caller import open_caller
 from openholder.rehearsal.phases import PHASES
 from openholder.rehearsal.probes import connections
-from openholder.rehearsal.report.summary import summarize
 from openholder.rehearsal.results import Report
 from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import Plan
@@ -54,12 +53,12 @@ async def rehearse(relay: Relay, seconds: float) -> Report:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_careless_server_is_found(name, monkeypatch):
+def test_a_careless_server_is_found(name, monkeypatch, find_causes):
     relay, rule = FAULTS[name]
     monkeypatch.setattr(connections, "LONG_ENOUGH", 0.7)
     monkeypatch.setattr(raw, "RESPONSE_SECONDS", 1.0)
     report = asyncio.run(rehearse(relay, seconds=2.0))
-    assert [found.rule.name for found in summarize(report).findings] == [rule]
+    assert find_causes(report, rule) == [rule]
     assert all(failure.observed for row in report.failed_results for failure in row.failures)
 
 

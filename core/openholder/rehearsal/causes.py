@@ -103,6 +103,9 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("token-needed", "signature", "aud", "exp"), ("gate-everywhere",)),
     "replay": ("gate-everywhere", "replay-later", "replay-at-once"),
     "replay-at-once": ("gate-everywhere",),
+    # A parser that takes what is no JSON, or a clock in other units, breaks several rules of tokens and bodies.
+    "broken-body": ("strict-body",),
+    "nbf": ("iat",),
 }
 """The rules that a server breaks as well if it breaks another one, for records of the same collection.
 
