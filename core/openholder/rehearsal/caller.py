@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +62,8 @@ class AcceptedToken(NamedTuple):
 class Caller:
     """Sends requests with tokens that the server accepts as Fiskil's."""
 
+    connect: Callable[[], aiohttp.ClientSession]
+    """Opens an HTTP client, with connections of its own."""
     http: aiohttp.ClientSession
     base_url: str
     """Where the server is called."""
@@ -85,6 +88,20 @@ class Caller:
         """Sign a token for one request to ``path``; ``claims`` replace members, None removes one."""
         claims.setdefault("algorithm", self.algorithm)
         return self.signer.sign_token(self.issuer, self.audience + path, **claims)
+
+    @asynccontextmanager
+    async def new_connections(self) -> AsyncIterator[None]:
+        """Use no connection of before for the duration of the block.
+
+        Requests that follow each other then have the same connection: what a process of the server has learnt from the
+        first, it knows at the second.
+        """
+        earlier = self.http
+        async with self.connect() as self.http:
+            try:
+                yield
+            finally:
+                self.http = earlier
 
     async def send(self, request: Request) -> Exchange:
         """Send a request and return the exchange. Never raises for anything that the server does."""
@@ -165,8 +182,9 @@ async def open_caller(
         trust: Verifies the server's certificate.
         authority: The file that ``trust`` was loaded from, if it was.
     """
-    async with open_http(seconds=seconds, trust=trust) as http:
-        yield Caller(http, base_url, audience, issuer, signer, trust, authority)
+    connect = partial(open_http, seconds=seconds, trust=trust)
+    async with connect() as http:
+        yield Caller(connect, http, base_url, audience, issuer, signer, trust, authority)
 
 
 def open_http(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from openholder.contract.operations import OPERATIONS, Operation
@@ -127,10 +129,22 @@ def _choose_operations(session: Session, run: CustomerRun) -> list[Operation]:
 
 
 async def _converse(session: Session, run: CustomerRun, operations: Sequence[Operation]) -> None:
-    """Call these operations for a customer, one after the other: each response has ids for the next."""
+    """Call these operations for a customer: those first whose responses have the ids for others."""
     for operation in operations:
-        await _call_operation(session, run, operation)
+        run.sequences[operation.name] = []  # in the order of the plan, whichever is answered first
+    for _, some in groupby(sorted(operations, key=_count_steps), _count_steps):
+        await do_side_by_side([_call_operation(session, run, operation) for operation in some])
     await _call_unconsented_accounts(session, run)
+
+
+def _count_steps(operation: Operation) -> int:
+    """Return how many others must be answered before: search, consent, lists of accounts, lists of other records."""
+    if operation.whose in ("search", "consent"):
+        return 0 if operation.whose == "search" else 1
+    if set(re.findall(r"{(\w+)}", operation.path)) - {"customerId", "accountId"}:
+        return 4
+    is_account_list = operation.collection.endswith(".accounts") and operation.reply.many
+    return 2 if is_account_list or operation.sector == "custom" else 3
 
 
 def _explain_missing_customer(run: CustomerRun, last: Exchange) -> Result:
@@ -182,11 +196,11 @@ async def _call_operation(session: Session, run: CustomerRun, operation: Operati
 
 async def _drop_blocked(session: Session, run: CustomerRun, sequence: CallSequence) -> Sequence[str]:
     """Ask for each account of a bulk request that was withheld, and consent to the others only; return these."""
-    blocked = set()
-    for account in sequence.account_ids:
-        alone = await session.call(sequence.operation, sequence.ids, accounts=(account,), note="one account")
-        if alone.is_withheld:
-            blocked.add(account)
+    alone = await do_side_by_side(
+        session.call(sequence.operation, sequence.ids, accounts=(account,), note="one account")
+        for account in sequence.account_ids
+    )
+    blocked = {account for account, each in zip(sequence.account_ids, alone, strict=True) if each.is_withheld}
     run.accounts = tuple(account for account in run.accounts if account not in blocked)
     return [account for account in sequence.account_ids if account not in blocked]
 
@@ -213,10 +227,11 @@ async def _call_unconsented_accounts(session: Session, run: CustomerRun) -> None
     starters = [each for each in session.served_operations if each.sector == "custom" and each.whose == "account"]
     if not starters:
         return
-    for account in run.offered:
-        if account not in run.accounts:
-            ids = {"customerId": run.customer_id, "accountId": account}
-            run.sequences[starters[0].name].append(await session.call_all_pages(starters[0], ids))
+    run.sequences[starters[0].name] += await do_side_by_side(
+        session.call_all_pages(starters[0], {"customerId": run.customer_id, "accountId": account})
+        for account in run.offered
+        if account not in run.accounts
+    )
 
 
 def _check_distinct_customers(session: Session) -> Result:

@@ -106,6 +106,8 @@ class Exchange:
     """The x-fapi-interaction-id of the request."""
     waited: float = 0.0
     """Seconds for which the request was put off, because the server answered 429 with Retry-After."""
+    turn: tuple[int, ...] = ()
+    """The place of the request among all requests (`take_turn`)."""
 
     @property
     def is_of_proxy(self) -> bool:

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from openholder.contract.operations import OPERATIONS
 from openholder.rehearsal.caller import Caller
@@ -23,9 +23,10 @@ from openholder.rehearsal.masking import collect_personal_values
 from openholder.rehearsal.measures import Timing
 from openholder.rehearsal.phases import PHASES, Phase
 from openholder.rehearsal.places import Places
-from openholder.rehearsal.results import SERVER, Report, Result, Rule, fail_rule, merge_results, pass_rule
+from openholder.rehearsal.results import SERVER, Failure, Report, Result, Rule, fail_rule, merge_results, pass_rule
 from openholder.rehearsal.server_document import check_against_document
 from openholder.rehearsal.session import MAX_WAIT, Plan, ServerBusy, ServerGone, Session, is_not_served
+from openholder.rehearsal.side_by_side import take_turn
 
 SERVER_SURVIVES = Rule(
     name="server-survives-attacks",
@@ -78,6 +79,7 @@ async def run_rehearsal(
         if session.idle:
             session.idle[1].cancel()
             await asyncio.wait((session.idle[1],))
+    session.sort_by_turn()
     results += [result async for result in _check_exchanges(session)]
     results += _judge_hiccups(session)
     of_proxy = {id(exchange.request) for exchange in session.exchanges if _is_note(exchange)}
@@ -93,7 +95,7 @@ async def run_rehearsal(
         served=tuple(map(format_route, session.served_operations)),
         timings=tuple(Timing(subject, tuple(seconds)) for subject, seconds in session.timings.items()),
         load=session.load,
-        untried=tuple(session.unread.items()),
+        untried=session.untried,
         is_finished=not session.is_cut,
         secrets=collect_personal_values(session),
     )
@@ -111,11 +113,26 @@ async def _run_phases(session: Session, phases: Sequence[Phase]) -> AsyncIterato
         yield pass_rule(SERVER_SURVIVES, SERVER)
     except ServerBusy:
         session.is_cut = True
-        session.unread[SERVER] = f"not looked at further: it asks to wait for more than {MAX_WAIT:.0f} s (429)"
+        reason = f"not looked at further: it asks to wait for more than {MAX_WAIT:.0f} s (429)"
+        session.unread.append((take_turn(), SERVER, reason))
     except ServerGone:
-        last = session.exchanges[-1]
-        observed = f"the server refuses connections after this request, which returned {last.status_text}"
-        yield fail_rule(SERVER_SURVIVES, SERVER, observed, last.request)
+        yield _find_last_requests(session.exchanges)
+
+
+def _find_last_requests(exchanges: Sequence[Exchange]) -> Result:
+    """Report the requests that were sent to the server last: those without a response, if there are any."""
+    reached = [exchange for exchange in exchanges if not exchange.is_unreachable]
+    unanswered = list(takewhile(lambda exchange: exchange.transport_error, reversed(reached)))
+    failures = [
+        Failure(
+            "the server refuses connections after this request"
+            + (f" or another of {len(unanswered)} that were sent at once" if len(unanswered) > 1 else "")
+            + f", which returned {exchange.status_text}",
+            exchange.request,
+        )
+        for exchange in unanswered or reached[-1:]
+    ]
+    return Result(SERVER_SURVIVES, SERVER, tuple(failures))
 
 
 def _judge_hiccups(session: Session) -> Iterator[Result]:

@@ -7,7 +7,8 @@ import json
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from openholder.rehearsal.caller import Caller
 from openholder.rehearsal.exchange import CallSequence, Exchange, Request
 from openholder.rehearsal.measures import LoadResult
 from openholder.rehearsal.raw import IdleConnection
+from openholder.rehearsal.side_by_side import Turn, take_turn
 from openholder.rehearsal.walking import walk_pages
 
 Ids = Mapping[str, str]
@@ -37,6 +39,8 @@ MAX_RETRIES = 60
 """The number of failed requests that are sent again, to tell a fault that is always there from one that is not."""
 MAX_WAIT = 120.0
 """Seconds that all waiting after 429 may take together."""
+MAX_IN_FLIGHT = 12
+"""Requests at once, except for those that must be sent at the same moment: fewer than any holder must answer."""
 NOT_FOUND = 404
 _NOT_SERVED_STATUSES = {405, 501}
 _NOT_SERVED_CODES = ("NotImplemented", "NotFound", "not_found", "invalid_request")
@@ -145,10 +149,25 @@ class Session:
     retries: int = 0
     idle: tuple[IdleConnection, asyncio.Future[None]] | None = None
     """A connection without requests, and the task that waits with it."""
-    unread: dict[str, str] = field(default_factory=dict)
-    """Why lists were not read to their end, by route."""
+    unread: list[tuple[Turn, str, str]] = field(default_factory=list)
+    """The subjects that were not looked at to their end, such as routes of lists, and why."""
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_IN_FLIGHT))
+    """One for each request that may wait for its response."""
     on_progress: Callable[[str], None] = lambda _: None
     """Called with the name of each phase and the redacted text of each request."""
+
+    def sort_by_turn(self) -> None:
+        """Put what was recorded into an order that does not depend on which response came first."""
+        self.exchanges.sort(key=lambda exchange: exchange.turn)
+        self.hiccups.sort(key=lambda exchange: exchange.turn)
+
+    @property
+    def untried(self) -> tuple[tuple[str, str], ...]:
+        """What was not looked at to its end, and the first reason for that."""
+        reasons: dict[str, str] = {}
+        for _, subject, reason in sorted(self.unread):
+            reasons.setdefault(subject, reason)
+        return tuple(reasons.items())
 
     @property
     def served_operations(self) -> list[Operation]:
@@ -159,33 +178,43 @@ class Session:
             if any(sequence.first.is_ok for run in self.runs for sequence in run.sequences.get(operation.name, ()))
         ]
 
-    async def send(self, request: Request) -> Exchange:
+    async def send(self, request: Request, is_bound: bool = True) -> Exchange:
         """Send one request and record the exchange.
+
+        Args:
+            request: The request.
+            is_bound: Whether the request waits while too many others are in flight.
 
         Raises:
             ServerGone: The server refuses connections.
             ServerBusy: The server asks to wait too long.
         """
-        self.on_progress(request.redacted_text)
-        exchange = await self.send_patiently(request)
+        turn = take_turn()
+        exchange = replace(await self.send_patiently(request, is_bound), turn=turn)
         if exchange.is_unreachable and any(earlier.status for earlier in self.exchanges):
             raise ServerGone
         self.exchanges.append(exchange)
         if request.is_ordinary and exchange.is_hiccup and self.retries < MAX_RETRIES:
             self.retries += 1
-            again = await self.send_patiently(request)
+            again = replace(await self.send_patiently(request, is_bound), turn=turn)
             self.exchanges.append(again)
             if not again.is_hiccup:
                 self.hiccups.append(exchange)
                 return again
         return exchange
 
-    async def send_patiently(self, request: Request) -> Exchange:
+    async def send_at_once(self, requests: Iterable[Request]) -> list[Exchange]:
+        """Send all requests at the same moment, whatever else is in flight."""
+        return await asyncio.gather(*(self.send(request, is_bound=False) for request in requests))
+
+    async def send_patiently(self, request: Request, is_bound: bool = True) -> Exchange:
         """Send one request, and again after the time for which the server asks (RFC 6585 section 4)."""
         waited = 0.0
         while True:
-            await asyncio.sleep(max(0.0, self.closed_until - time.monotonic()))
-            exchange = await self.caller.send(request)
+            async with self.slots if is_bound else nullcontext():
+                await asyncio.sleep(max(0.0, self.closed_until - time.monotonic()))
+                self.on_progress(request.redacted_text)
+                exchange = await self.caller.send(request)
             wait = exchange.retry_after
             if wait is None:
                 return replace(exchange, waited=waited)
@@ -212,7 +241,7 @@ class Session:
 
         sequence = await walk_pages(send, operation, ids, query, more.get("accounts", ()))
         if sequence.unread:
-            self.unread.setdefault(sequence.route, sequence.unread)
+            self.unread.append((take_turn(), sequence.route, sequence.unread))
         return sequence
 
     async def repeat(self, sequence: CallSequence, query: str, **more: Any) -> CallSequence:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from openholder.contract.operations import Operation
 from openholder.rehearsal.exchange import CallSequence, Exchange, get_member, read_page_size, read_records
+from openholder.rehearsal.side_by_side import do_side_by_side
 
 MAX_PAGES = 24
 """The largest number of pages that are all read."""
@@ -16,7 +18,7 @@ MAX_RECORDS = 3000
 
 
 async def walk_pages(
-    send: Callable[[str], Awaitable[Exchange]],
+    send: Callable[[str], Coroutine[Any, Any, Exchange]],
     operation: Operation,
     ids: Mapping[str, str],
     query: str,
@@ -39,9 +41,11 @@ async def walk_pages(
     page_count = _count_pages(operation, exchanges[0])
     followed = 2 if page_count > most else most
     following = read_next_query(operation, exchanges[0], query)
+    guessed = _guess_queries(exchanges[0], following, page_count) if page_count <= most else []
+    ahead = dict(zip(guessed, await do_side_by_side(map(send, guessed)), strict=True))
     while following and following not in queries and len(queries) < followed:
         queries.append(following)
-        exchanges.append(await send(following))
+        exchanges.append(ahead[following] if following in ahead else await send(following))
         # A server that ignores the page would otherwise be followed to the limit.
         if read_records(exchanges[-1]) == read_records(exchanges[0]):
             following = ""
@@ -79,6 +83,23 @@ def find_next_query(paging: str | None, content: Any, first_query: str) -> str:
         return ""
     link = get_member(content, "links", "next") if paging else None
     return link.rpartition("?")[2] if isinstance(link, str) else ""
+
+
+def _guess_queries(first: Exchange, following: str, page_count: int) -> list[str]:
+    """Return what the links of the next pages are likely to be, so that these need not be read in turn.
+
+    Links decide all the same: a page whose link is another is not used. A count of pages that does not fit the count of
+    records is no reason to ask for them.
+    """
+    total = get_member(first.json, "meta", "totalRecords")
+    size = read_page_size(first.request)
+    if (
+        not isinstance(total, int)
+        or page_count != -(-total // size)
+        or not re.search(r"(?:^|&)page=2(?:&|$)", following)
+    ):
+        return []
+    return [re.sub(r"(^|&)page=2(?=&|$)", rf"\g<1>page={number}", following) for number in range(2, page_count + 1)]
 
 
 def _count_pages(operation: Operation, exchange: Exchange) -> int:

@@ -1,7 +1,7 @@
 """Attacks with known outcomes: about 270 requests plus six for each operation.
 
-They are sent one after the other, except for one race. Each module has tables of attempts, and the rules that an
-attempt can show to be broken.
+They are sent at once, except for those for which it matters what the server was asked before. Each module has tables of
+attempts, and the rules that an attempt can show to be broken.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from openholder.rehearsal.attacks import (
 from openholder.rehearsal.attacks.target import Target, find_target, get_untrusted_signer, is_json_get
 from openholder.rehearsal.results import SERVER, Result, Rule, skip_rule
 from openholder.rehearsal.session import Session
+from openholder.rehearsal.side_by_side import run_side_by_side
 
 
 class AttackGroup(NamedTuple):
@@ -31,13 +32,15 @@ class AttackGroup(NamedTuple):
     name: str
     rules: Sequence[Rule]
     run: Callable[[Target], AsyncIterator[Result]]
+    is_alone: bool = False
+    """Whether no other request may be sent meanwhile: a server that remembers few tokens would forget its own."""
 
 
 GROUPS: tuple[AttackGroup, ...] = (
     AttackGroup("tokens", refusals.RULES, refusals.run),
     AttackGroup("tokens for each operation", everywhere.RULES, everywhere.run),
     AttackGroup("what is judged first", precedence.RULES, precedence.run),
-    AttackGroup("replayed tokens", replayed_tokens.RULES, replayed_tokens.run),
+    AttackGroup("replayed tokens", replayed_tokens.RULES, replayed_tokens.run, is_alone=True),
     AttackGroup("methods and paths", methods.RULES, methods.run),
     AttackGroup("bodies", bodies.RULES, bodies.run),
     AttackGroup("headers and ids", headers.RULES, headers.run),
@@ -49,13 +52,15 @@ async def run_attacks(session: Session) -> AsyncIterator[Result]:
     """Attack the operations that returned data, if the plan includes attacks."""
     target = find_target(session, filter(is_json_get, session.served_operations))
     reason = await _find_obstacle(session, target)
-    for group in GROUPS:
-        if target is None or reason:
-            for rule in group.rules:
-                yield skip_rule(rule, SERVER, reason)
-        else:
-            async for result in group.run(target):
-                yield result
+    if target is None or reason:
+        for rule in (rule for group in GROUPS for rule in group.rules):
+            yield skip_rule(rule, SERVER, reason)
+        return
+    async for result in run_side_by_side([group.run(target) for group in GROUPS if not group.is_alone]):
+        yield result
+    for group in (group for group in GROUPS if group.is_alone):
+        async for result in group.run(target):
+            yield result
 
 
 async def _find_obstacle(session: Session, target: Target | None) -> str:

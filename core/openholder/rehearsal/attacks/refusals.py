@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import groupby
 
 from openholder.rehearsal.attacks import bearer, jose, signature, wrong_audience, wrong_claims
 from openholder.rehearsal.attacks.target import Attack, Target, is_rejected, send_attempt, try_attack
 from openholder.rehearsal.checks import Check, run_checks
 from openholder.rehearsal.exchange import REFUSED, Exchange
 from openholder.rehearsal.results import Result, Rule, judge_rule, pass_rule, skip_rule
+from openholder.rehearsal.side_by_side import run_side_by_side
 
 STATUS = Rule(
     name="refusal-status",
@@ -83,19 +85,9 @@ async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncItera
     """
     broken: set[Rule] = set()
     statuses: set[int] = set()
-    for attack in attacks:
-        cause = next((rule for rule in (bearer.NEEDED, attack.implied_by) if rule in broken), None)
-        if cause:
-            yield skip_rule(attack.rule, target.subject, f"implied by the result for {cause.name}")
-            continue
-        async for result, exchange in try_attack(target, attack):
-            if result.failures:
-                broken.add(result.rule)
-            elif attack.expect is is_rejected:
-                statuses |= {exchange.status} & {401, 403}
+    for _, some in groupby(sorted(attacks, key=_count_steps), _count_steps):
+        async for result in run_side_by_side([_try(target, attack, broken, statuses) for attack in some]):
             yield result
-            for other in _check_refusal(target, attack, exchange):
-                yield other
     async for result in wrong_audience.try_escaped_ids(target):
         yield result
     yield await _try_other_algorithm(target)
@@ -103,6 +95,29 @@ async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncItera
         found = " and ".join(map(str, sorted(statuses)))
         reason = f"ask Fiskil: the server answers {found}; RFC 6750 and the CDS say 401, Fiskil's errors page 403"
         yield skip_rule(AGREED, target.subject, reason)
+
+
+def _count_steps(attack: Attack) -> int:
+    """Return how many attacks must be tried before, because their results may imply that of this one."""
+    if attack.rule is bearer.NEEDED:
+        return 0
+    return 2 if attack.implied_by else 1
+
+
+async def _try(target: Target, attack: Attack, broken: set[Rule], statuses: set[int]) -> AsyncIterator[Result]:
+    """Try one attack; add the rule if it is broken, and the statuses of refusals."""
+    cause = next((rule for rule in (bearer.NEEDED, attack.implied_by) if rule in broken), None)
+    if cause:
+        yield skip_rule(attack.rule, target.subject, f"implied by the result for {cause.name}")
+        return
+    async for result, exchange in try_attack(target, attack):
+        if result.failures:
+            broken.add(result.rule)
+        elif attack.expect is is_rejected:
+            statuses |= {exchange.status} & {401, 403}
+        yield result
+        for other in _check_refusal(target, attack, exchange):
+            yield other
 
 
 def _check_refusal(target: Target, attack: Attack, exchange: Exchange) -> Iterator[Result]:

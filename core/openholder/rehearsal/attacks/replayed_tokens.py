@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,6 +18,7 @@ from openholder.rehearsal.attacks.target import (
 from openholder.rehearsal.exchange import Request
 from openholder.rehearsal.results import SERVER, Result, Rule, judge_rule, skip_rule
 from openholder.rehearsal.session import UNKNOWN_ID, Session, build_request
+from openholder.rehearsal.side_by_side import do_side_by_side
 
 NOT_FOUND = 404
 TIMES = 20
@@ -93,6 +93,12 @@ LATER = Rule(
 
 async def run(target: Target) -> AsyncIterator[Result]:
     """Replay one token, race another, and use one after forgeries with its jti."""
+    async with target.session.caller.new_connections():
+        async for result in _try_all(target):
+            yield result
+
+
+async def _try_all(target: Target) -> AsyncIterator[Result]:
     replays = [result async for result in _try_replays(target)]
     for result in replays:
         yield result
@@ -162,7 +168,8 @@ async def _try_after_not_found(target: Target) -> Result:
 async def _try_race(target: Target) -> Result:
     token = target.build_token()
     note = f"one token, {TIMES} concurrent requests"
-    exchanges = await asyncio.gather(*(send_attempt(target, note, token) for _ in range(TIMES)))
+    request = target.build_request(token=token, note=note)
+    exchanges = await target.session.send_at_once([request] * TIMES)
     good = sum(exchange.is_ok for exchange in exchanges)
     if good == 0:
         return skip_rule(
@@ -203,7 +210,9 @@ async def _try_similar_jtis(target: Target) -> AsyncIterator[Result]:
     if not first.is_ok:
         yield skip_rule(DISTINCT, target.subject, "a jti of 200 characters is refused")
         return
-    for difference, change in SIMILAR.items():
-        other = target.build_token(jti=change(jti))
-        exchange = await send_attempt(target, f"a jti that differs {difference}", other)
+    exchanges = await do_side_by_side(
+        send_attempt(target, f"a jti that differs {difference}", target.build_token(jti=change(jti)))
+        for difference, change in SIMILAR.items()
+    )
+    for exchange in exchanges:
         yield judge_attempt(DISTINCT, target, exchange, exchange.is_ok)

@@ -15,7 +15,7 @@ from openholder.fiskil.signer import Signer
 from openholder.rehearsal.exchange import CallSequence, Exchange, Request, format_route, read_records
 from openholder.rehearsal.results import Result, Rule, judge_rule
 from openholder.rehearsal.session import CustomerRun, Session, build_request
-from openholder.rehearsal.side_by_side import do_side_by_side
+from openholder.rehearsal.side_by_side import do_side_by_side, run_side_by_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ async def send_attempt(target: Target, note: str, built: Request | str) -> Excha
 
 
 async def try_attack(target: Target, attack: Attack) -> AsyncIterator[tuple[Result, Exchange]]:
-    """Make the attempts of an attack, some at once, and yield their results in order."""
+    """Make the attempts of an attack at once, and yield their results in order."""
 
     async def make(note: str, build: RequestBuilder) -> Exchange:
         exchange = await send_attempt(target, note, build(target))
@@ -169,7 +169,10 @@ def judge_attempt(rule: Rule, target: Target, exchange: Exchange, is_kept: bool)
 
 async def try_attacks(target: Target | None, attacks: Sequence[Attack]) -> AsyncIterator[Result]:
     """Try all attacks of a table if there is a target for them."""
-    for attack in attacks if target else ():
-        assert target
+
+    async def collect(target: Target, attack: Attack) -> AsyncIterator[Result]:
         async for result, _ in try_attack(target, attack):
             yield result
+
+    async for result in run_side_by_side([collect(target, attack) for attack in attacks] if target else []):
+        yield result

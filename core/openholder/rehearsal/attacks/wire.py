@@ -13,6 +13,7 @@ from openholder.rehearsal.attacks import replayed_tokens
 from openholder.rehearsal.attacks.target import Target, find_target_for
 from openholder.rehearsal.raw import build_head, connect
 from openholder.rehearsal.results import Result, Rule, judge_rule, skip_rule
+from openholder.rehearsal.side_by_side import do_side_by_side
 
 SECONDS = 3.0
 """Time limit of one response: a server may wait for the rest of a malformed request."""
@@ -122,21 +123,23 @@ WITH_BODY: Mapping[str, RawAttack] = {
 
 
 async def run(target: Target) -> AsyncIterator[Result]:
-    """Send the bytes, one connection after the other."""
+    """Send the bytes, each on its own connection."""
     search = find_target_for(target.session, "search")
-    for run_attacks, attacks in ((target, WITHOUT_BODY), (search, WITH_BODY)):
-        if run_attacks is None:
-            yield skip_rule(FRAMING, "the search", "not served")
-            continue
-        for note, attack in attacks.items():
-            yield await _try_raw_attack(run_attacks, note, attack)
+    tries = [_try_raw_attack(target, note, attack) for note, attack in WITHOUT_BODY.items()]
+    if search is None:
+        yield skip_rule(FRAMING, "the search", "not served")
+    else:
+        tries += [_try_raw_attack(search, note, attack) for note, attack in WITH_BODY.items()]
+    for result in await do_side_by_side(tries):
+        yield result
 
 
 async def _try_raw_attack(target: Target, note: str, attack: RawAttack) -> Result:
     request = target.build_request(note=note)
     target.session.on_progress(request.redacted_text)
     try:
-        answers = await _exchange_bytes(target, attack.build(target))
+        async with target.session.slots:
+            answers = await _exchange_bytes(target, attack.build(target))
     except (OSError, TimeoutError) as exc:
         return skip_rule(attack.rule, target.subject, f"no connection: {type(exc).__name__}")
     statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] ([2-5]\d\d)\b", answers)]

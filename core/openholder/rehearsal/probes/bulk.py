@@ -10,6 +10,7 @@ from openholder.rehearsal.exchange import CallSequence, read_records
 from openholder.rehearsal.probes import compare_records, find_fullest
 from openholder.rehearsal.results import Result, Rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import CustomerRun, Session
+from openholder.rehearsal.side_by_side import do_side_by_side, run_side_by_side
 
 _FISKIL = "Fiskil: a recipient's bulk request arrives as a POST on the consented accounts"
 
@@ -55,22 +56,24 @@ ALL_ACCOUNTS = Rule(
 
 async def probe_bulk_requests(session: Session) -> AsyncIterator[Result]:
     """Repeat each bulk operation with one account, a repeated one, none, and all offered accounts."""
+    probes = []
     for operation in session.served_operations:
         if operation.whose != "specific":
             continue
         sequence = find_fullest(session, operation)
         if sequence and sequence.account_ids:
-            async for result in _probe_few_accounts(session, sequence):
-                yield result
-        for run in session.runs:
-            async for result in _probe_all_accounts(session, operation, run):
-                yield result
+            probes.append(_probe_few_accounts(session, sequence))
+        probes += [_probe_all_accounts(session, operation, run) for run in session.runs]
+    async for result in run_side_by_side(probes):
+        yield result
 
 
 async def _probe_few_accounts(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
     account, query = sequence.account_ids[0], sequence.first.request.query
-    one = await session.repeat(sequence, query, accounts=(account,), note="one account")
-    twice = await session.repeat(sequence, query, accounts=(account, account), note="one account, repeated")
+    one, twice = await do_side_by_side(
+        session.repeat(sequence, query, accounts=accounts, note=note)
+        for accounts, note in (((account,), "one account"), ((account, account), "one account, repeated"))
+    )
     for result in check_list(one):
         yield result
     if sequence.unread:

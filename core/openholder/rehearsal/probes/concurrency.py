@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import zip_longest
 
@@ -33,7 +32,7 @@ async def probe_concurrency(session: Session) -> AsyncIterator[Result]:
     earlier = [exchange for operation in session.served_operations for exchange in _interleave(session.runs, operation)]
     for start in range(0, len(earlier), CONCURRENT):
         group = earlier[start : start + CONCURRENT]
-        repeated = await asyncio.gather(*(session.send(exchange.request) for exchange in group))
+        repeated = await session.send_at_once(exchange.request for exchange in group)
         for alone, together in zip(group, repeated, strict=True):
             yield await _compare_responses(session, alone, together)
 

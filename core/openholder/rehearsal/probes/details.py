@@ -14,6 +14,7 @@ from openholder.rehearsal.exchange import CallSequence, format_route, get_member
 from openholder.rehearsal.probes.foreign_ids import describe_kind
 from openholder.rehearsal.results import Result, Rule, judge_rule
 from openholder.rehearsal.session import CustomerRun, Ids, Session
+from openholder.rehearsal.side_by_side import do_side_by_side, run_side_by_side
 
 MAX_DETAILS = 8
 """The largest number of records of a person whose details are requested, for each operation."""
@@ -30,25 +31,27 @@ DETAIL_FLAG = Rule(
 
 async def probe_details(session: Session) -> AsyncIterator[Result]:
     """Request details of several records of each list, and compare them with the list."""
+    probes = []
     for operation in session.served_operations:
         key = find_collection(operation.collection).key
         if operation.reply.many or operation.reply.media != JSON or not key or f"{{{key}}}" not in operation.path:
             continue
         if key in ("accountId", "customerId"):
             continue  # the conversation requests each of them
-        for run in session.runs:
-            async for result in _probe_records(session, run, operation, key):
-                yield result
+        probes += [_probe_records(session, run, operation, key) for run in session.runs]
+    async for result in run_side_by_side(probes):
+        yield result
 
 
 async def _probe_records(session: Session, run: CustomerRun, operation: Operation, key: str) -> AsyncIterator[Result]:
     asked = {sequence.ids.get(key) for sequence in run.sequences.get(operation.name, ())}
     sequences: list[CallSequence] = []
-    for ids, record in _choose_records(run, operation, key):
-        if ids[key] in asked:
-            continue
+    chosen = [(ids, record) for ids, record in _choose_records(run, operation, key) if ids[key] not in asked]
+    exchanges = await do_side_by_side(
+        session.call(operation, ids, note="another record of the list") for ids, _ in chosen
+    )
+    for (ids, record), exchange in zip(chosen, exchanges, strict=True):
         is_available = record.get("isDetailAvailable", True) is not False
-        exchange = await session.call(operation, ids, note="another record of the list")
         if is_available:
             yield judge_rule(
                 RETURNS_DATA, format_route(operation), exchange.is_ok, exchange.status_text, exchange.request

@@ -22,7 +22,7 @@ from openholder.rehearsal.exchange import CallSequence, Exchange, get_member, re
 from openholder.rehearsal.probes import compare_records, find_fullest
 from openholder.rehearsal.results import Result, Rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import LARGE_PAGE, SMALL_PAGE, Session
-from openholder.rehearsal.side_by_side import run_side_by_side
+from openholder.rehearsal.side_by_side import do_side_by_side, run_side_by_side
 from openholder.rehearsal.walking import read_next_query
 
 Query = Mapping[str, str]
@@ -123,19 +123,19 @@ async def _probe_operation(session: Session, operation: Operation) -> AsyncItera
     combined: dict[str, str] = {}
     combined_count = 0
     is_applied = True
+    probes = []
     for parameter in parameters:
         queries = list(_build_queries(parameter, whole.records)) if whole.is_complete else []
         queries = [{**narrowed, **query} for query in queries]
-        async for result in _probe_queries(session, whole, queries):
-            is_applied &= result.rule is not FILTERS_APPLIED or not result.failures
-            yield result
-        async for result in _probe_invalid_values(session, sequence, parameter):
-            yield result
-        async for result in _probe_repeated_values(session, whole, {**unfiltered, **narrowed}, parameter):
-            yield result
+        probes.append(_probe_queries(session, whole, queries))
+        probes.append(_probe_invalid_values(session, sequence, parameter))
+        probes.append(_probe_repeated_values(session, whole, {**unfiltered, **narrowed}, parameter))
         if queries:
             combined |= queries[0]
             combined_count += 1
+    async for result in run_side_by_side(probes):
+        is_applied &= result.rule is not FILTERS_APPLIED or not result.failures
+        yield result
     # All filters together must hold, not one of them.
     further = [combined] if combined_count > 1 else []
     further += [{**narrowed, **query} for query in _build_single_values(parameters, whole.records)]
@@ -146,9 +146,10 @@ async def _probe_operation(session: Session, operation: Operation) -> AsyncItera
         yield skip_rule(DEFAULT_FILTERS, sequence.route, "not looked at further: the list is too long")
     elif no_defaults:
         everything = await _request_list(session, sequence, no_defaults)
-        for given in ({}, *(_build_half_windows(everything) if is_applied else ())):
-            by_default = await _request_list(session, sequence, given)
-            yield _compare_filtered(session, DEFAULT_FILTERS, everything, by_default, given)
+        windows = [{}, *(_build_half_windows(everything) if is_applied else ())]
+        by_default = await do_side_by_side(_request_list(session, sequence, given) for given in windows)
+        for given, default in zip(windows, by_default, strict=True):
+            yield _compare_filtered(session, DEFAULT_FILTERS, everything, default, given)
     query = f"{sequence.first.request.query}&x-unheard-of=1".lstrip("&")
     exchange = await session.repeat_once(sequence, query)
     yield judge_rule(UNKNOWN_PARAMETER, sequence.route, exchange.is_ok, exchange.status_text, exchange.request)
@@ -186,21 +187,26 @@ def _join(paging: str, query: Query | Sequence[tuple[str, str]]) -> str:
 
 
 async def _probe_queries(session: Session, whole: CallSequence, queries: Sequence[Query]) -> AsyncIterator[Result]:
-    """Request the list with each query, compare the records with the expected ones, and follow the links."""
+    """Probe each of these queries, which have values of the records."""
     if not queries:
         yield skip_rule(FILTERS_APPLIED, whole.route, "no record has a value to filter by")
-    for query in queries:
-        query = {**_disable_choices(whole.operation), **query}
-        filtered = await _request_list(session, whole, query)
-        yield _compare_filtered(session, FILTERS_APPLIED, whole, filtered, query)
-        for result in check_list(filtered):
-            yield result
-        if whole.operation.reply.paging == "page":
-            yield await _probe_next_link(session, filtered, query)
-        else:
-            # A cursor shows no filters: only its records tell whether it keeps them.
-            small = await session.repeat(filtered, _join(SMALL_PAGE[whole.operation.reply.paging], query))
-            yield compare_records(LINKS_KEEP_FILTERS, small, filtered.records, "in small pages: ")
+    async for result in run_side_by_side([_probe_query(session, whole, query) for query in queries]):
+        yield result
+
+
+async def _probe_query(session: Session, whole: CallSequence, query: Query) -> AsyncIterator[Result]:
+    """Request the list with a query, compare the records with the expected ones, and follow the links."""
+    query = {**_disable_choices(whole.operation), **query}
+    filtered = await _request_list(session, whole, query)
+    yield _compare_filtered(session, FILTERS_APPLIED, whole, filtered, query)
+    for result in check_list(filtered):
+        yield result
+    if whole.operation.reply.paging == "page":
+        yield await _probe_next_link(session, filtered, query)
+    else:
+        # A cursor shows no filters: only its records tell whether it keeps them.
+        small = await session.repeat(filtered, _join(SMALL_PAGE[whole.operation.reply.paging], query))
+        yield compare_records(LINKS_KEEP_FILTERS, small, filtered.records, "in small pages: ")
 
 
 def _compare_filtered(
@@ -263,8 +269,8 @@ async def _probe_invalid_values(
     if isinstance(parameter, Window):
         later, earlier = _REVERSED_ENDS[parameter.reads]
         queries.append({parameter.oldest: later, parameter.newest: earlier})
-    for query in queries:
-        exchange = await session.repeat_once(sequence, urlencode(query))
+    exchanges = await do_side_by_side(session.repeat_once(sequence, urlencode(query)) for query in queries)
+    for exchange in exchanges:
         is_refused = exchange.status == 400
         yield judge_rule(INVALID_PARAMETER, sequence.route, is_refused, exchange.status_text, exchange.request)
 

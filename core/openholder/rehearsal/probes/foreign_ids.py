@@ -17,7 +17,7 @@ from openholder.rehearsal.checks.lists import get_account_id
 from openholder.rehearsal.exchange import REFUSED, Exchange, format_route, get_member, read_records, redact_word
 from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import UNKNOWN_ID, CustomerRun, Ids, Session, choose_accounts, choose_path_ids
-from openholder.rehearsal.side_by_side import run_side_by_side
+from openholder.rehearsal.side_by_side import do_side_by_side, run_side_by_side
 
 MAX_FOREIGN = 40
 """The largest number of foreign ids that one operation is called with, for each path parameter or body."""
@@ -122,17 +122,21 @@ async def probe_foreign_ids(session: Session) -> AsyncIterator[Result]:
     """Call every served operation with ids of other customers, and with unknown ids."""
     own, others = session.runs[0], session.runs[1:]
     compared: set[tuple[str, str]] = set()
-    probes = [
-        _probe_operation(session, operation, others, compared)
-        for operation in session.served_operations
-        if operation.whose != "search" and choose_path_ids(operation, own)
-    ]
+    probes = []
+    for operation in session.served_operations:
+        if operation.whose == "search" or not choose_path_ids(operation, own):
+            continue
+        ids = choose_path_ids(operation, own)[0]
+        # One operation of a sector is enough: letter case is a property of its tables.
+        new = {name: value for name, value in ids.items() if (operation.sector, name) not in compared}
+        compared |= {(operation.sector, name) for name in new}
+        probes.append(_probe_operation(session, operation, others, new))
     async for result in run_side_by_side(probes):
         yield result
 
 
 async def _probe_operation(
-    session: Session, operation: Operation, others: Sequence[CustomerRun], compared: set[tuple[str, str]]
+    session: Session, operation: Operation, others: Sequence[CustomerRun], changed: Ids
 ) -> AsyncIterator[Result]:
     own = session.runs[0]
     route = format_route(operation)
@@ -146,19 +150,18 @@ async def _probe_operation(
         yield skip_rule(FOREIGN, route, "needs a second --email, of a customer with such data")
     foreign: set[Refusal] = set()
     unknown: set[Refusal] = set()
-    for attempt in attempts:
+
+    async def make(attempt: Attempt) -> Exchange:
         accounts = (*choose_accounts(operation, own), *attempt.body_accounts)
         if attempt.is_first:
             accounts = (*attempt.body_accounts, *choose_accounts(operation, own))
-        exchange = await session.call(operation, attempt.ids, accounts=accounts, note=attempt.note)
+        return await session.call(operation, attempt.ids, accounts=accounts, note=attempt.note)
+
+    for attempt, exchange in zip(attempts, await do_side_by_side(map(make, attempts)), strict=True):
         if not exchange.is_ok:
             (foreign if attempt.is_foreign else unknown).add(_read_refusal(attempt, exchange))
         yield _judge_attempt(operation, attempt, exchange)
-    ids = choose_path_ids(operation, own)[0]
-    # One operation of a sector is enough: letter case is a property of its tables.
-    new = {name: value for name, value in ids.items() if (operation.sector, name) not in compared}
-    compared |= {(operation.sector, name) for name in new}
-    async for result in _try_similar_ids(session, operation, ids, new):
+    async for result in _try_similar_ids(session, operation, choose_path_ids(operation, own)[0], changed):
         yield result
     if foreign and unknown:
         different = sorted(foreign - unknown, key=lambda refusal: (refusal.status, refusal.code))

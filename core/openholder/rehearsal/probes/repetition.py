@@ -13,7 +13,7 @@ from openholder.rehearsal.exchange import CallSequence, read_page_size, read_rec
 from openholder.rehearsal.probes import compare_records, find_fullest
 from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule
 from openholder.rehearsal.session import LARGE_PAGE, PAGE_SIZE, CustomerRun, Session
-from openholder.rehearsal.side_by_side import run_side_by_side
+from openholder.rehearsal.side_by_side import do_side_by_side, run_side_by_side
 
 UNKNOWN_EMAIL = "nobody@no-such-host.invalid"
 PAGES_MATCH_LIST = Rule(
@@ -95,33 +95,33 @@ INVALID_PAGES = {
 async def probe_repetition(session: Session) -> AsyncIterator[Result]:
     """Repeat all lists with other pages, all requests unchanged, and the search with similar addresses."""
     served = session.served_operations
-    async for result in run_side_by_side([_probe_pages(session, operation) for operation in served]):
-        yield result
-    async for result in run_side_by_side([_repeat_operation(session, operation) for operation in served]):
-        yield result
-    async for result in _probe_search(session):
+    probes = [_probe_pages(session, operation) for operation in served]
+    probes += [_repeat_operation(session, operation) for operation in served]
+    async for result in run_side_by_side([*probes, _probe_search(session)]):
         yield result
 
 
 async def _probe_pages(session: Session, operation: Operation) -> AsyncIterator[Result]:
     sequence = find_fullest(session, operation)
+    probes = []
     if sequence and operation.reply.paging:
-        async for result in _probe_large_page(session, sequence):
-            yield result
+        probes.append(_probe_large_page(session, sequence))
     if sequence and operation.reply.paging == "page":
-        async for result in _probe_default_size(session, sequence):
-            yield result
-        async for result in _probe_invalid_pages(session, sequence):
-            yield result
+        probes += [_probe_default_size(session, sequence), _probe_invalid_pages(session, sequence)]
+    async for result in run_side_by_side(probes):
+        yield result
 
 
 async def _repeat_operation(session: Session, operation: Operation) -> AsyncIterator[Result]:
     """Repeat all requests of the first customer who has data of this kind."""
     for run in session.runs:
         complete = [sequence for sequence in run.sequences.get(operation.name, ()) if sequence.is_complete]
-        for sequence in complete:
-            request = sequence.first.request
-            repeated = await session.repeat(sequence, request.query, body=request.body)
+        requests = [sequence.first.request for sequence in complete]
+        again = await do_side_by_side(
+            session.repeat(sequence, request.query, body=request.body)
+            for sequence, request in zip(complete, requests, strict=True)
+        )
+        for sequence, repeated in zip(complete, again, strict=True):
             yield compare_records(REPEATABLE, replace(repeated, unread=""), sequence.records)
         if complete:
             break
@@ -168,8 +168,9 @@ async def _probe_default_size(session: Session, sequence: CallSequence) -> Async
 
 async def _probe_invalid_pages(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
     after_last = {} if sequence.unread else {f"page={len(sequence.exchanges) + 1}&page-size={PAGE_SIZE}": 422}
-    for query, status in {**INVALID_PAGES, **after_last}.items():
-        exchange = await session.repeat_once(sequence, query)
+    invalid = {**INVALID_PAGES, **after_last}
+    exchanges = await do_side_by_side(session.repeat_once(sequence, query) for query in invalid)
+    for status, exchange in zip(invalid.values(), exchanges, strict=True):
         is_kept = exchange.status == status
         yield judge_rule(PAGE_LIMITS, sequence.route, is_kept, exchange.status_text, exchange.request)
 
