@@ -7,9 +7,12 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
+import threading
 import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.etree import ElementTree
 
 import pytest
@@ -166,6 +169,59 @@ def read_all(terminal):
     raise AssertionError(f"the command does not end: {shown!r}")
 
 
+@pytest.fixture
+def silent():
+    """A server that finds somebody, and answers nothing from the fourth request on: its URL, and when it has one."""
+    reached, released, requests = threading.Event(), threading.Event(), []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            if len(requests) > 4:
+                reached.set()
+                released.wait(PATIENCE)
+            content = b'{"data": [{"id": "cust-1001", "name": "Jane Citizen"}]}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815 - the name is that of http.server
+
+        def log_message(self, *_):
+            """Nothing: standard error is the test's."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}", reached
+        released.set()
+        server.shutdown()
+
+
+@pytest.mark.subprocess
+def test_ctrl_c_ends_with_what_is_known_so_far(silent, tmp_path):
+    url, reached = silent
+    listen = ("--listen", f"127.0.0.1:{free_port()}", "--junit", "report.xml")
+    process = subprocess.Popen(
+        [*COMMAND, "rehearse", url, *WHO, *listen],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert reached.wait(PATIENCE)
+    process.send_signal(signal.SIGINT)
+    told, asides = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, asides
+    assert "Not ready: " in told
+    assert "(the rehearsal was stopped)" in told
+    assert "Rule        interaction-id" in told
+    assert "Stopping: Ctrl-C again ends at once" in asides
+    assert "Traceback" not in asides
+    assert (tmp_path / "report.xml").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -229,13 +285,13 @@ def test_what_is_found_wrong_later_is_refused_as_well(server, tmp_path, argument
     assert told in " ".join(ended.stderr.split())
 
 
-def end_with(result, monkeypatch, tmp_path):
+def end_with(result, monkeypatch, tmp_path, is_interrupted=False):
     """Run the command with a rehearsal that ends like this, and return its exit code."""
 
     async def run(*_):
         if isinstance(result, Exception):
             raise result
-        return result
+        return result, is_interrupted
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("openholder.cli.rehearse._run", run)
@@ -249,6 +305,7 @@ def test_exit_codes_say_what_an_ending_means(monkeypatch, tmp_path, capsys):
     assert end_with(bad, monkeypatch, tmp_path) == 1
     assert end_with(replace(done, is_finished=False), monkeypatch, tmp_path) == 5
     assert end_with(replace(bad, is_finished=False), monkeypatch, tmp_path) == 1
+    assert end_with(replace(bad, is_finished=False), monkeypatch, tmp_path, is_interrupted=True) == 130
     assert "Not looked at to the end" in capsys.readouterr().out
     assert end_with(KeyError("acc-2001"), monkeypatch, tmp_path) == 70
     told = capsys.readouterr()

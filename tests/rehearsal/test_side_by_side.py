@@ -19,7 +19,7 @@ from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import MAX_IN_FLIGHT, Plan
 from openholder.rehearsal.side_by_side import Turn, do_side_by_side, run_side_by_side, take_turn
 from rehearsal.holder import JANE, ROBIN, Answer, Holder, Refused, serving
-from rehearsal.test_healthy_servers import ACCOUNTS, LOGIN, TRANSACTIONS
+from rehearsal.test_healthy_servers import ACCOUNTS, LOGIN, TRANSACTIONS, Unsigned
 
 RULE = Rule("rule", "error", "It is so.", "Else it hurts.", "RFC 9110", "Make it so.", "GET /x: 500")
 
@@ -113,3 +113,18 @@ async def test_the_report_is_the_same_in_whatever_order_responses_come(signer):
     assert len(first["findings"]) > 5
     assert first == second
     assert most == MAX_IN_FLIGHT >= CONCURRENT
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_rehearsal_that_is_stopped_says_what_was_found_by_then():
+    holder, stop = Holder(), asyncio.Event()
+    spoil(holder)
+    plan = Plan(tuple(row for row in OPERATIONS if row.name in {*LOGIN, ACCOUNTS, TRANSACTIONS}), (JANE,))
+    async with serving(holder) as url, open_caller(url, url, ISSUER, Unsigned(), seconds=60) as caller:
+        caller.observers.append(lambda each: stop.set() if each.request.note == "an unknown customerId" else None)
+        report = await run_rehearsal(caller, plan, stop=stop)
+    found = {row.rule.name for row in report.failed_results}
+    assert {"no-cookies", "total-records"} <= found
+    assert "page-limits" not in {row.rule.name for row in report.results}
+    assert (report.is_finished, report.untried[-1][0]) == (False, "the server")
+    assert report.untried[-1][1] == "not looked at further: the rehearsal was stopped"

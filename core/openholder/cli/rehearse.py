@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import signal
 import ssl
 import traceback
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import click
 
-from openholder.cli import EXIT_FAILED, EXIT_OWN_FAULT, EXIT_UNFINISHED
+from openholder.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OWN_FAULT, EXIT_UNFINISHED
 from openholder.cli.options import parse_address, parse_duration, parse_url
 from openholder.contract.operation import Sector
 from openholder.errors import OpenholderError
@@ -299,7 +300,7 @@ def rehearse(**values: Any) -> int:
         key = Path(DEVELOPMENT_KEY) if options.dev else options.key
         signer, trust = load_signer(key, options.jwks), load_trust(options.ca)
         known = load_baseline(options.baseline_path) if options.baseline_path else frozenset()
-        report = asyncio.run(_run(options, signer, trust))
+        report, is_interrupted = asyncio.run(_run(options, signer, trust))
     except UnusableOption as exc:
         raise click.BadParameter(str(exc), param_hint=exc.option) from None
     except (click.ClickException, OpenholderError):
@@ -319,12 +320,15 @@ def rehearse(**values: Any) -> int:
         click.echo(render_json(report))
     else:
         click.echo(render_for_stdout(report), nl=False)
+    if is_interrupted:
+        return EXIT_INTERRUPTED
     if report.is_ready and not report.is_finished:
         return EXIT_UNFINISHED
     return 0 if report.is_ready else EXIT_FAILED
 
 
-async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext | bool) -> Report:
+async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext | bool) -> tuple[Report, bool]:
+    """Rehearse; return the report, and whether Ctrl-C ended the rehearsal."""
     audience = options.audience or options.url
     keys = None if options.jwks or options.dev else PublishedKeys(signer)
     async with (
@@ -360,9 +364,27 @@ async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext |
             progress.begin("waiting until the server has the keys")
             await wait_until_ready(caller)
             caller.observers.append(progress.count_request)
-            report = await run_rehearsal(caller, plan, progress.begin, progress.watch_phases())
+            async with _stop_at_interrupt() as stop:
+                report = await run_rehearsal(caller, plan, progress.begin, progress.watch_phases(), stop)
     report.options = options.facts
-    return report
+    return report, stop.is_set()
+
+
+@asynccontextmanager
+async def _stop_at_interrupt() -> AsyncIterator[asyncio.Event]:
+    """Set the event at the first Ctrl-C, so that what is known by then is told; the second one ends the command."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def end() -> None:
+        stop.set()
+        click.echo("\nStopping: Ctrl-C again ends at once, without a report.", err=True)
+        loop.remove_signal_handler(signal.SIGINT)
+
+    loop.add_signal_handler(signal.SIGINT, end)
+    try:
+        yield stop
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 def _format_instructions(options: RehearseOptions, signer: Signer, audience: str) -> str:

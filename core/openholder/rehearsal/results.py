@@ -131,7 +131,7 @@ class Report:
     untried: tuple[tuple[str, str], ...] = ()
     """What a limit of the rehearsal or of the server kept from being looked at: a subject, and why."""
     is_finished: bool = True
-    """False if phases are missing because the server asked to wait too long."""
+    """False if phases are missing because the server asked to wait too long, or the rehearsal was stopped."""
     options: tuple[tuple[str, str], ...] = ()
     """How the rehearsal was run: names and values for people to read."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)

@@ -25,7 +25,7 @@ from openholder.rehearsal.phases import PHASES, Phase
 from openholder.rehearsal.places import Places
 from openholder.rehearsal.results import SERVER, Failure, Report, Result, Rule, fail_rule, merge_results, pass_rule
 from openholder.rehearsal.server_document import check_against_document
-from openholder.rehearsal.session import MAX_WAIT, Plan, ServerBusy, ServerGone, Session, is_not_served
+from openholder.rehearsal.session import MAX_WAIT, Plan, ServerBusy, ServerGone, Session, Stopped, is_not_served
 from openholder.rehearsal.side_by_side import take_turn
 
 SERVER_SURVIVES = Rule(
@@ -62,6 +62,7 @@ async def run_rehearsal(
     plan: Plan,
     on_progress: Callable[[str], None] = lambda _: None,
     phases: Sequence[Phase] = PHASES,
+    stop: asyncio.Event | None = None,
 ) -> Report:
     """Run all phases against the server and return the report.
 
@@ -70,8 +71,9 @@ async def run_rehearsal(
         plan: What to rehearse.
         on_progress: Called with the name of each phase and the redacted text of each request.
         phases: The phases to run, in this order.
+        stop: Ends the rehearsal when it is set; the report then says what is known so far.
     """
-    session = Session(caller, plan, on_progress=on_progress)
+    session = Session(caller, plan, on_progress=on_progress, stop=stop or asyncio.Event())
     started, clock = time.time(), time.perf_counter()
     try:
         results = [result async for result in _run_phases(session, phases)]
@@ -115,6 +117,9 @@ async def _run_phases(session: Session, phases: Sequence[Phase]) -> AsyncIterato
         session.is_cut = True
         reason = f"not looked at further: it asks to wait for more than {MAX_WAIT:.0f} s (429)"
         session.unread.append((take_turn(), SERVER, reason))
+    except Stopped:
+        session.is_cut = True
+        session.unread.append((take_turn(), SERVER, "not looked at further: the rehearsal was stopped"))
     except ServerGone:
         yield _find_last_requests(session.exchanges)
 

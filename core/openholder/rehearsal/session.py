@@ -7,10 +7,10 @@ import json
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from openholder.contract.operation import Sector
@@ -22,6 +22,7 @@ from openholder.rehearsal.raw import IdleConnection
 from openholder.rehearsal.side_by_side import Turn, take_turn
 from openholder.rehearsal.walking import walk_pages
 
+T = TypeVar("T")
 Ids = Mapping[str, str]
 PAGE_SIZE = 8
 """Records per page; small, so that most lists have several pages."""
@@ -52,6 +53,10 @@ class ServerGone(Exception):
 
 class ServerBusy(Exception):
     """A server asks to wait longer than the rehearsal does."""
+
+
+class Stopped(Exception):
+    """Somebody ends the rehearsal before its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,9 @@ class Session:
     waited: float = 0.0
     """Seconds for which the server asked to wait."""
     is_cut: bool = False
-    """True if the server asked to wait too long."""
+    """True if the server asked to wait too long, or the rehearsal was stopped."""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set to end the rehearsal before its end."""
     closed_until: float = 0.0
     """When the next request may be sent, in seconds of the monotonic clock."""
     hiccups: list[Exchange] = field(default_factory=list)
@@ -188,20 +195,38 @@ class Session:
         Raises:
             ServerGone: The server refuses connections.
             ServerBusy: The server asks to wait too long.
+            Stopped: The rehearsal is stopped.
         """
         turn = take_turn()
-        exchange = replace(await self.send_patiently(request, is_bound), turn=turn)
+        exchange = replace(await self.until_stopped(self.send_patiently(request, is_bound)), turn=turn)
         if exchange.is_unreachable and any(earlier.status for earlier in self.exchanges):
             raise ServerGone
         self.exchanges.append(exchange)
         if request.is_ordinary and exchange.is_hiccup and self.retries < MAX_RETRIES:
             self.retries += 1
-            again = replace(await self.send_patiently(request, is_bound), turn=turn)
+            again = replace(await self.until_stopped(self.send_patiently(request, is_bound)), turn=turn)
             self.exchanges.append(again)
             if not again.is_hiccup:
                 self.hiccups.append(exchange)
                 return again
         return exchange
+
+    async def until_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something, unless the rehearsal is stopped before it is done.
+
+        Raises:
+            Stopped: The rehearsal is stopped.
+        """
+        tasks = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                return tasks[0].result()
+            raise Stopped
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def send_at_once(self, requests: Iterable[Request]) -> list[Exchange]:
         """Send all requests at the same moment, whatever else is in flight."""

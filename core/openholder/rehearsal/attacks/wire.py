@@ -139,7 +139,7 @@ async def _try_raw_attack(target: Target, note: str, attack: RawAttack) -> Resul
     target.session.on_progress(request.redacted_text)
     try:
         async with target.session.slots:
-            answers = await _exchange_bytes(target, attack.build(target))
+            answers = await target.session.until_stopped(_exchange_bytes(target, attack.build(target)))
     except (OSError, TimeoutError) as exc:
         return skip_rule(attack.rule, target.subject, f"no connection: {type(exc).__name__}")
     statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] ([2-5]\d\d)\b", answers)]

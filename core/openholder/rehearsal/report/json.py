@@ -6,7 +6,7 @@
     openholder  version of the program
     good        true if no rule is broken except those of severity "warning"
     verdict     the result in one line, for people
-    finished    false if the server asked to wait too long, so that not everything was looked at
+    finished    false if not everything was looked at: the server asked to wait too long, or Ctrl-C ended the run
     untried     [{subject, reason}]: what was not looked at to the end
     notes       [{rule, subject, asked, came}]: responses of a proxy to requests that only an attacker sends
     broken      {"critical": n, "error": n, "warning": n}: the number of broken rules

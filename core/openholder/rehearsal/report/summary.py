@@ -126,7 +126,7 @@ class Summary:
     untried: tuple[tuple[str, str], ...] = ()
     """What was not looked at to the end: a subject, and why."""
     is_finished: bool = True
-    """False if the server asked to wait too long."""
+    """False if the server asked to wait too long, or the rehearsal was stopped."""
 
     @property
     def broken_rules(self) -> list[BrokenRule]:
