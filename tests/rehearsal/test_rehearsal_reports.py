@@ -21,7 +21,7 @@ from openholder.rehearsal.report.json import render_json
 from openholder.rehearsal.report.junit import render_junit
 from openholder.rehearsal.report.sarif import render_sarif
 from openholder.rehearsal.report.terminal import render_text
-from openholder.rehearsal.results import Report, Rule, fail_rule, merge_results, pass_rule, skip_rule
+from openholder.rehearsal.results import Report, Result, Rule, fail_rule, merge_results, pass_rule, skip_rule
 from openholder.rehearsal.server_document import parse_document, select_operations
 from openholder.reports.document import CSS
 
@@ -36,6 +36,7 @@ FORMS = {
     "json": render_json,
     "sarif": render_sarif,
 }
+TRANSACTIONS = next(operation for operation in OPERATIONS if operation.name == "listBankingTransactions")
 BALANCE, SEARCH = "GET /customer/{customerId}/accounts/{accountId}/balances", "POST /auth/v1/customer/search"
 
 
@@ -148,6 +149,8 @@ def test_whatever_is_somebodys_is_masked_in_every_form(form, secret):
         options=(("option", secret),),
         secrets=SECRETS,
     )
+    accept_known(leaking, [])
+    leaking.results = [*leaking.results, Result(WRONG, f"known {secret}", known=leaking.results[0].failures)]
     leaking.target = f"https://user:{secret}@bank.example/{secret}?token={secret}"
     told = FORMS[form](leaking)
     assert "…" in told
@@ -254,8 +257,9 @@ JUNIT = {
 """The attributes and children of each element, of those that the Jenkins xUnit schema has."""
 
 
-def test_junit_has_the_elements_of_its_schema():
-    root = ElementTree.fromstring(render_junit(FULL).encode())
+@pytest.mark.parametrize("has_baseline", [False, True])
+def test_junit_has_the_elements_of_its_schema(tmp_path, has_baseline):
+    root = ElementTree.fromstring(render_junit(compare(tmp_path) if has_baseline else FULL).encode())
     for element in root.iter():
         attributes, children = JUNIT[element.tag]
         assert set(element.keys()) == attributes
@@ -299,13 +303,117 @@ def test_sarif_has_the_members_that_the_standard_requires():
     assert run["invocations"] == [{"executionSuccessful": True, "startTimeUtc": "2026-05-28T20:26:40Z"}]
 
 
-def test_a_report_is_the_baseline_of_the_next_one(tmp_path):
-    """What it found is known, and anything else is new."""
-    (tmp_path / "known.json").write_text(render_json(report(fail_rule(WRONG, SEARCH, "404"))), encoding="utf-8")
-    known = load_baseline(tmp_path / "known.json")
-    assert known == {(WRONG.name, SEARCH)}
-    again = [fail_rule(WRONG, SEARCH, "500"), fail_rule(WRONG, BALANCE, "500"), pass_rule(ODD, SEARCH)]
-    assert [result.verdict for result in accept_known(again, known)] == ["skipped", "failed", "passed"]
+def request(query="", note=""):
+    """A request for a page of transactions."""
+    return Request(method="GET", path="/", query=query, note=note, operation=TRANSACTIONS)
+
+
+def read_baseline(folder, *results, **more):
+    """The baseline that the report of these results is."""
+    (folder / "known.json").write_text(render_json(report(*results, **more)), encoding="utf-8")
+    return load_baseline(folder / "known.json")
+
+
+FILTERED = "oldest-time: 95 records, expected 48: 47 too many, 0 missing"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_known"),
+    [
+        # What changes from run to run.
+        (("404", request()), ("404", request()), True),
+        ((FILTERED, request()), (FILTERED.replace("9", "3"), request()), True),
+        (("404", request("page-size=8")), ("404", request("page=3&page-size=8")), True),
+        (("404", request("limit=8")), ("404", request("limit=8&pageKey=c2")), True),
+        (("404", request("oldest-time=2026-01-01")), ("404", request("oldest-time=2025-07-30")), True),
+        (("404", None), ("404", None), True),
+        # Another cause.
+        (("404", request()), ("500", request()), False),
+        (("$.data.balance: null", request()), ("$.data.amount: null", request()), False),
+        (("$.data.line1: null", request()), ("$.data.line2: null", request()), False),
+        ((FILTERED, request()), (FILTERED.replace("oldest", "newest"), request()), False),
+        (("404", request()), ("404", request(note="another customer's accountId")), False),
+        (("404", request("oldest-time=2026-01-01")), ("404", request("text=x")), False),
+        (("200 with data", request("page=2")), ("200 with data", request("page=0")), False),
+    ],
+)
+def test_a_failure_is_known_if_the_baseline_has_its_cause(tmp_path, before, now, is_known):
+    known = read_baseline(tmp_path, fail_rule(WRONG, SEARCH, *before))
+    again = report(fail_rule(WRONG, SEARCH, *now))
+    accept_known(again, known)
+    assert [result.verdict for result in again.results] == ["skipped" if is_known else "failed"]
+    assert again.is_ready == is_known
+
+
+def test_only_the_same_rule_and_operation_are_known(tmp_path):
+    known = read_baseline(tmp_path, fail_rule(WRONG, SEARCH, "404"))
+    again = report(fail_rule(WRONG, BALANCE, "404"), fail_rule(WORST, SEARCH, "404"), fail_rule(WRONG, SEARCH, "404"))
+    accept_known(again, known)
+    assert [result.verdict for result in again.results] == ["failed", "failed", "skipped"]
+
+
+def test_entries_of_a_baseline_are_stale_if_they_were_checked_and_not_found(tmp_path):
+    before = [fail_rule(rule, subject, "404") for rule in (WRONG, ODD, WORST) for subject in (SEARCH, BALANCE)]
+    known = read_baseline(tmp_path, *before)
+    again = report(pass_rule(WRONG, SEARCH), fail_rule(WRONG, BALANCE, "500"), skip_rule(ODD, SEARCH, "x"), *before[5:])
+    accept_known(again, known)
+    assert [tuple(entry) for entry in again.comparison.stale] == [("wrong", BALANCE, "404"), ("wrong", SEARCH, "404")]
+    assert again.comparison.unchecked == 3
+
+
+def test_a_report_with_a_baseline_is_the_next_baseline(tmp_path):
+    """So that CI can keep the newest report, and a fault stays known."""
+    known = read_baseline(tmp_path, fail_rule(WRONG, SEARCH, "404", request()))
+    again = report(fail_rule(WRONG, SEARCH, "404", request()), fail_rule(ODD, SEARCH, "500", request()))
+    accept_known(again, known)
+    (tmp_path / "next.json").write_text(render_json(again), encoding="utf-8")
+    assert {entry.rule for entry in load_baseline(tmp_path / "next.json")} == {"wrong", "odd"}
+
+
+def test_a_baseline_of_version_0_2_0_accepts_every_cause(tmp_path):
+    row = {"rule": WRONG.name, "subject": SEARCH, "verdict": "found", "times": 1}
+    (tmp_path / "old.json").write_text(json.dumps({"outcomes": [row]}), encoding="utf-8")
+    again = report(fail_rule(WRONG, SEARCH, "500"))
+    accept_known(again, load_baseline(tmp_path / "old.json"))
+    assert [result.verdict for result in again.results] == ["skipped"]
+    assert again.comparison.stale == ()
+
+
+def compare(folder):
+    """A report with a failure that is known, one that is new, and an entry that is stale."""
+    known = read_baseline(folder, *(fail_rule(WRONG, SEARCH, text, request()) for text in ("404", "410")))
+    again = report(fail_rule(WRONG, SEARCH, "404", request()), fail_rule(WRONG, SEARCH, "500", request()))
+    accept_known(again, known)
+    return again
+
+
+def test_the_text_and_the_page_have_sections_for_a_baseline(tmp_path):
+    told = render_text(compare(tmp_path), 200)
+    assert told.splitlines()[0] == "Not ready: 1 error, 1 known"
+    assert f"Known: in the baseline\n  ERROR wrong (once)\n                {SEARCH}\n" in told
+    assert f"No longer found: take these out of the baseline\n  wrong: {SEARCH}: 410\n" in told
+    assert "    Response    500" in told
+    assert "    Response    404" not in told
+    page = render_html(compare(tmp_path))
+    assert Reader(page).open == []
+    for heading in ("Known: in the baseline", "No longer found: take these out of the baseline"):
+        assert f"<h2>{heading}</h2>" in page
+
+
+def test_files_for_ci_tell_new_from_known(tmp_path):
+    compared = compare(tmp_path)
+    told = json.loads(render_json(compared))
+    assert [row["causes"] for row in told["outcomes"]] == [["500"]]
+    (known,) = told["baseline"]["known"]
+    assert (known["rule"], known["times"], known["causes"]) == ("wrong", 1, ["404"])
+    assert told["baseline"]["stale"] == [{"rule": "wrong", "subject": SEARCH, "cause": "410"}]
+    results = json.loads(render_sarif(compared))["runs"][0]["results"]
+    assert [result["baselineState"] for result in results] == ["new", "unchanged", "absent"]
+    assert [len(result.get("suppressions", ())) for result in results] == [0, 1, 0]
+    root = ElementTree.fromstring(render_junit(compared).encode())
+    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("3", "1", "1")
+    assert [suite.get("name") for suite in root] == [SEARCH, "baseline: known", "baseline: no longer found"]
+    assert root.find("testsuite/testcase/skipped").get("message") == "known: in the baseline"
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"outcomes": 1}', '{"outcomes": [{"rule": "x"}]}'])

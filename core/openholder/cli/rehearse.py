@@ -299,7 +299,7 @@ def rehearse(**values: Any) -> int:
     try:
         key = Path(DEVELOPMENT_KEY) if options.dev else options.key
         signer, trust = load_signer(key, options.jwks), load_trust(options.ca)
-        known = load_baseline(options.baseline_path) if options.baseline_path else frozenset()
+        known = load_baseline(options.baseline_path) if options.baseline_path else None
         report, is_interrupted = asyncio.run(_run(options, signer, trust))
     except UnusableOption as exc:
         raise click.BadParameter(str(exc), param_hint=exc.option) from None
@@ -309,7 +309,8 @@ def rehearse(**values: Any) -> int:
         frames = "".join(traceback.format_tb(exc.__traceback__))  # not the message, which may quote a value
         click.echo(f"a fault of the rehearsal itself: {type(exc).__name__}\n{frames}", err=True)
         return EXIT_OWN_FAULT
-    report.results = accept_known(report.results, known)
+    if known is not None:
+        accept_known(report, known)
     if options.html_path:
         options.html_path.write_text(render_html(report), encoding="utf-8")
     if options.junit_path:

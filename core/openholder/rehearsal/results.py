@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from openholder.rehearsal.exchange import Request
 from openholder.rehearsal.measures import LoadResult, Timing
@@ -66,6 +66,8 @@ class Result:
     """Why the rule could not be checked."""
     notes: tuple[Failure, ...] = ()
     """What would break the rule if it were the server's, but a proxy may answer so to a malformed request."""
+    known: tuple[Failure, ...] = ()
+    """Failures that a baseline accepts."""
 
     @property
     def verdict(self) -> Verdict:
@@ -106,9 +108,29 @@ def merge_results(results: Iterable[Result]) -> list[Result]:
             is_skipped = earlier.verdict == result.verdict == "skipped"
             reason = earlier.skipped if is_skipped else ""
             failures, notes = earlier.failures + result.failures, earlier.notes + result.notes
-            result = Result(result.rule, result.subject, failures, reason, notes)
+            result = Result(result.rule, result.subject, failures, reason, notes, earlier.known + result.known)
         merged[key] = result
     return list(merged.values())
+
+
+class KnownFinding(NamedTuple):
+    """An entry of a baseline."""
+
+    rule: str
+    """The name of the rule."""
+    subject: str
+    cause: str
+    """What `name_cause` says of the failure; empty if every failure is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What became of the entries of a baseline that were not found."""
+
+    stale: tuple[KnownFinding, ...]
+    """Those whose rule was checked for the same subject."""
+    unchecked: int
+    """The number of the others."""
 
 
 @dataclass(slots=True)
@@ -134,6 +156,8 @@ class Report:
     """False if phases are missing because the server asked to wait too long, or the rehearsal was stopped."""
     options: tuple[tuple[str, str], ...] = ()
     """How the rehearsal was run: names and values for people to read."""
+    comparison: Comparison | None = None
+    """With a baseline; without one, None."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Personal values that must be masked in every output."""
 

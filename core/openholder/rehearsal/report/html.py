@@ -35,6 +35,18 @@ def render_html(report: Report) -> str:
 def _build_sections(summary: Summary) -> Iterator[Markup]:
     broken = [_build_broken_rule(broken) for broken in summary.findings]
     yield _build_section("Failures", *(broken or [tag("p", "No rule was broken.", class_="card")]))
+    if summary.known_rules:
+        known = tag("ul", *map(_build_known_rule, summary.known_rules), class_="card")
+        yield _build_section("Known: in the baseline", known)
+    if summary.comparison and summary.comparison.stale:
+        items = [
+            tag("li", tag_code(entry.rule), f": {entry.subject}" + (f": {entry.cause}" if entry.cause else ""))
+            for entry in summary.comparison.stale
+        ]
+        yield _build_section("No longer found: take these out of the baseline", tag("ul", *items, class_="card"))
+    if summary.comparison and summary.comparison.unchecked:
+        unchecked = f"Entries of the baseline that were not checked this time: {summary.comparison.unchecked}"
+        yield tag("p", unchecked, class_="soft")
     if summary.notes:
         lines = dict.fromkeys(
             f"{each.example.request}: {each.example.response} ({each.rule})" for each in summary.notes
@@ -87,6 +99,15 @@ def _build_broken_rule(broken: BrokenRule) -> Markup:
         else "",
         class_=f"card {broken.severity}",
     )
+
+
+def _build_known_rule(known: BrokenRule) -> Markup:
+    places = [
+        tag("li", tag_code(subject), f" ({format_times(times)})" if times > 1 else "")
+        for subject, times in known.places
+    ]
+    head = join(known.severity, ": ", tag_code(known.rule.name), f" ({format_times(known.times)})")
+    return tag("li", head, tag("ul", *places))
 
 
 def _build_line(label: str, content: str) -> Markup:

@@ -19,11 +19,15 @@
     rules       {name: {severity, expected, why, written, mend, example}}: all rules that were checked or skipped;
                 `written` is the reference, `mend` how to fix it, `example` a failure as a report shows it
     findings    broken rules, the worst first: [{rule, times, places: [{subject, times}], examples: [{asked,
-                came, who, interaction_id}], follows_from}]: the request and the response, whose data was
+                came, who, interaction_id, cause}], follows_from}]: the request and the response, whose data was
                 requested (by number), and the rule of which this one is a consequence, if there is one
     first       the rule that the earliest request broke, or null
     outcomes    results in the order of the checks: [{rule, subject, verdict: "passed" | "found" | "skipped", times,
-                reason}]; times is the number of failures, and reason is present if the verdict is "skipped"
+                reason, causes}]; times is the number of failures, reason is present if the verdict is "skipped",
+                and causes, which tell failures apart that a baseline accepts, if it is "found"
+    baseline    null, or what became of a baseline: {known: [{rule, subject, times, causes}], stale: [{rule, subject,
+                cause}], unchecked}: failures that it accepts, which are in no other member; entries that were not
+                found any more; and the number of those that were not checked
     timings     response times without load, in seconds: [{subject, tier, limit, count, late, p50, p95, p99, max}]
     load        null, or {rate, reached, sent, good, later, blunt, broken, failed, unsent, retries, recovered, lag,
                 lag_max, processor, limited, timings, tiers, timeline: [{p95, answered}]}: see
@@ -35,13 +39,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from openholder._version import __version__
 from openholder.rehearsal.measures import LoadResult, Measure
-from openholder.rehearsal.report.summary import BrokenRule, ResultRow, Summary, summarize
-from openholder.rehearsal.results import SEVERITIES, Report
+from openholder.rehearsal.report.summary import BrokenRule, Example, ResultRow, Summary, summarize
+from openholder.rehearsal.results import SEVERITIES, Comparison, Report
 
 VERSION = 1
 _VERDICTS = {"passed": "passed", "failed": "found", "skipped": "skipped"}
@@ -89,6 +94,7 @@ def _build_document(summary: Summary) -> dict[str, Any]:
         "findings": [_build_finding(broken) for broken in summary.broken_rules],
         "first": summary.first or None,
         "outcomes": [_build_outcome(row) for row in summary.rows],
+        "baseline": _build_baseline(summary, summary.comparison) if summary.comparison else None,
         "timings": [_build_timing(measure) for measure in summary.conversation],
         "load": _build_load(summary.load) if summary.load else None,
     }
@@ -113,7 +119,23 @@ def _build_outcome(row: ResultRow) -> dict[str, Any]:
     }
     if row.verdict == "skipped":
         outcome["reason"] = row.skipped
+    elif row.verdict == "failed":
+        outcome["causes"] = _list_causes(row.examples)
     return outcome
+
+
+def _list_causes(examples: Iterable[Example]) -> list[str]:
+    return sorted({example.cause for example in examples})
+
+
+def _build_baseline(summary: Summary, comparison: Comparison) -> dict[str, Any]:
+    known = [
+        {"rule": row.rule.name, "subject": row.subject, "times": len(row.known), "causes": _list_causes(row.known)}
+        for row in summary.rows
+        if row.known
+    ]
+    stale = [entry._asdict() for entry in comparison.stale]
+    return {"known": known, "stale": stale, "unchecked": comparison.unchecked}
 
 
 def _build_timing(measure: Measure) -> dict[str, Any]:

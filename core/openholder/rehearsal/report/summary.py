@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 from openholder._version import __version__
 from openholder.rehearsal.causes import find_causes, find_first
+from openholder.rehearsal.fingerprints import name_cause
 from openholder.rehearsal.masking import build_mask
 from openholder.rehearsal.measures import LoadResult, Measure
-from openholder.rehearsal.results import SEVERITIES, Failure, Report, Rule, Severity, Verdict
+from openholder.rehearsal.results import SEVERITIES, Comparison, Failure, Report, Rule, Severity, Verdict
 
 MAX_EXAMPLES = 3
 """The number of failures shown for one rule."""
@@ -33,6 +34,8 @@ class Example:
     who: str = ""
     """Whose data was requested, by number."""
     interaction_id: str = ""
+    cause: str = ""
+    """What the failure is about: the same in the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,13 @@ class ResultRow:
     skipped: str
     """Why the rule could not be checked."""
     examples: tuple[Example, ...]
-    """All failures."""
+    """All failures that are not known."""
+    known: tuple[Example, ...] = ()
+    """The failures that a baseline accepts."""
+
+
+Found = tuple[str, Sequence[Example]]
+"""A subject and the failures there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,8 @@ class Summary:
     conversation: tuple[Measure, ...]
     """The response times before the attacks and the load, the slowest operation first."""
     load: LoadResult | None
+    comparison: Comparison | None = None
+    """What became of the entries of a baseline, if there is one."""
     causes: Mapping[str, str] = field(default_factory=dict)
     """The broken rule from which another one follows, by name."""
     first: str = ""
@@ -132,11 +143,21 @@ class Summary:
     def broken_rules(self) -> list[BrokenRule]:
         """The broken rules, by severity and then by number of failures."""
         broken = [
-            BrokenRule(rule, _count_places(rows), _choose_examples(rows), self.causes.get(rule.name, ""))
+            BrokenRule(rule, _count_places(found), _choose_examples(found), self.causes.get(rule.name, ""))
             for rule, rows in self._group_by_rule()
-            if any(row.examples for row in rows)
+            if (found := [(row.subject, row.examples) for row in rows if row.examples])
         ]
         return sorted(broken, key=lambda each: (SEVERITIES.index(each.rule.severity), -each.times))
+
+    @property
+    def known_rules(self) -> list[BrokenRule]:
+        """The rules whose failures a baseline accepts, by severity and then by number of failures."""
+        known = [
+            BrokenRule(rule, _count_places(found), _choose_examples(found))
+            for rule, rows in self._group_by_rule()
+            if (found := [(row.subject, row.known) for row in rows if row.known])
+        ]
+        return sorted(known, key=lambda each: (SEVERITIES.index(each.rule.severity), -each.times))
 
     @property
     def findings(self) -> list[BrokenRule]:
@@ -154,7 +175,7 @@ class Summary:
         """The skipped rules, grouped by reason."""
         reasons: dict[str, list[str]] = defaultdict(list)
         for row in self.rows:
-            if row.verdict == "skipped":
+            if row.verdict == "skipped" and not row.known:
                 reasons[row.skipped].append(row.rule.name)
         return [Omission(reason, tuple(sorted({*names})), len(names)) for reason, names in reasons.items()]
 
@@ -182,6 +203,8 @@ class Summary:
             count = sum(found.severity == severity for found in self.findings)
             if count:
                 parts.append(f"{count} {severity if count == 1 else _PLURALS[severity]}")
+        if self.known_rules:
+            parts.append(f"{len(self.known_rules)} known")
         verdict = "Ready to go live" if self.is_ready else "Not ready"
         if self.is_ready and not self.is_finished:
             verdict = "Not looked at to the end"
@@ -230,6 +253,7 @@ def summarize(report: Report) -> Summary:
             verdict=result.verdict,
             skipped=mask(result.skipped),
             examples=tuple(_build_example(failure, mask) for failure in result.failures),
+            known=tuple(_build_example(failure, mask) for failure in result.known),
         )
         for result in report.results
     ]
@@ -247,6 +271,7 @@ def summarize(report: Report) -> Summary:
         options=tuple((name, mask(value)) for name, value in report.options),
         served=tuple(map(mask, report.served)),
         rows=tuple(rows),
+        comparison=report.comparison,
         causes=find_causes(report.results),
         first=find_first(report.results),
         notes=tuple(
@@ -263,7 +288,8 @@ def summarize(report: Report) -> Summary:
 
 def _build_example(failure: Failure, mask: Callable[[str], str]) -> Example:
     request = mask(failure.request.redacted_text) if failure.request else NO_REQUEST
-    return Example(request, mask(failure.observed), failure.who, mask(failure.interaction_id))
+    cause = mask(name_cause(failure))
+    return Example(request, mask(failure.observed), failure.who, mask(failure.interaction_id), cause)
 
 
 def redact_url(url: str) -> str:
@@ -287,17 +313,16 @@ def format_times(times: int) -> str:
     return "once" if times == 1 else f"{times} times"
 
 
-def _count_places(rows: Sequence[ResultRow]) -> tuple[tuple[str, int], ...]:
-    places = [(row.subject, len(row.examples)) for row in rows if row.examples]
-    return tuple(sorted(places, key=lambda place: -place[1]))
+def _count_places(found: Iterable[Found]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(((subject, len(examples)) for subject, examples in found), key=lambda place: -place[1]))
 
 
-def _choose_examples(rows: Sequence[ResultRow]) -> tuple[Example, ...]:
+def _choose_examples(found: Sequence[Found]) -> tuple[Example, ...]:
     """Choose different examples: the first of each subject, then the second of each, and so on."""
     chosen: dict[tuple[str, str], Example] = {}
     for turn in range(MAX_EXAMPLES):
-        for row in rows:
-            if turn < len(row.examples):
-                example = row.examples[turn]
+        for _, examples in found:
+            if turn < len(examples):
+                example = examples[turn]
                 chosen.setdefault((example.request, example.response), example)
     return tuple(chosen.values())[:MAX_EXAMPLES]

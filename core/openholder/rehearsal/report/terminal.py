@@ -45,6 +45,7 @@ def render_text(report: Report, width: int = 80, colour: bool = False) -> str:
         page.add_line(f"First broken: {summary.first}", "soft")
     for broken in summary.findings:
         _add_broken_rule(page, broken)
+    _add_known(page, summary)
     _add_notes(page, summary)
     _add_omissions(page, summary)
     page.add_heading(_count_checks(summary), "")
@@ -124,6 +125,24 @@ def _add_broken_rule(page: _Page, broken: BrokenRule) -> None:
     if broken.consequences:
         follows = ", ".join(f"{each.rule.name} ({format_times(each.times)})" for each in broken.consequences)
         page.add_labelled("Follows", f"from this: {follows}")
+
+
+def _add_known(page: _Page, summary: Summary) -> None:
+    """Add what the baseline accepts, and what it need not accept any more."""
+    if summary.known_rules:
+        page.add_heading("Known: in the baseline")
+    for known in summary.known_rules:
+        page.add_item(f"{known.severity.upper()} {known.rule.name} ({format_times(known.times)})")
+        for subject, times in known.places[:MAX_PLACES]:
+            page.add_labelled("", f"{subject} ({format_times(times)})" if times > 1 else subject)
+        if len(known.places) > MAX_PLACES:
+            page.add_labelled("", f"and {len(known.places) - MAX_PLACES} more")
+    if summary.comparison and summary.comparison.stale:
+        page.add_heading("No longer found: take these out of the baseline")
+        for entry in summary.comparison.stale:
+            page.add_item(f"{entry.rule}: {entry.subject}" + (f": {entry.cause}" if entry.cause else ""))
+    if summary.comparison and summary.comparison.unchecked:
+        page.add_heading(f"Entries of the baseline that were not checked this time: {summary.comparison.unchecked}", "")
 
 
 def _add_notes(page: _Page, summary: Summary) -> None:
