@@ -133,13 +133,18 @@ async def _probe_operation(session: Session, operation: Operation) -> AsyncItera
         if queries:
             combined |= queries[0]
             combined_count += 1
-    async for result in run_side_by_side(probes):
-        is_applied &= result.rule is not FILTERS_APPLIED or not result.failures
-        yield result
     # All filters together must hold, not one of them.
     further = [combined] if combined_count > 1 else []
     further += [{**narrowed, **query} for query in _build_single_values(parameters, whole.records)]
-    async for result in _probe_queries(session, whole, further):
+
+    async def probe_parameters() -> AsyncIterator[Result]:
+        nonlocal is_applied
+        async for result in run_side_by_side(probes):
+            is_applied &= result.rule is not FILTERS_APPLIED or not result.failures
+            yield result
+
+    parts = [probe_parameters(), _probe_queries(session, whole, further), _probe_unknown_parameter(session, sequence)]
+    async for result in run_side_by_side(parts):
         yield result
     no_defaults = unfiltered | _widen_windows(operation)
     if narrowed:
@@ -150,6 +155,9 @@ async def _probe_operation(session: Session, operation: Operation) -> AsyncItera
         by_default = await do_side_by_side(_request_list(session, sequence, given) for given in windows)
         for given, default in zip(windows, by_default, strict=True):
             yield _compare_filtered(session, DEFAULT_FILTERS, everything, default, given)
+
+
+async def _probe_unknown_parameter(session: Session, sequence: CallSequence) -> AsyncIterator[Result]:
     query = f"{sequence.first.request.query}&x-unheard-of=1".lstrip("&")
     exchange = await session.repeat_once(sequence, query)
     yield judge_rule(UNKNOWN_PARAMETER, sequence.route, exchange.is_ok, exchange.status_text, exchange.request)
