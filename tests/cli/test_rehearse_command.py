@@ -13,6 +13,7 @@ import threading
 import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from xml.etree import ElementTree
 
 import pytest
@@ -108,6 +109,58 @@ def test_the_openapi_document_decides_what_is_asked(server, keys, tmp_path):
     told = json.loads(run_command("rehearse", server.public_url, *asked, cwd=tmp_path).stdout)
     assert (told["good"], told["options"]["OpenAPI document"]) == (True, "given")
     assert "GET /v1/common/customer/{customerId}/detail" in told["served"]
+
+
+@pytest.mark.subprocess
+@pytest.mark.slow
+def test_one_operation_and_one_account_can_be_rehearsed_alone(server, keys, tmp_path):
+    alone = ("--no-attacks", "--only", "getBankingBalance", "--account", "acc-2002", "--json")
+    ended = run_command("rehearse", server.public_url, *WHO, *keys, *alone, cwd=tmp_path)
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["good"]) == (0, True)
+    assert set(told["served"]) == {
+        "POST /auth/v1/customer/search",
+        "GET /auth/v1/customer/{customerId}",
+        "GET /auth/v1/customer/{customerId}/accounts",
+        "POST /v1/banking/customer/{customerId}/accounts",
+        "POST /v1/banking/customer/{customerId}/accounts/balances",
+        "GET /v1/banking/customer/{customerId}/accounts/{accountId}/balance",
+    }
+    measured = {row["subject"]: row["count"] for row in told["timings"]}
+    assert measured["GET /v1/banking/customer/{customerId}/accounts/{accountId}/balance"] == 2  # asked, and asked again
+    assert "acc-2002" not in ended.stdout
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--only", "getBankingBalances"), "no operation has this name: did you mean getBankingBalance?"),
+        (("--only", "Kontostand"), "no operation has this name: openholder routes prints all of them"),
+        (("--only", "getBankingBalance", "--sector", "energy"), "is not one of the operations that --sector"),
+        (("--only", "getStarterBalance", "--account", "acc-9999"), "offers none of these accounts"),
+        (("--only", "getStarterBalance", "--account", "acc-2001", "--account", "acc-2"), "offers not all of these"),
+    ],
+)
+def test_an_operation_or_account_that_is_not_there_is_refused(server, keys, tmp_path, arguments, told):
+    ended = run_command("rehearse", server.public_url, *WHO, *keys, "--no-attacks", *arguments, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, ""), ended.stdout
+    words = " ".join(ended.stderr.split())
+    assert told in words
+    assert f"Invalid value for {'--account' if '--account' in arguments else '--only'}: " in words
+
+
+@pytest.mark.subprocess
+def test_a_baseline_accepts_what_is_known(server, keys, tmp_path):
+    """The issuer is wrong: that is a failure which every server has."""
+    asked = ("rehearse", server.public_url, *WHO, *keys, "--no-attacks", "--issuer", "other.example")
+    (tmp_path / "known.json").write_text(run_command(*asked, "--json", cwd=tmp_path).stdout, encoding="utf-8")
+    files = ("--baseline", "known.json", "--sarif", "report.sarif")
+    ended = run_command(*asked, *files, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "Ready to go live: 1 known")
+    assert "\nKnown: in the baseline\n  CRITICAL token-accepted (once)\n" in ended.stdout
+    (run,) = json.loads((tmp_path / "report.sarif").read_text(encoding="utf-8"))["runs"]
+    assert [result["baselineState"] for result in run["results"]] == ["unchanged"]
 
 
 @pytest.mark.subprocess
@@ -230,6 +283,10 @@ def test_ctrl_c_ends_with_what_is_known_so_far(silent, tmp_path):
         ((*WHO, "--rate", "5", "--for", "soon"), "expected a duration such as 60s or 2m"),
         ((*WHO, "--listen", "8899"), "expected HOST:PORT, such as 127.0.0.1:8899"),
         ((*WHO, "--html", "no/such/folder/x.html"), "does not exist"),
+        ((*WHO, "--baseline", "data.txt"), "Invalid value for --baseline: not a report of --json"),
+        ((*WHO, "--baseline", "nothing.json"), "does not exist"),
+        ((*WHO, "--sarif", "."), "is a directory"),
+        ((*WHO, "--rule", "exq"), "no rule has this name: did you mean exp?"),
         ((*WHO, "--dev"), "no development-key.pem in this folder: start `openholder serve --dev` in it first"),
         ((*WHO, "--dev", "--key", "made.pem"), "--dev is a key already"),
         ((*WHO, "--jwks", "data.txt"), "--jwks requires --key"),
@@ -285,7 +342,7 @@ def test_what_is_found_wrong_later_is_refused_as_well(server, tmp_path, argument
     assert told in " ".join(ended.stderr.split())
 
 
-def end_with(result, monkeypatch, tmp_path, is_interrupted=False):
+def end_with(result, monkeypatch, tmp_path, is_interrupted=False, files=()):
     """Run the command with a rehearsal that ends like this, and return its exit code."""
 
     async def run(*_):
@@ -295,7 +352,7 @@ def end_with(result, monkeypatch, tmp_path, is_interrupted=False):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("openholder.cli.rehearse._run", run)
-    return main(["rehearse", "http://127.0.0.1:9", *WHO])
+    return main(["rehearse", "http://127.0.0.1:9", *WHO, *files])
 
 
 def test_exit_codes_say_what_an_ending_means(monkeypatch, tmp_path, capsys):
@@ -312,6 +369,37 @@ def test_exit_codes_say_what_an_ending_means(monkeypatch, tmp_path, capsys):
     assert told.out == ""
     assert told.err.startswith("a fault of the rehearsal itself: KeyError\n")
     assert "acc-2001" not in told.err
+
+
+def test_a_report_that_cannot_be_written_is_told_and_the_others_are_there(monkeypatch, tmp_path, capsys):
+    """Nobody can write into /proc, and a rehearsal takes too long to be lost for that."""
+    done, files = Report("http://127.0.0.1:9", 0), ("--html", "/proc/no.html", "--junit", str(tmp_path / "x.xml"))
+    assert end_with(done, monkeypatch, tmp_path, files=files) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith("Ready to go live\n")
+    assert re.fullmatch(r"/proc/no\.html could not be written: .+\n", told.err)
+    assert (tmp_path / "x.xml").exists()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "hint"), [("http", "is the URL one of https?"), ("https", "is the URL one of http?")]
+)
+def test_a_url_of_the_wrong_scheme_is_told(tmp_path, scheme, hint):
+    """The server of `http` answers with bytes that are not HTTP, as one that speaks TLS does."""
+
+    class Handler(StreamRequestHandler):
+        def handle(self):
+            self.request.recv(1024)
+            self.wfile.write(b"\x15\x03\x03\x00\x02\x02\x46")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        listen = f"127.0.0.1:{free_port()}"
+        url = f"{scheme}://127.0.0.1:{server.server_address[1]}"
+        ended = run_command("rehearse", url, *WHO, "--listen", listen, cwd=tmp_path)
+        server.shutdown()
+    assert (ended.returncode, ended.stdout) == (4, "")
+    assert hint in ended.stderr
 
 
 def test_a_server_that_does_not_answer_is_unreachable(tmp_path):

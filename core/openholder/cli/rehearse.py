@@ -6,6 +6,7 @@ import asyncio
 import difflib
 import signal
 import ssl
+import threading
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -73,7 +74,12 @@ def _print_rule(ctx: click.Context, option: click.Parameter, value: str | None) 
 
 OPTIONS: Mapping[str, tuple[click.Option, ...]] = {
     "Customers": (
-        click.Option(["--email", "emails"], multiple=True, help="E-mail address of somebody who logs in. Repeatable."),
+        click.Option(
+            ["--email", "emails"],
+            multiple=True,
+            metavar="ADDRESS",
+            help="E-mail address of somebody who logs in. Repeatable.",
+        ),
         click.Option(
             ["--customer", "customers"],
             multiple=True,
@@ -143,9 +149,10 @@ OPTIONS: Mapping[str, tuple[click.Option, ...]] = {
         click.Option(
             ["--timeout"],
             type=click.FloatRange(0.1, 600),
+            metavar="SECONDS",
             default=15,
             show_default=True,
-            help="Seconds to wait for each response.",
+            help="Time to wait for each response.",
         ),
     ),
     "Load": (
@@ -168,7 +175,7 @@ OPTIONS: Mapping[str, tuple[click.Option, ...]] = {
         click.Option(
             ["--baseline", "baseline_path"],
             type=_EXISTING_FILE,
-            help="Accept the failures of an earlier report, which --json printed.",
+            help="Accept the failures of an earlier report, which --json printed. Others, and other causes, are new.",
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the report as JSON."),
     ),
@@ -311,21 +318,30 @@ def rehearse(**values: Any) -> int:
         return EXIT_OWN_FAULT
     if known is not None:
         accept_known(report, known)
-    if options.html_path:
-        options.html_path.write_text(render_html(report), encoding="utf-8")
-    if options.junit_path:
-        options.junit_path.write_text(render_junit(report), encoding="utf-8")
-    if options.sarif_path:
-        options.sarif_path.write_text(render_sarif(report), encoding="utf-8")
+    is_written = _write_files(options, report)
     if options.as_json:
         click.echo(render_json(report))
     else:
         click.echo(render_for_stdout(report), nl=False)
     if is_interrupted:
         return EXIT_INTERRUPTED
-    if report.is_ready and not report.is_finished:
-        return EXIT_UNFINISHED
-    return 0 if report.is_ready else EXIT_FAILED
+    if not report.is_ready or not is_written:
+        return EXIT_FAILED
+    return 0 if report.is_finished else EXIT_UNFINISHED
+
+
+def _write_files(options: RehearseOptions, report: Report) -> bool:
+    """Write the files that are wanted; say which could not be written, and return whether all were."""
+    files = ((options.html_path, render_html), (options.junit_path, render_junit), (options.sarif_path, render_sarif))
+    is_written = True
+    for path, render in files:
+        try:
+            if path:
+                path.write_text(render(report), encoding="utf-8")
+        except OSError as exc:
+            is_written = False
+            click.echo(f"{path} could not be written: {exc.strerror}", err=True)
+    return is_written
 
 
 async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext | bool) -> tuple[Report, bool]:
@@ -381,6 +397,9 @@ async def _stop_at_interrupt() -> AsyncIterator[asyncio.Event]:
         click.echo("\nStopping: Ctrl-C again ends at once, without a report.", err=True)
         loop.remove_signal_handler(signal.SIGINT)
 
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield stop
+        return
     loop.add_signal_handler(signal.SIGINT, end)
     try:
         yield stop

@@ -9,6 +9,7 @@ from typing import Any
 
 from openholder.contract.operations import OPERATIONS, Operation
 from openholder.rehearsal.exchange import NO_RESPONSE, CallSequence, Exchange, format_route, get_member
+from openholder.rehearsal.preparation import UnusableOption
 from openholder.rehearsal.results import SERVER, Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import (
     CustomerRun,
@@ -113,6 +114,7 @@ async def run_conversation(session: Session) -> AsyncIterator[Result]:
         _converse(session, run, _choose_operations(session, run)[0 if number else len(first_operation) :])
         for number, run in enumerate(runs)
     )
+    _check_shared_accounts(session)
     for run in runs:
         if not run.customer_id:
             yield _explain_missing_customer(run, session.exchanges[-1])
@@ -145,6 +147,19 @@ def _count_steps(operation: Operation) -> int:
         return 4
     is_account_list = operation.collection.endswith(".accounts") and operation.reply.many
     return 2 if is_account_list or operation.sector == "custom" else 3
+
+
+def _check_shared_accounts(session: Session) -> None:
+    """Raise an error if an account that is to be shared is offered to nobody, unless a list could not be read.
+
+    Raises:
+        UnusableOption: The server offers no such account.
+    """
+    lists = [sequence for run in session.runs for sequence in run.sequences["listConsentAccounts"]]
+    offered = {account for run in session.runs for account in run.offered}
+    if session.plan.shared - offered and lists and all(sequence.is_whole for sequence in lists):
+        those = "none of these accounts" if session.plan.shared.isdisjoint(offered) else "not all of these accounts"
+        raise UnusableOption("--account", f"the server offers {those} to the people who log in")
 
 
 def _explain_missing_customer(run: CustomerRun, last: Exchange) -> Result:

@@ -128,6 +128,8 @@ def choose_only(operations: Sequence[Operation], names: Sequence[str]) -> tuple[
     """
     by_name = {operation.name: operation for operation in operations}
     for name in names:
+        if name not in by_name and name in {operation.name for operation in OPERATIONS}:
+            raise UnusableOption("--only", f"{name} is not one of the operations that --sector and --openapi select")
         if name not in by_name:
             near = difflib.get_close_matches(name, by_name, 1)
             hint = f"did you mean {near[0]}? " if near else ""
@@ -166,8 +168,12 @@ async def check_reachable(url: str, http: aiohttp.ClientSession) -> None:
             pass
     except (aiohttp.ClientError, OSError, TimeoutError) as exc:
         hint = "start the server, or correct the URL"
-        if isinstance(exc, aiohttp.ClientSSLError):
+        if isinstance(exc, aiohttp.ClientConnectorCertificateError):
             hint = "for a private certificate authority use --ca"
+        elif isinstance(exc, aiohttp.ClientSSLError):
+            hint = "this port speaks no TLS that this machine accepts: is the URL one of http?"
+        elif isinstance(exc, aiohttp.ServerDisconnectedError | aiohttp.ClientResponseError):
+            hint = "this port speaks no HTTP: is the URL one of https?"
         raise Unreachable(f"{redact_url(url)} does not answer ({type(exc).__name__}): {hint}") from None
 
 
