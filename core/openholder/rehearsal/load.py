@@ -75,7 +75,8 @@ async def run_load(session: Session) -> AsyncIterator[Result]:
     script = write_script(customers, len(due))
     readings = list(dict.fromkeys(script))
     try:
-        finished = await run_apart(_build_job(session, readings, script, due), _watch(session, len(due)))
+        job = _build_job(session, readings, script, due)
+        finished = await session.until_stopped(run_apart(job, _watch(session, len(due))))
     except GeneratorFault as exc:
         yield skip_rule(LOAD_ANSWERED, SERVER_UNDER_LOAD, str(exc))
         return
