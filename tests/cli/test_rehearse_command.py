@@ -132,6 +132,16 @@ def test_one_operation_and_one_account_can_be_rehearsed_alone(server, keys, tmp_
 
 
 @pytest.mark.subprocess
+@pytest.mark.slow
+def test_somebody_without_accounts_of_the_only_operation_is_no_finding(server, keys, tmp_path):
+    """The accounts of a customer of the US bank are in a list that is not asked for."""
+    people = (*WHO, "--email", "dana.holbrook@example.com")
+    alone = ("--no-attacks", "--only", "getBankingBalance", "--json")
+    told = json.loads(run_command("rehearse", server.public_url, *people, *keys, *alone, cwd=tmp_path).stdout)
+    assert [finding["rule"] for finding in told["findings"]] == []
+
+
+@pytest.mark.subprocess
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

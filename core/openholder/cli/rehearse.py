@@ -368,6 +368,7 @@ async def _run(options: RehearseOptions, signer: Signer, trust: ssl.SSLContext |
                 options.emails,
                 options.customers,
                 cast("frozenset[Sector]", frozenset(options.sectors)),
+                is_part=bool(options.only),
                 shared=frozenset(options.accounts),
                 attacks=not options.no_attacks,
                 rate=options.rate or 0,

@@ -71,6 +71,8 @@ class Plan:
     """Ids of customers who log in with the holder's OpenID Connect provider: search and details are skipped."""
     sectors: frozenset[Sector] = frozenset()
     """The sectors named by the user: an operation of these that is not served is a failure."""
+    is_part: bool = False
+    """Whether operations of the server were left out, so that nothing follows from what was not received."""
     shared: frozenset[str] = frozenset()
     """The accounts to consent to, of those offered; empty for all but the last."""
     accounts: int = 10

@@ -133,7 +133,7 @@ def _check_offered(session: Session, run: CustomerRun) -> Iterator[Result]:
     if not consent or not run.accounts:
         return
     lists = [each for each in _list_sequences(run) if each.operation.collection in _LISTS and each.operation.reply.many]
-    if session.plan.sectors or not any(each.first.is_ok for each in lists):
+    if session.plan.sectors or session.plan.is_part or not any(each.first.is_ok for each in lists):
         yield skip_rule(OFFERED_LISTED, consent[0].route, "only the lists of some sectors were requested")
         return
     if not all(each.is_whole for each in lists if each.first.is_ok):
