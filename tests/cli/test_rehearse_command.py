@@ -133,7 +133,7 @@ def test_one_operation_and_one_account_can_be_rehearsed_alone(server, keys, tmp_
 
 @pytest.mark.subprocess
 @pytest.mark.slow
-def test_somebody_without_accounts_of_the_only_operation_is_no_finding(server, keys, tmp_path):
+def test_accounts_of_a_list_that_is_left_out_are_no_finding(server, keys, tmp_path):
     """The accounts of a customer of the US bank are in a list that is not asked for."""
     people = (*WHO, "--email", "dana.holbrook@example.com")
     alone = ("--no-attacks", "--only", "getBankingBalance", "--json")
@@ -381,7 +381,7 @@ def test_exit_codes_say_what_an_ending_means(monkeypatch, tmp_path, capsys):
     assert "acc-2001" not in told.err
 
 
-def test_a_report_that_cannot_be_written_is_told_and_the_others_are_there(monkeypatch, tmp_path, capsys):
+def test_a_report_that_cannot_be_written_loses_no_other(monkeypatch, tmp_path, capsys):
     """Nobody can write into /proc, and a rehearsal takes too long to be lost for that."""
     done, files = Report("http://127.0.0.1:9", 0), ("--html", "/proc/no.html", "--junit", str(tmp_path / "x.xml"))
     assert end_with(done, monkeypatch, tmp_path, files=files) == 1

@@ -231,7 +231,7 @@ def test_the_plot_has_a_row_for_each_operation_with_its_limit():
 
 def test_junit_has_a_suite_per_operation_and_passes_warnings():
     root = ElementTree.fromstring(render_junit(FULL).encode())
-    assert (root.tag, root.get("tests"), root.get("failures"), root.get("skipped")) == ("testsuites", "6", "3", "1")
+    assert (root.tag, root.get("tests"), root.get("failures")) == ("testsuites", "6", "3")
     suites = {suite.get("name"): suite for suite in root}
     assert list(suites) == [SEARCH, BALANCE, "the server"]
     cases = {case.get("name"): [child.tag for child in case] for case in suites[SEARCH].iter("testcase")}
@@ -242,7 +242,7 @@ def test_junit_has_a_suite_per_operation_and_passes_warnings():
 
 
 JUNIT = {
-    "testsuites": ({"name", "tests", "failures", "errors", "skipped", "time"}, {"testsuite"}),
+    "testsuites": ({"name", "tests", "failures", "errors", "time"}, {"testsuite"}),
     "testsuite": (
         {"name", "tests", "failures", "errors", "skipped", "timestamp", "time"},
         {"properties", "testcase"},
@@ -352,7 +352,7 @@ def test_only_the_same_rule_and_operation_are_known(tmp_path):
     assert [result.verdict for result in again.results] == ["failed", "failed", "skipped"]
 
 
-def test_entries_of_a_baseline_are_stale_if_they_were_checked_and_not_found(tmp_path):
+def test_entries_that_were_checked_and_not_found_are_stale(tmp_path):
     before = [fail_rule(rule, subject, "404") for rule in (WRONG, ODD, WORST) for subject in (SEARCH, BALANCE)]
     known = read_baseline(tmp_path, *before)
     again = report(pass_rule(WRONG, SEARCH), fail_rule(WRONG, BALANCE, "500"), skip_rule(ODD, SEARCH, "x"), *before[5:])
@@ -411,7 +411,7 @@ def test_files_for_ci_tell_new_from_known(tmp_path):
     assert [result["baselineState"] for result in results] == ["new", "unchanged", "absent"]
     assert [len(result.get("suppressions", ())) for result in results] == [0, 1, 0]
     root = ElementTree.fromstring(render_junit(compared).encode())
-    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("3", "1", "1")
+    assert (root.get("tests"), root.get("failures"), len(root.findall("testsuite/testcase/skipped"))) == ("3", "1", 1)
     assert [suite.get("name") for suite in root] == [SEARCH, "baseline: known", "baseline: no longer found"]
     assert root.find("testsuite/testcase/skipped").get("message") == "known: in the baseline"
 
