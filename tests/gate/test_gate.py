@@ -7,12 +7,14 @@ import hashlib
 import hmac
 import json
 import time
+from collections import Counter
 from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from helpers import shared
 from helpers.clocks import Clock
 from helpers.people import BALANCE, JANE, SEARCH
 from helpers.support import ISSUER, Answer, World, sample_rows, start_with
@@ -33,6 +35,11 @@ INVALID_TOKEN = f'{CHALLENGE}, error="invalid_token"'
 INVALID_REQUEST = f'{CHALLENGE}, error="invalid_request"'
 
 
+module_loop = pytest.fixture(shared.open_loop, scope="module")
+io_loop = pytest.fixture(shared.use_loop)
+served = pytest.fixture(shared.serve_sample, scope="module")
+
+
 def mint_of(world: World, path: str = BALANCE) -> Mint:
     return Mint(world.signer, world.url, path)
 
@@ -43,14 +50,16 @@ async def start(world, **more):
     return world.holder
 
 
-def refusals(holder) -> dict[str, float]:
+def refusals(holder) -> Counter[str]:
     """How often each reason was counted: the operator learns it, the caller does not."""
-    return {
-        sample.labels["reason"]: sample.value
-        for metric in holder.state.journal.registry.collect()
-        for sample in metric.samples
-        if sample.name == "openholder_http_refusals_total" and sample.value
-    }
+    return Counter(
+        {
+            sample.labels["reason"]: int(sample.value)
+            for metric in holder.state.journal.registry.collect()
+            for sample in metric.samples
+            if sample.name == "openholder_http_refusals_total"
+        }
+    )
 
 
 # -- let in -------------------------------------------------------------------------------------------------------
@@ -86,37 +95,34 @@ GOOD = {
 
 @pytest.mark.parametrize("make", GOOD.values(), ids=GOOD)
 @pytest.mark.gen_test
-async def test_a_good_token_is_let_in(world, make):
-    holder = await start(world)
-    answer = await world.call(BALANCE, token=make(mint_of(world)))
+async def test_a_good_token_is_let_in(served, make):
+    before = refusals(served.holder)
+    answer = await served.call(BALANCE, token=make(mint_of(served)))
     assert (answer.status, answer.json["account_id"]) == (200, "acc-2001")
     assert "WWW-Authenticate" not in answer.headers
-    assert refusals(holder) == {}
+    assert refusals(served.holder) - before == {}
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer  "])
 @pytest.mark.gen_test
-async def test_the_scheme_is_case_insensitive(world, scheme):
+async def test_the_scheme_is_case_insensitive(served, scheme):
     """One or more spaces may follow it (RFC 9110, section 11.4)."""
-    await start(world)
-    answer = await world.call(BALANCE, headers={"Authorization": scheme + world.token(BALANCE)})
+    answer = await served.call(BALANCE, headers={"Authorization": scheme + served.token(BALANCE)})
     assert answer.status == 200
 
 
 @pytest.mark.gen_test
-async def test_the_query_is_no_part_of_the_audience(world):
-    await start(world)
-    answer = await world.call(f"{BALANCE}?page=2&aud=x", token=mint_of(world).token())
+async def test_the_query_is_no_part_of_the_audience(served):
+    answer = await served.call(f"{BALANCE}?page=2&aud=x", token=mint_of(served).token())
     assert answer.status == 200
 
 
 @pytest.mark.gen_test
-async def test_the_audience_is_compared_with_the_raw_path(world):
+async def test_the_audience_is_compared_with_the_raw_path(served):
     """A percent-encoded letter is not the letter."""
-    await start(world)
     written = BALANCE.replace("cust-1001", "cust%2D1001")
-    assert (await world.call(written, token=mint_of(world, BALANCE).token())).status == 401
-    assert (await world.call(written, token=mint_of(world, written).token())).status == 200
+    assert (await served.call(written, token=mint_of(served, BALANCE).token())).status == 401
+    assert (await served.call(written, token=mint_of(served, written).token())).status == 200
 
 
 @pytest.mark.parametrize(
@@ -340,13 +346,13 @@ BAD = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("make", "reason"), BAD.values(), ids=BAD)
 @pytest.mark.gen_test
-async def test_a_token_that_is_wrong_in_one_way_is_refused(world, make, reason):
-    holder = await start(world)
-    answer = await world.call(BALANCE, token=make(mint_of(world)))
+async def test_a_token_that_is_wrong_in_one_way_is_refused(served, make, reason):
+    before = refusals(served.holder)
+    answer = await served.call(BALANCE, token=make(mint_of(served)))
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, INVALID_TOKEN)
     assert (answer.code, answer.json["errors"][0]["detail"]) == ("invalid_token", "authentication failed")
     assert "X-Sharing-Refused" not in answer.headers
-    assert refusals(holder) == {reason: 1}
+    assert refusals(served.holder) - before == {reason: 1}
 
 
 # -- not let in: the request --------------------------------------------------------------------------------------
@@ -378,15 +384,15 @@ async def get_with(world: World, *authorization: str) -> Answer:
 
 @pytest.mark.parametrize(("make", "status", "challenge", "reason"), REQUESTS.values(), ids=REQUESTS)
 @pytest.mark.gen_test
-async def test_a_request_without_exactly_one_token_is_refused(world, make, status, challenge, reason):
-    holder = await start(world)
-    good = world.token(BALANCE)
-    answer = await get_with(world, *make(good))
+async def test_a_request_without_exactly_one_token_is_refused(served, make, status, challenge, reason):
+    before = refusals(served.holder)
+    good = served.token(BALANCE)
+    answer = await get_with(served, *make(good))
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (status, challenge)
     assert answer.code == {400: "invalid_request", 401: "invalid_token"}[status]
     assert "X-Sharing-Refused" not in answer.headers
-    assert refusals(holder) == {reason: 1}
-    assert (await get_with(world, f"Bearer {good}")).status == 200
+    assert refusals(served.holder) - before == {reason: 1}
+    assert (await get_with(served, f"Bearer {good}")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -400,22 +406,20 @@ async def test_a_request_without_exactly_one_token_is_refused(world, make, statu
     ids=" and ".join,
 )
 @pytest.mark.gen_test
-async def test_headers_do_not_move_the_server(world, spoofed):
-    await start(world)
-    elsewhere = world.signer.sign_token(ISSUER, f"http://evil.example{BALANCE}")
-    assert (await world.call(BALANCE, token=elsewhere, headers=spoofed)).status == 401
-    assert (await world.call(BALANCE, headers=spoofed)).status == 200
+async def test_headers_do_not_move_the_server(served, spoofed):
+    elsewhere = served.signer.sign_token(ISSUER, f"http://evil.example{BALANCE}")
+    assert (await served.call(BALANCE, token=elsewhere, headers=spoofed)).status == 401
+    assert (await served.call(BALANCE, headers=spoofed)).status == 200
 
 
 @pytest.mark.parametrize(
     ("path", "code"), [(BALANCE, "invalid_token"), (SEARCH, "urn:au-cds:error:cds-all:GeneralError/Expected")]
 )
 @pytest.mark.gen_test
-async def test_the_caller_never_learns_why_authentication_failed(world, path, code):
-    await start(world)
-    mint, body = mint_of(world, path), JANE if path == SEARCH else None
+async def test_the_caller_never_learns_why_authentication_failed(served, path, code):
+    mint, body = mint_of(served, path), JANE if path == SEARCH else None
     used = mint.token()
-    await world.call(path, token=used, body=body)
+    await served.call(path, token=used, body=body)
     tokens = [
         "",
         "abc",
@@ -426,7 +430,7 @@ async def test_the_caller_never_learns_why_authentication_failed(world, path, co
         mint.token(header={"kid": "x"}),
         replace(mint, signer=STRANGER).token(),
     ]
-    answers = [await world.call(path, token=token, body=body) for token in tokens]
+    answers = [await served.call(path, token=token, body=body) for token in tokens]
     assert {answer.status for answer in answers} == {401}
     assert {answer.code for answer in answers} == {code}
     assert len({answer.headers["x-fapi-interaction-id"] for answer in answers}) == len(tokens)
@@ -438,50 +442,46 @@ async def test_the_caller_never_learns_why_authentication_failed(world, path, co
 
 
 @pytest.mark.gen_test
-async def test_a_token_works_once(world):
-    holder = await start(world)
-    token = world.token(BALANCE)
-    answers = [await world.call(BALANCE, token=token) for _ in range(3)]
+async def test_a_token_works_once(served):
+    before = refusals(served.holder)
+    token = served.token(BALANCE)
+    answers = [await served.call(BALANCE, token=token) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 401, 401]
     assert answers[1].headers["WWW-Authenticate"] == INVALID_TOKEN
-    assert refusals(holder) == {Reason.REPLAYED: 2}
+    assert refusals(served.holder) - before == {Reason.REPLAYED: 2}
 
 
 @pytest.mark.gen_test
-async def test_of_fifty_requests_at_once_with_one_token_one_is_let_in(world):
-    await start(world)
-    token = world.token(BALANCE)
-    answers = await asyncio.gather(*(world.call(BALANCE, token=token) for _ in range(50)))
+async def test_of_fifty_requests_at_once_with_one_token_one_is_let_in(served):
+    token = served.token(BALANCE)
+    answers = await asyncio.gather(*(served.call(BALANCE, token=token) for _ in range(50)))
     assert sorted(answer.status for answer in answers) == [200] + 49 * [401]
 
 
 @pytest.mark.gen_test
-async def test_a_token_is_known_by_issuer_and_jti_alone(world):
-    await start(world)
-    mint = mint_of(world)
+async def test_a_token_is_known_by_issuer_and_jti_alone(served):
+    mint = mint_of(served)
     tokens = [
         mint.token(jti="one"),
         mint.token(jti="one", exp=mint.now + 60),
         mint.token(jti="One"),
         mint.token(jti="one\0"),
     ]
-    assert [(await world.call(BALANCE, token=token)).status for token in tokens] == [200, 401, 200, 200]
+    assert [(await served.call(BALANCE, token=token)).status for token in tokens] == [200, 401, 200, 200]
 
 
 @pytest.mark.gen_test
-async def test_a_token_refused_elsewhere_still_works_at_its_own_url(world):
-    await start(world)
-    token = world.token(BALANCE)
-    assert (await world.call(BALANCE.replace("acc-2001", "acc-2002"), token=token)).status == 401
-    assert (await world.call(BALANCE, token=token)).status == 200
+async def test_a_token_refused_elsewhere_still_works_at_its_own_url(served):
+    token = served.token(BALANCE)
+    assert (await served.call(BALANCE.replace("acc-2001", "acc-2002"), token=token)).status == 401
+    assert (await served.call(BALANCE, token=token)).status == 200
 
 
 @pytest.mark.gen_test
-async def test_a_forgery_does_not_use_up_the_token_whose_id_it_bears(world):
-    await start(world)
-    mint, forger = mint_of(world), Mint(STRANGER, world.url)
-    assert (await world.call(BALANCE, token=forger.token(jti="guessed"))).status == 401
-    assert (await world.call(BALANCE, token=mint.token(jti="guessed"))).status == 200
+async def test_a_forgery_does_not_use_up_the_token_whose_id_it_bears(served):
+    mint, forger = mint_of(served), Mint(STRANGER, served.url)
+    assert (await served.call(BALANCE, token=forger.token(jti="guessed"))).status == 401
+    assert (await served.call(BALANCE, token=mint.token(jti="guessed"))).status == 200
 
 
 @pytest.mark.parametrize(
@@ -498,12 +498,11 @@ async def test_a_forgery_does_not_use_up_the_token_whose_id_it_bears(world):
     ],
 )
 @pytest.mark.gen_test
-async def test_what_is_refused_before_the_gate_uses_no_token_up(world, path, body, wrong, status):
-    await start(world)
-    right = {"path": path, "body": body, "token": world.token(path)}
-    assert (await world.call(**right | wrong)).status == status
-    assert (await world.call(**right)).status == 200
-    assert (await world.call(**right)).status == 401
+async def test_what_is_refused_before_the_gate_uses_no_token_up(served, path, body, wrong, status):
+    right = {"path": path, "body": body, "token": served.token(path)}
+    assert (await served.call(**right | wrong)).status == status
+    assert (await served.call(**right)).status == 200
+    assert (await served.call(**right)).status == 401
 
 
 @pytest.mark.parametrize(
@@ -516,10 +515,9 @@ async def test_what_is_refused_before_the_gate_uses_no_token_up(world, path, bod
     ],
 )
 @pytest.mark.gen_test
-async def test_what_goes_wrong_behind_the_gate_has_used_the_token_up(world, path, body, status):
-    await start(world)
-    token = world.token(path)
-    answers = [await world.call(path, token=token, body=body) for _ in range(2)]
+async def test_what_goes_wrong_behind_the_gate_has_used_the_token_up(served, path, body, status):
+    token = served.token(path)
+    answers = [await served.call(path, token=token, body=body) for _ in range(2)]
     assert [answer.status for answer in answers] == [status, 401]
 
 
