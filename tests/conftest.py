@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from unittest.mock import patch
 
@@ -16,6 +17,12 @@ from openholder.fiskil.signer import Signer
 # The machine may be slow, and a property is not about time.
 settings.register_profile("openholder", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("openholder")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Run three tests at a time for two processors: many wait, for a process to start or for a limit to pass."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.hookimpl(wrapper=True)

@@ -59,7 +59,7 @@ def test_a_version_changes_on_the_same_socket(tmp_path, signer):
 
         service = start("old")
         url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
-        with Load(url, signer, {BALANCE: read_balance}, "http://127.0.0.1:1", rate=150) as load:
+        with Load(url, signer, {BALANCE: read_balance}, "http://127.0.0.1:1", rate=60) as load:
             stand_in = start("new")
             assert service.stop() == 0
             ended = time.monotonic()
