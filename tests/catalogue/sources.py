@@ -452,7 +452,7 @@ ROWS = (
     Row("S15", scenario=unreachable_upstreams),
     Row(
         "S16",
-        shown_by="test_rest_source.py::test_a_bad_response_is_500_and_never_quoted",
+        shown_by="test_rest_responses.py::test_a_bad_response_is_500_and_never_quoted",
     ),
     Row("S17", scenario=redirected),
     Row(

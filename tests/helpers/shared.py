@@ -9,6 +9,7 @@ A module makes fixtures of them, so that it says what its tests share::
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -38,3 +39,16 @@ def serve_sample(module_loop: IOLoop, signer: Signer, tmp_path_factory: pytest.T
     module_loop.run_sync(lambda: start_with(world, "sqlite", sample_rows()))
     yield world
     module_loop.run_sync(world.stop)
+
+
+def count_refusals(world: World) -> Counter[str]:
+    """Count how often each reason was counted: the operator learns it, the caller does not."""
+    assert world.holder
+    return Counter(
+        {
+            sample.labels["reason"]: int(sample.value)
+            for metric in world.holder.state.journal.registry.collect()
+            for sample in metric.samples
+            if sample.name == "openholder_http_refusals_total"
+        }
+    )

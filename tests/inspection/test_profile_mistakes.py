@@ -12,7 +12,7 @@ import pytest
 from helpers.rich_bank import make_rich_bank
 from helpers.support import write_sqlite
 from inspection.looking import NOW, look, spoil
-from inspection.test_mistakes import Mistake, json_set
+from inspection.mistakes import Mistake, json_set
 from openholder.inspection.profile import MemberProfile
 from openholder.inspection.selection import Selection
 

@@ -52,7 +52,7 @@ def text(found, value, **words):
     return Case({"note": found}, "description", "note", value, "", words)
 
 
-WHOLE_CENTS = r"'amount' does not fit \(found \w+\): expected a whole number of cents"
+WHOLE_CENTS = r"'amount' does not fit \(found [\w ]+\): expected a whole number of cents"
 NO_COMMA = r"'amount' does not fit .*: expected a number such as 1234,56, without thousands separators"
 NO_SIGN = r"'amount' does not fit .*: column 'dc', which gives the sign, must have a value of `is`"
 SKIPPED = "'postingDateTime' does not fit .*: a local time that the clocks of Australia/Sydney skip"

@@ -1,113 +1,34 @@
-"""Lists of the FDX over a real server: the opaque offset, what it survives and what it is refused for."""
+"""Lists of the FDX over a real server: parts and their limit, the walk through all of them, days."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import logging
-import stat
-import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from unittest.mock import patch
+from datetime import timedelta
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers.bank import Bank
-from helpers.support import World
-from openholder import Query, select
-from openholder.contract.collections import find_collection
-from openholder.contract.errors import RequestError
-from openholder.contract.operations.fdx import FDX
-from openholder.serving import answers
-from openholder.serving.access import FoundRows
-from openholder.serving.answers import Context, Listing, read_style
-from openholder.serving.cursors import Cursor, Cursors, load_key
+from helpers import shared
+from helpers.fdx_bank import (
+    ACCOUNTS,
+    DAY,
+    NETWORKS,
+    STATEMENTS,
+    TRANSACTIONS,
+    offset_of,
+    open_bank,
+    reset_bank,
+    transactions,
+)
 
-CUSTOMER = "/fdx/v6/customer/c1"
-TRANSACTIONS = f"{CUSTOMER}/accounts/a1/transactions"
-STATEMENTS = f"{CUSTOMER}/accounts/a1/statements"
-NETWORKS = f"{CUSTOMER}/accounts/a1/payment-networks"
-ACCOUNTS = f"{CUSTOMER}/accounts"
+module_loop = pytest.fixture(shared.open_loop, scope="module")
+io_loop = pytest.fixture(shared.use_loop)
 
-SCHEMA = """
-CREATE TABLE customers (id TEXT);
-CREATE TABLE accounts (customerId TEXT, id TEXT);
-CREATE TABLE fdx_accounts (accountId TEXT, nickname TEXT);
-CREATE TABLE fdx_transactions (accountId TEXT, transactionId TEXT, postedTimestamp TEXT, transactionTimestamp TEXT);
-CREATE TABLE fdx_statements (accountId TEXT, statementId TEXT, statementDate TEXT);
-CREATE TABLE fdx_payment_networks (accountId TEXT, identifier TEXT);
-INSERT INTO customers VALUES ('c1');
-INSERT INTO accounts VALUES ('c1', 'a1'), ('c1', 'a2'), ('c1', 'a3');
-"""
-DAY = datetime(2026, 6, 15, tzinfo=UTC)
+opened = pytest.fixture(open_bank, scope="module")
+bank = pytest.fixture(reset_bank)
 
 
-class FDXBank(Bank):
-    """A bank with the tables of the FDX lists."""
-
-    def __init__(self, world):
-        super().__init__(world, SCHEMA)
-
-    def add(self, table, *rows):
-        with self.writer:
-            for row in rows:
-                self.writer.execute(f"INSERT INTO fdx_{table} VALUES ({', '.join('?' * len(row))})", row)
-
-    def clear(self, table):
-        with self.writer:
-            self.writer.execute(f"DELETE FROM fdx_{table}")
-
-    async def walk(self, path, query, name, key, between=lambda: None, body=None):
-        """What all parts of a list have, by following the cursor; ``between`` happens after each of them."""
-        found, totals, offset = [], [], ""
-        while True:
-            answer = (await self.get(path, f"{query}{offset}", body)).json
-            assert sorted(answer) == sorted(["page", name])
-            found += [record[key] for record in answer[name]]
-            totals.append(answer["page"].pop("totalElements"))
-            following = answer["page"].pop("nextOffset", "")
-            assert answer["page"].pop("nextPageKey", "") == following
-            assert answer["page"] == {} and following.isascii()
-            if not following:
-                return found, totals
-            offset = f"&offset={following}"
-            between()
-
-
-def transactions(*numbers, account="a1"):
-    """One a minute, the greater the newer, each called by its number."""
-    return [(account, f"t{n}", (DAY + timedelta(minutes=n)).isoformat(), None) for n in numbers]
-
-
-@pytest.fixture
-def bank(io_loop, world):
-    bank = FDXBank(world)
-    io_loop.run_sync(bank.start)
-    yield bank
-    bank.writer.close()
-
-
-async def offset_of(bank, path=TRANSACTIONS, query="limit=2", body=None):
-    return (await bank.get(path, query, body)).json["page"]["nextOffset"]
-
-
-async def refused(bank, offset, path=TRANSACTIONS, query="", body=None):
-    """Whether an offset is refused as the contract wants it."""
-    answer = await bank.get(path, f"{query}&offset={offset}".lstrip("&"), body)
-    if answer.status == 200:
-        return False
-    (error,) = answer.json["errors"]
-    assert (answer.status, error["code"], error["detail"]) == (400, "invalid_request", "offset")
-    assert error["meta"]["urn"] == "urn:au-cds:error:cds-all:Field/Invalid"
-    return True
-
-
-# -- names of FDX 6.3 ---------------------------------------------------------------------------------------------
+# -- names of FDX 6.3 --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.gen_test(timeout=20)
@@ -152,7 +73,7 @@ async def test_a_foreign_parameter_of_paging_is_refused(bank, name):
     assert (await bank.get(TRANSACTIONS, "x-unheard-of=2&filter=3")).status == 200
 
 
-# -- limit --------------------------------------------------------------------------------------------------------
+# -- limit -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -199,7 +120,7 @@ async def test_each_mistake_in_a_query_has_its_own_entry(bank):
         assert (await bank.get(TRANSACTIONS, query)).json["errors"][0]["detail"] == detail
 
 
-# -- walking ------------------------------------------------------------------------------------------------------
+# -- walking -----------------------------------------------------------------------------------------------------------
 
 walking = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 minutes = st.integers(0, 20)
@@ -302,206 +223,7 @@ async def test_statements_of_the_same_day_are_walked_by_their_ids(bank):
         assert found == ["s4", "s1", "s2", "s3", "s0"]
 
 
-# -- what an offset is good for -----------------------------------------------------------------------------------
-
-
-@pytest.mark.gen_test
-async def test_an_offset_tells_nothing_of_what_it_holds(bank):
-    # Long ids: two letters stand in every other offset by chance.
-    ids = [f"transaction-{n}" for n in range(5)]
-    bank.add("transactions", *[("a1", one, DAY.isoformat(), None) for one in ids])
-    first, second = await offset_of(bank), await offset_of(bank)
-    assert first != second
-    decoded = base64.urlsafe_b64decode(first + "=" * (-len(first) % 4))
-    assert b"transaction" not in decoded and "transaction" not in first
-    assert all(sign.isalnum() or sign in "-_" for sign in first)
-
-
-GARBAGE = [
-    "",
-    "0",
-    "1",
-    "2",
-    "null",
-    "x" * 100,
-    "A" * 3000,
-    "gAAAAA",
-    "%00",
-    "%E2%82%AC",
-    "..%2F..",
-    "=",
-    "%20",
-    "eyJhIjoxfQ",
-]
-
-
-@pytest.mark.gen_test
-async def test_a_garbled_offset_is_refused(bank):
-    bank.add("transactions", *transactions(*range(5)))
-    offset = await offset_of(bank)
-    for text in [
-        *GARBAGE,
-        offset[:-1],
-        offset[1:],
-        offset[: len(offset) // 2],
-        offset + "AAAA",
-        offset + offset,
-        offset[::-1],
-    ]:
-        assert await refused(bank, text), text
-    assert not await refused(bank, offset)
-
-
-@pytest.mark.slow
-@pytest.mark.gen_test
-async def test_an_offset_of_another_list_or_query_is_refused(bank):
-    bank.add("transactions", *transactions(*range(5)), *transactions(*range(5), account="a2"))
-    bank.add("statements", *[("a1", f"s{n}", "2026-06-15") for n in range(5)])
-    bank.add("payment_networks", *[("a1", str(n)) for n in range(5)])
-    bank.add("accounts", ("a1", "x"), ("a2", "y"), ("a3", "z"))
-    body = {"data": {"accountIds": ["a1", "a2", "a3"]}}
-    days = "startTime=2026-06-15&endTime=2026-06-16"
-    lists = [
-        (TRANSACTIONS, "", None),
-        (TRANSACTIONS, "startTime=2026-06-15", None),
-        (TRANSACTIONS, "startTime=2026-06-14", None),
-        (TRANSACTIONS, "endTime=2026-06-15", None),
-        (TRANSACTIONS, days, None),
-        (f"{CUSTOMER}/accounts/a2/transactions", "", None),
-        (STATEMENTS, "", None),
-        (STATEMENTS, days, None),
-        (NETWORKS, "", None),
-        (ACCOUNTS, "", body),
-    ]
-    offsets = [await offset_of(bank, path, f"limit=2&{query}".rstrip("&"), sent) for path, query, sent in lists]
-    for origin, offset in zip(lists, offsets, strict=True):
-        for path, query, sent in lists:
-            assert await refused(bank, offset, path, query, sent) is ((path, query, sent) != origin)
-    assert not await refused(bank, offsets[4], TRANSACTIONS, "unknown=1&endTime=2026-06-16&startTime=2026-06-15")
-
-
-@pytest.fixture
-def keyed(tmp_path):
-    return [Cursors(tmp_path / name) for name in ("one.key", "two.key")]
-
-
-here = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-signs = st.sampled_from("ABCXYZabcxyz0189-_=+/!~")
-
-
-@given(st.integers(0, 10**6), signs, st.booleans())
-@here
-def test_no_changed_text_opens_as_another_cursor(keyed, place, sign, is_added):
-    sealed = keyed[0].seal(Cursor(25, "t25"), ["/list", {"a": "b"}])
-    place %= len(sealed)
-    changed = sealed[:place] + sign + sealed[place + (not is_added) :]
-    try:
-        assert keyed[0].open(changed, ["/list", {"a": "b"}]) == Cursor(25, "t25")
-    except RequestError:
-        assert changed != sealed
-
-
-@pytest.mark.slow
-@given(
-    st.integers(0, 10**9), st.text(max_size=64), st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
-)
-@here
-def test_a_cursor_opens_as_it_was_sealed_whatever_it_names(keyed, position, last, filters):
-    cursors, others = keyed
-    sealed = cursors.seal(Cursor(position, last), ["/list", filters])
-    assert cursors.open(sealed, ["/list", dict(reversed(filters.items()))]) == Cursor(position, last)
-    for stranger, path in [(others, "/list"), (cursors, "/lists")]:
-        with pytest.raises(RequestError):
-            stranger.open(sealed, [path, filters])
-
-
-@pytest.mark.gen_test
-async def test_the_longest_ids_fit_into_an_offset(bank):
-    long = [("a1", f"{n}{'x' * 255}", DAY.isoformat(), None) for n in range(3)]
-    bank.add("transactions", *long)
-    found, _ = await bank.walk(TRANSACTIONS, "limit=1", "transactions", "transactionId")
-    assert found == [row[1] for row in long]
-
-
-# -- the key ------------------------------------------------------------------------------------------------------
-
-
-def warnings_of(caplog):
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-
-
-def another(world, folder):
-    folder.mkdir(exist_ok=True)
-    return World(folder, world.signer)
-
-
-@pytest.mark.gen_test
-async def test_an_offset_survives_a_restart(io_loop, bank, world, tmp_path):
-    """The key file is readable by its owner only."""
-    bank.add("transactions", *transactions(*range(5)))
-    offset = await offset_of(bank)
-    key = tmp_path / "cursor.key"
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    content = key.read_bytes()
-    await world.stop()
-    restarted = FDXBank(World(tmp_path, world.signer))
-    try:
-        await restarted.start()
-        assert not await refused(restarted, offset)
-        assert (key.read_bytes(), sorted(path.name for path in tmp_path.glob("cursor*"))) == (content, ["cursor.key"])
-    finally:
-        await restarted.world.stop()
-        restarted.writer.close()
-
-
-@pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.gen_test
-async def test_servers_accept_offsets_only_with_a_shared_key(io_loop, bank, world, tmp_path, shared):
-    other = FDXBank(another(world, tmp_path / "other"))
-    try:
-        await other.start(settings='cursor_key = "../cursor.key"' if shared else "")
-        for one in (bank, other):
-            one.add("transactions", *transactions(*range(5)))
-        assert await refused(other, await offset_of(bank)) is not shared
-        assert await refused(bank, await offset_of(other)) is not shared
-    finally:
-        await other.world.stop()
-        other.writer.close()
-
-
-@pytest.mark.parametrize("content", [b"", b"short", None], ids=["empty", "short", "folder"])
-@pytest.mark.gen_test
-async def test_a_broken_key_file_is_kept_and_lists_are_still_served(io_loop, world, tmp_path, caplog, content):
-    """The log has a warning."""
-    key = tmp_path / "cursor.key"
-    key.mkdir() if content is None else key.write_bytes(content)
-    bank = FDXBank(world)
-    try:
-        await bank.start()
-        bank.add("transactions", *transactions(*range(5)))
-        found, _ = await bank.walk(TRANSACTIONS, "limit=2", "transactions", "transactionId")
-        assert found == ["t4", "t3", "t2", "t1", "t0"]
-        (warning,) = [text for text in warnings_of(caplog) if "cursor" in text]
-        assert "cursors will expire with this process" in warning
-        assert key.is_dir() if content is None else key.read_bytes() == content
-    finally:
-        bank.writer.close()
-
-
-def test_a_key_that_cannot_be_kept_is_a_new_one_each_time(tmp_path, caplog):
-    first, second = load_key(tmp_path / "nowhere" / "key"), load_key(tmp_path / "nowhere" / "key")
-    assert first != second and len(first) == len(second) == 44
-    assert len(warnings_of(caplog)) == 2
-    assert not any(key.decode() in text for key in (first, second) for text in warnings_of(caplog))
-
-
-def test_a_key_is_made_once_and_kept(tmp_path, caplog):
-    assert len({load_key(tmp_path / "key") for _ in range(3)}) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["key"]
-    assert warnings_of(caplog) == []
-
-
-# -- days ---------------------------------------------------------------------------------------------------------
+# -- days --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -574,168 +296,3 @@ async def test_what_is_no_day_is_refused(bank, name):
 async def test_a_start_after_the_end_is_refused(bank):
     answer = await bank.get(TRANSACTIONS, "startTime=2026-06-16&endTime=2026-06-15")
     assert (answer.status, answer.code, answer.json["errors"][0]["detail"]) == (400, "invalid_request", "startTime")
-
-
-# -- what comes and goes between two parts ------------------------------------------------------------------------
-
-
-@pytest.mark.gen_test
-async def test_posting_a_transaction_between_two_parts_loses_no_other(bank):
-    bank.add("transactions", *transactions(0, 1, 2, 3, 4), ("a1", "p", None, None))
-
-    def post():
-        with bank.writer:
-            posted = (DAY + timedelta(minutes=1, seconds=30)).isoformat()
-            bank.writer.execute("UPDATE fdx_transactions SET postedTimestamp = ? WHERE transactionId = 'p'", [posted])
-
-    found, _ = await bank.walk(TRANSACTIONS, "limit=1", "transactions", "transactionId", post)
-    assert found == ["p", "t4", "t3", "t2", "p", "t1", "t0"]  # once as pending, once as posted
-
-
-@pytest.mark.parametrize("gone", ["t4", "t3"])
-@pytest.mark.gen_test
-async def test_deleting_a_record_between_two_parts_loses_no_other(bank, gone):
-    bank.add("transactions", *transactions(0, 1, 2, 3, 4))
-    offset = await offset_of(bank)
-    with bank.writer:
-        bank.writer.execute("DELETE FROM fdx_transactions WHERE transactionId = ?", [gone])
-    part = (await bank.get(TRANSACTIONS, f"offset={offset}&limit=9")).json["transactions"]
-    assert [record["transactionId"] for record in part] == ["t2", "t1", "t0"]
-
-
-@pytest.mark.gen_test
-async def test_any_number_of_newer_records_moves_no_part(bank):
-    bank.add("transactions", *transactions(0, 1, 2, 3, 4))
-    offset = await offset_of(bank)
-    bank.add("transactions", *transactions(*range(100, 1101)))
-    part = (await bank.get(TRANSACTIONS, f"offset={offset}")).json["transactions"]
-    assert [record["transactionId"] for record in part] == ["t2", "t1", "t0"]
-
-
-@pytest.mark.slow
-@pytest.mark.gen_test
-async def test_records_of_one_moment_may_exceed_a_part(bank):
-    """Each is returned once."""
-    moment = DAY.isoformat()
-    bank.add("transactions", *[("a1", f"t{n:02}", moment, None) for n in range(20)])
-    for limit in (1, 3, 7):
-        found, _ = await bank.walk(TRANSACTIONS, f"limit={limit}", "transactions", "transactionId")
-        assert found == [f"t{n:02}" for n in range(20)]
-
-
-# -- how a part finds its place ------------------------------------------------------------------------------------
-
-STATEMENT_LIST = next(operation for operation in FDX if operation.name == "fdxListStatements")
-ORDER = find_collection("fdx.statements").order
-
-
-@dataclass(frozen=True)
-class CountedRows(FoundRows):
-    """Rows in the order of statements, which note what is asked of them."""
-
-    asked: list[int] = field(default_factory=list)
-
-    async def page(self, offset, limit):
-        self.asked.append(limit)
-        return select(self.found, Query(collection="fdx.statements", order=ORDER, offset=offset, limit=limit))
-
-
-def statements(numbers, day="2026-06-15"):
-    return [{"statementId": f"s{n:06}", "statementDate": day} for n in numbers]
-
-
-async def fetch_part(keyed, rows, limit, offset=""):
-    """One part of a list of statements: its ids, the next offset, and the limits of the queries that it took."""
-    found = CountedRows(rows, ORDER)
-    listing = Listing(STATEMENT_LIST, "/list", {})
-    fields = {"limit": str(limit)} | ({"offset": offset} if offset else {})
-    style, errors = read_style(Context(None, keyed[0]), listing, fields)
-    assert not errors
-    content = msgspec.to_builtins((await style.render(found))[0])
-    return [one["statementId"] for one in content["statements"]], content["page"].get("nextOffset"), found.asked
-
-
-@pytest.mark.parametrize("day", ["2026-06-15", None], ids=["one day", "no day"])
-@pytest.mark.gen_test
-async def test_a_part_takes_one_query_wherever_it_begins(keyed, day):
-    rows = statements(range(50), day)
-    found, offset, numbers = [], "", []
-    while offset is not None:
-        ids, offset, asked = await fetch_part(keyed, rows, 7, offset)
-        found += ids
-        numbers.append(len(asked))
-    assert found == [row["statementId"] for row in rows]
-    assert set(numbers) == {1}
-
-
-@pytest.mark.parametrize(("others", "most"), [(500, 3), (5_000, 6)])
-@pytest.mark.gen_test
-async def test_a_place_that_moved_takes_few_queries(keyed, others, most):
-    """Thousands of records of the same day have come since, and the cursor's own has gone."""
-    rows = statements(range(0, 2000, 2))
-    _, offset, _ = await fetch_part(keyed, rows, 500, (await fetch_part(keyed, rows, 400))[1])
-    changed = [row for row in rows if row["statementId"] != "s001798"] + statements(range(-others, 0))
-    ids, _, asked = await fetch_part(keyed, changed, 1, offset)
-    assert ids == ["s001800"]
-    assert len(asked) <= most
-    assert max(asked) <= 1000
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 2) | st.none(), st.integers(0, 30)), max_size=40, unique_by=lambda row: row[1]),
-    st.lists(st.lists(st.tuples(st.integers(1, 2) | st.none(), st.integers(31, 60), st.booleans())), max_size=20),
-    st.integers(1, 5),
-)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_records_of_one_day_that_come_and_go_move_no_other(io_loop, keyed, rows, changes, limit):
-    """Windows of four records stand for those of a thousand."""
-
-    def row(day, number):
-        return {"statementId": f"s{number * 37 % 61:02}", "statementDate": day and f"2026-06-0{day}"}
-
-    kept = [row(*one) for one in rows]
-    waiting, passing, found, offset = list(changes), [], [], ""
-    with patch.object(answers, "MAX_SIZE", 4):
-        while offset is not None:
-            ids, offset, _ = io_loop.run_sync(partial(fetch_part, keyed, kept + passing, limit, offset))
-            found += ids
-            for day, number, comes in waiting.pop() if waiting else ():
-                passing = [one for one in passing if one["statementId"] != row(day, number)["statementId"]]
-                passing += [row(day, number)] if comes else []
-    names = {one["statementId"] for one in kept}
-    expected = [one["statementId"] for one in select(kept, Query(collection="fdx.statements", order=ORDER)).records]
-    assert [one for one in found if one in names] == expected
-
-
-@pytest.mark.slow
-@pytest.mark.gen_test
-async def test_the_smallest_parts_do_not_delay_another_customer(bank):
-    """A thousand records of one day, and callers who each ask for one of them behind half of the others."""
-    bank.writer.executescript("""
-        CREATE TABLE balances (accountId TEXT, current TEXT, available TEXT);
-        INSERT INTO customers VALUES ('c2');
-        INSERT INTO accounts VALUES ('c2', 'b1');
-        INSERT INTO balances VALUES ('b1', '1.00', '1.00');
-    """)
-    await bank.world.stop()
-    await bank.start()
-    bank.add("transactions", *[("a1", f"t{n:04}", DAY.isoformat(), None) for n in range(1000)])
-    offset = await offset_of(bank, query="limit=500")
-    parts = [asyncio.ensure_future(bank.get(TRANSACTIONS, f"limit=1&offset={offset}")) for _ in range(8)]
-    waited = []
-    for _ in range(10):
-        started = time.perf_counter()
-        assert (await bank.get("/customer/c2/accounts/b1/balances")).status == 200
-        waited.append(time.perf_counter() - started)
-    for answer in await asyncio.gather(*parts):
-        assert [one["transactionId"] for one in answer.json["transactions"]] == ["t0500"]
-    assert max(waited) < 2
-
-
-@pytest.mark.gen_test
-async def test_an_offset_is_valid_for_its_accounts_only(bank):
-    bank.add("accounts", ("a1", "x"), ("a2", "y"), ("a3", "z"))
-    body = {"data": {"accountIds": ["a1", "a2", "a3"]}}
-    offset = await offset_of(bank, ACCOUNTS, "limit=1", body)
-    assert not await refused(bank, offset, ACCOUNTS, body=body)
-    assert await refused(bank, offset, ACCOUNTS, body={"data": {"accountIds": ["a2", "a3"]}})
