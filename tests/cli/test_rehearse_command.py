@@ -167,7 +167,7 @@ def test_a_baseline_accepts_what_is_known(server, keys, tmp_path):
     (tmp_path / "known.json").write_text(run_command(*asked, "--json", cwd=tmp_path).stdout, encoding="utf-8")
     files = ("--baseline", "known.json", "--sarif", "report.sarif")
     ended = run_command(*asked, *files, cwd=tmp_path)
-    assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "Ready to go live: 1 known")
+    assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "No new failure: 1 known")
     assert "\nKnown: in the baseline\n  CRITICAL token-accepted (once)\n" in ended.stdout
     (run,) = json.loads((tmp_path / "report.sarif").read_text(encoding="utf-8"))["runs"]
     assert [result["baselineState"] for result in run["results"]] == ["unchanged"]

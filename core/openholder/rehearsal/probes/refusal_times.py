@@ -112,7 +112,7 @@ async def probe_refusal_times(session: Session) -> AsyncIterator[Result]:
             if len(each.pairs) >= PAIRS and each.is_noticeable:
                 found += 1
                 yield _describe(each)
-    routes = {each.request.route for each in comparisons if each.request and each.is_possible}
+    routes = dict.fromkeys(each.request.route for each in comparisons if each.request and each.is_possible)
     for route in routes:
         yield pass_rule(REFUSAL_TIMES, route)
 

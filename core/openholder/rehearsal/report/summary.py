@@ -206,6 +206,8 @@ class Summary:
         if self.known_rules:
             parts.append(f"{len(self.known_rules)} known")
         verdict = "Ready to go live" if self.is_ready else "Not ready"
+        if self.is_ready and any(known.severity != "warning" for known in self.known_rules):
+            verdict = "No new failure"
         if self.is_ready and not self.is_finished:
             verdict = "Not looked at to the end"
         return f"{verdict}: {', '.join(parts)}" if parts else verdict
