@@ -17,12 +17,13 @@ _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")
 def name_cause(failure: Failure) -> str:
     """Return what was observed, and what was special about the request: parameters and note, never a value.
 
-    Counts and pages are left out, because they change with the data; so are people and accounts. A status is kept.
+    If the rule is about every response with data, the request does not matter. Counts and pages are left out, because
+    they change with the data; so are people and accounts. A status is kept.
     """
     status = _STATUS.match(failure.observed)
     observed = status[0] if status else ""
     observed += _NUMBER.sub("n", failure.observed[len(observed) :])
-    if failure.request is None:
+    if failure.request is None or failure.is_of_any_request:
         return observed
     pairs = parse_qsl(failure.request.query, keep_blank_values=True)
     special = {name for name, value in pairs if not _is_place(name, value)}

@@ -52,6 +52,8 @@ class Failure:
     """Whose data was requested, such as ``customer 1, account 3 of 5``: no id, no name."""
     order: int = 0
     """The number of the request in the rehearsal, from 1; 0 if the failure is not about one request."""
+    is_of_any_request: bool = False
+    """True if the rule is about every response with data: what was special about the request is no cause."""
 
 
 @dataclass(frozen=True, slots=True)

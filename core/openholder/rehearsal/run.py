@@ -180,9 +180,15 @@ async def _check_exchanges(session: Session) -> AsyncIterator[Result]:
         for result in check_exchange(
             (*RESPONSE_CHECKS, *DISCLOSURE_CHECKS), exchange, exchange.request.route if is_served else NOT_SERVED
         ):
-            yield result
+            yield _name_any_request(result) if exchange.is_ok else result
         # The contract covers the standard operations; custom ones are checked against the server's own document.
         is_standard = exchange.request.operation in OPERATIONS
         for check in (check_schema, check_conditions, check_plausibility) if is_standard else (check_against_document,):
             for result in check(exchange):
-                yield result
+                yield _name_any_request(result) if exchange.is_ok else result
+
+
+def _name_any_request(result: Result) -> Result:
+    """Return the result of a rule that holds for every response with data, whatever was requested."""
+    failures = tuple(replace(failure, is_of_any_request=True) for failure in result.failures)
+    return replace(result, failures=failures)

@@ -35,7 +35,7 @@ SEEMS_SLOW = Rule(
 
 async def check_latency(session: Session) -> AsyncIterator[Result]:
     """Check the response times so far. Runs before the attacks, whose responses would distort the figures."""
-    session.timings = collect_timings(session.exchanges)
+    session.timings = collect_timings(sorted(session.exchanges, key=lambda exchange: exchange.turn))
     for subject, seconds in session.timings.items():
         measure = Measure.of(subject, seconds)
         if not measure.is_within_limit:  # requests that were sent at once may have waited for each other
