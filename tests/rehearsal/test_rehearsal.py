@@ -207,7 +207,10 @@ async def test_a_dying_server_is_reported_with_its_last_request(world, tmp_path)
                 caller.base_url = f"http://127.0.0.1:{free_port()}"
 
         caller.observers.append(kill)
-        report = await run_rehearsal(caller, Plan(OPERATIONS, (JANE,)))
+        # Nothing else is sent beside it: what is in flight when a server goes is as likely to be the reason.
+        wanted = {*LOGIN, LISTING["banking"], TRANSACTIONS}
+        operations = tuple(row for row in OPERATIONS if row.name in wanted)
+        report = await run_rehearsal(caller, Plan(operations, (JANE,)))
     (finding,) = [row for row in report.failed_results if row.rule.name == "server-survives-attacks"]
     assert finding.failures[0].request.operation.name == TRANSACTIONS
     assert not report.is_ready
