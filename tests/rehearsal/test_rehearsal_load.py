@@ -35,6 +35,8 @@ from openholder.rehearsal.generator import Finished, GeneratorFault, Job, Read, 
 from openholder.rehearsal.measures import Measure
 from openholder.rehearsal.phases import Phase
 from openholder.rehearsal.recipients import LAST_DAYS, RETURNS, TWO_YEARS, Reading, plan_customers, write_script
+from openholder.rehearsal.report.html import render_html
+from openholder.rehearsal.report.json import render_json
 from openholder.rehearsal.report.terminal import render_text
 from openholder.rehearsal.results import Report
 from openholder.rehearsal.run import run_rehearsal
@@ -336,7 +338,12 @@ def test_slow_history_is_measured_apart_from_the_last_days(signer, patient, monk
     assert set(by_period) == {TWO_YEARS, LAST_DAYS}
     assert by_period[TWO_YEARS].p50 >= 0.3
     assert any("responses for two years at 50 requests per second" in text for text in loaded.observed)
-    assert by_period[TWO_YEARS].label in render_text(Report("x", 0.0, load=loaded.session.load), 120)
+    report = Report("x", 0.0, load=loaded.session.load)
+    told = json.loads(render_json(report))["load"]
+    assert {timing.get("period") for timing in told["timings"]} == {None, TWO_YEARS, LAST_DAYS}
+    assert sum(timing["count"] for timing in told["tiers"]) == told["good"] == COUNT
+    assert by_period[TWO_YEARS].label in render_text(report, 120)
+    assert "Under load, by tier" in render_html(report)
 
 
 @pytest.mark.subprocess
