@@ -23,12 +23,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
 
@@ -140,9 +142,33 @@ def find_free_ports(count: int) -> range:
 
 
 @contextmanager
-def run_server(folder: Path, variant: Variant) -> Iterator[Server]:
-    """Serve the bank in ``folder`` for the duration of the block."""
-    port, keys_port, admin_port, *_ = find_free_ports(2 + variant.workers)
+def host_keys(jwks: bytes) -> Iterator[int]:
+    """Serve a key set at every path for the duration of the block. Yield the port."""
+
+    class Keys(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(jwks)))
+            self.end_headers()
+            self.wfile.write(jwks)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def run_server(folder: Path, variant: Variant, keys_port: int) -> Iterator[Server]:
+    """Serve the bank in ``folder``, with keys from ``keys_port``, for the duration of the block."""
+    port, admin_port, *_ = find_free_ports(1 + variant.workers)
     configuration = CONFIGURATION.format(
         url=BASE_URL,
         issuer=ISSUER,
@@ -155,7 +181,7 @@ def run_server(folder: Path, variant: Variant) -> Iterator[Server]:
         replay=variant.replay,
     )
     (folder / "openholder.toml").write_text(configuration, encoding="utf-8")
-    command = [sys.executable, "-m", "openholder", "serve", "--dev", "-c", str(folder / "openholder.toml")]
+    command = [sys.executable, "-m", "openholder", "serve", "-c", str(folder / "openholder.toml")]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - the command is ours
             command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
@@ -187,7 +213,7 @@ class Bench:
         self._options = options
         self._batches = 0
         self._key = folder / DEVELOPMENT_KEY
-        Signer.load_or_generate(self._key)
+        self._jwks = Signer.load_or_generate(self._key).jwks()
         self.yardstick = Yardstick()
 
     def measure(self, variant: Variant) -> Figures:
@@ -197,7 +223,7 @@ class Bench:
         rounds = [self._sign(counts) for _ in range(self._options.rounds)]
         (warm_up,) = self._sign({"mix": requests})
         figures = Figures()
-        with run_server(self._folder, variant) as server:
+        with host_keys(self._jwks) as keys_port, run_server(self._folder, variant, keys_port) as server:
             self._send(server, warm_up[1])
             for signed in rounds:
                 for operation, batch in signed:
