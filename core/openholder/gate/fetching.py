@@ -14,13 +14,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import aiohttp
-from yarl import URL
+from typing import TYPE_CHECKING
 
 from openholder.errors import OpenholderError
 from openholder.outbound import Outbound, UnusableProxy, describe_failure, describe_response, describe_way
 from openholder.strict_json import parse_json
+
+if TYPE_CHECKING:
+    import aiohttp
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,10 @@ def make_fetch(url: str, outbound: Outbound | None = None) -> Fetch:
 
     The function raises `FetchFailed`.
     """
+    # Not above: it takes 9 MiB, and the parent of several workers and most commands fetch nothing.
+    import aiohttp
+    from yarl import URL
+
     outbound = outbound or Outbound()
     headers = {
         "Accept": "application/jwk-set+json, application/json",  # RFC 7517 section 8.5.2
