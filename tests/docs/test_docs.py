@@ -13,6 +13,8 @@ from typing import get_args
 import pytest
 
 from helpers.support import World
+from openholder._version import __version__
+from openholder.cli.new_plugin import _compatible_versions
 from openholder.cli.rehearse import rehearse
 from openholder.cli.routes import format_supported
 from openholder.contract.operations import OPERATIONS
@@ -58,6 +60,11 @@ def test_every_operator_is_in_the_page_for_authors():
 
 PAGE = "docs/plugins.md"
 EIGHT_LINES, WITH_SETTINGS, PROOF, *_ = blocks(PAGE, "python")
+
+
+def test_the_packages_of_the_pages_for_authors_fit_this_version():
+    for page in (PAGE, "docs/hooks.md"):
+        assert f"openholder {_compatible_versions(__version__)}" in "".join(blocks(page, "ini")), page
 
 
 @pytest.fixture
