@@ -19,7 +19,7 @@ from openholder.testing.observing import Belongings, LoopWatch, count_waiting_fo
 
 BLOCKED = 0.02
 """Seconds for which a hook may block the event loop: every other request waits for it."""
-ATTEMPTS = 5
+ATTEMPTS = 6
 """How often something slow is tried again: what a source does itself, it does each time."""
 SETTLING = 1.0
 """Seconds after ``close`` until connections and threads have ended."""
@@ -53,13 +53,14 @@ class ConductTests(ContractBase):
         self._run_with_source(tmp_path, partial(self._measure_hooks, watch), opened=False, selector=watch)
 
     async def _measure_hooks(self, watch: LoopWatch, source: SourceUnderTest) -> None:
-        blocked: dict[str, float] = {}
-        for _ in range(ATTEMPTS):  # each time opened anew: a source may answer from memory later
+        times: dict[str, list[float]] = {}
+        for attempt in range(ATTEMPTS):  # each time opened anew: a source may answer from memory later
             for hook, work in self._list_hooks(source).items():
-                took = await watch.measure(work)
-                blocked[hook] = min(took, blocked.get(hook, took))
+                times.setdefault(hook, []).append(await watch.measure(work))
             await source.call("close")
-            if max(blocked.values()) < BLOCKED:
+            # Not the shortest time: the clocks of a busy machine have been wrong once in twenty times.
+            blocked = {hook: sorted(took)[min(1, attempt)] for hook, took in times.items()}
+            if attempt and max(blocked.values()) < BLOCKED:
                 return
         hook = max(blocked, key=blocked.__getitem__)
         took = round(1000 * blocked[hook])
