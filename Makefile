@@ -7,7 +7,7 @@
 #   make check         all static checks: layout, lint, types, the sources' own rules, workflows
 #   make wheels        the distributions, in DIST; then make test-wheels tests them away from the sources
 #   make coverage      all tests with their coverage of lines and branches
-#   make mutants       break the sources in small ways, and see whether the contract kit notices, for DURATION seconds
+#   make mutants       break the sources in small ways, and see whether the contract kit notices, for DURATION
 #   make site          the site of the documents, in SITE; a broken link fails it
 #   make docs          the same, then all tests of the documents: links, commands and code blocks
 #   make pages         write the pages that are generated: docs/cli.md and docs/rules.md
@@ -105,7 +105,7 @@ soak: $(VENV)/installed-for-tests
 
 # The sources broken in small ways, a sample with a seed: does the contract kit notice? bench/mutants.md has a run.
 mutants: $(VENV)/installed-for-tests
-	$(VENV)/bin/python bench/mutants.py --seconds $(DURATION)
+	$(VENV)/bin/python bench/mutants.py --for $(DURATION)
 
 # Strict: a link or an anchor that leads nowhere, or a page that is not in the navigation, fails it.
 docs: site

@@ -42,7 +42,11 @@ from mutations import NOTHING, PAGE, ROOT, SCAFFOLD, Finder, Mutant, list_mutant
 from random_questions import QUESTIONS, answer_questions, cut_dates, make_questions, make_random_rows
 
 WAIT = 120.0
-"""Seconds for one mutant; one that takes longer hangs, which a test suite notices as well."""
+"""Seconds for one mutant, or three times as long as the whole kit takes; one that takes longer hangs, which a test
+suite notices as well."""
+HEALTHY = 1800.0
+"""Seconds for the source as it is."""
+UNITS = {"s": 1, "m": 60, "h": 3600}
 
 # -- the sources --------------------------------------------------------------------------------------------------
 
@@ -259,15 +263,15 @@ class Record:
                 file.write(f"{json.dumps(entry)}\n")
 
 
-def run_apart(run: Run, mutant: Mutant, expected: Answers | None) -> Any:
-    """Judge a mutant in a process of its own, and return what it sent; ``("caught", "time")`` if it hangs."""
+def run_apart(run: Run, mutant: Mutant, expected: Answers | None, seconds: float) -> Any:
+    """Judge a mutant in a process of its own, and return what it sent; ``("caught", "time")`` after some seconds."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=run.judge, args=(mutant, expected, theirs))
     process.start()
     theirs.close()
     try:
-        return ours.recv() if ours.poll(WAIT) else ("caught", "time")
+        return ours.recv() if ours.poll(seconds) else ("caught", "time")
     except EOFError:
         return "caught", "process"
     finally:
@@ -296,10 +300,12 @@ def judge_source(source: str, options: argparse.Namespace, end: float) -> Counte
     with run_servers(*target.servers) as served:
         run = Run(options.seed, served)
         healthy = replace(mutants[0], change=NOTHING)
-        expected, ran = run_apart(run, healthy, None)
+        expected, ran = run_apart(run, healthy, None, HEALTHY)
         if not isinstance(expected, dict) or any(len(answers) < QUESTIONS for answers in expected.values()):
             sys.exit(f"{source}: the source as it is does not answer: {expected}")
-        passed = run_apart(run, healthy, {name: [] for name in target.contracts})
+        began = time.monotonic()
+        passed = run_apart(run, healthy, {name: [] for name in target.contracts}, HEALTHY)
+        wait = max(WAIT, 3 * (time.monotonic() - began))
         if passed != ("missed", ""):
             sys.exit(f"{source}: the source as it is does not pass the kit: {passed}")
 
@@ -311,7 +317,7 @@ def judge_source(source: str, options: argparse.Namespace, end: float) -> Counte
                 return "same", "no question runs it"
             if time.monotonic() > end:
                 return "not run", ""
-            verdict: tuple[str, str] = run_apart(run, mutant, expected)
+            verdict: tuple[str, str] = run_apart(run, mutant, expected, wait)
             record.add(mutant, verdict)
             return verdict
 
@@ -323,13 +329,18 @@ def judge_source(source: str, options: argparse.Namespace, end: float) -> Counte
     return counts
 
 
+def read_duration(text: str) -> float:
+    """Return the seconds of a duration such as 60s, 30m or 4h."""
+    return float(text[:-1]) * UNITS[text[-1]]
+
+
 def main() -> None:
     """Judge the mutants of each source, and print the share that is caught and those that are not."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sample", type=int, help="mutants of each source; all by default")
     parser.add_argument("--seed", type=int, default=1, help="of the order of the mutants, the rows and the questions")
     parser.add_argument("--jobs", type=int, default=2, help="processes at the same time")
-    parser.add_argument("--seconds", type=float, default=7200, help="after which no further mutant is begun")
+    parser.add_argument("--for", dest="seconds", type=read_duration, default=7200.0, help="60s, 30m or 2h")
     parser.add_argument("--source", choices=SOURCES, action="append", help="all by default")
     parser.add_argument("--record", type=Path, help="file of verdicts: a further run goes on where this one ended")
     options = parser.parse_args()
