@@ -196,8 +196,12 @@ class Run:
             return next((verdict for verdict in found if verdict[0] == "caught"), ("missed", ""))
 
     def _make_contract(self, contract_class: Any) -> Any:
-        """Make a contract by whose name the tables that it makes on a server are of this process alone."""
-        return type(f"{contract_class.__name__}{os.getpid()}", (contract_class,), dict(self.served))()
+        """Make a contract by whose name the tables that it makes on a server are of this process alone.
+
+        It does not take away the server, on which the other mutants are judged.
+        """
+        members = {**self.served, "failing": lambda self, source: None} if self.served else {}
+        return type(f"{contract_class.__name__}{os.getpid()}", (contract_class,), members)()
 
     def _answer(self, contract: Any, folder: Path, expected: list[str] | None) -> list[str]:
         source = random.Random(self.seed)
@@ -321,7 +325,8 @@ def judge_source(source: str, options: argparse.Namespace, end: float) -> Counte
             record.add(mutant, verdict)
             return verdict
 
-        with ThreadPoolExecutor(options.jobs) as pool:
+        # The servers of the tests take thirty connections, and a test of the kit has eight.
+        with ThreadPoolExecutor(min(options.jobs, 2) if served else options.jobs) as pool:
             for mutant, (verdict, test) in zip(chosen, pool.map(judge_in_time, chosen), strict=True):
                 counts[verdict] += 1
                 say(f"{verdict:8} {mutant.file}:{mutant.line} {mutant.change} {test}")
