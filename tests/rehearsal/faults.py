@@ -1004,7 +1004,7 @@ def _mix_up(call: Call) -> None:
 FAULTS.append(Fault("a global has whose request it is", "concurrent-requests", ask=_remember_path, answer=_mix_up))
 
 
-def delay_where(is_late: Callable[[Call], bool], seconds: float = 0.06) -> Callable[[Call], float]:
+def delay_where(is_late: Callable[[Call], bool], seconds: float = 0.1) -> Callable[[Call], float]:
     """Let some requests take longer."""
     return lambda call: seconds if is_late(call) else 0
 

@@ -12,6 +12,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import comb
 from statistics import median
 
 from openholder.contract.operations import Operation
@@ -23,14 +24,17 @@ from openholder.rehearsal.session import UNKNOWN_ID, Session, build_request, cho
 from openholder.rehearsal.side_by_side import do_side_by_side
 
 FIRST_PAIRS = 3
-"""Pairs for each comparison, several at once. Only what differs in all of them is measured again, alone."""
-PAIRS = 24
-MOST_CONTRARY = 1
-"""The number of the pairs that may differ the other way: the chance of that is less than 1 in 300,000."""
+"""Pairs for each comparison, several at once. Only what differs noticeably is measured again, alone."""
+PAIRS = 48
+"""The largest number of pairs of a comparison that is measured again."""
+LARGEST_CHANCE = 1e-6
+"""With this chance, the pairs of two equal ids differ as much in one way. 21 pairs of 21 are enough, or 41 of 48."""
 NOTICEABLE = 0.005
 """Seconds: a smaller difference takes thousands of requests to see through a network."""
-MOST_CONFIRMED = 2
+MOST_FOUND = 2
 """Comparisons with a result that are enough to tell of: they take many requests."""
+MOST_SUSPICIOUS = 8
+"""Comparisons that are measured again, those with the largest differences first."""
 UNKNOWN_EMAIL = f"{UNKNOWN_ID}@stranger.example"
 
 REFUSAL_TIMES = Rule(
@@ -71,18 +75,25 @@ class Comparison:
 
     @property
     def is_noticeable(self) -> bool:
-        """Return whether the pairs so far differ noticeably, and nearly all in the same way."""
-        return (
-            self.is_possible
-            and bool(self.pairs)
-            and self.contrary <= (MOST_CONTRARY if len(self.pairs) >= PAIRS else 0)
-            and abs(median(self.differences)) >= NOTICEABLE
-        )
+        """Return whether the times differ noticeably, by accident or not."""
+        return self.is_possible and bool(self.pairs) and abs(median(self.differences)) >= NOTICEABLE
+
+    @property
+    def is_certain(self) -> bool:
+        """Return whether nearly all pairs differ in the same way: more than they do by chance."""
+        count = len(self.pairs)
+        ways = 2 * sum(comb(count, number) for number in range(self.contrary + 1))
+        return ways < LARGEST_CHANCE * float(2**count)
+
+    @property
+    def is_settled(self) -> bool:
+        """Return whether more pairs would change nothing."""
+        return not self.is_possible or self.is_certain or 3 * self.contrary > len(self.pairs) + 3
 
     async def measure(self, session: Session, count: int) -> None:
-        """Measure some pairs; stop early where they contradict each other."""
+        """Measure some pairs, and no more than are needed."""
         for _ in range(count):
-            if not self.is_possible or self.contrary > MOST_CONTRARY:
+            if self.is_settled:
                 return
             requests = [self.existing(), self.unknown()]
             order = random.sample((0, 1), 2)
@@ -105,11 +116,11 @@ async def probe_refusal_times(session: Session) -> AsyncIterator[Result]:
         (each for each in comparisons if each.is_noticeable), key=lambda each: -abs(median(each.differences))
     )
     found = 0
-    for each in suspicious:
-        if found < MOST_CONFIRMED:
+    for each in suspicious[:MOST_SUSPICIOUS]:
+        if found < MOST_FOUND:
             each.pairs.clear()
             await each.measure(session, PAIRS)
-            if len(each.pairs) >= PAIRS and each.is_noticeable:
+            if each.is_certain and each.is_noticeable:
                 found += 1
                 yield _describe(each)
     routes = dict.fromkeys(each.request.route for each in comparisons if each.request and each.is_possible)
