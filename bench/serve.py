@@ -305,7 +305,7 @@ def format_scaling(results: dict[Variant, Figures]) -> str:
     for variant, figures in results.items():
         alone = results.get(Variant(variant.replay, variant.http, 1))
         if alone and variant.workers > 1:
-            times = variant.workers * alone.multiples["mix"] / figures.multiples["mix"]
+            times = variant.workers * alone.us["mix"] / figures.us["mix"]
             lines.append(f"{variant}: {times:.2f} times the requests of one worker, by CPU a request\n")
     return "".join(lines)
 

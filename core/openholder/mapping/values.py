@@ -138,7 +138,7 @@ class _Unreadable(Exception):
     """Why a text is no time. The message does not repeat it."""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _parse_format(text: str, form: str, is_time: bool, zone: ZoneInfo | None, repeated_hour: str | None) -> str:
     try:
         found = datetime.strptime(text, form)
@@ -155,7 +155,7 @@ def _parse_format(text: str, form: str, is_time: bool, zone: ZoneInfo | None, re
     return found.isoformat()
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _place_text(text: str, zone: ZoneInfo | None, repeated_hour: str | None) -> str:
     """Return a time with the offset of its zone. A text that has one, or is no time, is returned as it is."""
     match = _LOCAL.fullmatch(text)
