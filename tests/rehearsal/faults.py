@@ -153,6 +153,32 @@ def the_last_page_has_no_link_to_the_first(call: Call) -> None:
 
 
 @fault("pages-end", TRANSACTIONS)
+def the_last_page_leads_to_one_that_is_not_there(call: Call) -> None:
+    if call.status == 200 and "next" not in call.json["links"]:
+        page, size = query_of(call).get("page", "1"), query_of(call).get("page-size", "25")
+        put(call, "links.next", f"page={int(page) + 1}&page-size={size}")
+
+
+@fault("success-status", TRANSACTIONS)
+def an_empty_list_has_no_content(call: Call) -> None:
+    if call.status == 200 and not call.records:
+        call.status, call.content = 204, b""
+
+
+@fault("default-filters", ACCOUNTS)
+def accounts_that_were_closed_need_a_filter(call: Call) -> None:
+    if call.status == 200 and "open-status" not in call.query:
+        call.with_records([row for row in call.records if row.get("openStatus") != "CLOSED"])
+        put(call, "meta.totalRecords", len(call.records))
+
+
+@fault("answers-each-time", TRANSACTIONS)
+def a_limit_does_not_say_when_to_come_again(call: Call) -> None:
+    if call.number == 3:
+        refuse(call, 429)
+
+
+@fault("pages-end", TRANSACTIONS)
 def the_last_page_leads_to_itself(call: Call) -> None:
     if call.status == 200 and "next" not in call.json["links"]:
         put(call, "links.next", call.query or "page=1")
@@ -371,6 +397,33 @@ def one_bound_of_the_amount_is_exclusive(call: Call) -> None:
 def a_year_far_ahead_is_a_fault(call: Call) -> None:
     if "2099" in call.query:
         refuse(call, 500)
+
+
+@fault("filters-applied", TRANSACTIONS)
+def offsets_of_records_are_not_looked_at(call: Call) -> None:
+    oldest = query_of(call).get("oldest-time", "")
+    if oldest and not oldest.endswith("Z") and oldest == query_of(call).get("newest-time") and call.records:
+        call.with_records([])
+        put(call, "meta.totalRecords", 0)
+        put(call, "meta.totalPages", 0)
+
+
+@fault("invalid-parameter", TRANSACTIONS, on_request=True)
+def what_stands_behind_an_amount_is_ignored(call: Call) -> None:
+    call.query = call.query.replace("amount=5x", "amount=5.00")
+
+
+@fault("filters-applied", TRANSACTIONS)
+def a_text_is_looked_for_in_the_name_of_the_merchant_too(call: Call) -> None:
+    """All is bought from one merchant, so that all is found."""
+    if call.status != 200:
+        return
+    if "text" not in query_of(call):
+        SEEN.setdefault("sold", call.records)
+    elif query_of(call)["text"] == "Rehearsed":
+        call.with_records(SEEN["sold"])
+        put(call, "meta.totalRecords", len(call.records))
+    call.with_records([{**row, "merchantName": "Rehearsed & Co"} for row in call.records])
 
 
 @fault("unknown-parameter", TRANSACTIONS)
@@ -633,6 +686,12 @@ def what_is_anothers_is_refused_otherwise(call: Call) -> None:
         call.content = call.content.replace(b"Invalid", b"Unavailable")
 
 
+@fault("foreign-same-as-unknown", TRANSACTIONS)
+def what_is_anothers_is_refused_as_if_there_were_no_such_customer(call: Call) -> None:
+    if call.status == 404 and ("customer/no-such" in call.path or "no-such" not in call.path):
+        refuse(call, 404)
+
+
 def as_another(call: Call, customer: str, owner: str) -> None:
     """Ask in another's name: the upstream is healthy, so it must have a token for that."""
     call.path = call.path.replace(customer, owner)
@@ -886,6 +945,12 @@ def an_address_that_nobody_has_is_not_found(call: Call) -> None:
 def the_beginning_of_an_address_is_enough(call: Call) -> None:
     if b"jane.citizen@example.co" in call.body and b".com" not in call.body:
         call.json = {"data": [{"id": "cust-1001", "name": "Jane Citizen"}]}
+
+
+@fault("search-one-person", SEARCH, CUSTOMER)
+def a_search_finds_one_person_more(call: Call) -> None:
+    if call.name == SEARCH and call.records and b"jane.citizen" in call.body.lower():
+        call.with_records([*call.records, {"id": "cust-1003", "name": "Robin Citizen"}])
 
 
 @fault("similar-email", SEARCH, on_request=True)

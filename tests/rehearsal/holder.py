@@ -20,6 +20,7 @@ from tornado.web import Application, RequestHandler
 from helpers.support import ISSUER, print_nothing
 from openholder.contract.collections import find_collection
 from openholder.contract.errors import RequestError
+from openholder.contract.operation import JSON
 from openholder.contract.operations import OPERATIONS, Operation
 from openholder.contract.query_string import read_parameters
 from openholder.errors import UntrustedJSON
@@ -44,6 +45,16 @@ OFFERED = {
     "listBankingDirectDebitsSpecific",
     "listPayees",
     "getPayee",
+}
+ENERGY = {
+    *("searchCustomers", "getCustomerDetails", "listConsentAccounts", "listEnergyAccountsSpecific", "getEnergyAccount"),
+    *("getEnergyBalance", "listEnergyBalancesSpecific", "listEnergyConcessions", "getEnergyPaymentSchedule"),
+    *("listEnergyInvoices", "listEnergyInvoicesSpecific", "listEnergyBilling", "listEnergyBillingSpecific"),
+}
+FDX = {
+    *("searchCustomers", "getCustomerDetails", "listConsentAccounts", "getStarterBalance"),
+    *("fdxFetchSpecificAccounts", "fdxGetAccount", "fdxListTransactions", "fdxListStatements", "fdxGetStatement"),
+    *("fdxListPaymentNetworks", "fdxGetContact"),
 }
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ROUTES = [
@@ -169,17 +180,92 @@ def make_rows() -> dict[str, dict[str, list[dict[str, Any]]]]:
     }
 
 
+def make_energy_rows() -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """The records of a retailer, for the same accounts."""
+    accounts = [account for owned in OWNED.values() for account in owned]
+
+    def make_account(account: str) -> dict[str, Any]:
+        overview = {"displayName": "Basic", "startDate": "2024-02-29"}
+        rate = {"displayName": "All day", "rates": [{"unitPrice": "0.25"}]}
+        period = {"displayName": "Year", "startDate": "01-01", "endDate": "12-31"}
+        period |= {"rateBlockUType": "singleRate", "singleRate": rate, "dailySupplyCharge": "1.10"}
+        contract = {"pricingModel": "SINGLE_RATE", "isFixed": True, "paymentOption": ["BPAY"], "tariffPeriod": [period]}
+        detail = {"fuelType": "ELECTRICITY", "electricityContract": contract}
+        plan = {"servicePointIds": [f"sp-{account}"], "planOverview": overview, "planDetail": detail}
+        days = {"creationDate": "2024-02-29", "openStatus": "OPEN"}
+        return {"accountId": account, "accountNumber": account[2:], **days, "plans": [plan]}
+
+    def make_bill(account: str, month: int) -> dict[str, Any]:
+        charge = {"transactionUType": "payment", "payment": {"amount": "80.00", "method": "BPAY"}}
+        if month % 2:
+            usage = {"timeOfUseType": "PEAK", "usage": 12.5, "amount": "-3.00", "measureUnit": "KWH"}
+            usage |= {"startDate": f"2026-{month:02}-01T00:00:00Z", "endDate": f"2026-{month:02}-28T00:00:00Z"}
+            charge = {"transactionUType": "usage", "usage": usage}
+        return {"accountId": account, "executionDateTime": f"2026-{month:02}-28T10:00:00+10:00", **charge}
+
+    def make_invoice(account: str, month: int) -> dict[str, Any]:
+        days = {"issueDate": f"2026-{month:02}-02", "dueDate": f"2026-{month:02}-28"}
+        amounts = {"invoiceAmount": "80.00", "balanceAtIssue": "80.00", "servicePoints": [f"sp-{account}"]}
+        return {"accountId": account, "invoiceNumber": f"{account}-{month}", **days, **amounts, "paymentStatus": "PAID"}
+
+    concession = {"type": "FIXED_PERCENTAGE", "displayName": "Pension", "percentage": "0.05"}
+    concession |= {"discountFrequency": "P1Y", "appliedTo": ["USAGE"]}
+    schedule = {"paymentScheduleUType": "manualPayment", "manualPayment": {"billFrequency": "P1M"}}
+    return {
+        "energy.accounts": {account: [make_account(account)] for account in accounts},
+        "energy.balances": {account: [{"accountId": account, "balance": "-12.50"}] for account in accounts},
+        "energy.concessions": {account: [concession] for account in accounts},
+        "energy.payment_schedules": {account: [schedule] for account in accounts},
+        "energy.invoices": {account: [make_invoice(account, month) for month in range(1, 8)] for account in accounts},
+        "energy.billing": {account: [make_bill(account, month) for month in range(1, 10)] for account in accounts},
+    }
+
+
+def make_fdx_rows() -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """The records of a bank of the US, for the same accounts."""
+    accounts = [account for owned in OWNED.values() for account in owned]
+
+    def make_account(account: str) -> dict[str, Any]:
+        kind = {"accountCategory": "DEPOSIT_ACCOUNT", "accountType": "CHECKING", "status": "OPEN"}
+        return {"accountId": account, **kind, "currency": {"currencyCode": "USD"}, "currentBalance": 1250.5}
+
+    def make_one(account: str, number: int) -> dict[str, Any]:
+        moment = f"2026-{1 + number % 9:02}-{1 + number % 27:02}T08:30:00.000Z"
+        amount = {"amount": 0.25 * number, "debitCreditMemo": "DEBIT", "description": f"Store {number}"}
+        return {"transactionId": f"{account}-{number}", "postedTimestamp": moment, "status": "POSTED", **amount}
+
+    def make_statement(account: str, month: int) -> dict[str, Any]:
+        return {"accountId": account, "statementId": f"{account}-{month}", "statementDate": f"2026-{month:02}-28"}
+
+    network = {"bankId": "125000024", "type": "US_ACH", "transferIn": True, "transferOut": False}
+    return {
+        "fdx.accounts": {account: [make_account(account)] for account in accounts},
+        "fdx.transactions": {
+            account: [make_one(account, number) for number in range(1, count + 1)]
+            for account, count in zip(accounts, (12, 3, 1, 0), strict=True)
+        },
+        "fdx.statements": {account: [make_statement(account, month) for month in range(1, 10)] for account in accounts},
+        "fdx.payment_networks": {account: [{**network, "identifier": account}] for account in accounts},
+        "fdx.contacts": {
+            account: [{"holders": [{"relationship": "PRIMARY", "name": {"first": account}}]}] for account in accounts
+        },
+    }
+
+
 @dataclass
 class Holder:
     """The server: what it offers, and the places at which a taste may change what it does."""
 
-    rows: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=make_rows)
+    rows: dict[str, dict[str, list[dict[str, Any]]]] = field(
+        default_factory=lambda: make_rows() | make_energy_rows() | make_fdx_rows()
+    )
     offered: set[str] = field(default_factory=lambda: set(OFFERED))
     not_offered: tuple[int, str] = (404, f"{URN}Resource/NotImplemented")
     blocked: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Accounts that are not shared, and the status and code that say so for an id in a path."""
     bad_token: int = 401
     tolerance: int = 30
+    refuses_no_accounts: bool = False
     before: Callable[[Answer, RequestHandler], None] = lambda *_: None
     """May refuse a request before its token is checked."""
     after: Callable[[Answer], None] = lambda _: None
@@ -294,6 +380,11 @@ class Holder:
         records = [record for record in records if ids.get(key, record.get(key)) == record.get(key)]
         if not records:
             raise Refused(404)
+        if operation.reply.media != JSON:
+            answer.headers["Content-Type"] = operation.reply.media
+            return b"%PDF-1.4 %%EOF"
+        if operation.name == "getEnergyBalance":
+            return {"data": {"balance": records[0]["balance"]}}
         return {"data": records[0]} if operation.reply.envelope else records[0]
 
     def read_body(self, http: Any) -> dict[str, Any]:
@@ -312,6 +403,8 @@ class Holder:
         accounts = data.get("accountIds") if isinstance(data, dict) else None
         if not isinstance(accounts, list) or not all(isinstance(each, str) for each in accounts):
             raise Refused(400)
+        if not accounts and self.refuses_no_accounts:
+            raise Refused(400)
         if set(accounts) - set(OWNED[customer]):
             raise Refused(422, f"{URN}Field/Invalid")
         if set(accounts) & set(self.blocked):
@@ -326,7 +419,7 @@ class Holder:
             raise Refused(400) from None
         if errors:
             raise Refused(400)
-        accounts = {row[0]["accountId"]: row[0] for row in self.rows["banking.accounts"].values()}
+        accounts = {row["accountId"]: row for rows in self.rows["banking.accounts"].values() for row in rows}
         records = [
             record
             for record in records
@@ -340,7 +433,17 @@ class Holder:
             for name in reversed(operation.reply.envelope):
                 content = {name: content}
             return content
+        if operation.reply.paging == "offset":
+            return self.scroll(operation, records, answer)
         return self.cut_page(operation, records, answer)
+
+    def scroll(self, operation: Operation, records: list[Any], answer: Answer) -> Any:
+        limit, offset = answer.query.get("limit", "25"), answer.query.get("offset", "0")
+        if not (limit.isdigit() and int(limit) and offset.isdigit()):
+            raise Refused(400)
+        end = int(offset) + int(limit)
+        page = {"totalElements": len(records)} | ({"nextOffset": str(end)} if end < len(records) else {})
+        return {"page": page, operation.reply.envelope[0]: records[int(offset) : end]}
 
     def cut_page(self, operation: Operation, records: list[Any], answer: Answer) -> Any:
         page, size = answer.query.get("page", "1"), answer.query.get("page-size", "25")

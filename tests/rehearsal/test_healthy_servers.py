@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +18,20 @@ from openholder.rehearsal.phases import PHASES, Phase
 from openholder.rehearsal.results import Report
 from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import Plan
-from rehearsal.holder import JANE, OFFERED, OWNED, ROBIN, URN, Answer, Holder, Refused, make_transaction, serving
+from rehearsal.holder import (
+    ENERGY,
+    FDX,
+    JANE,
+    OFFERED,
+    OWNED,
+    ROBIN,
+    URN,
+    Answer,
+    Holder,
+    Refused,
+    make_transaction,
+    serving,
+)
 
 Taste = Callable[[Holder], None]
 TRANSACTIONS, ACCOUNTS = "listBankingTransactions", "listBankingAccountsSpecific"
@@ -25,7 +39,7 @@ DEBITS = ("listBankingDirectDebits", "listBankingDirectDebitsSpecific")
 PAYEES = ("listPayees", "getPayee")
 BALANCES = ("getBankingBalance", "listBankingBalancesSpecific", "getStarterBalance")
 LOGIN = ("searchCustomers", "getCustomerDetails", "listConsentAccounts")
-PLANNED = {"debits": DEBITS, "payees": PAYEES, "balance": BALANCES, "single": DEBITS}
+PLANNED = {"energy": ENERGY, "FDX": FDX, "debits": DEBITS, "payees": PAYEES, "balance": BALANCES, "single": DEBITS}
 """Operations that a rehearsal has only if the name of the taste has this word: all of them for each take a minute."""
 TASTES: dict[str, Taste] = {}
 
@@ -107,7 +121,78 @@ def blocked(*accounts: str, status: int = 404, code: str) -> Taste:
     return lambda holder: setattr(holder, "blocked", dict.fromkeys(accounts, (status, code)))
 
 
+def together(*tastes: Taste) -> Taste:
+    """Have several tastes."""
+
+    def apply(holder: Holder) -> None:
+        for each in tastes:
+            each(holder)
+
+    return apply
+
+
+def of_sector(operations: set[str], *tastes: Taste) -> Taste:
+    """Serve another sector."""
+    return together(lambda holder: setattr(holder, "offered", set(operations)), *tastes)
+
+
+def first_day(shift: int) -> str:
+    """Return the day, or one near it, with which the default window of invoices begins."""
+    today = datetime.now(UTC).date()
+    return (today.replace(year=today.year - 2, day=min(today.day, 28)) + timedelta(days=shift)).isoformat()
+
+
+def drop(holder: Holder, *collections: str) -> None:
+    """Have no records of these collections."""
+    for collection in collections:
+        holder.rows[collection] = {owner: [] for owner in holder.rows[collection]}
+
+
+def on_page(change: Callable[[dict[str, Any]], object]) -> Taste:
+    """Change what an answer of FDX says about its page."""
+    return every(lambda answer: change(answer.json["page"]) if is_fdx_list(answer) else None)
+
+
+def on_whole_page(change: Callable[[dict[str, Any]], object]) -> Taste:
+    """Change an answer of FDX that has all records."""
+    return every(
+        lambda answer: (
+            change(answer.json) if is_fdx_list(answer) and set(answer.json["page"]) == {"totalElements"} else None
+        )
+    )
+
+
+def is_fdx_list(answer: Answer) -> bool:
+    return answer.status == 200 and isinstance(answer.json, dict) and "page" in answer.json
+
+
+def drop_plan_details(content: Any) -> None:
+    """Have plans in a list of accounts as the CDS have them, and not as Fiskil's examples."""
+    data = content.get("data", {})
+    for number, account in enumerate(data.get("accounts", ())):
+        plans = [{name: value for name, value in plan.items() if name != "planDetail"} for plan in account["plans"]]
+        data["accounts"][number] = {**account, "plans": plans}
+
+
+def drop_accounts(holder: Holder, customer: str) -> None:
+    """Have no accounts of a customer."""
+    holder.rows["accounts"][customer] = []
+
+
+def mix(holder: Holder) -> None:
+    """Serve two sectors: the second account of each customer is one of energy."""
+    holder.offered = OFFERED | ENERGY
+    for collection, rows in holder.rows.items():
+        sector = collection.partition(".")[0]
+        for account, records in rows.items():
+            if (sector == "energy" and account.endswith("1")) or (
+                sector in ("banking", "balances") and account.endswith("2")
+            ):
+                records.clear()
+
+
 UNAVAILABLE = "urn:au-cds:error:cds-banking:Authorisation/UnavailableBankingAccount"
+UNAVAILABLE_ENERGY = "urn:au-cds:error:cds-energy:Authorisation/UnavailableEnergyAccount"
 TASTES |= {
     "plain": lambda holder: None,
     # How errors are worded.
@@ -163,6 +248,60 @@ TASTES |= {
     "available balances below zero": each_record("banking.balances", availableBalance="-0.05"),
     "balances in full": each_record("banking.balances", creditLimit="0.00", amortisedLimit="0.00", currency="AUD"),
     "no balances of the starter below": each_record("balances", available=0),
+    # Energy.
+    "energy": of_sector(ENERGY),
+    "energy without bills": of_sector(ENERGY, lambda holder: drop(holder, "energy.billing", "energy.invoices")),
+    "energy without concessions and schedules": of_sector(
+        ENERGY, lambda holder: drop(holder, "energy.concessions", "energy.payment_schedules")
+    ),
+    "energy, no invoices, 405": of_sector(
+        ENERGY, without("listEnergyInvoices", "listEnergyInvoicesSpecific", status=405, code="x")
+    ),
+    "energy, no concessions, 501": of_sector(ENERGY, without("listEnergyConcessions", status=501, code="x")),
+    "energy, a blocked account": of_sector(ENERGY, blocked("a-1002", code=UNAVAILABLE_ENERGY)),
+    "energy, closed accounts": of_sector(ENERGY, each_record("energy.accounts", openStatus="CLOSED")),
+    "energy, accounts without a number": of_sector(
+        ENERGY, each_record("energy.accounts", accountNumber=None, openStatus=None)
+    ),
+    "energy, times with fractions": of_sector(
+        ENERGY, each_record("energy.billing", executionDateTime="2026-02-01T10:00:00.5+10:30")
+    ),
+    "energy, no details of plans in lists": of_sector(
+        ENERGY, every(lambda answer: drop_plan_details(answer.json), "listEnergyAccountsSpecific")
+    ),
+    "energy, links that are queries": of_sector(
+        ENERGY, lambda holder: setattr(holder, "links", lambda path, query: encode(query))
+    ),
+    "energy, a body without accounts refused": of_sector(
+        ENERGY, lambda holder: setattr(holder, "refuses_no_accounts", True)
+    ),
+    "energy, an invoice on the first day of the window": of_sector(
+        ENERGY, each_record("energy.invoices", issueDate=first_day(-1), dueDate=None)
+    ),
+    "energy, an invoice of two years ago": of_sector(ENERGY, each_record("energy.invoices", issueDate=first_day(0))),
+    # FDX.
+    "FDX": of_sector(FDX),
+    "FDX, pages without a total": of_sector(FDX, on_page(lambda page: page.pop("totalElements"))),
+    "FDX, no page beside a whole list": of_sector(FDX, on_whole_page(lambda content: content.pop("page"))),
+    "FDX, links to pages": of_sector(FDX, on_page(lambda page: page.update(prevOffset="0"))),
+    "FDX, no statements": of_sector(FDX, without("fdxListStatements", "fdxGetStatement")),
+    "FDX, no contacts, 405": of_sector(FDX, without("fdxGetContact", status=405, code="x")),
+    "FDX, no payment networks, 501": of_sector(FDX, without("fdxListPaymentNetworks", status=501, code="x")),
+    "FDX, restricted accounts": of_sector(
+        FDX,
+        each_record("fdx.accounts", status="RESTRICTED"),
+        every(lambda answer: setattr(answer, "json", b"") if answer.status == 200 else None, "fdxListPaymentNetworks"),
+    ),
+    "FDX, members of its own": of_sector(FDX, each_record("fdx.accounts", bankTier="gold", displayName="Checking")),
+    "FDX, transactions in progress": of_sector(FDX, each_record("fdx.transactions", status="PENDING")),
+    "FDX, whole amounts": of_sector(FDX, each_record("fdx.transactions", amount=12)),
+    "FDX, an account for one person only": of_sector(
+        FDX,
+        lambda holder: setattr(holder, "refuses_no_accounts", True),
+        lambda holder: drop_accounts(holder, "c-robin"),
+    ),
+    # Two sectors.
+    "banking and energy": lambda holder: mix(holder),
     # How lists are linked.
     "links that are paths": lambda holder: setattr(holder, "links", lambda path, query: f"{path}?{encode(query)}"),
     "links that are queries": lambda holder: setattr(holder, "links", lambda path, query: encode(query)),
@@ -295,7 +434,8 @@ async def rehearse(holder: Holder, signer: Any, phases: tuple[Phase, ...] = PHAS
 
 def plan_operations(name: str) -> tuple[Operation, ...]:
     more = [each for word, names in PLANNED.items() if word in name for each in names]
-    wanted = {*LOGIN, ACCOUNTS, "getBankingAccount", *(more or [TRANSACTIONS])}
+    wanted = {*more} if {"energy", "FDX"} & set(re.findall(r"^\w+", name)) else {*LOGIN, ACCOUNTS, "getBankingAccount"}
+    wanted |= {*more} or {TRANSACTIONS}
     return tuple(row for row in OPERATIONS if row.name in wanted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from openholder.contract.operations import OPERATIONS
 from openholder.fiskil import sample
 from openholder.rehearsal import conversation
 from openholder.rehearsal.caller import open_caller
+from openholder.rehearsal.causes import FOLLOWS, find_causes
 from openholder.rehearsal.checks import (
     conditions,
     consistency,
@@ -24,9 +26,10 @@ from openholder.rehearsal.checks import (
     responses,
     texts,
 )
+from openholder.rehearsal.conversation import RETURNS_DATA
 from openholder.rehearsal.phases import CONVERSATION, PHASES, Phase
 from openholder.rehearsal.probes import bulk, concurrency, details, filtering, foreign_ids, refusal_times, repetition
-from openholder.rehearsal.results import Rule
+from openholder.rehearsal.results import Rule, fail_rule
 from openholder.rehearsal.run import run_rehearsal
 from openholder.rehearsal.session import Plan
 from rehearsal.faults import CONSENT, CUSTOMER, FAULTS, SEARCH, TRANSACTIONS, Fault
@@ -74,6 +77,7 @@ RULES_BY_PHASE = {
     "Pages and repeated requests": {
         "default-page-size",
         "email-case-insensitive",
+        "search-one-person",
         "similar-email",
         "unknown-email-empty",
         "page-limits",
@@ -152,6 +156,18 @@ def test_each_fault_is_found_by_the_rule_that_names_it(healthy, fault, find_caus
     assert report.is_ready == (
         set(rules) <= {row.rule.name for row in report.failed_results if row.rule.severity == "warning"}
     )
+
+
+def test_causes_are_found_whatever_is_broken():
+    """Rules that follow from each other have the one that ranks first as their cause, and so have their own."""
+    names = sorted({*FOLLOWS, *(name for following in FOLLOWS.values() for name in following)})
+    chooser = random.Random(7)
+    for _ in range(300):
+        broken = chooser.sample(names, chooser.randint(1, 12))
+        results = [fail_rule(replace(RETURNS_DATA, name=name), chooser.choice("xy"), "x") for name in broken]
+        causes = find_causes(results)
+        assert set(causes) <= set(broken)
+        assert set(causes.values()) <= set(broken) - set(causes)
 
 
 def test_there_are_faults_enough_and_no_two_of_one_name():

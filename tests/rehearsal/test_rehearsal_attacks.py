@@ -18,6 +18,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from jwt.algorithms import RSAAlgorithm
+from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 
@@ -26,6 +27,7 @@ from openholder.contract.operations import OPERATIONS
 from openholder.errors import UntrustedJSON
 from openholder.rehearsal.attacks import (
     GROUPS,
+    addresses,
     bearer,
     bodies,
     everywhere,
@@ -108,6 +110,11 @@ class Standin(RequestHandler):
             await asyncio.sleep(0.06 if is_known and self.request.method == "GET" else 0)
         if self.has("looks up addresses first, slowly") and EMAIL.encode() in self.request.body:
             await asyncio.sleep(0.06)
+        if self.has("follows jku") and self.request.headers["Authorization"].count(".") == 2:
+            header = jwt.get_unverified_header(self.request.headers["Authorization"].partition(" ")[2])
+            if "jku" in header:
+                answer = await AsyncHTTPClient().fetch(header["jku"])
+                self.application.public_key = RSAAlgorithm.from_jwk(json.loads(answer.body)["keys"][0])
         if self.has("no patience with addresses") and "999" in self.request.headers.get(
             "x-fapi-customer-ip-address", ""
         ):
@@ -132,7 +139,8 @@ class Standin(RequestHandler):
             self.finish(f"<h1>{status_code}</h1>")
             return
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps({"errors": [{"code": "x", "title": "x", "detail": "x"}]}))
+        detail = getattr(self, "reason", "x") if self.has("tells the reason") else "x"
+        self.finish(json.dumps({"errors": [{"code": "x", "title": "x", "detail": detail}]}))
 
     def log_exception(self, *_):
         """Nothing: faults are meant."""
@@ -159,7 +167,8 @@ class Standin(RequestHandler):
             self.refuse()
         try:
             claims = self.decoded(".".join(token.split(".")[:3]) if self.has("takes three parts") else token)
-        except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+            self.reason = type(exc).__name__
             if self.has("500 on bad tokens"):
                 raise
             self.refuse()
@@ -434,6 +443,7 @@ FAULTS = (
     (signature, "alg none", {"alg-none"}),
     (signature, "hmac", {"hmac-with-public-key"}),
     (signature, "embedded key", {"embedded-key"}),
+    (addresses, "follows jku", {"embedded-key"}),
     (jose, "any kid", {"kid"}),
     (jose, "more algorithms", {"algorithm-list"}),
     (wrong_claims, "no exp", {"exp"}),
@@ -445,6 +455,7 @@ FAULTS = (
     (wrong_claims, "no sub", {"sub"}),
     (wrong_claims, "no jti", {"jti"}),
     (wrong_claims, "known claims only", {"good-token"}),
+    (wrong_claims, "tells the reason", {"refusal-reason"}),
     (wrong_audience, "no aud", {"aud"}),
     (wrong_audience, "aud by its beginning", {"aud"}),
     (wrong_audience, "aud of the server", {"aud"}),

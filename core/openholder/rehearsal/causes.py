@@ -30,8 +30,13 @@ _REFUSALS = ("unknown-id", "unknown-id-body", "page-limits", "invalid-parameter"
 _LOGIN = ("login-answered", "customer-found", "distinct-customers", "unknown-email-empty")
 _DATA = ("operation-returns-data", "every-account-answers", *_LOGIN)
 _FORM = ("media-type", "strict-json", "error-form", "interaction-id")
+_BEFORE = ("refusal-status", "token-before-data", "token-before-body")
 _COMPARED = (*_LISTS, *_FILTERS, *_SAME)
-_EVERYWHERE = (*_LOGIN, "aud-escaped", "concurrent-requests", "idle-connections", "offered-accounts-listed")
+_TOKENS = ("token-needed", "signature", "aud", "exp", "replay", "replay-at-once")
+_EVERYWHERE = (
+    *(*_LOGIN, *_TOKENS, "refusal-status", "aud-escaped"),
+    *("concurrent-requests", "idle-connections", "offered-accounts-listed", "sharing-refused-header"),
+)
 """Rules whose results are about the server, or the accounts of a customer, whatever their subject is."""
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     # The rehearsal sends several requests at once: their responses may be mixed up everywhere.
@@ -50,36 +55,46 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "aud-escaped": ("answers-each-time", "refusal-status", *_DATA, *_COMPARED, *_REFUSALS),
     "answers-each-time": ("answered", "no-server-fault", *_FORM, *_DATA, *_COMPARED, *_REFUSALS, "seems-slow"),
     "answered": (*_DATA, *_COMPARED, *_REFUSALS, "within-tier", "seems-slow"),
-    "no-server-fault": (*_FORM, *_DATA, *_COMPARED, *_REFUSALS, "foreign-same-as-unknown", "refusal-status"),
+    "no-server-fault": (*_FORM, *_DATA, *_COMPARED, *_REFUSALS, "foreign-same-as-unknown", *_BEFORE),
     "error-form": ("media-type", "strict-json"),
     "error-status": (*_RECORDS, *_CONDITIONS, *_DATA, *_COMPARED, *_REFUSALS),
     "media-type": ("strict-json", *_RECORDS, *_DATA, *_COMPARED),
     "strict-json": (*_RECORDS, *_DATA, *_COMPARED),
     "login-answered": (
+        *(*_RECORDS, "joint-owners", "success-status"),
         "operation-returns-data",
         "customer-found",
         "distinct-customers",
         "email-case-insensitive",
         "unknown-email-empty",
     ),
+    "customer-found": ("joint-owners", "distinct-customers"),
+    "success-status": (*_DATA, *_COMPARED, *_REFUSALS, "bulk-without-accounts"),
     "operation-returns-data": (*_COMPARED, "every-account-answers"),
-    "required-members": (*_CONDITIONS, *_LOGIN, *_COMPARED),
-    **dict.fromkeys(("member-types", "formats", "allowed-values", "no-nulls"), (*_CONDITIONS, *_FILTERS, *_SAME)),
+    "required-members": (*_CONDITIONS, *_LOGIN, *_COMPARED, "page-limits"),
+    **dict.fromkeys(("member-types", "no-nulls"), (*_CONDITIONS, *_LISTS, *_FILTERS, *_SAME)),
+    **dict.fromkeys(("formats", "allowed-values"), (*_CONDITIONS, *_FILTERS, *_SAME)),
     "named-members": ("conditional-members", "newest-first", *_FILTERS),
     "repeatable-response": (*_LISTS, *_FILTERS, *(name for name in _SAME if name != "repeatable-response")),
-    "records-of-the-account": (*_LISTS, *_FILTERS, *_SAME, "foreign-data-body"),
+    "records-of-the-account": (
+        *(*_LISTS, *_FILTERS, *_SAME),
+        *("foreign-data-body", "unknown-id-body", "bulk-without-accounts"),
+    ),
     "pages-end": (
         "page-size",
         "newest-first",
         "records-once",
         "total-records",
         "page-links",
-        "pages-match-list",
-        *_FILTERS,
+        *("pages-match-list", "page-limits", "operation-returns-data"),
+        *(*_FILTERS, *_SAME),
     ),
     "records-once": ("page-size", "total-records", "pages-match-list", *_FILTERS, *_SAME),
     "page-size": ("total-records", "page-links", "default-page-size", "pages-match-list", *_FILTERS, *_SAME),
-    "total-records": ("page-links", "pages-end", "pages-match-list", *_FILTERS),
+    "total-records": (
+        *("page-links", "pages-end", "pages-match-list", "default-page-size", "page-limits"),
+        *_FILTERS,
+    ),
     "newest-first": ("pages-match-list", *_FILTERS, *_SAME),
     "pages-match-list": _FILTERS,
     "page-links": ("links-keep-filters", "pages-end"),
@@ -87,11 +102,11 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "default-filters": ("filters-applied", "invalid-parameter"),
     "filters-applied": ("links-keep-filters", "invalid-parameter", "repeated-parameter"),
     "bulk-one-account": ("bulk-repeated-account", "bulk-matches-single", "list-and-detail-agree"),
-    "offered-accounts-listed": ("bulk-all-accounts", "bulk-one-account", "bulk-matches-single"),
-    "bulk-all-accounts": ("bulk-matches-single",),
+    "offered-accounts-listed": (*("bulk-all-accounts", "bulk-one-account", "bulk-matches-single", "unknown-id-body"),),
+    "bulk-all-accounts": ("bulk-matches-single", "unknown-id-body"),
     "list-and-detail-agree": ("bulk-matches-single", "starter-balance-agrees"),
     "id-matches-path": ("list-and-detail-agree", "bulk-matches-single", "joint-account-agrees"),
-    "payee-has-one-owner": ("list-and-detail-agree", "joint-account-agrees"),
+    "payee-has-one-owner": ("list-and-detail-agree", "joint-account-agrees", "operation-returns-data"),
     "distinct-customers": ("list-and-detail-agree", "payee-has-one-owner", "unknown-email-empty"),
     "sharing-refused-header": ("unknown-id", "unknown-id-body", "refusal-not-counted"),
     "foreign-data": ("unknown-id", "id-exact", "foreign-same-as-unknown", "id-matches-path"),
@@ -100,7 +115,15 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "unknown-id-body": ("foreign-same-as-unknown",),
     "no-internals": ("foreign-same-as-unknown",),
     **dict.fromkeys(("foreign-same-as-unknown", "token-before-data"), ("refusal-times",)),
-    **dict.fromkeys(("token-needed", "signature", "aud", "exp"), ("gate-everywhere",)),
+    "token-needed": ("gate-everywhere", "token-before-data", "token-before-body"),
+    # A forged token is let in and uses up its jti, and nothing in its header counts.
+    "signature": (
+        *("gate-everywhere", "jti-kept-for-owner", "kid", "algorithm-list", "crit", "token-json", "duplicate-members"),
+        *("alg-none", "hmac-with-public-key", "embedded-key"),
+    ),
+    **dict.fromkeys(("aud", "exp"), ("gate-everywhere", "jti-kept-for-owner", "aud-exact", "exp-tolerance")),
+    "gate-everywhere": ("token-before-body", "token-before-data"),
+    "refusal-status": ("token-before-body", "token-before-data"),
     "replay": ("gate-everywhere", "replay-later", "replay-at-once"),
     "replay-at-once": ("gate-everywhere",),
     # A parser that takes what is no JSON, or a clock in other units, breaks several rules of tokens and bodies.
@@ -141,7 +164,7 @@ def _find_root(name: str, causes: Mapping[str, str]) -> str:
     while name in causes and name not in seen:
         seen.append(name)
         name = causes[name]
-    return name if name not in seen else min(seen, key=list(FOLLOWS).index)
+    return name if name not in seen else min(seen[seen.index(name) :], key=list(FOLLOWS).index)
 
 
 def find_first(results: Sequence[Result]) -> str:

@@ -8,10 +8,12 @@ from itertools import groupby
 from typing import Any
 
 from openholder.contract.operations import OPERATIONS, Operation
+from openholder.rehearsal.checks.lists import ENDS
 from openholder.rehearsal.exchange import NO_RESPONSE, CallSequence, Exchange, format_route, get_member
 from openholder.rehearsal.preparation import UnusableOption
 from openholder.rehearsal.results import SERVER, Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.session import (
+    NOT_FOUND,
     CustomerRun,
     Ids,
     Session,
@@ -94,6 +96,8 @@ FEW = 3
 """The number of requests after which an operation that was never served is not asked for again."""
 LOGIN = ("searchCustomers", "getCustomerDetails")
 """Operations that are not used if customers log in with the holder's OpenID Connect provider."""
+ACCOUNT_COLLECTIONS = {"banking.accounts", "energy.accounts", "fdx.accounts"}
+"""The accounts of each sector."""
 _SEARCH = next(operation for operation in OPERATIONS if operation.whose == "search")
 
 
@@ -107,7 +111,10 @@ async def run_conversation(session: Session) -> AsyncIterator[Result]:
     for operation in first_operation:
         await _call_operation(session, runs[0], operation)
     first = session.exchanges[0] if session.exchanges else None
-    if first and first.status in (NO_RESPONSE, 401, 403, 503):
+    if first and first.status == NO_RESPONSE:
+        yield skip_rule(TOKEN_ACCEPTED, SERVER, "the first request was not answered")
+        return
+    if first and first.status in (401, 403, 503):
         yield fail_rule(TOKEN_ACCEPTED, SERVER, first.status_text, first.request)
         return
     await do_side_by_side(
@@ -197,6 +204,8 @@ async def _call_operation(session: Session, run: CustomerRun, operation: Operati
             sequence = await session.call_all_pages(operation, ids, accounts=open_accounts, **more)
         return sequence
 
+    if operation.whose == "specific" and not accounts:
+        return  # Fiskil asks for the accounts of a consent, and a server may refuse a body without any
     all_ids = choose_path_ids(operation, run)
     sequences = await do_side_by_side(map(call, all_ids[:FEW]))
     # An operation may not be offered for the first kinds of accounts only.
@@ -227,11 +236,17 @@ def _choose_customer(run: CustomerRun) -> None:
 
 
 def _choose_consent(session: Session, run: CustomerRun) -> None:
-    """Consent to all accounts but the last, if there are several: data of that one must not be returned."""
+    """Consent to all accounts but one, if there are several: data of that one must not be returned.
+
+    It is the last one of a type that others have too, so that there is an account of each type.
+    """
     sequences = run.sequences["listConsentAccounts"]
     records = [record for sequence in sequences for record in sequence.records]
     run.offered = tuple(record["id"] for record in records if isinstance(record.get("id"), str))
-    consented = run.offered[:-1] if len(run.offered) > 2 else run.offered
+    types = [str(record.get("type")) for record in records if isinstance(record.get("id"), str)]
+    spare = [account for account, kind in zip(run.offered, types, strict=True) if types.count(kind) > 1]
+    left_out = spare[-1:] if len(run.offered) > 2 else []
+    consented = tuple(account for account in run.offered if account not in left_out)
     if session.plan.shared:
         consented = tuple(account for account in run.offered if account in session.plan.shared)
     run.accounts = consented[: session.plan.accounts]
@@ -269,9 +284,30 @@ def _check_operation(session: Session, operation: Operation) -> Iterator[Result]
             yield skip_rule(SERVED, route, "not served")
     else:
         yield pass_rule(RETURNS_DATA, route)
+        elsewhere = _find_other_sectors(session, sequences)
         for sequence in sequences:
             if not sequence.is_complete:
-                yield _explain_missing_data(sequence)
+                is_elsewhere = sequence.first.status == NOT_FOUND and sequence.ids.get("accountId") in elsewhere
+                reason = "not offered for accounts of another sector"
+                yield skip_rule(EVERY_ACCOUNT, route, reason) if is_elsewhere else _explain_missing_data(sequence)
+
+
+def _find_other_sectors(session: Session, sequences: Sequence[CallSequence]) -> set[str]:
+    """Return the accounts for which an operation need not be offered: it answers none of their sector.
+
+    Of a holder with several sectors, an account that no list has may belong to any, and if the user names sectors, to
+    one that is not rehearsed.
+    """
+    lists = {each.collection for each in session.served_operations if each.reply.many} & ACCOUNT_COLLECTIONS
+    of_sector = {
+        collection: {str(record.get("accountId")) for run in session.runs for _, record in run.find_records(collection)}
+        for collection in lists
+    }
+    answered = {sequence.ids.get("accountId") for sequence in sequences if sequence.is_complete}
+    others = {account for accounts in of_sector.values() if not accounts & answered for account in accounts}
+    if len(lists) > 1 or session.plan.sectors:
+        others |= {account for run in session.runs for account in run.offered} - set().union(*of_sector.values())
+    return others if answered else set()
 
 
 def _is_missed(session: Session, operation: Operation) -> bool:
@@ -293,6 +329,9 @@ def _explain_missing_data(sequence: CallSequence) -> Result:
         return skip_rule(RETURNS_DATA, sequence.route, "the holder does not share an account")
     if is_not_served(last):
         return skip_rule(RETURNS_DATA, sequence.route, "not offered for an account")
+    if len(sequence.exchanges) > 1 and last.status in (400, NOT_FOUND, 422):
+        observed = f"the link of page {len(sequence.exchanges) - 1} leads to {last.status_text}"
+        return fail_rule(ENDS, sequence.route, observed, last.request)
     if last.status != 404 or sequence.operation.reply.many:
         return fail_rule(RETURNS_DATA, sequence.route, last.status_text, last.request)
     if {*sequence.ids} - {"customerId", "accountId"}:

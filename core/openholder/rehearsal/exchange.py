@@ -16,7 +16,7 @@ INTERACTION = "x-fapi-interaction-id"
 REFUSED = "X-Sharing-Refused"
 HARMLESS_PARAMETERS = ("page", "page-size", "limit")
 """Query parameters whose values reports may show: all others may contain customer data."""
-OWN_VALUES = ("yesterday", "a lot", "%", "2026-02-30", "2026-01-01", "2026-02-01", "1990-01-01", "2099-12-31")
+OWN_VALUES = ("yesterday", "a lot", "5x", "%", "2026-02-30", "2026-01-01", "2026-02-01", "1990-01-01", "2099-12-31")
 """Values that the rehearsal makes up."""
 _CODE = re.compile(r"[A-Z]+(_[A-Z]+)*")
 OK = 200
@@ -135,8 +135,10 @@ class Exchange:
 
     @property
     def retry_after(self) -> float | None:
-        """Return the seconds to wait after 429; None if the response does not ask for that."""
-        return read_retry_after(self.headers) if self.status == TOO_MANY else None
+        """Return the seconds to wait after 429, one if it does not say; None for other responses."""
+        if self.status != TOO_MANY:
+            return None
+        return read_retry_after(self.headers) if "Retry-After" in self.headers else 1.0
 
     @property
     def media_type(self) -> str:

@@ -245,6 +245,8 @@ class Session:
             wait = exchange.retry_after
             if wait is None:
                 return replace(exchange, waited=waited)
+            if "Retry-After" not in exchange.headers:
+                self.hiccups.append(exchange)
             waited += wait
             now = time.monotonic()
             if now + wait > self.closed_until:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
 from openholder.rehearsal.attacks import (
+    addresses,
     bodies,
     everywhere,
     headers,
@@ -38,6 +39,7 @@ class AttackGroup(NamedTuple):
 
 GROUPS: tuple[AttackGroup, ...] = (
     AttackGroup("tokens", refusals.RULES, refusals.run),
+    AttackGroup("addresses of keys", addresses.RULES, addresses.run),
     AttackGroup("tokens for each operation", everywhere.RULES, everywhere.run),
     AttackGroup("what is judged first", precedence.RULES, precedence.run),
     AttackGroup("replayed tokens", replayed_tokens.RULES, replayed_tokens.run, is_alone=True),

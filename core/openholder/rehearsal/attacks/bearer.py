@@ -111,11 +111,16 @@ def _change_unused_bits(target: Target) -> str:
 MALFORMED = (400, 401, 403)
 """A malformed request may also be refused with 400 (RFC 6750 section 3.1)."""
 ATTACKS = (
+    # A request without a token is not malformed, so that 400 says the wrong thing (RFC 6750 section 3.1).
+    Attack(
+        rule=NEEDED,
+        expect=is_rejected,
+        attempts={"without a token": partial(Target.build_request, token="")},
+    ),
     Attack(
         rule=NEEDED,
         expect=is_rejected,
         attempts={
-            "without a token": partial(Target.build_request, token=""),
             "an empty token": lambda target: _set_authorization(target, "Bearer "),
             "a user name and password": lambda target: _set_authorization(target, "Basic dXNlcjpwYXNz"),
             "text that is not a token": lambda target: "token",

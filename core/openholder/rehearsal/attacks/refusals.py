@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from openholder.rehearsal.attacks import bearer, jose, signature, wrong_audience, wrong_claims
 from openholder.rehearsal.attacks.target import Attack, Target, is_rejected, send_attempt, try_attack
 from openholder.rehearsal.checks import Check, run_checks
 from openholder.rehearsal.exchange import REFUSED, Exchange
-from openholder.rehearsal.results import Result, Rule, judge_rule, pass_rule, skip_rule
+from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule, pass_rule, skip_rule
 from openholder.rehearsal.side_by_side import run_side_by_side
 
 STATUS = Rule(
@@ -38,6 +39,16 @@ NOT_SHARING = Rule(
     reference="Fiskil, errors: X-Sharing-Refused",
     how_to_fix="Set the header only if sharing is refused, never if the token is.",
     example="GET /auth/v1/customer/{customerId} (without a token): the header with status 401",
+)
+REASON = Rule(
+    name="refusal-reason",
+    severity="warning",
+    expected="The body of a refusal does not tell which check of the token failed.",
+    why="It guides whoever tries to forge tokens, step by step.",
+    reference="OWASP ASVS 5.0, section 16.5: generic messages on errors; RFC 6750 section 3.1: invalid_token",
+    how_to_fix="Answer all failed checks of the token with one text, and log the reason.",
+    example="GET /auth/v1/customer/{customerId} (exp an hour ago): a text with expired, and other words for other"
+    " reasons",
 )
 AGREED = Rule(
     name="refusal-status-agreed",
@@ -74,8 +85,13 @@ _CHECKS = (
     Check(CHALLENGE, _find_missing_challenge, lambda exchange: exchange.status == 401),
     Check(NOT_SHARING, _find_sharing_refused, lambda exchange: exchange.status in (401, 403)),
 )
+_REASONS = re.compile(
+    r"expir|signature|audience|\baud\b|issuer|\biss\b|subject|\bsub\b|\bjti\b|replay|\bkid\b|algorithm|\balg\b|not yet",
+    re.IGNORECASE,
+)
+"""Words for the reasons why a token is refused."""
 ATTACKS = (*bearer.ATTACKS, *signature.ATTACKS, *jose.ATTACKS, *wrong_claims.ATTACKS, *wrong_audience.ATTACKS)
-RULES = (*(attack.rule for attack in ATTACKS), STATUS, CHALLENGE, NOT_SHARING, RS256, wrong_audience.ESCAPED)
+RULES = (*(attack.rule for attack in ATTACKS), STATUS, CHALLENGE, NOT_SHARING, REASON, RS256, wrong_audience.ESCAPED)
 
 
 async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncIterator[Result]:
@@ -85,11 +101,13 @@ async def run(target: Target, attacks: Sequence[Attack] = ATTACKS) -> AsyncItera
     """
     broken: set[Rule] = set()
     statuses: set[int] = set()
+    told: dict[frozenset[str], Exchange] = {}
     for _, some in groupby(sorted(attacks, key=_count_steps), _count_steps):
-        async for result in run_side_by_side([_try(target, attack, broken, statuses) for attack in some]):
+        async for result in run_side_by_side([_try(target, attack, broken, statuses, told) for attack in some]):
             yield result
     async for result in wrong_audience.try_escaped_ids(target):
         yield result
+    yield _judge_reasons(target, told)
     yield await _try_other_algorithm(target)
     if statuses:
         found = " and ".join(map(str, sorted(statuses)))
@@ -104,8 +122,14 @@ def _count_steps(attack: Attack) -> int:
     return 2 if attack.implied_by else 1
 
 
-async def _try(target: Target, attack: Attack, broken: set[Rule], statuses: set[int]) -> AsyncIterator[Result]:
-    """Try one attack; add the rule if it is broken, and the statuses of refusals."""
+async def _try(
+    target: Target,
+    attack: Attack,
+    broken: set[Rule],
+    statuses: set[int],
+    told: dict[frozenset[str], Exchange],
+) -> AsyncIterator[Result]:
+    """Try one attack; add the rule if it is broken, and the statuses and words of refusals."""
     cause = next((rule for rule in (bearer.NEEDED, attack.implied_by) if rule in broken), None)
     if cause:
         yield skip_rule(attack.rule, target.subject, f"implied by the result for {cause.name}")
@@ -115,9 +139,26 @@ async def _try(target: Target, attack: Attack, broken: set[Rule], statuses: set[
             broken.add(result.rule)
         elif attack.expect is is_rejected:
             statuses |= {exchange.status} & {401, 403}
+            if exchange.status in (401, 403):
+                told.setdefault(_find_reasons(exchange), exchange)
         yield result
         for other in _check_refusal(target, attack, exchange):
             yield other
+
+
+def _find_reasons(exchange: Exchange) -> frozenset[str]:
+    """Return the words of a refusal that tell why a token is refused."""
+    return frozenset(word.lower() for word in _REASONS.findall(exchange.content.decode(errors="replace")))
+
+
+def _judge_reasons(target: Target, told: Mapping[frozenset[str], Exchange]) -> Result:
+    """Compare the words of all refusals: one text for all of them may name every reason."""
+    reasons = [words for words in told if words]
+    if len(told) < 2 or not reasons:
+        return pass_rule(REASON, target.subject)
+    exchange = told[reasons[0]]
+    observed = f"a text with {', '.join(sorted(reasons[0]))}, and other words for other reasons"
+    return fail_rule(REASON, target.subject, observed, exchange.request)
 
 
 def _check_refusal(target: Target, attack: Attack, exchange: Exchange) -> Iterator[Result]:

@@ -139,15 +139,15 @@ async def _try_replays(target: Target) -> AsyncIterator[Result]:
     if not once.is_ok:
         yield skip_rule(REPLAY, target.subject, f"a valid token was answered with {once.status_text}")
         return
-    others = [
-        each for each in target.session.served_operations if each is not target.operation and each.method == "GET"
-    ]
-    elsewhere = find_target(target.session, others) or target
     attempts: dict[str, Request | str] = {
         "the same token again": token,
         "another token with the same jti": target.build_token(jti=jti, exp=target.build_claims()["exp"] + 1),
-        "the same jti for another URI": elsewhere.build_request(token=elsewhere.build_token(jti=jti)),
     }
+    others = [each for each in target.session.served_operations if each is not target.operation]
+    for method in ("GET", "POST"):
+        if elsewhere := find_target(target.session, [each for each in others if each.method == method]):
+            note = f"the same jti for another URI, by {method}"
+            attempts[note] = elsewhere.build_request(token=elsewhere.build_token(jti=jti))
     for note, built in attempts.items():
         exchange = await send_attempt(target, note, built)
         yield judge_attempt(REPLAY, target, exchange, is_rejected(exchange))
@@ -162,6 +162,10 @@ async def _try_after_not_found(target: Target) -> Result:
     again = await send_attempt(target, "the token of a request answered with 404, again", replace(request, token=token))
     if once.status != NOT_FOUND:
         return skip_rule(REPLAY, target.subject, f"an unknown id was answered with {once.status_text}")
+    if again.status == NOT_FOUND:
+        bare = await send_attempt(target, "an unknown id, without a token", replace(request, token=""))
+        if bare.status == NOT_FOUND:
+            return skip_rule(REPLAY, target.subject, "an unknown id is looked up before the token")
     return judge_attempt(REPLAY, target, again, again.status in (401, 403))
 
 

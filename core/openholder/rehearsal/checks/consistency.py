@@ -122,7 +122,9 @@ def _check_id(sequence: CallSequence, record: dict[str, Any]) -> Result:
 
 def _compare_with_list(sequence: CallSequence, in_list: dict[str, Any], record: dict[str, Any]) -> Result:
     allowed = {member.encode_name for member in msgspec.structs.fields(sequence.operation.record)}
-    missing = [name for name in in_list if name in allowed and name not in record]
+    # A search returns what the login needs, the details what the holder offers: neither contains the other.
+    is_login = sequence.operation.collection == "customers"
+    missing = [name for name in in_list if name in allowed and name not in record and not is_login]
     # Lists may contain shorter objects than details, so only plain values are compared.
     plain = [name for name, value in in_list.items() if name in record and not isinstance(value, dict | list)]
     different = [name for name in plain if encode_canonical(in_list[name]) != encode_canonical(record[name])]
@@ -148,8 +150,8 @@ def _check_bulk(session: Session, run: CustomerRun, operation: Operation, sequen
     parts = [part for part in run.sequences.get(single.name, ()) if part.ids["accountId"] in sequence.account_ids]
     if not parts or not sequence.is_whole or not all(part.is_whole for part in parts):
         return
-    # A detailed answer may have more members than one that lists many records.
-    listed = {name for record in sequence.records for name in record}
+    # A detailed answer may have more members than one that lists many records, also within its objects.
+    listed = {place for record in sequence.records for place in _list_places(record)}
     bulk, singles = _count_records([sequence]), _count_records(parts, listed)
     extra, missing = (bulk - singles).total(), (singles - bulk).total()
     observed = f"{extra} records that no single account has, {missing} missing"
@@ -207,12 +209,33 @@ def _check_payees(session: Session) -> Iterator[Result]:
                 yield fail_rule(PAYEE_OWNER, sequence.route, observed, sequence.first.request)
 
 
-def _count_records(sequences: list[CallSequence], members: Container[str] | None = None) -> Counter[bytes]:
-    """Count the different records; only these members of them, if any are named."""
+def _count_records(sequences: list[CallSequence], places: Container[str] | None = None) -> Counter[bytes]:
+    """Count the different records; only their members at these places, if any are named."""
     records = (record for sequence in sequences for record in sequence.records)
-    if members is not None:
-        records = ({name: value for name, value in record.items() if name in members} for record in records)
+    if places is not None:
+        records = (_keep_places(record, places) for record in records)
     return Counter(map(encode_canonical, records))
+
+
+def _list_places(content: Any, place: str = "") -> Iterator[str]:
+    """Yield the place of each member, such as ``/plans/nickname``: the entries of a list have the same one."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield f"{place}/{name}"
+            yield from _list_places(value, f"{place}/{name}")
+    elif isinstance(content, list):
+        for value in content:
+            yield from _list_places(value, place)
+
+
+def _keep_places(content: Any, kept: Container[str], place: str = "") -> Any:
+    """Return the content without the members at other places."""
+    if isinstance(content, dict):
+        places = {name: f"{place}/{name}" for name in content}
+        return {
+            name: _keep_places(value, kept, places[name]) for name, value in content.items() if places[name] in kept
+        }
+    return [_keep_places(value, kept, place) for value in content] if isinstance(content, list) else content
 
 
 def encode_canonical(record: Any) -> bytes:

@@ -75,6 +75,15 @@ ERROR_STATUS = Rule(
     how_to_fix="Set the status where the error is written.",
     example="GET …/accounts/{accountId}/transactions (an unknown accountId): a list `errors` with status 200",
 )
+SUCCESS_STATUS = Rule(
+    name="success-status",
+    severity="error",
+    expected="Whatever is not an error has the status 200, an empty list too.",
+    why="The contract has no other status: Fiskil may take 201 or 204 for an error, or for no answer.",
+    reference="Fiskil, reference pages: 200; Consumer Data Standards, HTTP response codes",
+    how_to_fix="Answer with 200 and a body; let no framework turn an empty list into 204.",
+    example="GET …/accounts/{accountId}/transactions: 204",
+)
 NO_INTERNALS = Rule(
     name="no-internals",
     severity="critical",
@@ -134,6 +143,8 @@ def _find_wrong_media_type(exchange: Exchange) -> Iterator[str]:
 
 def _find_bad_json(exchange: Exchange) -> Iterator[str]:
     operation = exchange.request.operation
+    if exchange.is_ok and not exchange.content and operation and operation.collection == "fdx.payment_networks":
+        return  # Fiskil, payment networks: so is a restricted account answered
     if exchange.json_error:
         yield f"status {exchange.status}: {exchange.json_error}"
     elif exchange.is_ok and operation and operation.reply.media == JSON and exchange.json is None:
@@ -170,6 +181,11 @@ def _find_wrong_error_form(exchange: Exchange) -> Iterator[str]:
 def _find_error_as_data(exchange: Exchange) -> Iterator[str]:
     if isinstance(get_member(exchange.json, "errors"), list):
         yield "a list `errors` with status 200"
+
+
+def _find_other_success(exchange: Exchange) -> Iterator[str]:
+    if exchange.request.is_ordinary and OK < exchange.status < 400:
+        yield str(exchange.status)
 
 
 def _find_internals(exchange: Exchange) -> Iterator[str]:
@@ -211,6 +227,7 @@ RESPONSE_CHECKS = (
     Check(INTERACTION_ID, _find_wrong_interaction_id, _is_answered),
     Check(ERROR_FORM, _find_wrong_error_form, _is_error),
     Check(ERROR_STATUS, _find_error_as_data, _is_ok),
+    Check(SUCCESS_STATUS, _find_other_success, _is_answered),
     Check(NO_INTERNALS, _find_internals, _is_error),
     Check(REFUSAL_HEADER, _find_misplaced_header, _is_answered),
     Check(NOT_CACHEABLE, _find_public_caching, _is_ok),

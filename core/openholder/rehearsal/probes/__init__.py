@@ -20,15 +20,29 @@ def find_fullest(session: Session, operation: Operation) -> CallSequence | None:
 
 
 def compare_records(
-    rule: Rule, sequence: CallSequence, expected: Iterable[dict[str, Any]], condition: str = ""
+    rule: Rule,
+    sequence: CallSequence,
+    expected: Iterable[dict[str, Any]],
+    condition: str = "",
+    unclear: Iterable[dict[str, Any]] = (),
 ) -> Result:
-    """Check that a sequence has exactly the expected records in this order; ``condition`` begins a failure's text."""
+    """Check that a sequence has exactly the expected records in this order.
+
+    Args:
+        rule: The rule that is broken if it has not.
+        sequence: The received list.
+        expected: The records that it must have.
+        condition: Begins the text of a failure.
+        unclear: Records that it may have or lack.
+    """
     request = sequence.first.request
     if not sequence.is_complete:
         return fail_rule(rule, sequence.route, sequence.exchanges[-1].status_text, request)
     if sequence.unread:
         return skip_rule(rule, sequence.route, sequence.unread)
-    due, received = list(map(encode_canonical, expected)), list(map(encode_canonical, sequence.records))
+    either = set(map(encode_canonical, unclear))
+    due = list(map(encode_canonical, expected))
+    received = [record for record in map(encode_canonical, sequence.records) if record not in either]
     missing, extra = len(set(due) - set(received)), len(set(received) - set(due))
     if missing or extra:
         observed = f"{len(received)} records, expected {len(due)}: {extra} too many, {missing} missing"

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlencode
 
 from openholder.contract.operations import Operation
 from openholder.contract.parameters import Choice, Parameter, ValueParameter, Window
-from openholder.contract.query_string import read_parameters
+from openholder.contract.query_string import ParsedQuery, read_parameters
 from openholder.errors import SourceFault
 from openholder.rehearsal.checks.consistency import encode_canonical
 from openholder.rehearsal.checks.lists import check_list, get_account_id
@@ -57,7 +57,7 @@ DEFAULT_FILTERS = Rule(
     name="default-filters",
     severity="error",
     expected="Without parameters, the defaults of the standard apply: transactions of twelve months, invoices of"
-    " twenty-four, active plans. A window without a beginning has that length too.",
+    " twenty-four, active plans, accounts open or closed. A window without a beginning has that length too.",
     why="A recipient that requests no period receives more, or less, than the customer was told.",
     reference="Consumer Data Standards, the operation's query parameters: defaults",
     how_to_fix="Fill in the defaults before selecting records: a window ends now, and begins the default time before"
@@ -86,7 +86,7 @@ REPEATED_PARAMETER = Rule(
 _INVALID_VALUES = {
     "date-time": ("yesterday", "2026-02-30T00:00:00Z", "2026-02-01T25:00:00Z", "2026-02-01"),
     "date": ("2026-02-30", "01/02/2026"),
-    "amount": ("a lot", "NaN"),
+    "amount": ("a lot", "5x", "NaN"),
 }
 _PATTERNS = ("%", "_", ".*", "[a-z]", "\\")
 """Texts that match much as an SQL wildcard or as a regular expression, and must match themselves only."""
@@ -100,6 +100,9 @@ _LONG_AHEAD = {"date-time": "2099-12-31T23:59:59Z", "date": "2099-12-31"}
 _AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,16})?", re.ASCII)
 FEWEST_VALUES = 4
 """From so many different values on, two of them select different records, and neither selects all."""
+MAX_OFFSETS = 2
+"""The number of offsets of records for which a window of one moment is requested."""
+_DAY = timedelta(days=1)
 _LONG_AGO = {"date-time": "1990-01-01T00:00:00Z", "date": "1990-01-01"}
 
 
@@ -165,7 +168,8 @@ async def _probe_unknown_parameter(session: Session, sequence: CallSequence) -> 
 
 def _disable_choices(operation: Operation) -> dict[str, str]:
     """Return the query that disables the default choices that would omit records."""
-    choices = [parameter for parameter in operation.parameters if isinstance(parameter, Choice)]
+    parameters = (*operation.parameters, *operation.account_parameters)
+    choices = [parameter for parameter in parameters if isinstance(parameter, Choice)]
     return {choice.name: "ALL" for choice in choices if "ALL" in choice.filters}
 
 
@@ -225,10 +229,25 @@ def _compare_filtered(
         return skip_rule(rule, whole.route, whole.unread or "the whole list was not returned")
     query = _drop_unsupported(filtered.first, query)
     try:
-        expected = [record for record in whole.records if _matches(session, whole.operation, record, query)]
+        expected, unclear = _choose_expected(session, whole, query)
     except SourceFault:
         return skip_rule(rule, whole.route, "a record has a value that cannot be compared")
-    return compare_records(rule, filtered, expected, f"{', '.join(query)}: " if query else "")
+    return compare_records(rule, filtered, expected, f"{', '.join(query)}: " if query else "", unclear)
+
+
+def _choose_expected(
+    session: Session, whole: CallSequence, query: Query
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the records that match a query, and those that match it on some days of the world only.
+
+    A default window ends now, and begins some months before that: which day it is depends on the holder's time zone.
+    """
+    now = datetime.now(UTC)
+    parsed = [read_parameters(whole.operation, query, now + shift)[0] for shift in (-_DAY, timedelta(), _DAY)]
+    matching = [[_admits(session, whole.operation, each, record) for each in parsed] for record in whole.records]
+    expected = [record for record, days in zip(whole.records, matching, strict=True) if all(days)]
+    unclear = [record for record, days in zip(whole.records, matching, strict=True) if any(days) and not all(days)]
+    return expected, unclear
 
 
 def _drop_unsupported(filtered: Exchange, query: Query) -> Query:
@@ -239,7 +258,10 @@ def _drop_unsupported(filtered: Exchange, query: Query) -> Query:
 
 
 def _matches(session: Session, operation: Operation, record: dict[str, Any], query: Query) -> bool:
-    parsed, _ = read_parameters(operation, query, datetime.now(UTC))
+    return _admits(session, operation, read_parameters(operation, query, datetime.now(UTC))[0], record)
+
+
+def _admits(session: Session, operation: Operation, parsed: ParsedQuery, record: dict[str, Any]) -> bool:
     if not all(condition.admits(record) for condition in parsed.filters):
         return False
     account = _find_account(session, operation, record) if parsed.account_filters else {}
@@ -352,9 +374,18 @@ def _build_value_queries(parameter: ValueParameter, records: list[dict[str, Any]
     for name in (parameter.member, *parameter.otherwise):
         values = [str(record[name]) for record in records if record.get(name) not in (None, "")]
         if values:
-            yield {parameter.name: max(values[0].split(), key=len, default=values[0])}
+            yield {parameter.name: _find_longest_word(values[0])}
+    # The CDS name two members: a word of another one must not match.
+    words = [_find_longest_word(str(record["merchantName"])) for record in records if record.get("merchantName")]
+    read = [str(record.get(name, "")) for record in records for name in (parameter.member, *parameter.otherwise)]
+    elsewhere = [word for word in words if not any(word in text for text in read)]
+    yield from ({parameter.name: word} for word in elsewhere[:1])
     if records:
         yield from ({parameter.name: text} for text in _PATTERNS)
+
+
+def _find_longest_word(text: str) -> str:
+    return max(text.split(), key=len, default=text)
 
 
 def _build_single_values(parameters: Sequence[Parameter], records: list[dict[str, Any]]) -> Iterator[Query]:
@@ -394,6 +425,9 @@ def _build_window_queries(window: Window, records: list[dict[str, Any]]) -> Iter
         yield {window.oldest: moment.astimezone(_EASTERNMOST).isoformat()}
         # Fractions of seconds are allowed (RFC 3339); a window does not begin with the day, or the minute, of its time.
         yield {window.oldest: (moment + timedelta(milliseconds=1)).isoformat(timespec="milliseconds")}
+        # A server that compares without offsets loses records that have another one than the query.
+        by_offset = {_read_time(text).utcoffset(): text for text in times}
+        yield from ({window.oldest: text, window.newest: text} for text in list(by_offset.values())[:MAX_OFFSETS])
         before = moment - timedelta(seconds=1)
         if before > _read_time(earliest):
             yield {window.oldest: earliest, window.newest: before.isoformat(timespec="seconds")}

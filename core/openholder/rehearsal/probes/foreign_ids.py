@@ -117,28 +117,36 @@ class Attempt:
     is_first: bool = False
     """Whether these accounts come before the customer's own."""
 
+    @property
+    def place(self) -> str:
+        """The place of the id in question: a path parameter, or the body."""
+        return "body" if self.body_accounts else self.note.rpartition(" ")[2]
+
 
 async def probe_foreign_ids(session: Session) -> AsyncIterator[Result]:
-    """Call every served operation with ids of other customers, and with unknown ids."""
-    own, others = session.runs[0], session.runs[1:]
+    """Call every served operation with ids of other customers, and with unknown ids.
+
+    The customer is the first one who has such data: not everybody has an account of each sector, or a payee.
+    """
     compared: set[tuple[str, str]] = set()
     probes = []
     for operation in session.served_operations:
-        if operation.whose == "search" or not choose_path_ids(operation, own):
+        own = next((run for run in session.runs if choose_path_ids(operation, run)), None)
+        if operation.whose == "search" or own is None:
             continue
         ids = choose_path_ids(operation, own)[0]
         # One operation of a sector is enough: letter case is a property of its tables.
         new = {name: value for name, value in ids.items() if (operation.sector, name) not in compared}
         compared |= {(operation.sector, name) for name in new}
-        probes.append(_probe_operation(session, operation, others, new))
+        probes.append(_probe_operation(session, operation, own, new))
     async for result in run_side_by_side(probes):
         yield result
 
 
 async def _probe_operation(
-    session: Session, operation: Operation, others: Sequence[CustomerRun], changed: Ids
+    session: Session, operation: Operation, own: CustomerRun, changed: Ids
 ) -> AsyncIterator[Result]:
-    own = session.runs[0]
+    others = [run for run in session.runs if run is not own]
     route = format_route(operation)
     attempts = list(build_attempts(operation, own, others))
     if sum(attempt.is_foreign for attempt in attempts) > MAX_FOREIGN:
@@ -148,8 +156,8 @@ async def _probe_operation(
         attempts = [attempt for attempt in attempts if not attempt.is_foreign or attempt in kept]
     if not any(attempt.is_foreign for attempt in attempts) and operation.whose not in _ONE_CUSTOMER:
         yield skip_rule(FOREIGN, route, "needs a second --email, of a customer with such data")
-    foreign: set[Refusal] = set()
-    unknown: set[Refusal] = set()
+    foreign: set[tuple[str, Refusal]] = set()
+    unknown: set[tuple[str, Refusal]] = set()
 
     async def make(attempt: Attempt) -> Exchange:
         accounts = (*choose_accounts(operation, own), *attempt.body_accounts)
@@ -159,17 +167,33 @@ async def _probe_operation(
 
     for attempt, exchange in zip(attempts, await do_side_by_side(map(make, attempts)), strict=True):
         if not exchange.is_ok:
-            (foreign if attempt.is_foreign else unknown).add(_read_refusal(attempt, exchange))
+            (foreign if attempt.is_foreign else unknown).add((attempt.place, _read_refusal(attempt, exchange)))
         yield _judge_attempt(operation, attempt, exchange)
-    async for result in _try_similar_ids(session, operation, choose_path_ids(operation, own)[0], changed):
+    async for result in _try_similar_ids(session, operation, own, choose_path_ids(operation, own)[0], changed):
         yield result
     if foreign and unknown:
-        different = sorted(foreign - unknown, key=lambda refusal: (refusal.status, refusal.code))
+        different = sorted(_find_different(foreign, unknown), key=lambda refusal: (refusal.status, refusal.code))
         observed = ""
         if different:
             shown = f"{different[0].status} {redact_word(different[0].code)}"
             observed = f"another status, code, detail or header for an id of another customer: {shown}"
         yield judge_rule(SAME_REFUSAL, route, not different, observed)
+
+
+def _find_different(foreign: set[tuple[str, Refusal]], unknown: set[tuple[str, Refusal]]) -> set[Refusal]:
+    """Return the refusals of ids of others that those of unknown ids at the same place do not have.
+
+    With another customer in the path it is the account that is not found.
+    """
+    places = {place for place, _ in unknown}
+    return {
+        refusal
+        for place, refusal in foreign
+        if not any(
+            refusal == other and (place == where or place == "customerId" or place not in places)
+            for where, other in unknown
+        )
+    }
 
 
 def _choose_some(attempts: list[Attempt]) -> list[Attempt]:
@@ -244,15 +268,19 @@ def _find_foreign_ids(operation: Operation, name: str, own: CustomerRun, others:
 def _find_ids_of_other_accounts(operation: Operation, name: str, ids: Ids, own: CustomerRun) -> list[str]:
     """Return the ids of that name that other accounts of the customer have, and this one does not."""
     pairs = [
-        (sequence.ids.get("accountId"), record.get(name)) for sequence, record in own.find_records(operation.collection)
+        (sequence.ids.get("accountId"), record.get(name))
+        for sequence, record in own.find_records(operation.collection)
+        if record.get("isDetailAvailable", True)
     ]
     here = {value for account, value in pairs if account == ids.get("accountId")}
     return [value for account, value in pairs if account and isinstance(value, str) and value not in here]
 
 
-async def _try_similar_ids(session: Session, operation: Operation, ids: Ids, changed: Ids) -> AsyncIterator[Result]:
+async def _try_similar_ids(
+    session: Session, operation: Operation, own: CustomerRun, ids: Ids, changed: Ids
+) -> AsyncIterator[Result]:
     """Call an operation with ids of which one differs from the customer's own in letter case, or by a blank."""
-    accounts = choose_accounts(operation, session.runs[0])
+    accounts = choose_accounts(operation, own)
     for name, value in changed.items():
         similar = {f"the {name} in another letter case": value.swapcase(), f"the {name} with a blank": f"{value} "}
         for note, text in similar.items():

@@ -9,7 +9,7 @@ from openholder.contract.limits import DEFAULT_SIZE
 from openholder.contract.operations import Operation
 from openholder.rehearsal.checks.consistency import encode_canonical
 from openholder.rehearsal.checks.lists import check_list
-from openholder.rehearsal.exchange import CallSequence, read_page_size, read_records
+from openholder.rehearsal.exchange import CallSequence, format_route, get_member, read_page_size, read_records
 from openholder.rehearsal.probes import compare_records, find_fullest
 from openholder.rehearsal.results import Result, Rule, fail_rule, judge_rule
 from openholder.rehearsal.session import LARGE_PAGE, PAGE_SIZE, CustomerRun, Session
@@ -72,6 +72,18 @@ SIMILAR_EMAIL = Rule(
     how_to_fix="Compare the whole address, and change nothing but the letter case.",
     example="POST /auth/v1/customer/search (an address with a dot more): 200 with data",
 )
+ONE_PERSON = Rule(
+    name="search-one-person",
+    severity="warning",
+    expected="A search finds no other person than the one who has the address, beside organisations.",
+    why="Whoever types the address is offered to log in as somebody else.",
+    reference="Fiskil, end-user authentication: the search returns the customers whom the person owns or is a contact"
+    " of",
+    how_to_fix="Select customers by the address of the person or of a contact, with an exact comparison; look for a"
+    " join that multiplies rows.",
+    example="GET /auth/v1/customer/{customerId} (another customer that the search found): a person with another"
+    " address",
+)
 UNKNOWN_EMAIL_EMPTY = Rule(
     name="unknown-email-empty",
     severity="error",
@@ -81,6 +93,8 @@ UNKNOWN_EMAIL_EMPTY = Rule(
     how_to_fix="Compare the whole address; answer 200 with an empty `data`.",
     example="POST /auth/v1/customer/search (an unknown address): 404",
 )
+MAX_FOUND = 3
+"""The number of other customers of a search whose details are requested."""
 INVALID_PAGES = {
     "page=0": 400,
     "page=-1": 400,
@@ -99,6 +113,9 @@ async def probe_repetition(session: Session) -> AsyncIterator[Result]:
     probes += [_repeat_operation(session, operation) for operation in served]
     async for result in run_side_by_side([*probes, _probe_search(session)]):
         yield result
+    for run in session.runs:
+        async for result in _probe_found_customers(session, run):
+            yield result
 
 
 async def _probe_pages(session: Session, operation: Operation) -> AsyncIterator[Result]:
@@ -197,6 +214,20 @@ async def _probe_search(session: Session) -> AsyncIterator[Result]:
             is_refused = email != UNKNOWN_EMAIL and exchange.status == 400
             observed = f"{exchange.status_text}: {note}"
             yield judge_rule(UNKNOWN_EMAIL_EMPTY, sequence.route, is_empty or is_refused, observed, exchange.request)
+
+
+async def _probe_found_customers(session: Session, run: CustomerRun) -> AsyncIterator[Result]:
+    """Request the details of the other customers that a search found: none is a person with another address."""
+    details = next((each for each in session.served_operations if each.name == "getCustomerDetails"), None)
+    found = [str(record.get("id")) for sequence in run.sequences["searchCustomers"] for record in sequence.records]
+    for customer in [each for each in dict.fromkeys(found) if each != run.customer_id][:MAX_FOUND] if details else ():
+        assert details
+        note = "another customer that the search found"
+        exchange = await session.call(details, {"customerId": customer}, note=note)
+        email, family_name = (get_member(exchange.json, name) for name in ("email", "familyName"))
+        is_other = isinstance(email, str) and email.lower() != run.email.lower() and bool(family_name)
+        observed = "a person with another address"
+        yield judge_rule(ONE_PERSON, format_route(details), not is_other, observed, exchange.request)
 
 
 async def _probe_similar_addresses(session: Session, run: CustomerRun, sequence: CallSequence) -> AsyncIterator[Result]:
