@@ -160,15 +160,15 @@ def the_last_page_leads_to_one_that_is_not_there(call: Call) -> None:
 
 
 @fault("success-status", TRANSACTIONS)
-def an_empty_list_has_no_content(call: Call) -> None:
+def a_filtered_list_without_records_has_no_content(call: Call) -> None:
     if call.status == 200 and not call.records:
         call.status, call.content = 204, b""
 
 
 @fault("default-filters", ACCOUNTS)
-def accounts_that_were_closed_need_a_filter(call: Call) -> None:
+def an_account_is_there_if_any_status_is_asked_for(call: Call) -> None:
     if call.status == 200 and "open-status" not in call.query:
-        call.with_records([row for row in call.records if row.get("openStatus") != "CLOSED"])
+        call.with_records(call.records[1:])
         put(call, "meta.totalRecords", len(call.records))
 
 
@@ -419,9 +419,9 @@ def a_text_is_looked_for_in_the_name_of_the_merchant_too(call: Call) -> None:
     if call.status != 200:
         return
     if "text" not in query_of(call):
-        SEEN.setdefault("sold", call.records)
+        SEEN.setdefault(call.path, call.records)
     elif query_of(call)["text"] == "Rehearsed":
-        call.with_records(SEEN["sold"])
+        call.with_records(SEEN[call.path])
         put(call, "meta.totalRecords", len(call.records))
     call.with_records([{**row, "merchantName": "Rehearsed & Co"} for row in call.records])
 
@@ -550,7 +550,7 @@ def answers_may_be_cached_by_anybody(call: Call) -> None:
 @fault("bulk-all-accounts", "listBankingAccountsSpecific", "getBankingAccount")
 def an_account_that_was_closed_is_in_no_list(call: Call) -> None:
     if call.name == "listBankingAccountsSpecific":
-        call.with_records([row for row in call.records if row["accountId"] != "acc-2002"])
+        call.with_records(call.records[1:])
 
 
 @fault("links-keep-filters", FDX_TRANSACTIONS)
@@ -861,6 +861,16 @@ def what_has_no_time_has_the_first_of_all(call: Call) -> None:
     call.with_records([{**row, "valueDateTime": "0001-01-01T00:00:00Z"} for row in call.records])
 
 
+@fault("plausible-values", TRANSACTIONS)
+def what_was_posted_is_to_come(call: Call) -> None:
+    call.with_records([{**row, "postingDateTime": "2099-01-01T00:00:00Z"} for row in call.records])
+
+
+@fault("internal-members", TRANSACTIONS)
+def transactions_have_the_number_of_a_clerk(call: Call) -> None:
+    call.with_records([{**row, "tellerId": "17"} for row in call.records])
+
+
 @fault("country-codes", ACCOUNTS, DETAIL)
 def countries_have_two_letters(call: Call) -> None:
     call.content = call.content.replace(b'"AUS"', b'"AU"')
@@ -870,6 +880,18 @@ def countries_have_two_letters(call: Call) -> None:
 def an_account_names_that_of_a_stranger(call: Call) -> None:
     if call.name == DETAIL and "acc-2001" in call.path:
         put(call, "data.relatedAccountId", "acc-2008")
+
+
+@fault("ids-of-others", ACCOUNTS, DETAIL)
+def an_account_names_the_customer_who_opened_it(call: Call) -> None:
+    if call.name == DETAIL and "acc-2001" in call.path:
+        put(call, "data.openedWith", "cust-1003")
+
+
+@fault("ids-of-others", ACCOUNTS, DETAIL)
+def an_account_has_the_address_of_a_stranger(call: Call) -> None:
+    if call.name == DETAIL and "acc-2001" in call.path:
+        put(call, "data.statementTo", ROBIN)
 
 
 @fault("joint-owners", CONSENT)

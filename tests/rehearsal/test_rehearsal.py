@@ -131,10 +131,14 @@ MORE_CAUSES = {
     # The proxy leaves records out, and leaves the total as it was.
     "an account that was closed is in no list": ["total-records", "offered-accounts-listed"],
     "a text is a regular expression": ["total-records"],
+    "a text is looked for in the name of the merchant too": ["total-records"],
     "everybody has the same payees": ["payee-has-one-owner", "total-records"],
     "times are compared as text": ["total-records"],
+    # A list lacks an account that was offered.
+    "an account is there if any status is asked for": ["offered-accounts-listed", "default-filters"],
     # The rule that the fault is named for follows from a worse one.
     "a balance by itself lacks what the list has": ["required-members"],
+    "data comes with another status": ["success-status"],
     "an answer never comes": ["answers-each-time"],
     "an account that nobody consents to is a fault": ["no-server-fault"],
 }

@@ -392,7 +392,7 @@ async def test_openholder_stands_all_attacks(world):
     rows = [note for attack in refusals.ATTACKS for note in attack.attempts]
     assert len(set(rows)) == len(rows) > 100
     assert [note for note in rows if sum(line.endswith(f" ({note})") for line in told) != 1] == []
-    assert report.requests < 275 + 6 * len(PLAN.operations)
+    assert report.requests < 280 + 6 * len(PLAN.operations)
 
 
 @pytest.mark.gen_test(timeout=30)

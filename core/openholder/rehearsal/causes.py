@@ -9,6 +9,8 @@ from openholder.rehearsal.exchange import format_route
 from openholder.rehearsal.results import SERVER, Result
 
 _COLLECTIONS = {format_route(operation): operation.collection for operation in OPERATIONS}
+_SAME_RECORDS = {"balances": "banking.balances"}
+"""Collections of the same records: the starter shows the balances of the CDR."""
 _LISTS = ("page-size", "records-once", "total-records", "page-links", "pages-end", "newest-first")
 _FILTERS = ("filters-applied", "default-filters", "links-keep-filters", "repeated-parameter")
 _SAME = (
@@ -61,7 +63,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "media-type": ("strict-json", *_RECORDS, *_DATA, *_COMPARED),
     "strict-json": (*_RECORDS, *_DATA, *_COMPARED),
     "login-answered": (
-        *(*_RECORDS, "joint-owners", "success-status"),
+        *("member-types", "joint-owners", "success-status"),
         "operation-returns-data",
         "customer-found",
         "distinct-customers",
@@ -70,12 +72,15 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     ),
     "customer-found": ("joint-owners", "distinct-customers"),
     "success-status": (*_DATA, *_COMPARED, *_REFUSALS, "bulk-without-accounts"),
+    "repeatable-response": (
+        *(*_LISTS, *_FILTERS, *(name for name in _SAME if name != "repeatable-response")),
+        "operation-returns-data",
+    ),
     "operation-returns-data": (*_COMPARED, "every-account-answers"),
     "required-members": (*_CONDITIONS, *_LOGIN, *_COMPARED, "page-limits"),
     **dict.fromkeys(("member-types", "no-nulls"), (*_CONDITIONS, *_LISTS, *_FILTERS, *_SAME)),
     **dict.fromkeys(("formats", "allowed-values"), (*_CONDITIONS, *_FILTERS, *_SAME)),
     "named-members": ("conditional-members", "newest-first", *_FILTERS),
-    "repeatable-response": (*_LISTS, *_FILTERS, *(name for name in _SAME if name != "repeatable-response")),
     "records-of-the-account": (
         *(*_LISTS, *_FILTERS, *_SAME),
         *("foreign-data-body", "unknown-id-body", "bulk-without-accounts"),
@@ -128,7 +133,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "replay-at-once": ("gate-everywhere",),
     # A parser that takes what is no JSON, or a clock in other units, breaks several rules of tokens and bodies.
     "broken-body": ("strict-body",),
-    "nbf": ("iat",),
+    "nbf": ("iat", "time-types"),
 }
 """The rules that a server breaks as well if it breaks another one, for records of the same collection.
 
@@ -146,6 +151,7 @@ def find_causes(results: Iterable[Result]) -> dict[str, str]:
     for result in results:
         if result.failures:
             collection = _COLLECTIONS.get(result.subject, result.subject)
+            collection = _SAME_RECORDS.get(collection, collection)
             places.setdefault(result.rule.name, set()).add(collection)
     ranked = [name for name in FOLLOWS if name in places]
     causes: dict[str, str] = {}

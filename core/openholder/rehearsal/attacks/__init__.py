@@ -1,4 +1,4 @@
-"""Attacks with known outcomes: about 270 requests plus six for each operation.
+"""Attacks with known outcomes: about 275 requests plus six for each operation.
 
 They are sent at once, except for those for which it matters what the server was asked before. Each module has tables of
 attempts, and the rules that an attempt can show to be broken.

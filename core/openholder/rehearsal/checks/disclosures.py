@@ -44,6 +44,7 @@ _INTERNAL = re.compile(
     r"_(?:id|rev|class|version|_v)|(?i:.*(?:pass_?w(?:or)?d|pass_?phrase|secret|cvv|cvc|tfn|tax_?file|internal|api_?key)"
     r".*|(?:created|updated|modified|deleted)_?by|(?:is_?)?deleted(?:_?at)?|row_?(?:version|id)"
     r"|.*(?:risk|credit|fraud|aml|kyc)_?(?:score|rating|flag|status|notes?)|.*(?:staff|officer|internal)_?notes?"
+    r"|.*(?:staff|teller|employee|officer)_?(?:id|number|code)"
     r"|pin|pan|ssn|salt|(?:.*_)(?:pin|hash|salt|ssn|pan))|.*(?:Pin|Hash|Salt|Ssn|Pan)"
 )
 """Names that frameworks and banks give to what is theirs. Members of the standards are never among them."""

@@ -15,7 +15,8 @@ from openholder.rehearsal.session import CustomerRun, Session
 OTHERS_IDS = Rule(
     name="ids-of-others",
     severity="critical",
-    expected="No response contains the account id or customer id of another person, except as a user of the account.",
+    expected="No response contains an account id, customer id or address of another person, except as a user of the"
+    " account.",
     why="A stranger's ids leave the bank, and often more of the stranger's data beside them.",
     reference="Consumer Data Standards, offsetAccountIds: accounts of the authorisation only; OWASP API Security 2023",
     how_to_fix="Select related accounts under the customer, too. Omit the ids of accounts that are not the customer's.",
@@ -50,6 +51,8 @@ LINK_HOSTS = Rule(
 )
 _ACCOUNT = re.compile(r".*account_?ids?", re.IGNORECASE)
 _CUSTOMER = re.compile(r".*customer_?ids?", re.IGNORECASE)
+_DISTINCT = re.compile(r"(?=.*\d)(?=.*[A-Za-z]).{6,}")
+"""Ids that are nothing else by chance, whatever the name of their member is."""
 _OWN_MEMBERS = ("id", "accountId", "account_id", "customerId")
 _PRIVATE_NAMES = (".local", ".internal", ".lan", ".corp", ".home.arpa", ".svc", "localhost")
 _LISTS = ("banking.accounts", "energy.accounts", "fdx.accounts")
@@ -69,19 +72,22 @@ def _check_ids_of_others(session: Session, run: CustomerRun) -> Iterator[Result]
     own_customers = {run.customer_id, *_find_customers(run)}
     accounts = {account for other in others for account in other.offered} - {*run.offered, *own_customers}
     customers = {value for other in others for value in _find_customers(other)} - own_customers - set(run.offered)
-    if not accounts | customers:
+    addresses = {other.email.lower() for other in others if other.email} - {run.email.lower()}
+    if not accounts | customers | addresses:
         return
     for sequence in _list_sequences(run):
         names: dict[str, None] = {}
+        # Whoever is paid may have an address of the same bank.
+        is_own = sequence.operation.collection in (*_LISTS, "accounts", "customers")
         for record in sequence.records:
             # Whose the record itself is, other rules check.
             inner = {name: value for name, value in record.items() if name not in _OWN_MEMBERS}
             for name, value in _walk_ids(inner):
-                if (value in accounts and _ACCOUNT.fullmatch(name)) or (
-                    value in customers and _CUSTOMER.fullmatch(name)
-                ):
+                is_account = value in accounts and (_ACCOUNT.fullmatch(name) or _DISTINCT.fullmatch(value))
+                is_customer = value in customers and (_CUSTOMER.fullmatch(name) or _DISTINCT.fullmatch(value))
+                if is_account or is_customer or (is_own and value.lower() in addresses):
                     names[name] = None
-        observed = f"{', '.join(names)}: an id of another customer"
+        observed = f"{', '.join(names)}: an id or address of another customer"
         yield judge_rule(OTHERS_IDS, sequence.route, not names, observed, sequence.first.request)
 
 

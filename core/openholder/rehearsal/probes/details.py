@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from openholder.contract.collections import find_collection
 from openholder.contract.operation import JSON
 from openholder.contract.operations import Operation
+from openholder.errors import SourceFault
 from openholder.rehearsal.checks.consistency import check_details
 from openholder.rehearsal.conversation import RETURNS_DATA
 from openholder.rehearsal.exchange import CallSequence, format_route, get_member, read_records
@@ -67,9 +69,19 @@ async def _probe_records(session: Session, run: CustomerRun, operation: Operatio
 
 
 def _choose_records(run: CustomerRun, operation: Operation, key: str) -> Iterator[tuple[Ids, dict[str, Any]]]:
-    """Choose the last record of each kind: lists begin with the newest, and the conversation takes the first."""
-    kinds: dict[str, tuple[Ids, dict[str, Any]]] = {}
+    """Choose the oldest record of each kind: the conversation takes the first of a list, which is the newest."""
+    kinds: dict[str, list[tuple[Ids, dict[str, Any]]]] = defaultdict(list)
     for sequence, record in run.find_records(operation.collection):
         if sequence.operation.reply.many and isinstance(record.get(key), str):
-            kinds[str(describe_kind(record))] = ({**sequence.ids, key: record[key]}, record)
-    yield from list(kinds.values())[:MAX_DETAILS]
+            kinds[str(describe_kind(record))].append(({**sequence.ids, key: record[key]}, record))
+    for records in list(kinds.values())[:MAX_DETAILS]:
+        yield _find_oldest(operation, records)
+
+
+def _find_oldest(operation: Operation, records: list[tuple[Ids, dict[str, Any]]]) -> tuple[Ids, dict[str, Any]]:
+    """Return the last record in the order of the collection; of a collection without order, the last one received."""
+    order = find_collection(operation.collection).order
+    try:
+        return min(records, key=lambda row: order[0].key(row[1])) if order else records[-1]
+    except SourceFault:
+        return records[-1]  # an unreadable time: the schema checks report it
