@@ -28,6 +28,7 @@ class RedisServer:
     password: str = ""
     durable: bool = False
     port: int = field(default_factory=free_port)
+    address: str = "127.0.0.1"
 
     def __enter__(self) -> RedisServer:
         self.start()
@@ -38,7 +39,7 @@ class RedisServer:
 
     def start(self) -> None:
         appends = "yes" if self.durable else "no"
-        options = {"bind": "127.0.0.1", "port": self.port, "dir": self.folder, "save": "", "appendonly": appends}
+        options = {"bind": self.address, "port": self.port, "dir": self.folder, "save": "", "appendonly": appends}
         if self.password:
             options["requirepass"] = self.password
         command = [str(REDIS_SERVER), *self.options]
@@ -59,7 +60,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        return f"redis://{f':{self.password}@' if self.password else ''}127.0.0.1:{self.port}/0"
+        return f"redis://{f':{self.password}@' if self.password else ''}{self.address}:{self.port}/0"
 
     def client(self) -> Redis:
         return Redis.from_url(self.url)
