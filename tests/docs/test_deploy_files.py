@@ -156,6 +156,11 @@ def test_the_services_of_compose_may_do_little():
     assert compose["services"]["openholder"]["user"] == f"{USER}:{USER}"
     assert compose["services"]["openholder"]["ports"] == ["127.0.0.1:8443:8443"]
     assert compose["networks"]["internal"] == {"internal": True}
+    redis = compose["services"]["redis"]
+    assert redis["networks"] == ["internal"]
+    assert "ports" not in redis
+    # Without a password, Redis otherwise refuses whoever is not on its own machine.
+    assert redis["command"][-2:] == ["--protected-mode", "no"]
 
 
 # -- Kubernetes -------------------------------------------------------------------------------------------------------

@@ -48,6 +48,19 @@ def test_the_commands_of_containers_name_files_that_are_there():
     assert "--filename deploy/kubernetes/" in BLOCKS["kubernetes"]
 
 
+@pytest.mark.slow
+@pytest.mark.subprocess
+@pytest.mark.parametrize("umask", ["022", "077"])
+def test_the_user_of_the_container_can_read_its_files(tmp_path, umask):
+    """Compose mounts them with the modes of the machine; the folder of the secrets is closed to its other users."""
+    (tmp_path / "deploy").mkdir()
+    commands = f"umask {umask}\ndocker() {{ :; }}\n{BLOCKS['compose']}"
+    subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, check=True)
+    paths = (tmp_path / "deploy").rglob("*")
+    modes = {str(path.relative_to(tmp_path / "deploy")): f"{path.stat().st_mode & 0o777:o}" for path in paths}
+    assert modes == {"data": "755", "secrets": "700", "secrets/pseudonym-key": "644", "secrets/redis-url": "644"}
+
+
 @pytest.fixture
 def machine(tmp_path, signer):
     with make_machine(tmp_path, signer, BLOCKS) as made:
