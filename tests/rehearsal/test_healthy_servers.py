@@ -142,6 +142,11 @@ def first_day(shift: int) -> str:
     return (today.replace(year=today.year - 2, day=min(today.day, 28)) + timedelta(days=shift)).isoformat()
 
 
+def set_page(content: dict[str, Any], number: int) -> str:
+    """Return the link of a list to itself, with another page."""
+    return re.sub(r"([?&]page)=\d+", rf"\1={number}", content["links"]["self"])
+
+
 def drop(holder: Holder, *collections: str) -> None:
     """Have no records of these collections."""
     for collection in collections:
@@ -310,6 +315,11 @@ TASTES |= {
         holder, "links", lambda path, query: f"https://x.example{path}?{encode(dict(sorted(query.items())))}"
     ),
     "no link to itself": on_data(lambda content: content["links"].pop("self")),
+    "links to the first and the last page on each page": on_data(
+        lambda content: content["links"].update(
+            first=set_page(content, 1), last=set_page(content, max(content["meta"]["totalPages"], 1))
+        )
+    ),
     "further members of meta": on_data(lambda content: content["meta"].update(asOf="2026-01-01", took=3)),
     "further links": on_data(lambda content: content["links"].update(help="https://bank.example/help")),
     # Headers.
