@@ -24,7 +24,7 @@ import pytest
 from catalogue.rows import Request, invalid_token, mint, ok, send, status
 from helpers.commands import run_command
 from helpers.people import BALANCE
-from helpers.processes import PATIENCE, Server, configuration, openholder
+from helpers.processes import PATIENCE, Server, configuration, free_port, openholder
 from helpers.redis_server import RedisServer, skip_without_redis
 from helpers.support import SQLITE, World, sample_rows, start_with, write_sqlite
 from openholder.config import Configuration
@@ -261,6 +261,30 @@ def test_a_full_redis_accepts_and_uses_up_no_token(bank, own_redis):
 
 @pytest.mark.slow
 @pytest.mark.subprocess
+def test_a_redis_that_became_a_replica_is_left_for_the_primary(bank, own_redis):
+    """It refuses to write, and keeps its connections: only a new one finds where the address leads by then."""
+    redis = own_redis()
+    configuration(bank, more=SQLITE + replay_table("redis", redis))
+    with Server(bank) as server, redis.client() as client:
+        assert server.call(BALANCE)[0] == 200
+        (before,) = list_callers(client)
+        client.replicaof("127.0.0.1", free_port())
+        token = server.token(BALANCE)
+        check_unavailable(server, token)
+        assert list_callers(client) == []
+        client.replicaof("NO", "ONE")
+        check_works_once(server, token)
+        (after,) = list_callers(client)
+        assert after != before
+
+
+def list_callers(client):
+    """Return the ids of the connections that last wrote a token, or tried to."""
+    return [one["id"] for one in client.client_list() if one["cmd"] == "set"]
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
 def test_a_restarted_redis_costs_no_request(bank, own_redis):
     """Its end is seen before the next token is sent to it."""
     redis = own_redis()
@@ -384,6 +408,20 @@ def test_an_unreachable_redis_at_start_exits_with_4(bank, workers):
     skip_without_redis()
     nobody = RedisServer(bank)
     configuration(bank, listen=f"workers = {workers}", more=SQLITE + replay_table("redis", nobody))
+    ended = openholder("serve", "--dev", cwd=bank)
+    assert ended.returncode == 4
+    assert "the replay store cannot be opened" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.subprocess
+def test_a_redis_that_refuses_commands_at_start_exits_with_4(bank, own_redis):
+    """As one does whose protected mode is on, or whose user may do nothing."""
+    redis = own_redis()
+    with redis.client() as client:
+        client.acl_setuser("default", enabled=True, nopass=True, categories=["-@all"])
+    configuration(bank, more=SQLITE + replay_table("redis", redis))
     ended = openholder("serve", "--dev", cwd=bank)
     assert ended.returncode == 4
     assert "the replay store cannot be opened" in ended.stderr

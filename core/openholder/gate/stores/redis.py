@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from openholder.gate.replay import LONGER, Reach
 from openholder.gate.stores.batches import Batches, Entry, Result
@@ -81,12 +81,16 @@ class RedisStore:
         ):
             log.warning("replay.url is redis:// to another machine: nothing is encrypted; use rediss://")
         try:
-            await self._send([PING])
-            async with asyncio.timeout(OPEN_TIMEOUT):
-                # One name a command: Redis takes several only from version 7 on.
-                found = await self._redis.config_get("maxmemory-policy") | await self._redis.config_get("appendonly")
-        except ResponseError:
-            found = {}  # applications often may not use CONFIG
+            (answer,) = await self._send([PING])
+            if isinstance(answer, Exception):
+                raise answer
+            try:
+                async with asyncio.timeout(OPEN_TIMEOUT):
+                    # One name a command: Redis takes several only from version 7 on.
+                    found = await self._redis.config_get("maxmemory-policy")
+                    found |= await self._redis.config_get("appendonly")
+            except ResponseError:
+                found = {}  # applications often may not use CONFIG
         except BaseException:
             await self.close()
             raise
@@ -113,8 +117,12 @@ class RedisStore:
 
     async def _write(self, entries: Sequence[Entry]) -> list[Result]:
         now = self._clock()
-        commands = [self._format_command(entry, expires_at + LONGER - now) for entry, expires_at in entries]
-        return [reply if isinstance(reply, Exception) else reply is not None for reply in await self._send(commands)]
+        replies = await self._send(
+            [self._format_command(entry, expires_at + LONGER - now) for entry, expires_at in entries]
+        )
+        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+            await self._disconnect()  # a failover made it a replica: the address may lead to another server now
+        return [reply if isinstance(reply, Exception) else reply is not None for reply in replies]
 
     def _format_command(self, entry: bytes, lifetime: float) -> bytes:
         """Format ``SET key "" NX PX lifetime`` as Redis reads it."""
