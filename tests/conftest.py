@@ -11,6 +11,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from helpers.commands import logging_as_it_was
 from helpers.support import UPSTREAM_TOKEN, World
 from openholder.fiskil.signer import Signer
 
@@ -56,7 +57,8 @@ def signer():
 def quiet_logs():
     """structlog prints to standard output until it is configured; the tests configure it where they look at it."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
+    with logging_as_it_was():
+        yield
     structlog.reset_defaults()
 
 

@@ -46,5 +46,7 @@ def logging_as_it_was() -> Iterator[None]:
     """Take back what a command makes of the logging of its process."""
     root, progress, access = (logging.getLogger(name) for name in ("", PROGRESS, "tornado.access"))
     before = root.handlers, root.level, progress.level, access.disabled
-    yield
-    root.handlers, root.level, progress.level, access.disabled = before
+    try:
+        yield
+    finally:
+        root.handlers, root.level, progress.level, access.disabled = before

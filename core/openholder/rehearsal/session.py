@@ -239,6 +239,8 @@ class Session:
         waited = 0.0
         while True:
             async with self.slots if is_bound else nullcontext():
+                if self.waited > MAX_WAIT:
+                    raise ServerBusy
                 await asyncio.sleep(max(0.0, self.closed_until - time.monotonic()))
                 self.on_progress(request.redacted_text)
                 exchange = await self.caller.send(request)
@@ -252,8 +254,6 @@ class Session:
             if now + wait > self.closed_until:
                 self.waited += now + wait - max(now, self.closed_until)
                 self.closed_until = now + wait
-            if self.waited > MAX_WAIT:
-                raise ServerBusy
 
     async def call(self, operation: Operation, ids: Ids, **more: Any) -> Exchange:
         """Call an operation once; for ``more`` see `build_request`."""
