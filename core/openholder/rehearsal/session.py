@@ -40,7 +40,7 @@ MAX_RETRIES = 60
 """The number of failed requests that are sent again, to tell a fault that is always there from one that is not."""
 MAX_WAIT = 120.0
 """Seconds that all waiting after 429 may take together."""
-MAX_IN_FLIGHT = 12
+MAX_IN_FLIGHT = 16
 """Requests at once, except for those that must be sent at the same moment: fewer than any holder must answer."""
 NOT_FOUND = 404
 _NOT_SERVED_STATUSES = {405, 501}
