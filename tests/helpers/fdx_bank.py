@@ -72,6 +72,14 @@ def open_bank(module_loop, signer, tmp_path_factory):
     bank.writer.close()
 
 
+def open_own_bank(io_loop, world):
+    """Open a bank that the test may restart."""
+    bank = FDXBank(world)
+    io_loop.run_sync(bank.start)
+    yield bank
+    bank.writer.close()
+
+
 def reset_bank(opened):
     """Return the bank as it was at first: with its customer and the accounts, and no records."""
     for table in ("accounts", "transactions", "statements", "payment_networks"):

@@ -19,9 +19,9 @@ from helpers.fdx_bank import (
     ACCOUNTS,
     DAY,
     TRANSACTIONS,
-    FDXBank,
     offset_of,
     open_bank,
+    open_own_bank,
     refused,
     reset_bank,
     transactions,
@@ -39,15 +39,7 @@ io_loop = pytest.fixture(shared.use_loop)
 
 opened = pytest.fixture(open_bank, scope="module")
 bank = pytest.fixture(reset_bank)
-
-
-@pytest.fixture
-def own_bank(io_loop, world):
-    """A bank that the test may restart."""
-    bank = FDXBank(world)
-    io_loop.run_sync(bank.start)
-    yield bank
-    bank.writer.close()
+own_bank = pytest.fixture(open_own_bank)
 
 
 # -- what an offset is good for ----------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ def test_infinity_is_a_fault_that_names_the_member(schema):
 
 
 def test_an_id_is_a_number_without_an_exponent(schema):
-    """The driver gives 350000 as 3.5E+5."""
+    """Write out 350000, which the driver gives as 3.5E+5."""
     opened = schema("CREATE TABLE customers (id numeric); INSERT INTO customers VALUES (350000), (12), (12.0)")
     for wanted, found in (("350000", True), ("3.5E+5", False), ("12", True), ("12.0", True), ("012", False)):
         condition = Filter("id", "eq", wanted)
